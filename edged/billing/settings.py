@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``billing:`` section: where the lists come from and what may change without a person. Pure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, model_validator
+
+from edged.fields import Duration, EndpointField, SecretField, Settings, Share, wrong
+
+
+class PollSettings(Settings):
+    """How often billing is asked."""
+
+    changes: Duration = 30.0
+    sessions: Duration = 60.0
+    full: Duration = 600.0
+
+
+class WebhookSettings(Settings):
+    """Where billing may tell us to look (not in this version: see docs/configure.md)."""
+
+    listen: EndpointField
+    path: str = Field(default="/hooks/billing", pattern=r"^/[\x21-\x7e]*$")
+    secret: SecretField
+
+
+class WindowSettings(Settings):
+    """A limit on change within a sliding window: the smaller of ``share`` and ``count``."""
+
+    share: Share
+    count: int = Field(ge=0, strict=True)
+    window: Duration
+
+
+class WidestSettings(Settings):
+    """The widest prefix that may ever be blocked."""
+
+    ipv4: int = Field(default=24, ge=0, le=32, strict=True)
+    ipv6: int = Field(default=48, ge=0, le=128, strict=True)
+
+
+class GuardSettings(Settings):
+    """What billing may change without a person."""
+
+    blocked: WindowSettings = WindowSettings(share=0.03, count=200, window=86400.0)
+    """Newly blocked within the window."""
+    vanished: WindowSettings = WindowSettings(share=0.30, count=2000, window=3600.0)
+    """Gone from a full list without a word that they are active again."""
+    floor: int = Field(default=5, ge=0, strict=True)
+    """So few may always pass."""
+    first: Literal["hold", "accept"] = "hold"
+    """The first list ever."""
+    widest: WidestSettings = WidestSettings()
+
+
+class StaleSettings(Settings):
+    """What happens when billing has been silent for long."""
+
+    after: Duration = 6 * 3600.0
+    then: Literal["hold", "open"] = "hold"
+
+
+class BillingSettings(Settings):
+    """The central billing system."""
+
+    source: Literal["splynx", "uisp", "rest", "file"] = "file"
+    url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+.*$")
+    key: str | None = None
+    """What identifies us; for ``rest`` the bearer token may stand here or in ``secret``."""
+    secret: SecretField | None = None
+    path: Path | None = None
+    """``source: file``: YAML, JSON, or a folder of CSV files."""
+    poll: PollSettings = PollSettings()
+    webhook: WebhookSettings | None = None
+    guard: GuardSettings = GuardSettings()
+    stale: StaleSettings = StaleSettings()
+
+    @model_validator(mode="after")
+    def _has_its_place(self) -> BillingSettings:
+        if self.source == "file" and self.path is None:
+            raise wrong("path: FILE beside source: file", "path: /var/lib/edged/billing.yaml")
+        if self.source != "file" and self.url is None:
+            raise wrong(f"url: URL beside source: {self.source}", "url: https://billing.example.net")
+        return self

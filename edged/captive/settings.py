@@ -1,0 +1,133 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``portal:`` section. Pure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal
+from urllib.parse import urlsplit
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Field, Tag, model_validator
+
+from edged.fields import AddressField, Duration, EndpointField, Settings, wrong
+
+
+def _portal_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "https" or not parts.hostname or parts.path not in {"", "/"} or parts.query or parts.fragment:
+        raise wrong("an https URL of a host alone", "for example https://portal.example.net")
+    return value.rstrip("/")
+
+
+def _web_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme not in {"https", "http", "tel", "mailto"} or any(c <= " " or c == "\x7f" for c in value):
+        raise wrong("an https URL", "for example https://customer.example.net/login")
+    return value
+
+
+def _colour(value: str) -> str:
+    digits = value.removeprefix("#")
+    if value[:1] != "#" or len(digits) not in {3, 6} or not set(digits.lower()) <= set("0123456789abcdef"):
+        raise wrong('a colour as "#rrggbb", in quotes', 'for example "#0a5cff"')
+    return value.lower() if len(digits) == 6 else "#" + "".join(2 * c for c in digits.lower())
+
+
+def _by_language(value: Any) -> Any:
+    """A plain text is the English one."""
+    return {"en": value} if isinstance(value, str) else value
+
+
+PortalUrl = Annotated[str, AfterValidator(_portal_url)]
+WebUrl = Annotated[str, AfterValidator(_web_url)]
+Colour = Annotated[str, AfterValidator(_colour)]
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})?$")]
+Translated = Annotated[dict[Language, str], BeforeValidator(_by_language)]
+"""One text per language, by BCP 47 tag; a plain text is the English one."""
+
+
+class CertificateFiles(Settings):
+    """A certificate that the operator brings."""
+
+    chain: Path
+    key: Path
+
+
+class CertificateAcme(Settings):
+    """A certificate that edged fetches itself (not in this version: see docs/configure.md)."""
+
+    acme: WebUrl
+    contact: str
+
+
+def _certificate_kind(value: Any) -> str:
+    return "acme" if isinstance(value, dict) and "acme" in value else "files"
+
+
+Certificate = Annotated[
+    Annotated[CertificateFiles, Tag("files")] | Annotated[CertificateAcme, Tag("acme")],
+    Discriminator(_certificate_kind),
+]
+
+
+class ListenSettings(Settings):
+    """Where the redirector and the portal listen."""
+
+    http: tuple[EndpointField, ...] = ()
+    https: tuple[EndpointField, ...] = ()
+
+
+class PassSettings(Settings):
+    """ "Let me pay now": full access for a short while."""
+
+    length: Duration = 900.0
+    per_day: int = Field(default=3, ge=1, strict=True)
+
+
+class TextSettings(Settings):
+    """The texts of a page; any of them may differ per reason."""
+
+    title: Translated | None = None
+    text: Translated | None = None
+    button: Translated | None = None
+    link: WebUrl | None = None
+    """Where the button leads; the subscriber's own ``pay_url`` wins where billing gives one."""
+    additional: Translated | None = None
+
+
+class BrandSettings(TextSettings):
+    """One look and one set of texts."""
+
+    name: str = "Internet provider"
+    logo: Path | None = None
+    """SVG or PNG, at most 64 KiB; put into the page itself."""
+    colour: Colour = "#1a56db"
+    reasons: dict[str, TextSettings] = Field(default_factory=dict)
+    """Texts per reason."""
+
+
+class PortalSettings(Settings):
+    """The page: its host, its addresses, its certificate, its looks."""
+
+    url: PortalUrl | None = None
+    """This edge's page; its host is what the sinkhole answers with. Missing: there is no page."""
+    addresses: tuple[AddressField, ...] = ()
+    certificate: Certificate | None = None
+    listen: ListenSettings = ListenSettings()
+    foreign_tls: Literal["alert", "reset"] = "alert"
+    """What a TLS client for somebody else's name gets."""
+    templates: Path | None = None
+    """Overrides of the built-in pages, same file names."""
+    pass_: PassSettings | None = Field(default=None, alias="pass")
+    brands: dict[str, BrandSettings] = Field(default_factory=lambda: {"default": BrandSettings()})
+
+    @model_validator(mode="after")
+    def _has_default_brand(self) -> PortalSettings:
+        if "default" not in self.brands:
+            raise wrong("a brand named default", "brands: {default: {name: Example ISP}}")
+        return self
+
+    @property
+    def host(self) -> str:
+        """The host name of the page, lower case; empty when there is none."""
+        return (urlsplit(self.url).hostname or "") if self.url else ""

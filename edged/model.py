@@ -1,0 +1,118 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What billing tells us, as frozen values: subscribers, keys, one complete reading of both. Pure.
+
+The fields are those of the open feed (docs/feed.md). Times are seconds since the epoch, UTC.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edged.values import MacAddress, Prefix, Secret
+
+
+class State(StrEnum):
+    """What billing says of a subscriber."""
+
+    ACTIVE = "active"
+    NOTICE = "notice"
+    BLOCKED = "blocked"
+
+
+class Access(StrEnum):
+    """What edged does with one address now."""
+
+    OPEN = "open"
+    NOTICE = "notice"
+    BLOCKED = "blocked"
+    PASS = "pass"
+    DRAIN = "drain"
+    EXEMPT = "exempt"
+    STRANGER = "stranger"
+
+
+def intern(text: str) -> str:
+    """The one shared copy of a text that many subscribers have in common (a reason, a brand, a currency)."""
+    return sys.intern(text)
+
+
+@dataclass(frozen=True, slots=True)
+class Account:
+    """What the page may say about the debt, where billing gives it. Text exactly as billing spells it."""
+
+    name: str = ""
+    amount_due: str = ""
+    currency: str = ""
+    due: str = ""
+    """ISO 8601 date, or empty."""
+    pay_url: str = ""
+    language: str = ""
+
+
+NO_ACCOUNT = Account()
+
+
+@dataclass(frozen=True, slots=True)
+class Subscriber:
+    """A customer of the provider, as billing knows them."""
+
+    id: str
+    state: State
+    reason: str = ""
+    since: float = 0.0
+    """Epoch seconds; 0: billing did not say."""
+    addresses: tuple[Prefix, ...] = ()
+    devices: tuple[MacAddress, ...] = ()
+    logins: tuple[str, ...] = ()
+    brand: str = ""
+    account: Account = NO_ACCOUNT
+
+
+@dataclass(frozen=True, slots=True)
+class Rate:
+    """Down and up in bit/s."""
+
+    down: int
+    up: int
+
+
+@dataclass(frozen=True, slots=True)
+class Key:
+    """A pre-shared key of one resident on one SSID."""
+
+    id: str
+    ssid: str
+    passphrase: Secret
+    """8 to 63 printable ASCII characters, or 64 hexadecimal digits: the PMK itself."""
+    subscriber: str = ""
+    site: str = ""
+    """Empty: good at every site."""
+    label: str = ""
+    vlan: int | None = None
+    """1 to 4094; None: the network's own default."""
+    device_limit: int | None = None
+    """None: the network's ``devices_per_key``."""
+    devices: tuple[MacAddress, ...] = ()
+    """Non-empty: good for these alone."""
+    not_before: float = 0.0
+    """Epoch seconds; 0: from the beginning."""
+    expires: float = 0.0
+    """Epoch seconds; 0: never."""
+    rate: Rate | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """One complete reading of billing."""
+
+    id: str
+    """Names exactly this content: billing's revision and the first digits of a SHA-256 over the canonical list."""
+    revision: str
+    read_at: float
+    subscribers: tuple[Subscriber, ...]
+    known: int | None = None
+    """Every subscriber billing has, active ones included; None: it did not say."""
+    keys: tuple[Key, ...] | None = None
+    """None: this source has no keys; an empty tuple: it has none left."""

@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``mpsk:`` section: one entry an SSID. Pure."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
+
+from edged.fields import Duration, Settings, wrong
+
+
+class VlanChoice(Settings):
+    """A VLAN instead of a reject."""
+
+    vlan: int = Field(ge=1, le=4094, strict=True)
+
+
+def _reject_or_vlan(value: Any) -> Any:
+    if value == "reject" or isinstance(value, (dict, VlanChoice)):
+        return value
+    raise wrong("reject, or {vlan: 666}")
+
+
+RejectOrVlan = Annotated[Literal["reject"] | VlanChoice, BeforeValidator(_reject_or_vlan)]
+
+
+class NetworkSettings(Settings):
+    """One SSID."""
+
+    blocked: RejectOrVlan = "reject"
+    """What a suspended resident's devices get."""
+    unknown: RejectOrVlan = "reject"
+    """What a device with no key gets; only where the access point asks before the handshake."""
+    devices_per_key: int = Field(default=10, ge=1, strict=True)
+    learn: bool = True
+    """Remember which device used which key."""
+    rotate_overlap: Duration = 7 * 86400.0
+
+
+class MpskSettings(Settings):
+    """The networks with a key for every resident."""
+
+    networks: dict[str, NetworkSettings] = Field(default_factory=dict)

@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one address, device or subscriber gets now, and from which rule. Pure; the clock is passed in.
+
+The ladder of ``RULES`` is the one place where precedence is decided: the sinkhole, the page, the key server, every
+target and ``edged explain`` call the same two functions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+from edged.model import Access, State, Subscriber
+from edged.policy.prefixes import PrefixMap
+from edged.policy.table import PolicyTable
+from edged.values import IpAddress, MacAddress, Prefix
+
+
+class Rule(StrEnum):
+    """The rule that decided, in order of precedence."""
+
+    SERVED = "served network"
+    """First: an address that is not ours to serve gets nothing, whatever else is said of it."""
+    EXEMPT = "exempt network"
+    """Before everything that could block: exempt networks always win."""
+    OVERRIDE = "override"
+    """An operator's word outlives billing's until it ends."""
+    PASS = "pass"  # noqa: S105  # a word of the glossary, not a password
+    """A pass opens what billing blocks; an operator's block is not opened by it."""
+    BILLING = "billing"
+    """What the snapshot says."""
+    DRAIN = "drain"
+    """Just unblocked: open, but the page sends lingering visitors on."""
+    DEFAULT = "default"
+    """Billing says nothing: open."""
+
+
+@dataclass(frozen=True, slots=True)
+class Override:
+    """An operator's word on one subscriber, with its end."""
+
+    subscriber: str
+    blocked: bool
+    """True: block; False: unblock."""
+    until: float
+    """Epoch seconds."""
+    why: str
+    who: str
+    at: float
+    reason: str = "abuse"
+
+
+@dataclass(frozen=True, slots=True)
+class Learned:
+    """What edged itself knows: the second immutable value beside the table, with its own one writer."""
+
+    overrides: dict[str, Override] = field(default_factory=dict)
+    """By subscriber id."""
+    passes: dict[str, float] = field(default_factory=dict)
+    """Subscriber id to end, epoch seconds."""
+    drains: PrefixMap[float] = field(default_factory=PrefixMap)
+    """Prefixes that were blocked a moment ago, each with the end of its drain, epoch seconds."""
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What one line gets, and why."""
+
+    access: Access
+    rule: Rule
+    subscriber: Subscriber | None = None
+    prefix: Prefix | None = None
+    """The prefix that matched."""
+    reason: str = ""
+    since: float = 0.0
+    """Epoch seconds; 0: not known."""
+    until: float = 0.0
+    """Epoch seconds; 0: until something changes."""
+
+
+STRANGER = Decision(Access.STRANGER, Rule.SERVED)
+_OPEN = Decision(Access.OPEN, Rule.DEFAULT)
+_EXEMPT = Decision(Access.EXEMPT, Rule.EXEMPT)
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """The two immutable values together: all that a room reads."""
+
+    table: PolicyTable = field(default_factory=PolicyTable)
+    learned: Learned = field(default_factory=Learned)
+
+    def decide(self, address: IpAddress, now: float) -> Decision:
+        """What ``address`` gets at ``now`` (epoch seconds)."""
+        table, version, number = self.table, address.version, int(address)
+        if not table.served.find_integer(version, number):
+            return STRANGER
+        if table.exempt.find_integer(version, number):
+            return _EXEMPT
+        matched = table.addresses.match(address)
+        if matched is not None:
+            decision = self.decide_subscriber(matched[1], now, matched[0])
+            if decision.access is not Access.OPEN or decision.rule is Rule.OVERRIDE:
+                return decision
+        drain = self.learned.drains.match(address)
+        if drain is not None and drain[1] > now:
+            return Decision(Access.DRAIN, Rule.DRAIN, prefix=drain[0], until=drain[1])
+        return _OPEN if matched is None else decision
+
+    def decide_device(self, mac: MacAddress, now: float) -> Decision:
+        """What a device that billing knows by its MAC gets; open when it knows none."""
+        subscriber = self.table.devices.get(mac)
+        return _OPEN if subscriber is None else self.decide_subscriber(subscriber, now)
+
+    def decide_id(self, subscriber_id: str, now: float) -> Decision:
+        """What the subscriber with billing's id gets; open when billing does not list them."""
+        subscriber = self.table.subscribers.get(subscriber_id)
+        if subscriber is None:
+            return _OPEN
+        return self.decide_subscriber(subscriber, now)
+
+    def decide_subscriber(self, subscriber: Subscriber, now: float, prefix: Prefix | None = None) -> Decision:
+        """What ``subscriber`` gets on a line that is served and not exempt."""
+        override = self.learned.overrides.get(subscriber.id)
+        if override is not None and override.until > now:
+            access = Access.BLOCKED if override.blocked else Access.OPEN
+            reason = override.reason if override.blocked else ""
+            return Decision(access, Rule.OVERRIDE, subscriber, prefix, reason, override.at, override.until)
+        if subscriber.state is State.BLOCKED:
+            ends = self.learned.passes.get(subscriber.id, 0.0)
+            if ends > now:
+                return Decision(Access.PASS, Rule.PASS, subscriber, prefix, subscriber.reason, subscriber.since, ends)
+            return Decision(
+                Access.BLOCKED, Rule.BILLING, subscriber, prefix, subscriber.reason, subscriber.since
+            )
+        if subscriber.state is State.NOTICE:
+            return Decision(Access.NOTICE, Rule.BILLING, subscriber, prefix, subscriber.reason, subscriber.since)
+        return Decision(Access.OPEN, Rule.BILLING, subscriber, prefix)

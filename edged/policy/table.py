@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Snapshot and ``subscribers:`` settings in, ``PolicyTable`` out: who holds which address, device and login. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from edged.model import Snapshot, Subscriber
+from edged.policy.prefixes import PrefixMap
+from edged.policy.settings import SubscribersSettings
+from edged.values import MacAddress
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyTable:
+    """Everything billing says, indexed for look-ups. Immutable: a new reading makes a new table."""
+
+    snapshot_id: str = ""
+    read_at: float = 0.0
+    served: PrefixMap[bool] = field(default_factory=PrefixMap)
+    exempt: PrefixMap[bool] = field(default_factory=PrefixMap)
+    addresses: PrefixMap[Subscriber] = field(default_factory=PrefixMap)
+    devices: dict[MacAddress, Subscriber] = field(default_factory=dict)
+    logins: dict[str, Subscriber] = field(default_factory=dict)
+    subscribers: dict[str, Subscriber] = field(default_factory=dict)
+    """By billing's id."""
+    known: int | None = None
+
+
+def compile_table(snapshot: Snapshot | None, settings: SubscribersSettings) -> PolicyTable:
+    """The table of ``snapshot``; None (nothing read yet) makes one in which nobody is blocked.
+
+    Two subscribers who claim one prefix, device or login: the first in order of id has it, whatever the order of the
+    reading, so that the same list always makes the same table.
+    """
+    served = PrefixMap((p, True) for p in settings.networks)
+    exempt = PrefixMap((p, True) for p in settings.exempt)
+    if snapshot is None:
+        return PolicyTable(served=served, exempt=exempt)
+    # last write wins below, so go through the ids backwards
+    ordered = sorted(snapshot.subscribers, key=lambda s: s.id, reverse=True)
+    return PolicyTable(
+        snapshot_id=snapshot.id,
+        read_at=snapshot.read_at,
+        served=served,
+        exempt=exempt,
+        addresses=PrefixMap((prefix, s) for s in ordered for prefix in s.addresses),
+        devices={mac: s for s in ordered for mac in s.devices},
+        logins={login: s for s in ordered for login in s.logins},
+        subscribers={s.id: s for s in snapshot.subscribers},
+        known=snapshot.known,
+    )

@@ -1,0 +1,81 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``radius:`` section: listeners and clients (NASes). Pure."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from edged.fields import EndpointField, PrefixField, SecretField, Settings, wrong
+
+DIALECT_NAMES = (
+    "auto",
+    "hostapd",
+    "hostapd-psk",
+    "mikrotik",
+    "cisco-ipsk",
+    "meraki-ipsk",
+    "aruba",
+    "ruckus",
+    "omada",
+    "zyxel",
+    "fortinet",
+    "huawei",
+)
+"""The words an operator may write; ``mpsk.dialects.DIALECTS`` holds those that this version speaks."""
+
+
+class DisconnectSettings(Settings):
+    """Where this NAS takes Disconnect and CoA requests (RFC 5176)."""
+
+    port: int = Field(default=3799, ge=1, le=65535, strict=True)
+
+
+class ClientSettings(Settings):
+    """One RADIUS client, or a network of alike ones."""
+
+    name: str = Field(min_length=1, max_length=64)
+    networks: tuple[PrefixField, ...] = Field(min_length=1)
+    secret: SecretField
+    dialect: Literal[DIALECT_NAMES] = "auto"  # type: ignore[valid-type]  # a Literal of the tuple above
+    message_authenticator: Literal["auto", "require", "optional"] = "auto"
+    """auto: required from a client that has once sent one; a packet with Proxy-State and none is dropped."""
+    disconnect: DisconnectSettings | None = None
+
+    @field_validator("secret")
+    @classmethod
+    def _long_enough(cls, value: SecretField) -> SecretField:
+        if len(value) < 8:
+            raise wrong("a secret of at least 8 characters; 16 or more resist guessing (RFC 2865, section 3)")
+        return value
+
+
+class RadSecSettings(Settings):
+    """RADIUS over TLS (RFC 6614); not in this version: see docs/configure.md."""
+
+    listen: tuple[EndpointField, ...] = ()
+    ca: Path
+    chain: Path
+    key: Path
+
+
+class RadiusSettings(Settings):
+    """The RADIUS server."""
+
+    auth: tuple[EndpointField, ...] = ()
+    acct: tuple[EndpointField, ...] = ()
+    tls: RadSecSettings | None = None
+    clients: tuple[ClientSettings, ...] = ()
+
+    @field_validator("clients")
+    @classmethod
+    def _unambiguous(cls, value: tuple[ClientSettings, ...]) -> tuple[ClientSettings, ...]:
+        seen: dict[object, str] = {}
+        for client in value:
+            for network in client.networks:
+                if network in seen:
+                    raise wrong(f"each network once; {network} stands under {seen[network]} and {client.name}")
+                seen[network] = client.name
+        return value
