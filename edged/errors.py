@@ -6,6 +6,7 @@ Ordinary refusals are values with a reason, never exceptions. Anything else that
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 
@@ -34,9 +35,13 @@ class Problem:
 class ConfigError(Exception):
     """The operator's fault: a file, a key, a certificate, a port. Carries every problem found; exit status 78."""
 
-    def __init__(self, problems: tuple[Problem, ...] | list[Problem], path: str = "") -> None:
+    def __init__(
+        self, problems: tuple[Problem, ...] | list[Problem], path: str = "", lines: Sequence[str] = ()
+    ) -> None:
         self.problems = tuple(problems)
         self.path = path
+        self.lines = lines
+        """The file's lines, secrets masked, for the caret; empty when there are none to show."""
         super().__init__("; ".join(f"{p.key}: {p.found}; expected {p.expected}" for p in self.problems))
 
     @classmethod

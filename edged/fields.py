@@ -49,12 +49,21 @@ _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d{1,9})(ms|s|m|h|d)")
 
 
-def _duration(value: Any) -> float:
-    match = _DURATION.fullmatch(value) if isinstance(value, str) else None
+def parse_duration(text: str) -> float:
+    """``5s``, ``10m``, ``6h``, ``7d`` in seconds. ValueError otherwise."""
+    match = _DURATION.fullmatch(text)
     if match is None:
-        hint = f"write {value}s, {value}m or {value}h" if isinstance(value, int) else "30s, 10m, 6h and 7d work"
-        raise wrong("a duration with a unit", hint)
+        raise ValueError(f"{text!r} is not a duration")
     return int(match[1]) * _UNITS[match[2]]
+
+
+def _duration(value: Any) -> float:
+    try:
+        return parse_duration(value)
+    except (ValueError, TypeError):
+        bare = isinstance(value, int) and not isinstance(value, bool)
+        hint = f"write {value}s, {value}m or {value}h" if bare else "30s, 10m, 6h and 7d work"
+        raise wrong("a duration with a unit", hint) from None
 
 
 _SCALE = {"": 1, "k": 10**3, "M": 10**6, "G": 10**9}

@@ -99,8 +99,9 @@ MacAddress = NewType("MacAddress", str)
 """A MAC address in its one canonical spelling: six lower-case pairs with colons."""
 
 _MAC = re.compile(
-    r"(?:[0-9a-f]{12}|[0-9a-f]{2}(?:[:-][0-9a-f]{2}){5}|[0-9a-f]{4}(?:[.:-][0-9a-f]{4}){2}|[0-9a-f]{6}-[0-9a-f]{6})",
-    re.IGNORECASE,
+    r"[0-9a-f]{12}|[0-9a-f]{2}(?P<pairs>[:-])[0-9a-f]{2}(?:(?P=pairs)[0-9a-f]{2}){4}"
+    r"|[0-9a-f]{4}(?P<quads>[.:-])[0-9a-f]{4}(?P=quads)[0-9a-f]{4}|[0-9a-f]{6}-[0-9a-f]{6}",
+    re.IGNORECASE | re.ASCII,
 )
 
 

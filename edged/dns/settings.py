@@ -3,10 +3,28 @@
 
 from __future__ import annotations
 
-from pydantic import Field
+from typing import Annotated, Any
 
-from edged.fields import AddressField, Duration, EndpointField, Settings
-from edged.values import Endpoint
+from pydantic import BeforeValidator, Field, WithJsonSchema
+
+from edged.fields import Duration, EndpointField, Settings, wrong
+from edged.values import Endpoint, parse_address, parse_endpoint
+
+
+def _upstream(value: Any) -> Endpoint:
+    for parse in (lambda text: Endpoint(parse_address(text), 53), parse_endpoint):
+        try:
+            return parse(value)
+        except (ValueError, TypeError, AttributeError):
+            continue
+    raise wrong("the address of a resolver, in quotes", 'for example "9.9.9.9", "2620:fe::fe" or "10.0.0.1:5353"')
+
+
+Upstream = Annotated[
+    Endpoint,
+    BeforeValidator(_upstream),
+    WithJsonSchema({"type": "string", "description": "an address, or ADDRESS:PORT; port 53 unless given"}),
+]
 
 
 class LimitSettings(Settings):
@@ -21,12 +39,9 @@ class DnsSettings(Settings):
 
     listen: tuple[EndpointField, ...] = ()
     """UDP and TCP on each; empty: the room stays closed."""
-    upstreams: tuple[AddressField | EndpointField, ...] = ()
+    upstreams: tuple[Upstream, ...] = ()
     """Resolvers for garden names and for subscribers who are not blocked; port 53 unless given."""
     ttl: Duration = 5.0
     """Life of a sinkhole answer; never 0."""
     limit: LimitSettings = LimitSettings()
 
-    def upstream_endpoints(self) -> tuple[Endpoint, ...]:
-        """The upstreams, each with its port."""
-        return tuple(u if isinstance(u, Endpoint) else Endpoint(u, 53) for u in self.upstreams)

@@ -3,9 +3,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 
-from pydantic import BeforeValidator, Field
+from pydantic import BeforeValidator, Field, WithJsonSchema
 
 from edged.fields import Duration, Settings, wrong
 
@@ -17,20 +17,30 @@ class VlanChoice(Settings):
 
 
 def _reject_or_vlan(value: Any) -> Any:
-    if value == "reject" or isinstance(value, (dict, VlanChoice)):
+    """``reject`` is None; a mapping is checked by VlanChoice itself."""
+    if value is None or value == "reject":
+        return None
+    if isinstance(value, (dict, VlanChoice)):
         return value
     raise wrong("reject, or {vlan: 666}")
 
 
-RejectOrVlan = Annotated[Literal["reject"] | VlanChoice, BeforeValidator(_reject_or_vlan)]
+RejectOrVlan = Annotated[
+    VlanChoice | None,
+    BeforeValidator(_reject_or_vlan),
+    WithJsonSchema(
+        {"anyOf": [{"const": "reject"}, {"type": "object", "properties": {"vlan": {"type": "integer"}}}]}
+    ),
+]
+"""None: an Access-Reject."""
 
 
 class NetworkSettings(Settings):
     """One SSID."""
 
-    blocked: RejectOrVlan = "reject"
+    blocked: RejectOrVlan = None
     """What a suspended resident's devices get."""
-    unknown: RejectOrVlan = "reject"
+    unknown: RejectOrVlan = None
     """What a device with no key gets; only where the access point asks before the handshake."""
     devices_per_key: int = Field(default=10, ge=1, strict=True)
     learn: bool = True

@@ -1,0 +1,89 @@
+# edged: the commands of a developer. `make run` and `make test` do their own set-up on a bare Debian 12.
+SHELL := /bin/bash
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+VENV := .venv
+BIN := $(VENV)/bin
+SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
+# real clients and peers of the end-to-end tests and of bench/
+APT_TEST := nftables iproute2 conntrack bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium procps
+APT_BENCH := dnsperf
+
+.PHONY: run test check unit e2e fmt lint types layers schema lab lab-down bench clean lock apt-test
+
+run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, without root
+	@$(BIN)/python -m edged.cli run --example
+
+test: apt-test $(VENV)/dev.stamp  ## everything: checks, loopback, end to end in network namespaces
+	@CI=$(CI) $(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest -q tests/loopback
+	$(BIN)/python -m pytest -q tests/e2e
+
+check: $(VENV)/dev.stamp fmt-check lint types layers unit  ## format, lint, types, layers, unit: under a minute
+
+unit: $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -q tests/unit tests/property
+
+e2e: apt-test $(VENV)/dev.stamp
+	$(BIN)/python -m pytest -q tests/e2e
+
+.PHONY: fmt-check
+fmt-check: $(VENV)/dev.stamp
+	$(BIN)/ruff format --check .
+
+fmt: $(VENV)/dev.stamp  ## format the tree
+	$(BIN)/ruff format . && $(BIN)/ruff check --fix .
+
+lint: $(VENV)/dev.stamp
+	$(BIN)/ruff check .
+
+types: $(VENV)/dev.stamp
+	$(BIN)/mypy
+
+layers: $(VENV)/dev.stamp
+	$(BIN)/lint-imports
+
+schema: $(VENV)/run.stamp  ## write config/edged.schema.json from the settings
+	$(BIN)/python -m edged.cli schema > config/edged.schema.json
+
+lab: $(VENV)/run.stamp  ## subscribers, a router with edged and an "internet" in network namespaces (root)
+	$(BIN)/python tests/e2e/tour.py $(TOUR)
+
+lab-down:  ## remove every trace of the lab
+	@if [ -x $(BIN)/python ]; then $(BIN)/python tests/e2e/tour.py --down; fi
+
+bench: apt-test $(VENV)/dev.stamp  ## speed against the peers, in the same run
+	@$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(APT_BENCH)
+	for script in bench/*.py; do echo "== $$script"; $(BIN)/python $$script || exit 1; done
+
+apt-test:
+	@missing=$$(for p in $(APT_TEST); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  $(SUDO) apt-get update -q && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; fi
+
+# Debian's python3 may come without venv
+$(BIN)/python:
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null || { $(SUDO) apt-get update -q && \
+	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3-venv; }
+	$(PYTHON) -m venv $(VENV)
+
+$(VENV)/run.stamp: requirements.lock requirements-build.lock pyproject.toml | $(BIN)/python
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-build.lock
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	@touch $@
+
+$(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-dev.lock
+	@touch $@
+
+lock:  ## refresh the lock files (needs uv)
+	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links -q -o requirements.lock
+	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate --no-emit-index-url --no-emit-find-links -q -o requirements-dev.lock
+	echo setuptools | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  --no-emit-index-url --no-emit-find-links -q -o requirements-build.lock
+
+clean:
+	rm -rf $(VENV) .run build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What no single section can see: faults between sections, and valid settings with a consequence. Looks at files."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from edged.captive.settings import CertificateAcme, CertificateFiles
+from edged.config.document import Document, Location, dotted
+from edged.config.schema import Config
+from edged.errors import Problem
+from edged.policy.probes import PROBE_HOSTS
+from edged.values import Prefix, host_prefix, parse_prefix
+
+_LATER = "everything else works"
+
+# RFC 1918 and RFC 4193 space: resolvers with rebind protection drop answers that point there
+_PRIVATE = tuple(parse_prefix(p) for p in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
+_LOOPBACK = (parse_prefix("127.0.0.0/8"), parse_prefix("::1"))
+
+
+def cross_checks(config: Config, document: Document, *, read_files: bool) -> list[Problem]:
+    """Errors and warnings (``Problem.warning``) of a configuration whose sections are each valid."""
+    found = [
+        *_portal(config),
+        *_garden(config),
+        *_subscribers(config),
+        *_keys(config),
+        *_not_in_this_version(config),
+        *(_files(config) if read_files else ()),
+    ]
+    return [_placed(problem, location, document) for location, problem in found]
+
+
+_Found = Iterator[tuple[Location, Problem]]
+
+
+def _error(location: Location, found: str, expected: str, hint: str = "") -> tuple[Location, Problem]:
+    return location, Problem(dotted(location), found, expected, hint)
+
+
+def _warning(location: Location, found: str, consequence: str, hint: str = "") -> tuple[Location, Problem]:
+    return location, Problem(dotted(location), found, consequence, hint, warning=True)
+
+
+def _placed(problem: Problem, location: Location, document: Document) -> Problem:
+    while location and location not in document.marks:
+        location = location[:-1]
+    mark = document.marks.get(location)
+    if mark is None:
+        return problem
+    return Problem(
+        problem.key, problem.found, problem.expected, problem.hint,
+        line=mark.line, column=mark.column, width=mark.width, warning=problem.warning,
+    )  # fmt: skip
+
+
+def _portal(config: Config) -> _Found:
+    portal, dns = config.portal, config.dns
+    if dns.listen and not portal.addresses:
+        yield _error(("portal", "addresses"), "nothing", "the addresses that the sinkhole answers with")
+    if dns.listen and not portal.url:
+        yield _error(("portal", "url"), "nothing", "the URL of the page", "url: https://portal.example.net")
+    if portal.addresses and not any(a.version == 4 for a in portal.addresses):
+        yield _warning(("portal", "addresses"), "no IPv4 address", "subscribers with IPv4 alone see no page")
+    for index, address in enumerate(portal.addresses):
+        prefix = host_prefix(address)
+        if any(p.contains(prefix) for p in _PRIVATE):
+            yield _warning(
+                ("portal", "addresses", index), "a private address",
+                "routers with rebind protection and some phones refuse such an answer, and their owners see no page",
+                "use a public or 100.64.0.0/10 address",
+            )  # fmt: skip
+    if portal.url and (portal.listen.http or portal.listen.https) and portal.certificate is None:
+        yield _warning(
+            ("portal", "certificate"), "nothing", "browsers warn about the self-signed certificate that stands in",
+            "certificate: {chain: FILE, key: FILE}",
+        )  # fmt: skip
+
+
+def _garden(config: Config) -> _Found:
+    host = config.portal.host
+    for index, name in enumerate(config.garden.names):
+        if host and _covers(name, host):
+            yield _error(
+                ("garden", "names", index), f'"{name}", which holds the portal\'s own host',
+                "names other than the page's", f"{host} is always answered with portal.addresses",
+            )  # fmt: skip
+        swallowed = next((probe for probe in PROBE_HOSTS if _covers(name, probe)), None)
+        if swallowed:
+            yield _error(
+                ("garden", "names", index), f'"{name}", which holds {swallowed}, a connectivity check',
+                "names that hold no connectivity check", "phones would think that they are online and show no page",
+            )  # fmt: skip
+
+
+def _covers(name: str, host: str) -> bool:
+    if name.startswith("*."):
+        return host.endswith(name[1:])
+    if name.startswith("."):
+        return host.endswith(name) or host == name[1:]
+    return host == name
+
+
+def _subscribers(config: Config) -> _Found:
+    networks = config.subscribers.networks
+    if not networks and (config.dns.listen or config.enforce):
+        yield _warning(
+            ("subscribers", "networks"), "nothing", "nobody is served and nobody is blocked",
+            'networks: ["100.64.0.0/10"]',
+        )  # fmt: skip
+    for index, network in enumerate(networks):
+        if network.length == 0:
+            yield _error(
+                ("subscribers", "networks", index), f"{network}/0, the whole Internet",
+                "your own networks alone", "an open resolver takes part in attacks on others",
+            )  # fmt: skip
+        for address in config.portal.addresses:
+            if network.contains(host_prefix(address)) and not _is_loopback(network):
+                yield _warning(
+                    ("subscribers", "networks", index), f"a network that holds the portal address {address}",
+                    "list the portal under subscribers.exempt, so that it can never be blocked",
+                )  # fmt: skip
+
+
+def _is_loopback(network: Prefix) -> bool:
+    return any(p.contains(network) for p in _LOOPBACK)
+
+
+def _keys(config: Config) -> _Found:
+    if config.mpsk.networks and not config.radius.auth:
+        yield _error(("radius", "auth"), "nothing", "where access points ask for keys", 'auth: ["0.0.0.0:1812"]')
+    if config.radius.auth and not config.radius.clients:
+        yield _warning(("radius", "clients"), "nothing", "no access point may ask; every request is dropped")
+    if config.radius.auth and not config.mpsk.networks:
+        yield _warning(("mpsk", "networks"), "nothing", "every request is rejected: no SSID is known")
+
+
+def _not_in_this_version(config: Config) -> _Found:
+    if config.billing and config.billing.source in {"splynx", "uisp"}:
+        yield _warning(
+            ("billing", "source"), f'"{config.billing.source}"',
+            "this version reads only rest and file; edged run will refuse until then",
+        )  # fmt: skip
+    if config.billing and config.billing.webhook:
+        yield _warning(("billing", "webhook"), "a webhook", f"this version does not listen for it; {_LATER}")
+    for index, target in enumerate(config.enforce):
+        for kind in ("routeros", "radius"):
+            if getattr(target, kind) is not None:
+                yield _warning(
+                    ("enforce", index, kind), f"a target of kind {kind}",
+                    f"this version does not enforce on it: nobody is blocked there; {_LATER}",
+                )  # fmt: skip
+    if isinstance(config.portal.certificate, CertificateAcme):
+        yield _warning(
+            ("portal", "certificate", "acme"), "a certificate by ACME",
+            "this version does not fetch one: a self-signed certificate stands in, and browsers warn",
+        )  # fmt: skip
+    if config.radius.tls:
+        yield _warning(("radius", "tls"), "RADIUS over TLS", f"this version does not listen for it; {_LATER}")
+    if config.state.database != "sqlite":
+        yield _warning(
+            ("state", "database"), "a shared database",
+            "this version keeps its own SQLite file; edged run will refuse until then",
+        )  # fmt: skip
+    if config.portal.pass_:
+        yield _warning(("portal", "pass"), "a payment pass", f"the page does not offer it in this version; {_LATER}")
+
+
+def _files(config: Config) -> _Found:
+    certificate = config.portal.certificate
+    if isinstance(certificate, CertificateFiles):
+        for key in ("chain", "key"):
+            yield from _absent(
+                getattr(certificate, key), ("portal", "certificate", key),
+                "a self-signed certificate stands in, and browsers warn",
+            )  # fmt: skip
+    if config.portal.templates:
+        yield from _absent(config.portal.templates, ("portal", "templates"), "the built-in pages are shown")
+    for name, brand in config.portal.brands.items():
+        if brand.logo:
+            yield from _absent(brand.logo, ("portal", "brands", name, "logo"), "the page shows the name alone")
+    if config.billing and config.billing.path:
+        yield from _absent(config.billing.path, ("billing", "path"), "nobody is blocked until it is there")
+
+
+def _absent(path: Path, location: Location, consequence: str) -> _Found:
+    try:
+        path.stat()
+    except OSError as error:
+        yield _warning(location, f"{path}: {(error.strerror or 'cannot be read').lower()}", consequence)

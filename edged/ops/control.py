@@ -1,0 +1,142 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The control socket: one JSON object a line each way, over a Unix socket. Both ends. I/O.
+
+Request ``{"command": NAME, ...arguments}``; answer ``{"ok": true, "result": ...}`` or ``{"ok": false, "error":
+SENTENCE, "exit": STATUS}``. Who may open the socket file may command: mode 0660, owner and group of edged.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import socket
+from collections.abc import Awaitable, Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+
+from edged.errors import ConfigError, UpstreamError
+
+log = structlog.get_logger(__name__)
+
+REQUEST_OCTETS = 8 * 1024 * 1024
+"""A CSV of 50,000 keys fits; more is a slip or an attack."""
+_REQUEST_S = 30.0
+"""How long a peer may take to finish its line."""
+_CALL_S = 120.0
+"""How long a command waits for its answer: accepting 100,000 subscribers takes seconds, never minutes."""
+_CONNECTIONS = 32
+
+Command = Callable[[dict[str, Any]], Awaitable[Any]]
+
+
+class Refused(Exception):  # noqa: N818  # a refusal is an answer, not a fault
+    """A command that cannot be done as asked: the sentence for the operator, and the exit status."""
+
+    def __init__(self, sentence: str, status: int = 1) -> None:
+        self.status = status
+        super().__init__(sentence)
+
+
+class ControlServer:
+    """Serves ``commands`` on a Unix socket."""
+
+    def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
+        self.path = path
+        self._commands = commands
+        self._server: asyncio.Server | None = None
+        self._open = 0
+
+    async def start(self) -> None:
+        """Listen; a socket file left behind by a dead daemon is replaced, a living one's is not. ConfigError."""
+        try:
+            self.path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            if self.path.is_socket():
+                if _answers(self.path):
+                    raise ConfigError.of("ops.socket", f"{self.path} is served by another edged", "one edged a socket")
+                self.path.unlink()
+            previous = os.umask(0o117)
+            try:
+                self._server = await asyncio.start_unix_server(self._serve, self.path, limit=REQUEST_OCTETS)
+            finally:
+                os.umask(previous)
+        except OSError as error:
+            raise ConfigError.of("ops.socket", f"{self.path}: {error.strerror}", "a path that edged may create") from None
+
+    async def stop(self) -> None:
+        """Close and remove the socket file."""
+        if self._server is not None:
+            self._server.close()
+            self._server = None
+            self.path.unlink(missing_ok=True)
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        self._open += 1
+        try:
+            if self._open <= _CONNECTIONS:
+                async with asyncio.timeout(_REQUEST_S):
+                    line = await reader.readline()
+                writer.write(json.dumps(await self.answer(line)).encode() + b"\n")
+                async with asyncio.timeout(_REQUEST_S):
+                    await writer.drain()
+        except (TimeoutError, ValueError, OSError):
+            pass  # a peer that stalls, floods or goes away: nothing to tell it
+        finally:
+            self._open -= 1
+            writer.close()
+
+    async def answer(self, line: bytes) -> dict[str, Any]:
+        """The answer to one request line, whatever it is."""
+        try:
+            request = json.loads(line)
+            name = request.pop("command")
+            command = self._commands[name]
+        except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
+            return {"ok": False, "error": "not a command that this edged knows", "exit": 2}
+        try:
+            return {"ok": True, "result": await command(request)}
+        except Refused as refusal:
+            return {"ok": False, "error": str(refusal), "exit": refusal.status}
+        except ConfigError as error:
+            problems = [f"{p.key}: {p.found}; expected {p.expected}" for p in error.problems]
+            return {"ok": False, "error": "; ".join(problems), "exit": 78}
+        except UpstreamError as error:
+            return {"ok": False, "error": str(error), "exit": 1}
+        except (ValueError, TypeError, KeyError) as error:
+            # arguments of the wrong shape from a program that speaks to the socket itself
+            log.warning("control-arguments", action=name, error=type(error).__name__)
+            return {"ok": False, "error": f"the arguments of {name} are not of its form: {error}", "exit": 2}
+
+
+def _answers(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX) as probe:
+        probe.settimeout(1.0)
+        try:
+            probe.connect(str(path))
+        except OSError:
+            return False
+    return True
+
+
+def call(path: Path, command: str, **arguments: Any) -> Any:
+    """The result of one command of the running daemon. ``Refused`` with status 69 when none answers."""
+    request = json.dumps({"command": command, **arguments}).encode() + b"\n"
+    try:
+        with socket.socket(socket.AF_UNIX) as connection:
+            connection.settimeout(_CALL_S)
+            connection.connect(str(path))
+            connection.sendall(request)
+            with connection.makefile("rb") as file:
+                line = file.readline()
+    except PermissionError:
+        raise Refused(f"you may not open {path}; become root or join the group edged", 69) from None
+    except OSError:
+        raise Refused("the daemon does not answer on its control socket (not running?)", 69) from None
+    if not line:
+        raise Refused("the daemon closed the connection without an answer", 69)
+    answer = json.loads(line)
+    if not answer["ok"]:
+        raise Refused(answer["error"], int(answer["exit"]))
+    return answer["result"]

@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Five answers in, a first commented configuration and its files out; it begins in watch mode. Pure."""
+
+from __future__ import annotations
+
+from argparse import Namespace
+from pathlib import Path
+
+_TEMPLATE = """\
+# edged: first configuration, written by `edged init`. Every key: config/edged.example.yaml and docs/configure.md.
+site: {site}
+mode: watch                           # computes and shows everything, changes nothing; `enforce` goes live
+
+billing:
+{billing}
+
+subscribers:
+  networks: [{networks}]
+  exempt: []                          # never blocked, whatever billing says: your own staff, resolvers, VoIP
+
+portal:
+  url: https://{portal}
+  addresses: [{addresses}]
+  listen: {{http: ["0.0.0.0:8080", "[::]:8080"], https: ["0.0.0.0:8443", "[::]:8443"]}}
+  # certificate: {{chain: /etc/edged/tls/portal.pem, key: /etc/edged/tls/portal.key}}
+  brands:
+    default:
+      name: {site}
+      additional: {{en: "Questions? Call us."}}
+
+garden:
+  names: []                           # what a blocked subscriber may still reach, e.g. customer.example.net
+  presets: []                         # for example [stripe, paypal]
+
+dns:
+  listen: ["0.0.0.0:5300", "[::]:5300"]
+  upstreams: ["9.9.9.9", "2620:fe::fe"]
+
+enforce:
+  - nftables: {{interfaces: [{interfaces}]}}
+
+ops:
+  listen: "127.0.0.1:9300"
+"""
+
+_FILE_BILLING = """\
+# billing for `source: file`: the objects of docs/feed.md
+known: 0
+subscribers: []
+keys: []
+"""
+
+
+def initial(answers: Namespace, path: Path) -> dict[Path, tuple[str, int]]:
+    """File to (content, mode). A secret never stands in the YAML: its file is made empty, mode 0600."""
+    files: dict[Path, tuple[str, int]] = {}
+    if answers.billing.startswith("file:"):
+        feed = Path(answers.billing.removeprefix("file:"))
+        billing = f"  source: file\n  path: {feed}"
+        if not feed.exists():
+            files[feed] = (_FILE_BILLING, 0o640)
+    else:
+        secret = path.parent / "secrets" / "billing"
+        billing = f"  source: rest\n  url: {answers.billing}\n  secret: !file {secret}"
+        files[secret] = ("put the bearer key of the feed here\n", 0o600)
+    content = _TEMPLATE.format(
+        site=answers.site,
+        billing=billing,
+        networks=_quoted(answers.networks),
+        portal=answers.portal,
+        addresses=_quoted(answers.portal_address),
+        interfaces=", ".join(answers.interface),
+    )
+    return {path: (content, 0o640), **files}
+
+
+def _quoted(words: list[str]) -> str:
+    return ", ".join(f'"{word}"' for word in words)

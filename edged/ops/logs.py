@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Structured logs on standard error, one line an event, through one renderer. Fields pass by an allow-list.
+
+A field that is not listed does not appear: a name that a subscriber looked up, a URL or a key cannot slip in.
+"""
+
+from __future__ import annotations
+
+import logging
+import sys
+from typing import Literal
+
+import structlog
+from structlog.typing import EventDict, WrappedLogger
+
+ALLOWED = frozenset(
+    {
+        "event", "level", "timestamp", "logger", "exc_info", "exception", "stack_info",
+        # who and where: of the network, never of a visitor
+        "site", "room", "endpoint", "client", "nas", "target", "source", "brand", "ssid", "dialect", "key", "path",
+        # what and why: closed sets and counts
+        "reason", "code", "action", "state", "mode", "version", "count", "limit", "added", "removed", "wanted",
+        "known", "subscribers", "keys", "blocked", "snapshot", "revision", "seconds", "age", "attempt", "error",
+        "changed", "restart", "pending", "done", "who", "why", "subject", "until", "status", "problem", "hint",
+    }
+)  # fmt: skip
+
+
+def _allow_listed(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    return {key: value for key, value in event.items() if key in ALLOWED}
+
+
+def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["text", "json"], site: str) -> None:
+    """Send every log, the libraries' included, to standard error in one form."""
+
+    def with_site(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+        return {"site": site, **event}
+
+    shared: list[structlog.typing.Processor] = [
+        with_site,
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+        structlog.processors.format_exc_info,
+        _allow_listed,
+    ]
+    renderer: structlog.typing.Processor = (
+        structlog.processors.JSONRenderer()
+        if form == "json"
+        else structlog.processors.LogfmtRenderer(key_order=["timestamp", "level", "event"], bool_as_flag=False)
+    )
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, structlog.stdlib.ProcessorFormatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=True,
+    )
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(
+            foreign_pre_chain=shared,
+            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _allow_listed, renderer],
+        )
+    )
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(level.upper())
+    # aiohttp logs requests with their URLs at debug and client errors at error: neither is ours to keep
+    for noisy in ("aiohttp.access", "aiohttp.server", "asyncio"):
+        logging.getLogger(noisy).setLevel(logging.CRITICAL if noisy == "aiohttp.server" else logging.WARNING)

@@ -1,0 +1,87 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A good configuration in, what it means in plain sentences out: where an operator catches a wrong meaning. Pure."""
+
+from __future__ import annotations
+
+from edged.billing.settings import WindowSettings
+from edged.config.loading import Loaded
+from edged.config.schema import Config
+from edged.enforce.settings import TargetSettings
+from edged.ops.text import span
+from edged.policy.presets import PRESETS
+
+
+def meaning(loaded: Loaded) -> dict[str, str]:
+    """Label to sentence, in the order of importance."""
+    config = loaded.config
+    sentences = {
+        "mode": "changes nothing for anyone (watch)" if config.mode == "watch" else "",
+        "blocks": _blocks(config),
+        "guard": _guard(config),
+        "garden": _garden(config),
+        "page": _page(config),
+        "enforces": ", ".join(target_name(t) for t in config.enforce) or "nothing: no target is named",
+        "keys": _keys(config),
+    }
+    return {label: sentence for label, sentence in sentences.items() if sentence}
+
+
+def _blocks(config: Config) -> str:
+    if config.billing is None:
+        return "nobody: there is no billing section"
+    networks = ", ".join(str(p) for p in config.subscribers.networks) or "no network"
+    return f"whatever {config.billing.source} calls blocked, in {networks}"
+
+
+def _guard(config: Config) -> str:
+    if config.billing is None:
+        return ""
+    guard = config.billing.guard
+
+    def limit(window: WindowSettings) -> str:
+        return f"{window.share:.1%} or {window.count:,} in {span(window.window)}".replace(".0%", "%")
+
+    first = "the first list waits for you" if guard.first == "hold" else "the first list is taken as it is"
+    return (
+        f"newly blocked at most {limit(guard.blocked)}, vanished at most {limit(guard.vanished)}"
+        f" ({guard.floor} always pass); {first}"
+    )
+
+
+def _garden(config: Config) -> str:
+    garden = config.garden
+    presets = ", ".join(f"{name} ({len(PRESETS[name])} names)" for name in garden.presets)
+    ports = ", ".join(str(p) for p in garden.ports)
+    parts = [f"{len(garden.names)} names"]
+    parts += [f"presets {presets}"] if presets else []
+    parts += [f"{len(garden.records)} fixed records"] if garden.records else []
+    parts += [f"{len(garden.networks)} networks"] if garden.networks else []
+    return f"{', '.join(parts)}, port {ports}"
+
+
+def _page(config: Config) -> str:
+    if not config.portal.url:
+        return "none: portal.url is not set"
+    brands = config.portal.brands
+    languages = sorted({lang for b in brands.values() for text in (b.title, b.text, b.button) if text for lang in text})
+    spoken = f"; own texts in {', '.join(languages)}" if languages else ""
+    return f"{config.portal.url}, brands {', '.join(sorted(brands))}{spoken}"
+
+
+def _keys(config: Config) -> str:
+    if not config.mpsk.networks:
+        return ""
+    networks = []
+    for ssid, network in config.mpsk.networks.items():
+        blocked = f"VLAN {network.blocked.vlan}" if network.blocked else "a reject"
+        networks.append(f"{ssid} (a blocked resident gets {blocked})")
+    return f"{', '.join(networks)}; {len(config.radius.clients)} RADIUS clients"
+
+
+def target_name(target: TargetSettings) -> str:
+    """How a target is called everywhere: in status, explain, metrics and logs."""
+    if target.nftables is not None:
+        return "nftables"
+    if target.routeros is not None:
+        return target.routeros.host
+    return str(target.radius.nas) if target.radius is not None else "?"

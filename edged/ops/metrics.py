@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The rooms' plain counters in, Prometheus' text format out, read at scrape time. Labels come from closed sets."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Literal
+
+from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.registry import Collector
+
+
+@dataclass(frozen=True, slots=True)
+class Sample:
+    """One figure of one series."""
+
+    name: str
+    """``edged_…`` in base units, without ``_total``."""
+    text: str
+    kind: Literal["counter", "gauge"]
+    value: float
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+class _Rooms(Collector):
+    def __init__(self, read: Callable[[], Iterable[Sample]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Metric]:
+        families: dict[str, Metric] = {}
+        for sample in self._read():
+            family = families.get(sample.name)
+            if family is None:
+                shape = CounterMetricFamily if sample.kind == "counter" else GaugeMetricFamily
+                family = families[sample.name] = shape(sample.name, sample.text, labels=[n for n, _ in sample.labels])
+            family.add_metric([value for _, value in sample.labels], sample.value)  # type: ignore[attr-defined]
+        yield from families.values()
+
+
+class Exposition:
+    """What ``/metrics`` answers."""
+
+    def __init__(self, read: Callable[[], Iterable[Sample]]) -> None:
+        self._registry = CollectorRegistry()
+        self._registry.register(_Rooms(read))
+        ProcessCollector(registry=self._registry)
+
+    def render(self) -> bytes:
+        """All series, in the text format 0.0.4."""
+        return generate_latest(self._registry)

@@ -1,0 +1,69 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ops address: /metrics, /healthz and /status over HTTP. I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+from aiohttp import web
+
+from edged.errors import ConfigError
+from edged.ops.metrics import Exposition
+from edged.values import Endpoint
+
+
+class OpsService:
+    """Serves what a monitor reads; it only reads."""
+
+    def __init__(
+        self,
+        listen: Endpoint | None,
+        *,
+        exposition: Exposition,
+        healthy: Callable[[], bool],
+        status: Callable[[], Awaitable[dict[str, Any]]],
+    ) -> None:
+        self._listen = listen
+        self._exposition = exposition
+        self._healthy = healthy
+        self._status = status
+        self._runner: web.AppRunner | None = None
+        self.endpoint: Endpoint | None = None
+        """Where it listens; with port 0, the port that was given."""
+
+    async def start(self) -> None:
+        """Listen, if there is an address to listen on. ConfigError when it cannot be had."""
+        if self._listen is None:
+            return
+        application = web.Application(client_max_size=0)
+        application.router.add_get("/metrics", self._serve_metrics)
+        application.router.add_get("/healthz", self._serve_health)
+        application.router.add_get("/status", self._serve_status)
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False)
+        await self._runner.setup()
+        site = web.TCPSite(self._runner, str(self._listen.address), self._listen.port)
+        try:
+            await site.start()
+        except OSError as error:
+            await self.stop()
+            raise ConfigError.of("ops.listen", f"{self._listen}: {error.strerror}", "a free address of this host") from None
+        port = self._runner.addresses[0][1]
+        self.endpoint = Endpoint(self._listen.address, port)
+
+    async def stop(self) -> None:
+        """Close; scrapes under way are cut."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _serve_metrics(self, _request: web.Request) -> web.Response:
+        return web.Response(body=self._exposition.render(), headers={"Content-Type": "text/plain; version=0.0.4"})
+
+    async def _serve_health(self, _request: web.Request) -> web.Response:
+        # fails only when a restart would help; billing being away is not that
+        healthy = self._healthy()
+        return web.Response(text="ok\n" if healthy else "a room has stopped\n", status=200 if healthy else 503)
+
+    async def _serve_status(self, _request: web.Request) -> web.Response:
+        return web.json_response(await self._status())

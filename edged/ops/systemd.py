@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Telling systemd that we are ready, alive or stopping (sd_notify(3)). Reads the environment, writes one socket."""
+
+from __future__ import annotations
+
+import os
+import socket
+
+
+def notify(message: str) -> None:
+    """Send ``READY=1``, ``WATCHDOG=1`` and the like; nothing happens outside systemd."""
+    address = os.environ.get("NOTIFY_SOCKET", "")
+    if not address:
+        return
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notification:
+        try:
+            # a leading @ is the abstract namespace
+            notification.sendto(message.encode(), "\0" + address[1:] if address[0] == "@" else address)
+        except OSError:
+            return  # a supervisor that is gone is no reason to stop serving
+
+
+def watchdog_interval() -> float:
+    """Seconds between two signs of life, half of what systemd allows; 0.0: no watchdog is wanted."""
+    microseconds = os.environ.get("WATCHDOG_USEC", "")
+    wanted = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
+    return int(microseconds) / 2e6 if wanted and microseconds.isdigit() else 0.0

@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Answers of the daemon in, what a person reads out: one plain sentence first, then detail. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator, Sequence
+from datetime import UTC, datetime
+from typing import Any
+
+from edged.errors import Problem
+
+WIDTH = 80
+Answer = dict[str, Any]
+
+
+def span(seconds: float) -> str:
+    """``4 d 3 h``, ``14 min``, ``22 s``: the two largest units that say something."""
+    left = max(0, round(seconds))
+    parts = []
+    for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
+        if left >= size and len(parts) < 2:
+            parts.append(f"{left // size} {unit}")
+            left %= size
+        elif parts:
+            break
+    return " ".join(parts) or "0 s"
+
+
+def moment(epoch: float) -> str:
+    """``2026-11-18 06:00``, UTC."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M")
+
+
+def _wrapped(label: str, text: str, indent: int = 14) -> Iterator[str]:
+    lines = textwrap.wrap(text, WIDTH - indent, break_long_words=False, break_on_hyphens=False) or [""]
+    yield f"{label:<{indent}}{lines[0]}".rstrip()
+    for line in lines[1:]:
+        yield " " * indent + line
+
+
+# --- problems of the configuration ------------------------------------------------------------
+
+
+def problems(found: tuple[Problem, ...], lines: Sequence[str], path: str, meanwhile: str) -> str:
+    """All problems, each as a small manual page; ``meanwhile`` says what did not happen."""
+    errors = sum(not p.warning for p in found)
+    warnings = len(found) - errors
+    counts = [_count(errors, "error")] if errors else []
+    counts += [_count(warnings, "warning")] if warnings else []
+    printed = [f"{path}: {', '.join(counts)}. {meanwhile}"]
+    for problem in found:
+        printed += ["", *_problem(problem, lines, path)]
+    return "\n".join(printed)
+
+
+def _count(number: int, noun: str) -> str:
+    return f"{number:,} {noun}" + ("" if number == 1 else "s")
+
+
+def _problem(problem: Problem, lines: Sequence[str], path: str) -> Iterator[str]:
+    place = f"{path}:{problem.line}:{problem.column}" if problem.line else path
+    yield f"{'warning' if problem.warning else 'error'}  {place}  {problem.key}".rstrip()
+    if problem.warning:
+        sentence = f"{problem.found}: {problem.expected}"
+    elif problem.found.startswith("there is"):
+        sentence = f"{problem.found}; expected {problem.expected}"
+    else:
+        sentence = f"found {problem.found}; expected {problem.expected}"
+    body = sentence + (f"\n{problem.hint}" if problem.hint else "")
+    if 0 < problem.line <= len(lines):
+        source = lines[problem.line - 1]
+        # a long flow line is cut around the fault
+        start = max(0, problem.column - 50)
+        yield f"{problem.line:>5} | {source[start : start + 100]}"
+        yield f"      | {' ' * (problem.column - 1 - start)}{'^' * min(problem.width, 60)}"
+    for line in body.split("\n"):
+        yield from textwrap.wrap(line, WIDTH, initial_indent="      ", subsequent_indent="      ")
+
+
+# --- status ------------------------------------------------------------------------------------
+
+
+def status(answer: Answer) -> str:
+    """One screen: the verdict, the counts, the parts, and what needs a person."""
+    subscribers = answer["subscribers"]
+    lines = [f"{answer['site']}: {answer['verdict']}", ""]
+    known = f"{subscribers['known']:,}" if subscribers["known"] is not None else "?"
+    states = "   ".join(f"{state} {count:,}" for state, count in subscribers["states"].items())
+    lines.append(f"  {'subscribers':<14}{known:<10}{states}")
+    if subscribers["reasons"]:
+        reasons = "   ".join(f"{reason} {count:,}" for reason, count in subscribers["reasons"].items())
+        lines.append(f"  {'blocked for':<14}{subscribers['states']['blocked']:<10,}{reasons}")
+    now = subscribers["access"]
+    lines.append(f"  {'right now':<14}{now['blocked']:,} see the page   {now['pass']:,} have a pass   {now['drain']:,} draining")
+    lines.append("")
+    for part in answer["parts"]:
+        wrapped = list(_wrapped(f"  {part['name']:<14}{part['state']:<7}", part["fact"], 23))
+        lines += wrapped
+    if answer["alarms"]:
+        lines += ["", "needs you"]
+        for alarm in answer["alarms"]:
+            lines += textwrap.wrap(
+                f"{alarm['code']}  {alarm['sentence']}", WIDTH, initial_indent="  ", subsequent_indent="      "
+            )
+            lines.append(f"      Try:  {alarm['try']}")
+    lines += ["", f"edged {answer['version']}, up {span(answer['uptime_s'])}, configuration of {moment(answer['loaded_at'])}"]
+    return "\n".join(lines)
+
+
+# --- explain -----------------------------------------------------------------------------------
+
+
+def explain(answer: Answer) -> str:
+    """Who it is, which rule decided, what each protocol gets, what is truly installed, what would lift it."""
+    lines = [answer["headline"]]
+    if answer.get("who"):
+        lines += ["", *_block("who", answer["who"])]
+    if answer.get("ladder"):
+        lines.append("")
+        for index, step in enumerate(answer["ladder"]):
+            label = "decided by" if index == 0 else " " * 9 + "->" if step["decided"] else ""
+            if index == 0 and step["decided"]:
+                label = "decided by->"
+            lines += _wrapped(f"{label:<12}{step['rule']:<20}", step["said"], 32)
+    if answer.get("gets"):
+        lines.append("")
+        for index, get in enumerate(answer["gets"]):
+            lines += _wrapped(f"{'gets' if index == 0 else '':<12}{get['protocol']:<9}", get["answer"], 21)
+    if answer.get("in_place"):
+        places = "   ".join(f"{p['target']} {p['state']}" for p in answer["in_place"])
+        lines += ["", *_wrapped("in place", places, 12)]
+    if answer.get("recently"):
+        lines += ["", *_block("recently", [f"{moment(r['at'])}  {r['what']}" for r in answer["recently"]])]
+    if answer.get("lifts"):
+        lines += ["", *_wrapped("lifts when", answer["lifts"], 12)]
+    return "\n".join(lines)
+
+
+def _block(label: str, rows: list[str]) -> Iterator[str]:
+    for index, row in enumerate(rows):
+        yield from _wrapped(label if index == 0 else "", row, 12)
+
+
+# --- plan --------------------------------------------------------------------------------------
+
+
+def plan(answer: Answer) -> str:
+    """What would change on each target, as text of that target, ending with totals and who."""
+    lines = [f"{answer['site']}: {answer['verdict']}"]
+    for target in answer["targets"]:
+        lines += ["", f"# {target['name']}: {target['summary']}"]
+        if target["text"]:
+            lines.append(target["text"].rstrip("\n"))
+    if answer["who"]:
+        lines += ["", "# who"]
+        lines += [f"#   {w['sign']} {w['subscriber']}  {w['why']}" for w in answer["who"]]
+        if answer["more"]:
+            lines.append(f"#   and {answer['more']:,} more; all of them with --json")
+    return "\n".join(lines)
+
+
+# --- keys --------------------------------------------------------------------------------------
+
+_KEY_COLUMNS = (
+    ("id", "KEY"), ("origin", "FROM"), ("ssid", "NETWORK"), ("site", "SITE"), ("label", "LABEL"),
+    ("subscriber", "SUBSCRIBER"), ("vlan", "VLAN"), ("devices", "DEVICES"), ("state", "STATE"),
+)  # fmt: skip
+
+
+def keys(answer: Answer) -> str:
+    """One row a key; never a passphrase."""
+    rows = answer["keys"]
+    if not rows:
+        return "There are no keys."
+    return "\n".join((*table(_KEY_COLUMNS, rows), "", _count(len(rows), "key")))
+
+
+def table(columns: tuple[tuple[str, str], ...], rows: list[Answer]) -> list[str]:
+    """Aligned columns, as wide as their widest cell."""
+    cells = [[title for _, title in columns]]
+    cells += [["" if row[name] is None else str(row[name]) for name, _ in columns] for row in rows]
+    widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
+    return ["  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]

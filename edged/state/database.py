@@ -1,0 +1,124 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The SQLite file: one connection on one thread of its own, every change a transaction. I/O.
+
+Numbered migrations run once each; a database of a newer edged is refused, never altered.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from importlib.resources import files
+from pathlib import Path
+from typing import Any, TypeVar
+
+from edged.errors import ConfigError, UpstreamError
+
+T = TypeVar("T")
+Row = tuple[Any, ...]
+Parameters = Sequence[Any]
+
+_BUSY_MS = 5000
+"""How long a write waits for another process (a backup) before it fails."""
+
+
+class Database:
+    """The store of what edged learned. ``open`` raises ConfigError, every later failure is an UpstreamError."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edged-database")
+        self._connection: sqlite3.Connection | None = None
+
+    async def open(self) -> None:
+        """Open or create the file and bring its schema up to date."""
+        try:
+            await self._submit(self._open)
+        except (sqlite3.Error, OSError) as error:
+            raise ConfigError.of("state.directory", f"{self.path}: {error}", "a directory that edged may write") from error
+
+    async def close(self) -> None:
+        """Finish what is queued and close the file."""
+        if self._connection is not None:
+            await self._submit(self._close)
+        self._thread.shutdown(wait=True)
+
+    async def read(self, sql: str, parameters: Parameters = ()) -> list[Row]:
+        """All rows of one query."""
+        return await self.run(lambda connection: connection.execute(sql, parameters).fetchall())
+
+    async def write(self, *statements: tuple[str, Parameters]) -> None:
+        """All statements in one transaction, durable on return, or none."""
+
+        def apply(connection: sqlite3.Connection) -> None:
+            for sql, parameters in statements:
+                connection.execute(sql, parameters)
+
+        await self.run(apply, write=True)
+
+    async def write_many(self, sql: str, rows: Iterable[Parameters]) -> None:
+        """One statement for many rows, in one transaction."""
+        materialised = list(rows)
+        await self.run(lambda connection: connection.executemany(sql, materialised), write=True)
+
+    async def run(self, function: Callable[[sqlite3.Connection], T], *, write: bool = False) -> T:
+        """``function`` on the database thread; with ``write``, inside one immediate transaction."""
+        try:
+            return await self._submit(lambda: self._run(function, write=write))
+        except sqlite3.Error as error:
+            raise UpstreamError(f"database: {error}") from error
+
+    async def _submit(self, function: Callable[[], T]) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._thread, function)
+
+    def _run(self, function: Callable[[sqlite3.Connection], T], *, write: bool) -> T:
+        connection = self._connection
+        if connection is None:
+            raise sqlite3.OperationalError("the database is closed")
+        if not write:
+            return function(connection)
+        connection.execute("BEGIN IMMEDIATE")
+        try:
+            result = function(connection)
+        except BaseException:
+            connection.execute("ROLLBACK")
+            raise
+        connection.execute("COMMIT")
+        return result
+
+    def _open(self) -> None:
+        self.path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        self.path.touch(mode=0o600, exist_ok=True)
+        # explicit transactions: Python's implicit ones commit around DDL
+        connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
+        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+        connection.execute("PRAGMA journal_mode = WAL")
+        # an accounting answer promises durability (RFC 2866, section 4.1): NORMAL would lose the last commits
+        connection.execute("PRAGMA synchronous = FULL")
+        connection.execute("PRAGMA foreign_keys = ON")
+        self._migrate(connection)
+        self._connection = connection
+
+    def _close(self) -> None:
+        if self._connection is not None:
+            self._connection.close()
+            self._connection = None
+
+    def _migrate(self, connection: sqlite3.Connection) -> None:
+        scripts = sorted(
+            (p for p in files("edged.state").joinpath("migrations").iterdir() if p.name.endswith(".sql")),
+            key=lambda p: p.name,
+        )
+        version = int(connection.execute("PRAGMA user_version").fetchone()[0])
+        if version > len(scripts):
+            raise ConfigError.of(
+                "state.directory",
+                f"{self.path} was written by a newer edged (schema {version})",
+                f"schema {len(scripts)} or older; install that edged again, or restore an older copy",
+            )
+        for number, script in enumerate(scripts[version:], start=version + 1):
+            connection.executescript(
+                f"BEGIN IMMEDIATE;\n{script.read_text('utf-8')}\nPRAGMA user_version = {number};\nCOMMIT;"
+            )

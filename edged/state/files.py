@@ -1,0 +1,51 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Files of the state directory: written whole or not at all, readable by edged alone. I/O."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable
+from pathlib import Path
+
+from edged.errors import ConfigError
+from edged.state.sealing import KEY_OCTETS
+from edged.values import Secret
+
+
+def write_atomically(path: Path, chunks: Iterable[bytes], mode: int = 0o600) -> None:
+    """Replace ``path`` by ``chunks``: a temporary file beside it, fsync, rename, fsync of the directory. OSError."""
+    temporary = path.with_name(f".{path.name}.new")
+    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
+    try:
+        with os.fdopen(descriptor, "wb") as file:
+            for chunk in chunks:
+                file.write(chunk)
+            file.flush()
+            os.fsync(file.fileno())
+        temporary.replace(path)
+    except BaseException:
+        temporary.unlink(missing_ok=True)
+        raise
+    directory = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(directory)
+    finally:
+        os.close(directory)
+
+
+def secret_file(path: Path, octets: int = KEY_OCTETS) -> Secret:
+    """The secret of ``octets`` random octets kept in ``path`` as hexadecimal; made on first use, mode 0600."""
+    try:
+        text = path.read_text("ascii").strip()
+    except FileNotFoundError:
+        fresh = os.urandom(octets)
+        try:
+            write_atomically(path, [fresh.hex().encode() + b"\n"])
+        except OSError as error:
+            raise ConfigError.of("state.directory", f"{path}: {error.strerror}", "a directory that edged may write") from error
+        return Secret(fresh)
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError.of("state.directory", f"{path}: {error}", "a file that edged may read") from error
+    if len(text) != 2 * octets or not set(text.lower()) <= set("0123456789abcdef"):
+        raise ConfigError.of("state.directory", f"{path} is damaged", f"{2 * octets} hexadecimal digits; restore it from backup")
+    return Secret(bytes.fromhex(text))

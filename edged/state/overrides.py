@@ -1,0 +1,79 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Operators' words on single subscribers, payment passes, and the audit of both, in the database. I/O."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edged.policy.access import Override
+from edged.state.database import Database
+
+
+@dataclass(frozen=True, slots=True)
+class AuditRow:
+    """Who did what to whom, when and why."""
+
+    at: float
+    who: str
+    action: str
+    subject: str
+    why: str
+
+
+_AUDIT = "INSERT INTO audit (at, who, action, subject, why) VALUES (?, ?, ?, ?, ?)"
+
+
+class OverrideStore:
+    """The table ``overrides`` and the trail of it; nothing is in force for ever."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def alive(self, now: float) -> dict[str, Override]:
+        """Every override that has not ended, by subscriber id."""
+        rows = await self._database.read(
+            "SELECT subscriber, blocked, until, why, who, at, reason FROM overrides WHERE until > ?", (now,)
+        )
+        return {row[0]: Override(row[0], bool(row[1]), *row[2:]) for row in rows}
+
+    async def put(self, override: Override) -> None:
+        """Make ``override`` the word on its subscriber, and say so in the audit."""
+        action = "block" if override.blocked else "unblock"
+        await self._database.write(
+            (
+                "INSERT INTO overrides (subscriber, blocked, until, reason, why, who, at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+                " ON CONFLICT (subscriber) DO UPDATE SET blocked = excluded.blocked, until = excluded.until,"
+                " reason = excluded.reason, why = excluded.why, who = excluded.who, at = excluded.at",
+                (
+                    override.subscriber, int(override.blocked), override.until, override.reason,
+                    override.why, override.who, override.at,
+                ),
+            ),
+            (_AUDIT, (override.at, override.who, action, override.subscriber, override.why)),
+        )  # fmt: skip
+
+    async def end(self, subscriber: str, *, who: str, why: str, at: float) -> None:
+        """Take back the word on ``subscriber``; billing's holds again."""
+        await self._database.write(
+            ("DELETE FROM overrides WHERE subscriber = ?", (subscriber,)),
+            (_AUDIT, (at, who, "end override", subscriber, why)),
+        )
+
+    async def passes(self, now: float) -> dict[str, float]:
+        """The running passes: subscriber id to end."""
+        rows = await self._database.read(
+            "SELECT subscriber, max(ends) FROM passes WHERE ends > ? GROUP BY subscriber", (now,)
+        )
+        return dict(rows)
+
+    async def note(self, row: AuditRow) -> None:
+        """One line of audit for an act that is kept elsewhere (an accepted reading, a key)."""
+        await self._database.write((_AUDIT, (row.at, row.who, row.action, row.subject, row.why)))
+
+    async def recent(self, subject: str, limit: int = 5) -> list[AuditRow]:
+        """The newest lines about ``subject``, newest first."""
+        rows = await self._database.read(
+            "SELECT at, who, action, subject, why FROM audit WHERE subject = ? ORDER BY at DESC LIMIT ?",
+            (subject, limit),
+        )
+        return [AuditRow(*row) for row in rows]

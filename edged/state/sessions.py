@@ -1,0 +1,114 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accounting sessions in the database, one row a session of a NAS, durable before the answer goes out. I/O.
+
+RFC 2866 section 4.1 (answer only what is recorded), section 5.1 (Acct-Status-Type); RFC 5080 section 2.3.3.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+from dataclasses import dataclass
+from enum import IntEnum
+
+from edged.state.database import Database
+
+
+class Status(IntEnum):
+    """Acct-Status-Type."""
+
+    START = 1
+    STOP = 2
+    INTERIM = 3
+    ON = 7
+    OFF = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One session as it stands."""
+
+    nas: str
+    session: str
+    login: str = ""
+    mac: str = ""
+    ipv4: str = ""
+    ipv6: str = ""
+    delegated: str = ""
+    started: float = 0.0
+    updated: float = 0.0
+    stopped: float | None = None
+    octets_in: int = 0
+    octets_out: int = 0
+
+
+_COLUMNS = "nas, session, login, mac, ipv4, ipv6, delegated, started, updated, stopped, octets_in, octets_out"
+
+
+class SessionStore:
+    """The table ``sessions``."""
+
+    def __init__(self, database: Database) -> None:
+        self._database = database
+
+    async def record(
+        self, status: int, *, nas: str, session: str = "", login: str = "", mac: str = "", ipv4: str = "",
+        ipv6: str = "", delegated: str = "", at: float, octets_in: int = 0, octets_out: int = 0, seconds: int = 0,
+    ) -> None:  # fmt: skip
+        """Make one accounting request durable. ``at``: epoch seconds of the event itself, its delay taken off.
+
+        A repeated or overtaken request changes nothing back: counters only grow, a stopped session stays stopped.
+        """
+        if status in {Status.ON, Status.OFF}:
+            await self._database.write(
+                ("UPDATE sessions SET stopped = ? WHERE nas = ? AND stopped IS NULL AND started <= ?", (at, nas, at))
+            )
+            return
+        event = Session(
+            nas, session, login, mac, ipv4, ipv6, delegated, at - seconds, at,
+            at if status == Status.STOP else None, octets_in, octets_out,
+        )  # fmt: skip
+        await self._database.run(lambda connection: _put(connection, event, status), write=True)
+
+    async def open(self) -> list[Session]:
+        """Every session that has not stopped."""
+        rows = await self._database.read(f"SELECT {_COLUMNS} FROM sessions WHERE stopped IS NULL")  # noqa: S608  # our own text
+        return [Session(*row) for row in rows]
+
+    async def of_device(self, mac: str) -> list[Session]:
+        """The open sessions of one device."""
+        return [s for s in await self.open() if s.mac == mac]
+
+    async def purge(self, before: float) -> None:
+        """Forget sessions that stopped before that time."""
+        await self._database.write(("DELETE FROM sessions WHERE stopped < ?", (before,)))
+
+
+def _put(connection: sqlite3.Connection, event: Session, status: int) -> None:
+    row = connection.execute(
+        f"SELECT {_COLUMNS} FROM sessions WHERE nas = ? AND session = ?",  # noqa: S608  # our own text
+        (event.nas, event.session),
+    ).fetchone()
+    merged = event if row is None else _merged(Session(*row), event, status)
+    values = tuple(getattr(merged, name) for name in _COLUMNS.split(", "))
+    connection.execute(f"INSERT OR REPLACE INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 12)})", values)  # noqa: S608  # our own text
+
+
+def _merged(known: Session, event: Session, status: int) -> Session:
+    """``known`` after ``event``. A Start after its Stop is a new session under an old id: some NASes count from 1."""
+    if status == Status.START and known.stopped is not None and event.updated > known.stopped:
+        return event
+    newer, older = (event, known) if event.updated >= known.updated else (known, event)
+    return Session(
+        known.nas,
+        known.session,
+        newer.login or older.login,
+        newer.mac or older.mac,
+        newer.ipv4 or older.ipv4,
+        newer.ipv6 or older.ipv6,
+        newer.delegated or older.delegated,
+        min(known.started, event.started),
+        newer.updated,
+        known.stopped if known.stopped is not None else event.stopped,
+        max(known.octets_in, event.octets_in),
+        max(known.octets_out, event.octets_out),
+    )

@@ -1,0 +1,161 @@
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged.cli import main
+from edged.config import load
+from edged.config.document import read
+from edged.config.schema import json_schema
+from edged.errors import ConfigError, Problem
+
+ROOT = Path(__file__).resolve().parents[2]
+GOLDEN = ROOT / "tests" / "golden" / "config"
+
+
+def problems(text: str, tmp_path: Path) -> tuple[Problem, ...]:
+    path = tmp_path / "edged.yaml"
+    path.write_text(text, "utf-8")
+    with pytest.raises(ConfigError) as raised:
+        load(path)
+    return raised.value.problems
+
+
+def warnings(text: str, tmp_path: Path) -> dict[str, str]:
+    path = tmp_path / "edged.yaml"
+    path.write_text(text, "utf-8")
+    return {p.key: p.found for p in load(path).warnings}
+
+
+def test_the_contract_is_accepted_once_its_secrets_are_given(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = (ROOT / "config" / "edged.example.yaml").read_text("utf-8").replace("/etc/edged/secrets", str(tmp_path))
+    for name in ("splynx", "hook", "building-7", "routeros", "bng"):
+        (tmp_path / name).write_text("a-secret-of-a-test\n")
+        (tmp_path / name).chmod(0o600)
+    path = tmp_path / "edged.yaml"
+    path.write_text(text)
+
+    assert main(["check", "-c", str(path)]) == 0
+    assert "is good" in capsys.readouterr().out
+
+
+def test_the_shipped_examples_are_good() -> None:
+    for path in sorted((ROOT / "config" / "example").glob("edged*.yaml")):
+        assert load(path).config.site
+
+
+def test_every_problem_is_reported_at_once_word_for_word(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(GOLDEN)
+
+    assert main(["check", "-c", "everything_wrong.yaml"]) == 78
+
+    assert capsys.readouterr().out == (GOLDEN / "everything_wrong.txt").read_text("utf-8")
+
+
+def test_the_json_schema_in_config_is_that_of_the_models() -> None:
+    shipped = json.loads((ROOT / "config" / "edged.schema.json").read_text("utf-8"))
+
+    assert shipped == json.loads(json.dumps(json_schema())), "stale: run make schema"
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "hint"),
+    [
+        ("dns: {lisen: []}", "dns.lisen", 'did you mean "listen"?'),
+        ("garden: {ttl: 5s}", "garden.ttl", '"ttl" belongs under dns'),
+        ("listn: {}", "listn", ""),
+        ("mode: enforced", "mode", 'did you mean "enforce"?'),
+        ("garden: {presets: [strpe]}", "garden.presets[0]", 'did you mean "stripe"?'),
+    ],
+)
+def test_a_misspelt_key_or_choice_is_answered_with_the_nearest_right_one(
+    text: str, key: str, hint: str, tmp_path: Path
+) -> None:
+    (problem,) = problems(text, tmp_path)
+
+    assert (problem.key, problem.hint) == (key, hint)
+    assert problem.line == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("site: a\nsite: b", "second time"),
+        ("a: &a [*a]", "deep"),
+        ("site: [", "expected"),
+        ("\tsite: a", "tab"),
+        ("", "an empty file"),
+        ("just words", "no keys"),
+        ("x: " + "[" * 60 + "]" * 60, "deep"),
+    ],
+)
+def test_what_is_not_a_configuration_is_one_clear_message(text: str, found: str, tmp_path: Path) -> None:
+    first = problems(text, tmp_path)[0]
+
+    assert found in first.found + first.expected + first.hint
+
+
+def test_a_secret_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
+    secret = tmp_path / "secret"
+    secret.write_text("correct-horse")
+    secret.chmod(0o644)
+
+    (problem,) = problems(
+        f"radius: {{clients: [{{name: a, networks: ['10.0.0.0/8'], secret: !file {secret}}}]}}", tmp_path
+    )
+
+    assert problem.key == "radius.clients[0].secret"
+    assert problem.hint == f"chmod 0600 {secret}"
+
+
+@pytest.mark.parametrize("secret", ["hunter2", "'hunter2'", '"hunter2 and more"'])
+def test_no_message_ever_shows_a_secret(secret: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = tmp_path / "edged.yaml"
+    path.write_text(f"radius: {{clients: [{{name: 5, networks: [], secret: {secret}, dialect: x}}]}}")
+
+    assert main(["check", "-c", str(path)]) == 78
+    printed = capsys.readouterr().out
+    assert "radius.clients[0]" in printed
+    assert "hunter2" not in printed
+    assert main(["check", "--json", "-c", str(path)]) == 78
+    assert "hunter2" not in capsys.readouterr().out
+
+
+def test_a_garden_that_holds_a_connectivity_check_is_refused(tmp_path: Path) -> None:
+    (problem,) = problems("garden: {names: ['*.gstatic.com']}", tmp_path)
+
+    assert "connectivity check" in problem.found
+
+
+def test_a_garden_that_holds_the_portal_is_refused(tmp_path: Path) -> None:
+    (problem,) = problems("portal: {url: https://pay.isp.example}\ngarden: {names: [.isp.example]}", tmp_path)
+
+    assert problem.key == "garden.names[0]"
+
+
+def test_a_private_portal_address_is_a_warning_with_its_consequence(tmp_path: Path) -> None:
+    assert "portal.addresses[0]" in warnings("portal: {url: https://a.example, addresses: [10.0.0.1]}", tmp_path)
+
+
+def test_serving_the_whole_internet_is_refused(tmp_path: Path) -> None:
+    assert "whole Internet" in problems("subscribers: {networks: ['0.0.0.0/0']}", tmp_path)[0].found
+
+
+def test_what_this_version_does_not_do_is_a_warning(tmp_path: Path) -> None:
+    found = warnings("billing: {source: splynx, url: https://b.example}", tmp_path)
+
+    assert "billing.source" in found
+
+
+@given(st.text(max_size=300))
+def test_any_text_is_a_document_or_one_problem(text: str) -> None:
+    try:
+        read(text, "x", read_files=False)
+    except ConfigError as error:
+        assert error.problems

@@ -1,0 +1,150 @@
+from __future__ import annotations
+
+import random
+from ipaddress import ip_address, ip_network
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged.model import Access, Snapshot, State, Subscriber
+from edged.policy.access import Learned, Override, Rule, View
+from edged.policy.prefixes import PrefixMap
+from edged.policy.settings import SubscribersSettings
+from edged.policy.table import compile_table
+from edged.values import MacAddress, Prefix, host_prefix, parse_prefix
+
+NOW = 1_800_000_000.0
+SETTINGS = SubscribersSettings.model_validate(
+    {"networks": ["100.64.0.0/10", "2001:db8:100::/40"], "exempt": ["100.64.0.53", "2001:db8:100::53"]}
+)
+
+
+def subscriber(id_: str, state: State, *addresses: str, reason: str = "unpaid", devices: tuple[str, ...] = ()) -> Subscriber:
+    return Subscriber(
+        id_, state, reason, 100.0, tuple(map(parse_prefix, addresses)), tuple(map(MacAddress, devices))
+    )
+
+
+def view(*subscribers: Subscriber, learned: Learned | None = None) -> View:
+    snapshot = Snapshot("8812.aa", "8812", 50.0, subscribers)
+    return View(compile_table(snapshot, SETTINGS), learned or Learned())
+
+
+def access(v: View, address: str, now: float = NOW) -> Access:
+    return v.decide(ip_address(address), now).access
+
+
+def test_the_longest_prefix_decides_in_both_families() -> None:
+    v = view(
+        subscriber("1", State.BLOCKED, "100.64.8.0/24", "2001:db8:100::/48"),
+        subscriber("2", State.NOTICE, "100.64.8.9", "2001:db8:100:700::/56"),
+    )
+
+    assert access(v, "100.64.8.8") is Access.BLOCKED
+    assert access(v, "100.64.8.9") is Access.NOTICE
+    assert access(v, "2001:db8:100:700::1") is Access.NOTICE
+    assert access(v, "2001:db8:100:800::1") is Access.BLOCKED
+
+
+def test_an_exempt_network_is_never_blocked() -> None:
+    v = view(subscriber("1", State.BLOCKED, "100.64.0.0/24"))
+
+    assert v.decide(ip_address("100.64.0.53"), NOW).rule is Rule.EXEMPT
+    assert access(v, "100.64.0.54") is Access.BLOCKED
+
+
+def test_an_address_outside_the_served_networks_is_a_stranger_even_when_billing_lists_it() -> None:
+    v = view(subscriber("1", State.BLOCKED, "198.51.100.7"))
+
+    assert access(v, "198.51.100.7") is Access.STRANGER
+
+
+def test_whom_billing_does_not_list_is_open() -> None:
+    assert access(view(), "100.64.3.3") is Access.OPEN
+
+
+def test_a_pass_opens_what_billing_blocks_until_it_ends() -> None:
+    v = view(subscriber("1", State.BLOCKED, "100.64.1.7"), learned=Learned(passes={"1": NOW + 60}))
+
+    assert access(v, "100.64.1.7") is Access.PASS
+    assert access(v, "100.64.1.7", NOW + 61) is Access.BLOCKED
+
+
+def test_an_operators_block_is_not_opened_by_a_pass() -> None:
+    word = Override("1", blocked=True, until=NOW + 60, why="ticket", who="noc", at=NOW)
+    v = view(
+        subscriber("1", State.BLOCKED, "100.64.1.7"), learned=Learned(overrides={"1": word}, passes={"1": NOW + 60})
+    )
+
+    decision = v.decide(ip_address("100.64.1.7"), NOW)
+
+    assert (decision.access, decision.rule, decision.reason) == (Access.BLOCKED, Rule.OVERRIDE, "abuse")
+
+
+def test_an_operators_unblock_holds_against_billing_until_it_ends() -> None:
+    word = Override("1", blocked=False, until=NOW + 60, why="promise", who="noc", at=NOW)
+    v = view(subscriber("1", State.BLOCKED, "100.64.1.7"), learned=Learned(overrides={"1": word}))
+
+    assert access(v, "100.64.1.7") is Access.OPEN
+    assert access(v, "100.64.1.7", NOW + 61) is Access.BLOCKED
+
+
+def test_a_line_that_was_blocked_a_moment_ago_drains() -> None:
+    v = view(learned=Learned(drains=PrefixMap([(parse_prefix("100.64.1.7"), NOW + 180)])))
+
+    assert access(v, "100.64.1.7") is Access.DRAIN
+    assert access(v, "100.64.1.7", NOW + 181) is Access.OPEN
+
+
+def test_a_device_is_found_by_its_mac() -> None:
+    v = view(subscriber("1", State.BLOCKED, devices=("02:00:5e:10:00:01",)))
+
+    assert v.decide_device(MacAddress("02:00:5e:10:00:01"), NOW).access is Access.BLOCKED
+    assert v.decide_device(MacAddress("02:00:5e:10:00:02"), NOW).access is Access.OPEN
+
+
+def test_the_same_list_in_any_order_makes_the_same_table() -> None:
+    subscribers = [subscriber(str(i), random.Random(i).choice(list(State)), "100.64.1.7", f"100.64.2.{i}") for i in range(20)]
+    tables = []
+    for seed in range(5):
+        random.Random(seed).shuffle(subscribers)
+        tables.append(dict(view(*subscribers).table.addresses.items()))
+
+    assert all(table == tables[0] for table in tables)
+
+
+networks = st.one_of(
+    st.tuples(st.integers(0, 2**32 - 1), st.integers(0, 32)).map(lambda t: ip_network(t, strict=False)),
+    st.tuples(st.integers(0, 2**128 - 1), st.integers(0, 128)).map(lambda t: ip_network(t, strict=False)),
+)
+
+
+@given(st.lists(networks, max_size=30), st.data())
+def test_the_prefix_map_agrees_with_the_standard_library(entries: list, data: st.DataObject) -> None:  # type: ignore[type-arg]
+    prefixes = {parse_prefix(str(n)): n for n in entries}
+    table = PrefixMap((prefix, str(network)) for prefix, network in prefixes.items())
+    address = data.draw(
+        st.one_of(st.sampled_from([n.network_address for n in entries]), st.ip_addresses()) if entries else st.ip_addresses()
+    )
+    holding = [n for n in entries if n.version == address.version and address in n]
+
+    found = table.match(address)
+
+    if not holding:
+        assert found is None
+    else:
+        longest = max(holding, key=lambda n: n.prefixlen)
+        assert found == (parse_prefix(str(longest)), str(longest))
+        assert table.find(address) == str(longest)
+        assert table.get(parse_prefix(str(longest))) == str(longest)
+        assert table.covering(host_prefix(address)) == found
+    assert len(table) == len(prefixes)
+    assert dict(table.items()) == {p: str(n) for p, n in prefixes.items()}
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_default_route_holds_everything(version: int) -> None:
+    table = PrefixMap([(Prefix(version, 0, 0), "all")])
+
+    assert table.find_integer(version, 12345) == "all"
