@@ -45,7 +45,7 @@ layers: $(VENV)/dev.stamp
 schema: $(VENV)/run.stamp  ## write config/edged.schema.json from the settings
 	$(BIN)/python -m edged.cli schema > config/edged.schema.json
 
-lab: $(VENV)/run.stamp  ## subscribers, a router with edged and an "internet" in network namespaces (root)
+lab: apt-test $(VENV)/dev.stamp  ## subscribers, a router with edged and an "internet" in network namespaces (root); TOUR=--shell
 	$(BIN)/python tests/e2e/tour.py $(TOUR)
 
 lab-down:  ## remove every trace of the lab

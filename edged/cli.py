@@ -7,56 +7,29 @@ Exit status: 0 done, 1 refused or not found, 2 usage, 69 the daemon cannot be re
 from __future__ import annotations
 
 import argparse
-import difflib
 import getpass
 import json
 import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from edged import __version__
 from edged.errors import ConfigError
 from edged.ops.control import Refused, call
+from edged.usage import DEFAULT_CONFIG, OVERVIEW, parser
 
-DEFAULT_CONFIG = Path("/etc/edged/edged.yaml")
 _DEFAULT_SOCKET = Path("/run/edged/control.sock")
 Arguments = argparse.Namespace
-
-_OVERVIEW = """\
-edged: blocked-subscriber redirection and per-resident Wi-Fi keys.
-
-  edged init                              write a first configuration
-  edged check -c edged.yaml               is this file right, and what does it mean?
-  edged status                            is all well?
-  edged explain 100.64.7.9                why does this line get what it gets?
-  edged plan                              what would change on each target?
-  edged sync                              read billing now
-  edged keys list                         who may use the Wi-Fi?
-
-edged COMMAND --help says more of each."""
-
-
-class _Parser(argparse.ArgumentParser):
-    """argparse, with the nearest command for a mistyped one."""
-
-    def error(self, message: str) -> NoReturn:
-        if "invalid choice" in message and len(sys.argv) > 1:
-            word = next((a for a in sys.argv[1:] if not a.startswith("-")), "")
-            close = difflib.get_close_matches(word, COMMANDS, n=1)
-            message = f'there is no command "{word}"' + (f'; did you mean "{close[0]}"?' if close else "")
-        sys.stderr.write(f"edged: {message}\n")
-        raise SystemExit(2)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
-    arguments = _parser().parse_args(argv)
-    if arguments.command is None:
-        print(_OVERVIEW)
-        return 0
+    arguments = parser().parse_args(argv)
     try:
+        if arguments.command is None:
+            print(OVERVIEW)
+            return 0
         return COMMANDS[arguments.command](arguments)
     except Refused as refusal:
         sys.stderr.write(f"edged: {refusal}\n")
@@ -72,71 +45,6 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     except KeyboardInterrupt:
         return 130
-
-
-def _parser() -> _Parser:
-    parser = _Parser(prog="edged", description="The edge daemon of an Internet provider.", add_help=True)
-    parser.add_argument("--version", action="version", version=f"edged {__version__}")
-    commands = parser.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
-
-    def command(name: str, text: str, example: str, *, facts: bool = True) -> argparse.ArgumentParser:
-        sub = commands.add_parser(
-            name, help=text, description=text, epilog=f"examples:\n{example}",
-            formatter_class=argparse.RawDescriptionHelpFormatter,
-        )  # fmt: skip
-        sub.add_argument("-c", "--config", type=Path, default=DEFAULT_CONFIG, metavar="FILE", help=f"default: {DEFAULT_CONFIG}")
-        if facts:
-            sub.add_argument("--json", action="store_true", help="the same facts for a program")
-        return sub
-
-    run = command("run", "run the daemon in the foreground", "  edged run -c edged.yaml", facts=False)
-    run.add_argument("--try", dest="tour", action="store_true", help="print what to try once it serves")
-    check = command("check", "check a configuration and say what it means", "  edged check\n  edged check -c - < edged.yaml")
-    check.add_argument("--no-files", action="store_true", help="leave secrets and certificates alone (elsewhere than on the router)")
-    init = command("init", "write a first configuration", "  edged init --site tower-12 --networks 100.64.0.0/10", facts=False)
-    _init_arguments(init)
-    command("status", "is all well, and what needs a person?", "  edged status\n  edged status --json | jq .alarms")
-    explain = command("explain", "what a line gets, from which rule, since when", "  edged explain 100.64.7.9\n  edged explain 100.64.7.9 js.stripe.com")
-    explain.add_argument("subject", help="an address, a prefix, a MAC, a subscriber's id or a key's id")
-    explain.add_argument("name", nargs="?", help="what about this destination?")
-    command("plan", "what would change on each target; changes nothing", "  edged plan\n  edged plan --json")
-    sync = command("sync", "read billing now, one subscriber now, or accept a held reading", "  edged sync\n  edged sync --accept 8813.3fa9c1d2")
-    sync.add_argument("subscriber", nargs="?", help="read this one alone")
-    sync.add_argument("--accept", metavar="SNAPSHOT", help="approve exactly this held reading")
-    for name, verb in (("block", "block"), ("unblock", "unblock")):
-        sub = command(name, f"{verb} one subscriber for a while, whatever billing says", f'  edged {name} 20417 --for 2h --why "ticket 4471"')
-        sub.add_argument("subscriber")
-        sub.add_argument("--for", dest="length", default="2h", metavar="DURATION", help="how long; default 2h, at most 31d")
-        sub.add_argument("--why", default="", help="for the audit; required")
-    _keys_arguments(command("keys", "the Wi-Fi keys", "  edged keys list\n  edged keys add --ssid Residence --label 'Flat 12' --vlan 112"))
-    commands.add_parser("schema", help=argparse.SUPPRESS)
-    return parser
-
-
-def _init_arguments(init: argparse.ArgumentParser) -> None:
-    init.add_argument("--site", default=os.uname().nodename.partition(".")[0] or "edge")
-    init.add_argument("--networks", nargs="+", default=["100.64.0.0/10"], metavar="PREFIX", help="the subscribers' networks")
-    init.add_argument("--portal", default="portal.example.net", metavar="HOST", help="host name of the page")
-    init.add_argument("--portal-address", nargs="+", default=["203.0.113.10"], metavar="ADDRESS")
-    init.add_argument("--billing", default="file:/etc/edged/billing.yaml", metavar="URL", help="https://… (the open feed) or file:PATH")
-    init.add_argument("--interface", nargs="+", default=["lan0"], help="where subscribers come in")
-    init.add_argument("--force", action="store_true", help="overwrite an existing file")
-
-
-def _keys_arguments(keys: argparse.ArgumentParser) -> None:
-    actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
-    actions.add_parser("list", help="every key, without its passphrase")
-    add = actions.add_parser("add", help="make a key; a passphrase is drawn unless one is given")
-    add.add_argument("--ssid", required=True)
-    for option in ("id", "site", "label", "subscriber"):
-        add.add_argument(f"--{option}", default="")
-    add.add_argument("--vlan", type=int)
-    add.add_argument("--devices", nargs="*", default=[], metavar="MAC")
-    add.add_argument("--passphrase-file", type=argparse.FileType(), metavar="FILE", help="- reads standard input")
-    load = actions.add_parser("import", help="make the keys of a CSV file, all or none")
-    load.add_argument("file", type=argparse.FileType())
-    for action in ("revoke", "show"):
-        actions.add_parser(action).add_argument("id")
 
 
 # --- commands ------------------------------------------------------------------------------------
@@ -164,7 +72,11 @@ def _check(arguments: Arguments) -> int:
             print(_problems(error, "Nothing was changed."))
         return os.EX_CONFIG
     if arguments.json:
-        facts = {"good": True, "problems": [_problem_facts(p) for p in loaded.warnings], "meaning": meaning(loaded)}
+        facts = {
+            "good": True,
+            "problems": [_problem_facts(p) for p in loaded.warnings],
+            "meaning": meaning(loaded),
+        }
         print(json.dumps(facts, indent=2))
         return 0
     print(f"{path} is good ({len(loaded.document.lines)} lines, {len(loaded.document.secret_files)} secret files)\n")

@@ -127,7 +127,9 @@ def _string(pattern: str, examples: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "description": examples})
 
 
-Duration = Annotated[float, BeforeValidator(_duration), _string(r"^\d{1,9}(ms|s|m|h|d)$", "for example 5s, 10m, 6h, 7d")]
+Duration = Annotated[
+    float, BeforeValidator(_duration), _string(r"^\d{1,9}(ms|s|m|h|d)$", "for example 5s, 10m, 6h, 7d")
+]
 """Seconds."""
 Share = Annotated[float, BeforeValidator(_share), _string(r"^\d{1,3}(\.\d+)?%$", "for example 3%")]
 """0.0 to 1.0."""
@@ -136,7 +138,9 @@ RateField = Annotated[
     _text(parse_rate, "a rate, down and up in bit/s", "for example 100M/20M"),
     _string(r"^\d{1,9}[kMG]?/\d{1,9}[kMG]?$", "down/up in bit/s, for example 10M/2M"),
 ]
-PrefixField = Annotated[Prefix, BeforeValidator(_prefix), _string(r"^[0-9a-fA-F:.]+(/\d{1,3})?$", "IPv4 or IPv6 prefix")]
+PrefixField = Annotated[
+    Prefix, BeforeValidator(_prefix), _string(r"^[0-9a-fA-F:.]+(/\d{1,3})?$", "IPv4 or IPv6 prefix")
+]
 AddressField = Annotated[
     IpAddress,
     _text(parse_address, "an IPv4 or IPv6 address, in quotes"),
@@ -153,5 +157,7 @@ MacField = Annotated[
     _string(r"^[0-9a-fA-F:.-]{12,17}$", "a MAC address"),
 ]
 SecretField = Annotated[
-    Secret, BeforeValidator(_secret), WithJsonSchema({"type": "string", "description": "!file PATH, a file of mode 0600"})
+    Secret,
+    BeforeValidator(_secret),
+    WithJsonSchema({"type": "string", "description": "!file PATH, a file of mode 0600"}),
 ]

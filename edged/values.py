@@ -42,9 +42,7 @@ class Prefix(NamedTuple):
         """True when every address of ``other`` lies in this prefix."""
         if other.version != self.version or other.length < self.length:
             return False
-        return other.network >> (BITS[self.version] - self.length) == self.network >> (
-            BITS[self.version] - self.length
-        )
+        return other.network >> (BITS[self.version] - self.length) == self.network >> (BITS[self.version] - self.length)
 
     def overlaps(self, other: Prefix) -> bool:
         """True when the two share an address: prefixes nest or are disjoint."""

@@ -45,9 +45,9 @@ class WidestSettings(Settings):
 class GuardSettings(Settings):
     """What billing may change without a person."""
 
-    blocked: WindowSettings = WindowSettings(share=0.03, count=200, window=86400.0)
+    blocked: WindowSettings = WindowSettings(share="3%", count=200, window="24h")
     """Newly blocked within the window."""
-    vanished: WindowSettings = WindowSettings(share=0.30, count=2000, window=3600.0)
+    vanished: WindowSettings = WindowSettings(share="30%", count=2000, window="1h")
     """Gone from a full list without a word that they are active again."""
     floor: int = Field(default=5, ge=0, strict=True)
     """So few may always pass."""

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The redirector and the pay page: any web request of a blocked subscriber in, the provider's own page out."""
+"""The redirector and the pay page: a blocked subscriber's web request in, the provider's own page out."""

@@ -78,7 +78,7 @@ class ListenSettings(Settings):
 
 
 class PassSettings(Settings):
-    """ "Let me pay now": full access for a short while."""
+    """Full access for a short while, to pay with."""
 
     length: Duration = 900.0
     per_day: int = Field(default=3, ge=1, strict=True)

@@ -164,8 +164,6 @@ def _not_in_this_version(config: Config) -> _Found:
             ("state", "database"), "a shared database",
             "this version keeps its own SQLite file; edged run will refuse until then",
         )  # fmt: skip
-    if config.portal.pass_:
-        yield _warning(("portal", "pass"), "a payment pass", f"the page does not offer it in this version; {_LATER}")
 
 
 def _files(config: Config) -> _Found:

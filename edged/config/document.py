@@ -77,7 +77,9 @@ def _construct_file(loader: _Loader, node: yaml.Node) -> Any:
             mode = stat.S_IMODE(path.stat().st_mode)
             octets = file.read(_SECRET_OCTETS + 1)
     except OSError as error:
-        return refuse(f"{path}: {error.strerror}", "a secret file that edged may read", "mode 0600, owner edged or root")
+        return refuse(
+            f"{path}: {error.strerror}", "a secret file that edged may read", "mode 0600, owner edged or root"
+        )
     if mode & 0o077:
         return refuse(f"{path} has mode {mode:04o}", "a file that its owner alone may read", f"chmod 0600 {path}")
     secret = octets.rstrip(b"\r\n")
@@ -122,7 +124,9 @@ def dotted(location: Location) -> str:
     return text
 
 
-_PLAIN_SECRET = re.compile(r"""((?:secret|password|passphrase)["']?\s*:\s*)(?!!file)("[^"]*"?|'[^']*'?|[^,}#]+)""", re.IGNORECASE)
+_PLAIN_SECRET = re.compile(
+    r"""((?:secret|password|passphrase)["']?\s*:\s*)(?!!file)("[^"]*"?|'[^']*'?|[^,}#]+)""", re.IGNORECASE
+)
 
 
 def _masked(line: str) -> str:

@@ -59,7 +59,8 @@ def _text_of(path: Path | str) -> str:
                 octets = file.read(_FILE_OCTETS + 1)
     except OSError as error:
         raise ConfigError(
-            (Problem("", f"{error.strerror}", "a file that edged may read", "edged init writes one"),), str(path)
+            (Problem("", f"{error.strerror}", "a file that edged may read", "edged init writes one"),),
+            str(path),
         ) from None
     if len(octets) > _FILE_OCTETS:
         raise ConfigError((Problem("", "a file over 4 MiB", "a configuration of edged"),), str(path))
@@ -67,4 +68,6 @@ def _text_of(path: Path | str) -> str:
         return octets.decode("utf-8")
     except UnicodeDecodeError as error:
         line = octets[: error.start].count(b"\n") + 1
-        raise ConfigError((Problem("", "octets that are not UTF-8", "UTF-8 text", line=line, column=1),), str(path)) from None
+        raise ConfigError(
+            (Problem("", "octets that are not UTF-8", "UTF-8 text", line=line, column=1),), str(path)
+        ) from None

@@ -59,8 +59,8 @@ def _problem(details: ErrorDetails, location: Location, document: Document, mode
         key = str(location[-1]) if location else ""
         siblings = keys_at(model, location[:-1])
         return Problem(
-            dotted(location), f'there is no key "{key}" here', "one of " + ", ".join(siblings) if siblings else "no key",
-            _hint_for_key(key, siblings, model),
+            dotted(location), f'there is no key "{key}" here',
+            "one of " + ", ".join(siblings) if siblings else "no key", _hint_for_key(key, siblings, model),
             line=mark.key_line if mark else 0, column=mark.key_column if mark else 0, width=len(key) or 1,
         )  # fmt: skip
     expected, hint = _expectation(kind, context, details)
@@ -81,26 +81,24 @@ def _problem(details: ErrorDetails, location: Location, document: Document, mode
     )  # fmt: skip
 
 
+_WITH_BOUND = {
+    "greater_than_equal": "a number of {ge} or more",
+    "less_than_equal": "a number of {le} or less",
+    "string_pattern_mismatch": "a text of the form {pattern}",
+    "too_short": "at least {min_length} of them",
+    "string_too_short": "at least {min_length} characters",
+    "string_too_long": "at most {max_length} characters",
+}
+
+
 def _expectation(kind: str, context: dict[str, Any], details: ErrorDetails) -> tuple[str, str]:
-    match kind:
-        case "edged":
-            return str(context["expected"]), str(context.get("hint", ""))
-        case "literal_error":
-            return "one of " + str(context["expected"]).replace("'", "").replace(" or ", ", "), ""
-        case "greater_than_equal":
-            return f"a number of {context['ge']} or more", ""
-        case "less_than_equal":
-            return f"a number of {context['le']} or less", ""
-        case "string_pattern_mismatch":
-            return f"a text of the form {context['pattern']}", ""
-        case "too_short" | "string_too_short":
-            return f"at least {context['min_length']} of them", ""
-        case "string_too_long":
-            return f"at most {context['max_length']} characters", ""
-        case _ if kind in _EXPECTED:
-            return _EXPECTED[kind], ""
-        case _:
-            return details["msg"].lower(), ""
+    if kind == "edged":
+        return str(context["expected"]), str(context.get("hint", ""))
+    if kind == "literal_error":
+        return "one of " + str(context["expected"]).replace("'", "").replace(" or ", ", "), ""
+    if kind in _WITH_BOUND:
+        return _WITH_BOUND[kind].format(**context), ""
+    return _EXPECTED.get(kind, details["msg"].lower()), ""
 
 
 def _nearest(word: str, expected: str) -> str:

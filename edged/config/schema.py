@@ -9,11 +9,11 @@ from pydantic import Field
 
 from edged.billing.settings import BillingSettings
 from edged.captive.settings import PortalSettings
+from edged.config.settings import OpsSettings
 from edged.dns.settings import DnsSettings
 from edged.enforce.settings import EnforceSettings
 from edged.fields import Settings
 from edged.mpsk.settings import MpskSettings
-from edged.ops.settings import OpsSettings
 from edged.policy.settings import GardenSettings, SubscribersSettings
 from edged.radius.settings import RadiusSettings
 from edged.state.settings import StateSettings

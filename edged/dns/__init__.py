@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The sinkhole: an authoritative root for blocked subscribers, a true resolver for the garden and for everyone else."""
+"""The sinkhole: an authoritative root for blocked subscribers, a true resolver for everyone else."""

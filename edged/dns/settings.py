@@ -44,4 +44,3 @@ class DnsSettings(Settings):
     ttl: Duration = 5.0
     """Life of a sinkhole answer; never 0."""
     limit: LimitSettings = LimitSettings()
-

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Enforcement: what should be in each packet filter, what is there, and the smallest change between the two."""
+"""Enforcement: what each packet filter should hold, what it holds, the smallest change between the two."""

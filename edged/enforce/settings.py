@@ -3,18 +3,28 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import model_validator
+from pydantic import AfterValidator, model_validator
 
+from edged.enforce.rules import INTERFACE
 from edged.fields import AddressField, SecretField, Settings, wrong
+
+
+def _interface(value: str) -> str:
+    if not INTERFACE.fullmatch(value):
+        raise wrong("a network interface, or the beginning of its name and *", "for example lan0, br-lan.20 or ppp*")
+    return value
+
+
+InterfaceName = Annotated[str, AfterValidator(_interface)]
 
 
 class NftablesSettings(Settings):
     """This host's own packet filter."""
 
-    interfaces: tuple[str, ...] = ()
-    """Where subscribers come in; empty: every interface."""
+    interfaces: tuple[InterfaceName, ...] = ()
+    """Where subscribers come in, ``ppp*`` for all that begin so; empty: every interface."""
     forward: Literal["reject", "drop"] = "reject"
     """What the traffic of a blocked subscriber gets: an answer at once, or silence."""
 
@@ -52,4 +62,3 @@ class TargetSettings(Settings):
 
 
 EnforceSettings = tuple[TargetSettings, ...]
-

@@ -28,9 +28,7 @@ def _reject_or_vlan(value: Any) -> Any:
 RejectOrVlan = Annotated[
     VlanChoice | None,
     BeforeValidator(_reject_or_vlan),
-    WithJsonSchema(
-        {"anyOf": [{"const": "reject"}, {"type": "object", "properties": {"vlan": {"type": "integer"}}}]}
-    ),
+    WithJsonSchema({"anyOf": [{"const": "reject"}, {"type": "object", "properties": {"vlan": {"type": "integer"}}}]}),
 ]
 """None: an Access-Reject."""
 

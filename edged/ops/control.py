@@ -63,7 +63,9 @@ class ControlServer:
             finally:
                 os.umask(previous)
         except OSError as error:
-            raise ConfigError.of("ops.socket", f"{self.path}: {error.strerror}", "a path that edged may create") from None
+            raise ConfigError.of(
+                "ops.socket", f"{self.path}: {error.strerror}", "a path that edged may create"
+            ) from None
 
     async def stop(self) -> None:
         """Close and remove the socket file."""

@@ -16,8 +16,10 @@ Answer = dict[str, Any]
 
 def span(seconds: float) -> str:
     """``4 d 3 h``, ``14 min``, ``22 s``: the two largest units that say something."""
+    if 0 < seconds < 1:
+        return f"{seconds:.1f} s"
     left = max(0, round(seconds))
-    parts = []
+    parts: list[str] = []
     for size, unit in ((86400, "d"), (3600, "h"), (60, "min"), (1, "s")):
         if left >= size and len(parts) < 2:
             parts.append(f"{left // size} {unit}")
@@ -92,7 +94,9 @@ def status(answer: Answer) -> str:
         reasons = "   ".join(f"{reason} {count:,}" for reason, count in subscribers["reasons"].items())
         lines.append(f"  {'blocked for':<14}{subscribers['states']['blocked']:<10,}{reasons}")
     now = subscribers["access"]
-    lines.append(f"  {'right now':<14}{now['blocked']:,} see the page   {now['pass']:,} have a pass   {now['drain']:,} draining")
+    lines.append(
+        f"  {'right now':<14}{now['blocked']:,} see the page   {now['pass']:,} have a pass   {now['drain']:,} draining"
+    )
     lines.append("")
     for part in answer["parts"]:
         wrapped = list(_wrapped(f"  {part['name']:<14}{part['state']:<7}", part["fact"], 23))
@@ -101,10 +105,16 @@ def status(answer: Answer) -> str:
         lines += ["", "needs you"]
         for alarm in answer["alarms"]:
             lines += textwrap.wrap(
-                f"{alarm['code']}  {alarm['sentence']}", WIDTH, initial_indent="  ", subsequent_indent="      "
+                f"{alarm['code']}  {alarm['sentence']}",
+                WIDTH,
+                initial_indent="  ",
+                subsequent_indent="      ",
             )
             lines.append(f"      Try:  {alarm['try']}")
-    lines += ["", f"edged {answer['version']}, up {span(answer['uptime_s'])}, configuration of {moment(answer['loaded_at'])}"]
+    lines += [
+        "",
+        f"edged {answer['version']}, up {span(answer['uptime_s'])}, configuration of {moment(answer['loaded_at'])}",
+    ]
     return "\n".join(lines)
 
 

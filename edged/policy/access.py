@@ -98,14 +98,13 @@ class View:
         if table.exempt.find_integer(version, number):
             return _EXEMPT
         matched = table.addresses.match(address)
-        if matched is not None:
-            decision = self.decide_subscriber(matched[1], now, matched[0])
-            if decision.access is not Access.OPEN or decision.rule is Rule.OVERRIDE:
-                return decision
+        said = _OPEN if matched is None else self.decide_subscriber(matched[1], now, matched[0])
+        if said.access is not Access.OPEN or said.rule is Rule.OVERRIDE:
+            return said
         drain = self.learned.drains.match(address)
         if drain is not None and drain[1] > now:
             return Decision(Access.DRAIN, Rule.DRAIN, prefix=drain[0], until=drain[1])
-        return _OPEN if matched is None else decision
+        return said
 
     def decide_device(self, mac: MacAddress, now: float) -> Decision:
         """What a device that billing knows by its MAC gets; open when it knows none."""
@@ -130,9 +129,23 @@ class View:
             ends = self.learned.passes.get(subscriber.id, 0.0)
             if ends > now:
                 return Decision(Access.PASS, Rule.PASS, subscriber, prefix, subscriber.reason, subscriber.since, ends)
-            return Decision(
-                Access.BLOCKED, Rule.BILLING, subscriber, prefix, subscriber.reason, subscriber.since
-            )
+            return Decision(Access.BLOCKED, Rule.BILLING, subscriber, prefix, subscriber.reason, subscriber.since)
         if subscriber.state is State.NOTICE:
             return Decision(Access.NOTICE, Rule.BILLING, subscriber, prefix, subscriber.reason, subscriber.since)
         return Decision(Access.OPEN, Rule.BILLING, subscriber, prefix)
+
+
+DRAIN_S = 180.0
+"""How long a just-unblocked line drains: browsers keep our answer for 60 to 120 s whatever its TTL."""
+
+
+def drained(before: View, table: PolicyTable, now: float) -> PrefixMap[float]:
+    """The drains of ``table``: those still running, and every line that was blocked until now and is not any more."""
+    running = {prefix: until for prefix, until in before.learned.drains.items() if until > now}
+    for subscriber in before.table.subscribers.values():
+        if subscriber.state is not State.BLOCKED:
+            continue
+        after = table.subscribers.get(subscriber.id)
+        if after is None or after.state is not State.BLOCKED:
+            running |= dict.fromkeys(subscriber.addresses, now + DRAIN_S)
+    return PrefixMap(running.items())

@@ -26,7 +26,9 @@ class PrefixMap(Generic[V]):
         by_length: dict[int, dict[int, dict[int, V]]] = {4: {}, 6: {}}
         for prefix, value in entries:
             shift = BITS[prefix.version] - prefix.length
-            by_length[prefix.version].setdefault(shift, {})[prefix.network >> shift] = value
+            # a host keeps its own integer: 32 octets saved on each of them
+            key = prefix.network >> shift if shift else prefix.network
+            by_length[prefix.version].setdefault(shift, {})[key] = value
         self._levels: dict[int, tuple[_Level[V], ...]] = {
             version: tuple(sorted(levels.items())) for version, levels in by_length.items()
         }

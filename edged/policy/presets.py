@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Named garden lists: the browser-side hosts of payment gateways, one row each. Pure data.
 
-Source of every row: section 5.1 of the field study of 2026-11 (vendors' published domain lists). ``*.name`` is any
+Source of every row: the vendors' published domain lists, read in 2026-11. ``*.name`` is any
 depth below the name, ``.name`` is the name and all below it. Hosts that also carry connectivity probes (www.google.com,
 www.gstatic.com) are left out on purpose: opening them hides the page from phones.
 """
@@ -30,7 +30,13 @@ PRESETS: dict[str, tuple[str, ...]] = {
         "lumberjack-cx.razorpay.com",
     ),
     # from public content-security policies of shops
-    "paystack": ("js.paystack.co", "api.paystack.co", "standard.paystack.co", "checkout.paystack.com", "paystack.com"),
+    "paystack": (
+        "js.paystack.co",
+        "api.paystack.co",
+        "standard.paystack.co",
+        "checkout.paystack.com",
+        "paystack.com",
+    ),
     # from public content-security policies of shops
     "flutterwave": ("checkout.flutterwave.com", "api.flutterwave.com"),
     # vendor's domain page and an integrator's list

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edged.model import Snapshot, Subscriber
 from edged.policy.prefixes import PrefixMap
@@ -33,8 +33,7 @@ def compile_table(snapshot: Snapshot | None, settings: SubscribersSettings) -> P
     Two subscribers who claim one prefix, device or login: the first in order of id has it, whatever the order of the
     reading, so that the same list always makes the same table.
     """
-    served = PrefixMap((p, True) for p in settings.networks)
-    exempt = PrefixMap((p, True) for p in settings.exempt)
+    served, exempt = _networks(settings)
     if snapshot is None:
         return PolicyTable(served=served, exempt=exempt)
     # last write wins below, so go through the ids backwards
@@ -50,3 +49,13 @@ def compile_table(snapshot: Snapshot | None, settings: SubscribersSettings) -> P
         subscribers={s.id: s for s in snapshot.subscribers},
         known=snapshot.known,
     )
+
+
+def recompiled(table: PolicyTable, settings: SubscribersSettings) -> PolicyTable:
+    """``table`` with the networks of another configuration."""
+    served, exempt = _networks(settings)
+    return replace(table, served=served, exempt=exempt)
+
+
+def _networks(settings: SubscribersSettings) -> tuple[PrefixMap[bool], PrefixMap[bool]]:
+    return PrefixMap((p, True) for p in settings.networks), PrefixMap((p, True) for p in settings.exempt)

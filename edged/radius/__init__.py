@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""RADIUS over UDP: packets in, verified, answered by an injected handler (RFC 2865, 2866, 3579, 5080, 5997)."""
+"""RADIUS over UDP: packets in, verified, answered by an injected handler (RFC 2865, 2866, 5080, 5997)."""

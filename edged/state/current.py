@@ -5,12 +5,11 @@ from __future__ import annotations
 
 import asyncio
 
-from edged.policy.access import Learned, View
-from edged.policy.table import PolicyTable
+from edged.policy.access import View
 
 
 class Current:
-    """A reference that is swapped, never edited. Only ``daemon`` calls ``publish`` and ``learn``."""
+    """A reference that is swapped, never edited. Only ``daemon`` calls ``publish``."""
 
     __slots__ = ("_changed", "version", "view")
 
@@ -20,15 +19,8 @@ class Current:
         """Counts every swap."""
         self._changed = asyncio.Event()
 
-    def publish(self, table: PolicyTable) -> None:
-        """Make ``table`` the policy in force."""
-        self._swap(View(table, self.view.learned))
-
-    def learn(self, learned: Learned) -> None:
-        """Make ``learned`` what edged itself knows."""
-        self._swap(View(self.view.table, learned))
-
-    def _swap(self, view: View) -> None:
+    def publish(self, view: View) -> None:
+        """Make ``view`` what every room reads from now on."""
         self.view = view
         self.version += 1
         changed, self._changed = self._changed, asyncio.Event()

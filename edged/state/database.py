@@ -37,7 +37,9 @@ class Database:
         try:
             await self._submit(self._open)
         except (sqlite3.Error, OSError) as error:
-            raise ConfigError.of("state.directory", f"{self.path}: {error}", "a directory that edged may write") from error
+            raise ConfigError.of(
+                "state.directory", f"{self.path}: {error}", "a directory that edged may write"
+            ) from error
 
     async def close(self) -> None:
         """Finish what is queued and close the file."""

@@ -40,12 +40,19 @@ def secret_file(path: Path, octets: int = KEY_OCTETS) -> Secret:
     except FileNotFoundError:
         fresh = os.urandom(octets)
         try:
+            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
             write_atomically(path, [fresh.hex().encode() + b"\n"])
         except OSError as error:
-            raise ConfigError.of("state.directory", f"{path}: {error.strerror}", "a directory that edged may write") from error
+            raise ConfigError.of(
+                "state.directory", f"{path}: {error.strerror}", "a directory that edged may write"
+            ) from error
         return Secret(fresh)
     except (OSError, UnicodeDecodeError) as error:
         raise ConfigError.of("state.directory", f"{path}: {error}", "a file that edged may read") from error
     if len(text) != 2 * octets or not set(text.lower()) <= set("0123456789abcdef"):
-        raise ConfigError.of("state.directory", f"{path} is damaged", f"{2 * octets} hexadecimal digits; restore it from backup")
+        raise ConfigError.of(
+            "state.directory",
+            f"{path} is damaged",
+            f"{2 * octets} hexadecimal digits; restore it from backup",
+        )
     return Secret(bytes.fromhex(text))

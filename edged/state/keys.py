@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Keys and the devices that used them, in the database: passphrases and PMKs sealed, each bound to its row. I/O.
+"""Keys and the devices that used them, in the database: secrets sealed, each bound to its row. I/O.
 
 The functions on a connection run on the database's own thread, every change in one transaction.
 """
@@ -109,7 +109,7 @@ class KeyStore:
         return await self._database.run(apply, write=True)
 
     async def add_local(self, keys: Sequence[Key], now: float) -> dict[str, str]:
-        """Add all of ``keys``, or none: then each offender's id with that of the live key that stands in its way."""
+        """Add all of ``keys``, or none: then each offender's id with that of the live key in its way."""
 
         def apply(connection: sqlite3.Connection) -> dict[str, str]:
             standing = [s for s in self._read(connection) if not s.revoked or s.revoked > now]
@@ -134,7 +134,7 @@ class KeyStore:
 
         def apply(connection: sqlite3.Connection) -> bool:
             cursor = connection.execute(
-                "UPDATE keys SET revoked = ? WHERE origin = ? AND id = ? AND (revoked IS NULL OR revoked > ?)",
+                "UPDATE keys SET revoked = ? WHERE origin = ? AND id = ? AND ifnull(revoked, 1e99) > ?",
                 (now, LOCAL, key_id, now),
             )
             return cursor.rowcount > 0
@@ -146,10 +146,8 @@ class KeyStore:
         derived = list(pmks)
 
         def apply(connection: sqlite3.Connection) -> None:
-            current = {s.name: s.key for s in self._read(connection)}
             for stored, pmk in derived:
-                key = current.get(stored.name)
-                if key and key.passphrase == stored.key.passphrase and key.ssid == stored.key.ssid:
+                if self._unchanged(connection, stored):
                     sealed = self._seal.close(pmk, _place("pmk", stored.name))
                     connection.execute("UPDATE keys SET pmk = ? WHERE origin = ? AND id = ?", (sealed, *stored.name))
 
@@ -173,7 +171,7 @@ class KeyStore:
     def _read(self, connection: sqlite3.Connection) -> list[StoredKey]:
         found: list[StoredKey] = []
         damaged: list[KeyId] = []
-        for row in connection.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY origin, id"):  # noqa: S608  # our own text
+        for row in connection.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY origin, id"):  # noqa: S608  # our own text  # our own text
             try:
                 found.append(self._stored(row))
             except (UpstreamError, UnicodeDecodeError):
@@ -182,6 +180,15 @@ class KeyStore:
             raise UpstreamError("no stored key opens: the sealing key is not the one they were sealed with")
         self.damaged = tuple(damaged)
         return found
+
+    def _unchanged(self, connection: sqlite3.Connection, stored: StoredKey) -> bool:
+        row = connection.execute(
+            "SELECT ssid, passphrase FROM keys WHERE origin = ? AND id = ?", stored.name
+        ).fetchone()
+        if row is None or row[0] != stored.key.ssid:
+            return False
+        passphrase: Secret = self._seal.open(row[1], _place("passphrase", stored.name))
+        return passphrase == stored.key.passphrase
 
     def _stored(self, row: tuple[Any, ...]) -> StoredKey:
         (
@@ -214,7 +221,7 @@ _COLUMNS = (
     "origin, id, ssid, site, subscriber, label, passphrase, pmk, vlan, device_limit, devices,"
     " not_before, expires, rate_down, rate_up, created, revoked"
 )
-_PUT = f"INSERT OR REPLACE INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608  # our own text
+_PUT = f"INSERT OR REPLACE INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608  # our own text  # our own text
 
 
 def _place(column: str, name: KeyId) -> str:
@@ -223,7 +230,7 @@ def _place(column: str, name: KeyId) -> str:
 
 
 class _Taken:
-    """Which live key holds a passphrase, by SSID; sites overlap when they are equal or one is empty (everywhere)."""
+    """Which live key holds a passphrase, by SSID; sites overlap when equal or when one is empty."""
 
     def __init__(self, keys: Iterable[Key]) -> None:
         self._holders: dict[tuple[str, Secret], list[Key]] = {}
@@ -255,9 +262,7 @@ def _merge(
             conflicts.append((key.id, holder))
             continue
         old = before.get(key.id)
-        after[key.id] = StoredKey(
-            BILLING, key, pmks.get((key.ssid, key.passphrase)), old.created if old else now
-        )
+        after[key.id] = StoredKey(BILLING, key, pmks.get((key.ssid, key.passphrase)), old.created if old else now)
     for stored in list(after.values()):
         retired = _retired(stored, before, now, overlap.get(stored.key.ssid, 0.0))
         place = retired and (retired.key.ssid, retired.key.site, retired.key.passphrase)
@@ -270,7 +275,7 @@ def _merge(
 
 
 def _retired(new: StoredKey, before: Mapping[str, StoredKey], now: float, overlap: float) -> StoredKey | None:
-    """The previous passphrase of ``new``, with everything else as it is now; None when none is good any more."""
+    """The previous passphrase of ``new``, everything else as it is now; None when none is good any more."""
     old = before.get(new.key.id)
     name = new.key.id + RETIRED
     if old is None or old.key.subscriber != new.key.subscriber or old.key.ssid != new.key.ssid:

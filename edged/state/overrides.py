@@ -20,6 +20,9 @@ class AuditRow:
     why: str
 
 
+_PUT = (
+    "INSERT OR REPLACE INTO overrides (subscriber, blocked, until, reason, why, who, at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+)
 _AUDIT = "INSERT INTO audit (at, who, action, subject, why) VALUES (?, ?, ?, ?, ?)"
 
 
@@ -41,9 +44,7 @@ class OverrideStore:
         action = "block" if override.blocked else "unblock"
         await self._database.write(
             (
-                "INSERT INTO overrides (subscriber, blocked, until, reason, why, who, at) VALUES (?, ?, ?, ?, ?, ?, ?)"
-                " ON CONFLICT (subscriber) DO UPDATE SET blocked = excluded.blocked, until = excluded.until,"
-                " reason = excluded.reason, why = excluded.why, who = excluded.who, at = excluded.at",
+                _PUT,
                 (
                     override.subscriber, int(override.blocked), override.until, override.reason,
                     override.why, override.who, override.at,
@@ -65,6 +66,20 @@ class OverrideStore:
             "SELECT subscriber, max(ends) FROM passes WHERE ends > ? GROUP BY subscriber", (now,)
         )
         return dict(rows)
+
+    async def pass_starts(self, since: float) -> dict[str, list[float]]:
+        """When each subscriber took passes since ``since``."""
+        starts: dict[str, list[float]] = {}
+        for subscriber, at in await self._database.read("SELECT subscriber, at FROM passes WHERE at > ?", (since,)):
+            starts.setdefault(subscriber, []).append(at)
+        return starts
+
+    async def start_pass(self, subscriber: str, at: float, ends: float) -> None:
+        """One more pass, and its line in the audit."""
+        await self._database.write(
+            ("INSERT INTO passes (subscriber, at, ends) VALUES (?, ?, ?)", (subscriber, at, ends)),
+            (_AUDIT, (at, "subscriber", "pass", subscriber, "pressed on the page")),
+        )
 
     async def note(self, row: AuditRow) -> None:
         """One line of audit for an act that is kept elsewhere (an accepted reading, a key)."""

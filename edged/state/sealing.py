@@ -43,4 +43,6 @@ class Seal:
         try:
             return Secret(self._cipher.decrypt(nonce, ciphertext, place.encode()))
         except (InvalidTag, ValueError):
-            raise UpstreamError(f"sealed value of {place} does not open: another sealing key, or a damaged row") from None
+            raise UpstreamError(
+                f"sealed value of {place} does not open: another sealing key, or a damaged row"
+            ) from None

@@ -42,6 +42,8 @@ class Session:
 
 
 _COLUMNS = "nas, session, login, mac, ipv4, ipv6, delegated, started, updated, stopped, octets_in, octets_out"
+_SELECT = f"SELECT {_COLUMNS} FROM sessions"  # noqa: S608  # our own text
+_PUT = f"INSERT OR REPLACE INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 12)})"  # noqa: S608  # our own text
 
 
 class SessionStore:
@@ -51,16 +53,20 @@ class SessionStore:
         self._database = database
 
     async def record(
-        self, status: int, *, nas: str, session: str = "", login: str = "", mac: str = "", ipv4: str = "",
-        ipv6: str = "", delegated: str = "", at: float, octets_in: int = 0, octets_out: int = 0, seconds: int = 0,
+        self, status: int, *, nas: str, at: float, session: str = "", login: str = "", mac: str = "",
+        ipv4: str = "", ipv6: str = "", delegated: str = "", octets_in: int = 0, octets_out: int = 0,
+        seconds: int = 0,
     ) -> None:  # fmt: skip
-        """Make one accounting request durable. ``at``: epoch seconds of the event itself, its delay taken off.
+        """Make one accounting request durable. ``at``: epoch seconds of the event, its delay taken off.
 
-        A repeated or overtaken request changes nothing back: counters only grow, a stopped session stays stopped.
+        A repeated or overtaken request turns nothing back: counters only grow, a stopped session stays so.
         """
         if status in {Status.ON, Status.OFF}:
             await self._database.write(
-                ("UPDATE sessions SET stopped = ? WHERE nas = ? AND stopped IS NULL AND started <= ?", (at, nas, at))
+                (
+                    "UPDATE sessions SET stopped = ? WHERE nas = ? AND stopped IS NULL AND started <= ?",
+                    (at, nas, at),
+                )
             )
             return
         event = Session(
@@ -71,7 +77,7 @@ class SessionStore:
 
     async def open(self) -> list[Session]:
         """Every session that has not stopped."""
-        rows = await self._database.read(f"SELECT {_COLUMNS} FROM sessions WHERE stopped IS NULL")  # noqa: S608  # our own text
+        rows = await self._database.read(_SELECT + " WHERE stopped IS NULL")
         return [Session(*row) for row in rows]
 
     async def of_device(self, mac: str) -> list[Session]:
@@ -84,17 +90,14 @@ class SessionStore:
 
 
 def _put(connection: sqlite3.Connection, event: Session, status: int) -> None:
-    row = connection.execute(
-        f"SELECT {_COLUMNS} FROM sessions WHERE nas = ? AND session = ?",  # noqa: S608  # our own text
-        (event.nas, event.session),
-    ).fetchone()
+    row = connection.execute(_SELECT + " WHERE nas = ? AND session = ?", (event.nas, event.session)).fetchone()
     merged = event if row is None else _merged(Session(*row), event, status)
     values = tuple(getattr(merged, name) for name in _COLUMNS.split(", "))
-    connection.execute(f"INSERT OR REPLACE INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 12)})", values)  # noqa: S608  # our own text
+    connection.execute(_PUT, values)
 
 
 def _merged(known: Session, event: Session, status: int) -> Session:
-    """``known`` after ``event``. A Start after its Stop is a new session under an old id: some NASes count from 1."""
+    """``known`` after ``event``. A Start after its Stop is a new session: some NASes count from 1 again."""
     if status == Status.START and known.stopped is not None and event.updated > known.stopped:
         return event
     newer, older = (event, known) if event.updated >= known.updated else (known, event)

@@ -20,10 +20,10 @@ SETTINGS = SubscribersSettings.model_validate(
 )
 
 
-def subscriber(id_: str, state: State, *addresses: str, reason: str = "unpaid", devices: tuple[str, ...] = ()) -> Subscriber:
-    return Subscriber(
-        id_, state, reason, 100.0, tuple(map(parse_prefix, addresses)), tuple(map(MacAddress, devices))
-    )
+def subscriber(
+    id_: str, state: State, *addresses: str, reason: str = "unpaid", devices: tuple[str, ...] = ()
+) -> Subscriber:
+    return Subscriber(id_, state, reason, 100.0, tuple(map(parse_prefix, addresses)), tuple(map(MacAddress, devices)))
 
 
 def view(*subscribers: Subscriber, learned: Learned | None = None) -> View:
@@ -74,7 +74,8 @@ def test_a_pass_opens_what_billing_blocks_until_it_ends() -> None:
 def test_an_operators_block_is_not_opened_by_a_pass() -> None:
     word = Override("1", blocked=True, until=NOW + 60, why="ticket", who="noc", at=NOW)
     v = view(
-        subscriber("1", State.BLOCKED, "100.64.1.7"), learned=Learned(overrides={"1": word}, passes={"1": NOW + 60})
+        subscriber("1", State.BLOCKED, "100.64.1.7"),
+        learned=Learned(overrides={"1": word}, passes={"1": NOW + 60}),
     )
 
     decision = v.decide(ip_address("100.64.1.7"), NOW)
@@ -105,7 +106,9 @@ def test_a_device_is_found_by_its_mac() -> None:
 
 
 def test_the_same_list_in_any_order_makes_the_same_table() -> None:
-    subscribers = [subscriber(str(i), random.Random(i).choice(list(State)), "100.64.1.7", f"100.64.2.{i}") for i in range(20)]
+    subscribers = [
+        subscriber(str(i), random.Random(i).choice(list(State)), "100.64.1.7", f"100.64.2.{i}") for i in range(20)
+    ]
     tables = []
     for seed in range(5):
         random.Random(seed).shuffle(subscribers)
@@ -125,7 +128,9 @@ def test_the_prefix_map_agrees_with_the_standard_library(entries: list, data: st
     prefixes = {parse_prefix(str(n)): n for n in entries}
     table = PrefixMap((prefix, str(network)) for prefix, network in prefixes.items())
     address = data.draw(
-        st.one_of(st.sampled_from([n.network_address for n in entries]), st.ip_addresses()) if entries else st.ip_addresses()
+        st.one_of(st.sampled_from([n.network_address for n in entries]), st.ip_addresses())
+        if entries
+        else st.ip_addresses()
     )
     holding = [n for n in entries if n.version == address.version and address in n]
 

@@ -13,13 +13,22 @@ from edged.values import Prefix, Secret, host_prefix, parse_address, parse_endpo
 
 @pytest.mark.parametrize(
     "spelling",
-    ["02005e100001", "02:00:5e:10:00:01", "02-00-5E-10-00-01", "0200.5e10.0001", "0200-5E10-0001", "02005e-100001"],
+    [
+        "02005e100001",
+        "02:00:5e:10:00:01",
+        "02-00-5E-10-00-01",
+        "0200.5e10.0001",
+        "0200-5E10-0001",
+        "02005e-100001",
+    ],
 )
 def test_every_usual_spelling_of_a_mac_is_the_same_mac(spelling: str) -> None:
     assert parse_mac(spelling) == "02:00:5e:10:00:01"
 
 
-@pytest.mark.parametrize("text", ["", "02:00:5e:10:00", "02:00:5e:10:00:0g", "02:00-5e:10:00:01", "0" * 13, "٠" * 12])
+@pytest.mark.parametrize(
+    "text", ["", "02:00:5e:10:00", "02:00:5e:10:00:0g", "02:00-5e:10:00:01", "0" * 13, "\u0660" * 12]
+)
 def test_what_is_no_mac_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a MAC"):
         parse_mac(text)

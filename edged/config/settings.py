@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ``ops:`` section. Pure."""
+"""The ``ops:`` section: what the operator sees and where. Pure."""
 
 from __future__ import annotations
 

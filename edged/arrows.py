@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Arrows between rooms that are more than a line: accounting to the database, stale devices off the air. I/O."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable
+
+import structlog
+
+from edged.errors import UpstreamError
+from edged.mpsk.memory import Stale
+from edged.radius.accounting import read
+from edged.radius.attributes import Attribute, attribute
+from edged.radius.client import disconnect
+from edged.radius.packet import Packet
+from edged.radius.settings import ClientSettings
+from edged.state.sessions import SessionStore
+from edged.values import Endpoint, IpAddress, parse_mac
+
+log = structlog.get_logger(__name__)
+
+LOOK_EVERY_S = 1.0
+"""Seconds between two looks for devices whose answer is no longer right: a payment moves them within two."""
+AT_ONCE = 32
+"""Disconnect requests under way at once: an access point takes them one by one."""
+
+
+class Accounting:
+    """Accounting-Requests into the session table, acknowledged once they are durable (RFC 2866)."""
+
+    def __init__(self, sessions: SessionStore) -> None:
+        self._sessions = sessions
+
+    async def account(self, request: Packet, _client: ClientSettings, source: IpAddress) -> bool:
+        """True once the record is kept; False: silence, so that the NAS sends it again."""
+        event = read(request)
+        if event is None:
+            return True
+        try:
+            await self._sessions.record(
+                event.status,
+                nas=event.nas_identifier or str(source),
+                session=event.session_id,
+                login=event.user_name,
+                mac=_mac(event.calling_station_id),
+                ipv4=str(event.ipv4 or ""),
+                ipv6=" ".join(map(str, event.ipv6_prefixes)) or str(event.ipv6 or ""),
+                delegated=" ".join(map(str, event.delegated_prefixes)),
+                at=time.time() - event.delay,
+                octets_in=event.octets_in,
+                octets_out=event.octets_out,
+                seconds=event.session_time,
+            )
+        except UpstreamError as error:
+            log.warning("accounting-not-kept", error=str(error))
+            return False
+        return True
+
+
+def _mac(calling_station_id: str) -> str:
+    try:
+        return parse_mac(calling_station_id)
+    except ValueError:
+        return calling_station_id[:64]
+
+
+class Disconnects:
+    """Sends away devices whose last answer is no longer right, so that they ask again (RFC 5176)."""
+
+    def __init__(self, stale: Callable[[], list[Stale]], clients: Callable[[], Iterable[ClientSettings]]) -> None:
+        self._stale = stale
+        self._clients = clients
+        self._free = asyncio.Semaphore(AT_ONCE)
+
+    async def run(self) -> None:
+        """Look once a second, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            while True:
+                await asyncio.sleep(LOOK_EVERY_S)
+                for device in self._stale():
+                    client = next((c for c in self._clients() if c.name == device.client), None)
+                    if client is not None and client.disconnect is not None:
+                        group.create_task(self._send(device, client, client.disconnect.port), name="disconnect")
+
+    async def _send(self, device: Stale, client: ClientSettings, port: int) -> None:
+        # hostapd refuses what it does not know (Error-Cause 401): the station alone identifies its session
+        named: tuple[Attribute, ...] = (attribute("Calling-Station-Id", device.mac.upper().replace(":", "-")),)
+        async with self._free:
+            result = await disconnect(Endpoint(device.nas, port), client.secret, named)
+        log.info(
+            "device-disconnected",
+            client=client.name,
+            ssid=device.ssid,
+            reason=device.reason,
+            status=result.outcome.value,
+        )

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A reading, the last good one and the guard's memory in, Accepted or Held out. Pure.
+
+What billing may change without a person. Absence is weak evidence and guarded; a word that somebody is active
+again is never held: ``lifts`` takes it from any reading.
+"""
+
+from __future__ import annotations
+
+import heapq
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from edged.billing.ground import Ground
+from edged.billing.reading import content_digest
+from edged.billing.settings import GuardSettings, WindowSettings
+from edged.model import Snapshot, State, Subscriber
+from edged.state.guard_memory import GuardMemory
+
+_SAMPLES = 5
+"""Ids an operator looks up to see whether a held reading is right."""
+
+
+class Rule(StrEnum):
+    """Why a reading is held."""
+
+    FIRST = "first"
+    LOST = "lost"
+    BLOCKED = "blocked"
+    VANISHED = "vanished"
+    EMPTY = "empty"
+    WIDE = "too-wide"
+    OWN = "own-address"
+    KEYS = "keys-vanished"
+
+
+_SENTENCES = {
+    Rule.FIRST: "the first list ever would block {count}",
+    Rule.LOST: "the last good list was lost; this one would block {count}",
+    Rule.BLOCKED: "{count} newly blocked within the window, {limit} may be",
+    Rule.VANISHED: "{count} vanished from the list within the window, {limit} may",
+    Rule.EMPTY: "the list is empty and {count} were in the last good one",
+    Rule.WIDE: "{count} have a prefix wider than may ever be blocked",
+    Rule.OWN: "{count} have an address of the network itself",
+    Rule.KEYS: "{count} keys vanished within the window, {limit} may",
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Reason:
+    """One rule that held a reading."""
+
+    rule: Rule
+    count: int
+    limit: int = 0
+    sample: tuple[str, ...] = ()
+    """Some of the subscribers' (or keys') ids."""
+
+    def __str__(self) -> str:
+        return _SENTENCES[self.rule].format(count=self.count, limit=self.limit)
+
+
+@dataclass(frozen=True, slots=True)
+class Accepted:
+    """The reading may be published, once ``memory`` is saved."""
+
+    memory: GuardMemory
+
+
+@dataclass(frozen=True, slots=True)
+class Held:
+    """The reading waits for a person; the memory stays as it was."""
+
+    reasons: tuple[Reason, ...]
+
+
+Verdict = Accepted | Held
+
+
+def judge(
+    reading: Snapshot,
+    last_good: Snapshot | None,
+    memory: GuardMemory,
+    settings: GuardSettings,
+    *,
+    ground: Ground,
+    now: float,
+) -> Verdict:
+    """Whether ``reading`` may follow ``last_good`` at ``now`` without a person.
+
+    An empty first list is accepted, for it blocks nobody; the first that blocks anybody is still the first.
+    """
+    always = [*_ground_reasons(reading, last_good, ground)]
+    keys_gone, key_reason = _judge_keys(reading, last_good, memory, settings, now)
+    if key_reason is not None:
+        always.append(key_reason)
+    next_memory = replace(remember(reading, memory), keys_gone=keys_gone)
+    if last_good is None or not (memory.started or _restricted(last_good)):
+        reasons = _first_reasons(reading, memory, settings) + always
+        return Held(tuple(reasons)) if reasons else Accepted(next_memory)
+    known = _denominator(reading, memory)
+    new = newly_blocked(reading, last_good)
+    gone = vanished(reading, last_good)
+    blocked = _within(memory.blocked, now - settings.blocked.window) | dict.fromkeys(new, now)
+    gone_before = _within(memory.vanished, now - settings.vanished.window) | dict.fromkeys(gone, now)
+    reasons = [
+        Reason(rule, len(events), limit, _sample(who))
+        for rule, events, who, window in (
+            (Rule.BLOCKED, blocked, new, settings.blocked),
+            (Rule.VANISHED, gone_before, gone, settings.vanished),
+        )
+        if who and len(events) > (limit := _limit(window, known, settings.floor))
+    ]
+    if gone and not _restricted(reading):
+        reasons.append(Reason(Rule.EMPTY, len(gone), 0, _sample(gone)))
+    reasons += always
+    return Held(tuple(reasons)) if reasons else Accepted(replace(next_memory, blocked=blocked, vanished=gone_before))
+
+
+def _first_reasons(reading: Snapshot, memory: GuardMemory, settings: GuardSettings) -> list[Reason]:
+    restricted = [s.id for s in reading.subscribers if s.state is not State.ACTIVE]
+    # `first: accept` is for a new edge; one that lost its list must not take whatever comes
+    if restricted and (memory.started or settings.first == "hold"):
+        return [Reason(Rule.LOST if memory.started else Rule.FIRST, len(restricted), 0, _sample(restricted))]
+    return []
+
+
+def _judge_keys(
+    reading: Snapshot, last_good: Snapshot | None, memory: GuardMemory, settings: GuardSettings, now: float
+) -> tuple[tuple[tuple[float, int], ...], Reason | None]:
+    """When how many keys vanished, and why that is too many: residents lose the Wi-Fi with them."""
+    if last_good is not None and last_good.keys is not None:
+        ids = {k.id for k in last_good.keys}.difference(k.id for k in reading.keys or ())
+        gone = len(ids)
+    else:
+        # after a restart the last good list bears no keys: count alone
+        ids, gone = set(), max(0, memory.keys - len(reading.keys or ()))
+    then = tuple(event for event in memory.keys_gone if event[0] > now - settings.vanished.window)
+    if not gone:
+        return then, None
+    count, limit = sum(n for _, n in then) + gone, _limit(settings.vanished, memory.keys, settings.floor)
+    reason = Reason(Rule.KEYS, count, limit, _sample(ids)) if count > limit or not reading.keys else None
+    return (*then, (now, gone)), reason
+
+
+def remember(reading: Snapshot, memory: GuardMemory) -> GuardMemory:
+    """The memory after ``reading`` was accepted, by the rules or by a person (whose word fills no window)."""
+    seen = len(reading.subscribers)
+    return replace(
+        memory,
+        known=reading.known if reading.known is not None else max(memory.known, seen),
+        keys=len(reading.keys or ()),
+        started=memory.started or _restricted(reading),
+        accepted=reading.id,
+    )
+
+
+def newly_blocked(reading: Snapshot, last_good: Snapshot) -> frozenset[str]:
+    """Ids blocked in ``reading`` and not in ``last_good``; one who is blocked again counts again."""
+    return _blocked(reading) - _blocked(last_good)
+
+
+def vanished(reading: Snapshot, last_good: Snapshot) -> frozenset[str]:
+    """Ids that ``last_good`` restricts and of whom ``reading`` says nothing at all."""
+    before = {s.id for s in last_good.subscribers if s.state is not State.ACTIVE}
+    return frozenset(before.difference(s.id for s in reading.subscribers))
+
+
+_SEVERITY = {State.ACTIVE: 0, State.NOTICE: 1, State.BLOCKED: 2}
+
+
+def lifts(last_good: Snapshot, reading: Snapshot, *, absent_too: bool = False) -> Snapshot | None:
+    """``last_good`` with the words of ``reading`` that open a line, none that closes one; None: no such word.
+
+    ``absent_too`` is for a reading that the guard has accepted and the disk has not: there, absence counts.
+    """
+    word = {s.id: s.state for s in reading.subscribers}
+    silence = State.ACTIVE if absent_too else State.BLOCKED
+    lifted = tuple(
+        replace(s, state=said) if _SEVERITY[said := word.get(s.id, silence)] < _SEVERITY[s.state] else s
+        for s in last_good.subscribers
+    )
+    if all(new is old for new, old in zip(lifted, last_good.subscribers, strict=True)):
+        return None
+    digest = content_digest(lifted, last_good.keys)
+    name = f"{last_good.revision}.{digest}" if last_good.revision else digest
+    return replace(last_good, id=name, subscribers=lifted)
+
+
+def _blocked(snapshot: Snapshot) -> frozenset[str]:
+    return frozenset(s.id for s in snapshot.subscribers if s.state is State.BLOCKED)
+
+
+def _restricted(snapshot: Snapshot) -> bool:
+    return any(s.state is not State.ACTIVE for s in snapshot.subscribers)
+
+
+def _denominator(reading: Snapshot, memory: GuardMemory) -> int:
+    """One reading never raises its own: what it states counts from the next one on, unless it is less."""
+    return memory.known if reading.known is None else min(reading.known, memory.known)
+
+
+def _limit(window: WindowSettings, whole: int, floor: int) -> int:
+    # the sliver keeps 7 % of 100 at 7 whatever binary fractions make of it
+    return max(floor, min(math.floor(window.share * whole + 1e-9), window.count))
+
+
+def _within(events: Mapping[str, float], since: float) -> dict[str, float]:
+    # an event after `now` stays: the clock was set back, and forgetting would widen the window
+    return {who: at for who, at in events.items() if at > since}
+
+
+def _ground_reasons(reading: Snapshot, last_good: Snapshot | None, ground: Ground) -> tuple[Reason, ...]:
+    """Prefixes that may never be blocked; one that a person has accepted (we leave it out) is no news."""
+    seen = {s.id: s.addresses for s in last_good.subscribers} if last_good is not None else {}
+    wide: list[str] = []
+    own: list[str] = []
+    for subscriber in reading.subscribers:
+        for prefix in subscriber.addresses:
+            forbidden = ground.forbids(prefix)
+            if forbidden is None or subscriber.state is State.ACTIVE or prefix in seen.get(subscriber.id, ()):
+                continue
+            (wide if forbidden == "wide" else own).append(subscriber.id)
+    reasons = ((Rule.WIDE, wide), (Rule.OWN, own))
+    return tuple(Reason(rule, len(set(who)), 0, _sample(who)) for rule, who in reasons if who)
+
+
+def _sample(ids: Iterable[str]) -> tuple[str, ...]:
+    return tuple(heapq.nsmallest(_SAMPLES, ids))
+
+
+def enforceable(snapshot: Snapshot, ground: Ground) -> Snapshot:
+    """``snapshot`` without the prefixes that are never blocked, whoever accepted the reading."""
+
+    def cleared(s: Subscriber) -> Subscriber:
+        if s.state is State.ACTIVE or all(ground.forbids(prefix) is None for prefix in s.addresses):
+            return s
+        return replace(s, addresses=tuple(p for p in s.addresses if ground.forbids(p) is None))
+
+    return replace(snapshot, subscribers=tuple(map(cleared, snapshot.subscribers)))

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The billing systems edged can read: one small file and one row each."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Protocol
+
+from edged.billing.reading import Reading
+from edged.billing.settings import BillingSettings
+from edged.billing.sources.file import FileSource
+from edged.billing.sources.rest import RestSource
+from edged.errors import ConfigError
+from edged.model import Subscriber
+
+
+class Source(Protocol):
+    """Where lists come from."""
+
+    name: str
+    """For the operator: a path, or a host."""
+    every: float | None
+    """Seconds between looks where looking is cheap; None: ``poll.changes``."""
+
+    async def read(self, previous: Reading | None) -> Reading | None:
+        """The list now; None: unchanged since ``previous``. Without ``previous``: all. UpstreamError."""
+
+    async def read_one(self, subscriber: str) -> Subscriber | None:
+        """What billing says of one subscriber now; None: nothing. UpstreamError."""
+
+    async def close(self) -> None:
+        """Let go of connections."""
+
+
+SOURCES: dict[str, Callable[[BillingSettings], Source]] = {
+    "file": FileSource.of,
+    "rest": RestSource.of,
+}
+
+
+def open_source(settings: BillingSettings) -> Source:
+    """The source that ``settings`` names. ConfigError for one that this version does not have."""
+    if settings.source not in SOURCES:
+        raise ConfigError.of(
+            "billing.source",
+            f"{settings.source} is not in this version of edged",
+            " or ".join(SOURCES),
+            "source: rest speaks docs/feed.md, which a small script in front of any billing system can offer",
+        )
+    return SOURCES[settings.source](settings)

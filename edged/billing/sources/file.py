@@ -1,0 +1,143 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A YAML or JSON document, or a folder of CSV files, in, a Reading out. Reads files, never half-written."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import yaml
+
+from edged.billing.cells import parse_cells
+from edged.billing.feed_fields import found
+from edged.billing.mapping import map_keys, map_subscribers
+from edged.billing.paging import Page, parse_json, parse_page
+from edged.billing.reading import Reading, make_snapshot
+from edged.billing.settings import BillingSettings
+from edged.errors import UpstreamError
+from edged.model import Subscriber
+from edged.yamltext import load_text
+
+_OCTETS = 256 * 1024 * 1024
+"""Half a million subscribers with every field; a larger file is refused while it is read."""
+_LOOKS = 10
+"""How often a file that keeps changing is looked at before we say so."""
+_FOLDER = {"subscribers": "subscribers.csv", "keys": "keys.csv"}
+
+Stamp = tuple[tuple[str, int, int, int], ...]
+
+
+class FileSource:
+    """``source: file``."""
+
+    every: float | None = 1.0  # a look is one stat: a changed file is in force a second or two later
+
+    def __init__(self, path: Path, *, settle: float = 1.0, clock: Callable[[], float] = time.time) -> None:
+        self.name = str(path)
+        self._path = path
+        self._settle = settle
+        self._clock = clock
+
+    @classmethod
+    def of(cls, settings: BillingSettings) -> FileSource:
+        """The source of ``billing.path``."""
+        if settings.path is None:
+            raise ValueError("the settings have checked that there is a path")
+        return cls(settings.path)
+
+    async def read(self, previous: Reading | None) -> Reading | None:
+        """What the files hold, once they have been the same at two looks. UpstreamError."""
+        stamp = self._stamp()
+        if previous is not None and previous.marks.get("stamp") == repr(stamp):
+            return None
+        for _ in range(_LOOKS):
+            await asyncio.sleep(self._settle)
+            before, stamp = stamp, self._stamp()
+            if before == stamp:
+                octets = await asyncio.to_thread(self._octets, stamp)
+                if self._stamp() == stamp:
+                    return await asyncio.to_thread(self._parse, octets, repr(stamp))
+        raise UpstreamError(f"{self._path} is still being written")
+
+    async def read_one(self, subscriber: str) -> Subscriber | None:  # noqa: ARG002 the Protocol's
+        """Nothing: a file has no more to say than its list."""
+        return None
+
+    async def close(self) -> None:
+        """Nothing is held open."""
+
+    def _stamp(self) -> Stamp:
+        """What tells one version of the files from another."""
+        try:
+            if not self._path.is_dir():
+                return (_mark("", self._path.stat()),)
+            files = {name: self._path / name for name in _FOLDER.values()}
+            return tuple(_mark(name, path.stat()) for name, path in files.items() if path.exists())
+        except OSError as error:
+            raise UpstreamError(f"{self._path}: {error.strerror}") from error
+
+    def _octets(self, stamp: Stamp) -> dict[str, bytes]:
+        octets = {}
+        for name, *_ in stamp:
+            path = self._path / name if name else self._path
+            try:
+                with path.open("rb") as file:
+                    octets[name] = file.read(_OCTETS + 1)
+            except OSError as error:
+                raise UpstreamError(f"{path}: {error.strerror}") from error
+            if len(octets[name]) > _OCTETS:
+                raise UpstreamError(f"{path} is larger than {_OCTETS >> 20} MiB")
+        return octets
+
+    def _parse(self, octets: dict[str, bytes], stamp: str) -> Reading:
+        try:
+            document = self._document(octets)
+            subscribers, keys = parse_page(document, "subscribers"), document.get("keys")
+            return self._reading(subscribers, keys, stamp)
+        except UpstreamError as error:
+            raise UpstreamError(f"{self._path}: {error}") from None
+
+    def _reading(self, page: Page, keys: object, stamp: str) -> Reading:
+        now = self._clock()
+        subscribers = map_subscribers(page.objects)
+        if page.total is not None and page.total != len(subscribers):
+            raise UpstreamError(f"the reading is refused: total is {page.total}, the list has {len(subscribers)}")
+        mapped_keys = None if keys is None else map_keys(keys, now)
+        snapshot = make_snapshot(subscribers, mapped_keys, revision=page.revision, known=page.known, read_at=now)
+        return Reading(snapshot, {"stamp": stamp})
+
+    def _document(self, octets: dict[str, bytes]) -> dict[str, object]:
+        if "" not in octets:
+            tables = {kind: file for kind, file in _FOLDER.items() if file in octets}
+            return {kind: parse_cells(_decode(octets[file], "utf-8-sig"), file) for kind, file in tables.items()}
+        if self._path.suffix.lower() == ".json":
+            document = parse_json(octets[""])
+        else:
+            try:
+                document = load_text(_decode(octets[""], "utf-8"))
+            except yaml.YAMLError as error:
+                raise UpstreamError(f"the reading is refused: {_yaml_fault(error)}") from None
+        if not isinstance(document, dict):
+            raise UpstreamError(f"the reading is refused: expected a mapping with subscribers, found {found(document)}")
+        return document
+
+
+def _mark(name: str, status: os.stat_result) -> tuple[str, int, int, int]:
+    return (name, status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def _decode(octets: bytes, encoding: str) -> str:
+    try:
+        return octets.decode(encoding)
+    except UnicodeDecodeError:
+        raise UpstreamError("the reading is refused: not UTF-8 text") from None
+
+
+def _yaml_fault(error: yaml.YAMLError) -> str:
+    mark = error.problem_mark if isinstance(error, yaml.MarkedYAMLError) else None
+    place = f" at line {mark.line + 1}, column {mark.column + 1}" if mark else ""
+    # the parser's message may quote a scalar, and a scalar may be a passphrase
+    return f"not YAML{place}"

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The answers of the redirector and the page, as values, and the few that never vary. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+from html import escape
+
+from edged.policy.access import Decision
+
+
+class Kind(StrEnum):
+    """What an answer was, for the counters: a closed set."""
+
+    PAGE = "page"
+    API = "api"
+    BUTTON = "button"
+    REDIRECT = "redirect"
+    PROBE = "probe"
+    NOT_HTML = "not-html"
+    SENT_BACK = "sent-back"
+    TO_HTTPS = "to-https"
+    REFUSED = "refused"
+
+
+class Topic(StrEnum):
+    """The pages there are."""
+
+    BLOCKED = "blocked"
+    NOTICE = "notice"
+    PASS = "pass"  # noqa: S105  # a word of the glossary, not a password
+    DRAIN = "drain"
+    OPEN = "open"
+    STRANGER = "stranger"
+    MISSING = "missing"
+
+
+class Button(StrEnum):
+    """What a button of the page asks of the rest of edged."""
+
+    PASS = "pass"  # noqa: S105  # a word of the glossary, not a password
+    CHECK = "check"
+
+
+@dataclass(frozen=True, slots=True)
+class Page:
+    """A page still to be rendered: what it is about and for whom."""
+
+    topic: Topic
+    decision: Decision
+    link: str = ""
+    """The verified token of the signed link it was opened with: name, sum and due date show only then."""
+    language: str = ""
+    """Asked for in the URL; wins when there is such a language."""
+    accept_language: str = ""
+    outcome: str = ""
+    """What a button just did: one of ``pages.OUTCOMES``; anything else says nothing."""
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """An HTTP response; the shell renders a Page and adds Content-Length and Date."""
+
+    status: int
+    headers: tuple[tuple[str, str], ...]
+    body: bytes | Page
+    kind: Kind
+    wait: float = 0.0
+    """Seconds before it is sent."""
+
+
+@dataclass(frozen=True, slots=True)
+class Close:
+    """No answer: the connection is closed."""
+
+    reason: str
+    """One of a closed set, for the counter."""
+
+
+@dataclass(frozen=True, slots=True)
+class Press:
+    """A button was pressed by whom it belongs to."""
+
+    button: Button
+    subscriber_id: str
+    link: str
+    """The signed link it stood on; empty: the plain page."""
+
+
+Answer = Response | Close | Press
+
+NO_DEBT = frozenset({"new", "abuse", "disabled"})
+"""Reasons that a payment does not end: a pay link would mislead, a pass would let an infected line out."""
+
+_HTML = ("Content-Type", "text/html; charset=utf-8")
+
+
+def sign_in_body(location: str) -> bytes:
+    """The small page beside a redirect to ``location``: Android and Chromium want a body of some octets."""
+    return (
+        '<!doctype html><html lang="en"><meta charset="utf-8"><title>Open the page of your provider</title>'
+        f'<p><a href="{escape(location)}">Open the page of your Internet provider</a></p></html>\n'
+    ).encode()
+
+
+BACK_ONLINE = (
+    b'<!doctype html><html lang="en"><meta charset="utf-8"><title>You are back online</title>'
+    b"<p>You are back online. Please load the page again in a minute.</p></html>\n"
+)
+
+
+def foreign(
+    status: int, kind: Kind, body: bytes, *, location: str = "", wait: float = 0.0, retry_after: int = 0
+) -> Response:
+    """An answer under a name that is not ours: never kept, closed at once, leaves no trace."""
+    headers = [_HTML, ("Cache-Control", "no-store"), ("Connection", "close")]
+    if location:
+        headers.append(("Location", location))
+    if retry_after:
+        headers.append(("Retry-After", str(retry_after)))
+    return Response(status, tuple(headers), body, kind, wait)
+
+
+def moved(location: str, kind: Kind) -> Response:
+    """From our own name over HTTP to HTTPS."""
+    return foreign(302, kind, sign_in_body(location), location=location)
+
+
+def plain(status: int, kind: Kind, *headers: tuple[str, str]) -> Response:
+    """A refusal without a body."""
+    return Response(status, (("Cache-Control", "no-store"), ("Connection", "close"), *headers), b"", kind)

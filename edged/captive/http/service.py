@@ -1,0 +1,189 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP/1.1 connections in, ``Request`` values out to an answering function, responses back. Touches sockets.
+
+Nothing that a client sent is repeated in an answer of this file or in a log.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+from urllib.parse import parse_qs, urlsplit
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from edged.captive.admission import Crowd, Visitor
+from edged.captive.answers import Close, Kind, Response, plain
+from edged.captive.counters import Counters
+from edged.captive.doors.service import peer_address
+from edged.captive.names import canonical_host
+from edged.captive.respond import Request
+from edged.values import IpAddress
+
+log = structlog.get_logger(__name__)
+
+_MAX_FORM = 1024
+"""Octets: two tokens."""
+_FORM_WAIT = 5.0
+"""Seconds for a form that fits one segment."""
+_LINE = 8190
+"""Octets of the request line and of a field: what every browser stays below."""
+_FIELDS = 64
+"""Header fields: browsers send twenty."""
+_KEEP_ALIVE = 10.0
+"""Seconds between two requests on the portal's own host."""
+_READ_BUFFER = 2048
+"""Octets of a body that are taken before the rest waits in the kernel."""
+
+Finished = tuple[Response, bytes] | Close
+Answering = Callable[[Request, IpAddress], Awaitable[Finished]]
+
+
+class _Protocol(web.RequestHandler):
+    """aiohttp's protocol with its error page and its log replaced: both repeat what the client sent."""
+
+    __slots__ = ("counters", "crowd", "visitor")
+
+    counters: Counters
+    crowd: Crowd
+    visitor: Visitor
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  # it quotes the request
+    ) -> web.StreamResponse:
+        """An empty answer: 400 for a malformed request, 500 for a fault of ours."""
+        if isinstance(exc, HttpProcessingError):
+            self.counters.malformed += 1
+        else:
+            report_fault(self.counters, exc)
+        if request.writer.output_size > 0:
+            raise ConnectionResetError
+        return _written(plain(status, Kind.REFUSED), b"")
+
+    def log_exception(self, *_args: Any, **fields: Any) -> None:
+        """Count what aiohttp would log."""
+        report_fault(self.counters, fields.get("exc_info"))
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Count the visitor out."""
+        super().connection_lost(exc)
+        self.crowd.left(self.visitor)
+
+
+def report_fault(counters: Counters, error: BaseException | None) -> None:
+    """Count a bug of ours; the type alone is logged, since the text may hold what a subscriber asked for."""
+    counters.faults += 1
+    if counters.faults & (counters.faults - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a flood is not a log
+        log.error("captive-fault", error=type(error).__name__, count=counters.faults)
+
+
+class HttpFront(web.Server):
+    """Makes a protocol for each visitor and turns its requests into values."""
+
+    def __init__(self, counters: Counters, crowd: Crowd, host: Callable[[], str], answering: Answering) -> None:
+        super().__init__(self._answer)
+        self._counters, self._crowd, self._host, self._answering = counters, crowd, host, answering
+
+    def protocol(self, visitor: Visitor) -> asyncio.Protocol:
+        """The protocol that serves ``visitor`` and counts it out at the end."""
+        protocol = _Protocol(
+            self,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=_KEEP_ALIVE,
+            tcp_keepalive=False,
+            access_log=None,  # type: ignore[arg-type]  # aiohttp's way to say none
+            max_line_size=_LINE,
+            max_field_size=_LINE,
+            max_headers=_FIELDS,
+            lingering_time=0.0,
+            read_bufsize=_READ_BUFFER,
+            auto_decompress=False,
+        )
+        protocol.counters, protocol.crowd, protocol.visitor = self._counters, self._crowd, visitor
+        return protocol
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        protocol, transport = request.protocol, request.transport
+        if transport is None or not isinstance(protocol, _Protocol):
+            raise ConnectionResetError
+        self._crowd.served(protocol.visitor)
+        address = peer_address(transport.get_extra_info("peername")[0])
+        read = await self._read(request, https=transport.get_extra_info("sslcontext") is not None)
+        if read is None:
+            self._counters.malformed += 1
+            return _written(plain(400, Kind.REFUSED), b"")
+        finished = await self._answering(read, address)
+        if isinstance(finished, Close):
+            self._counters.dropped[finished.reason] += 1
+            transport.close()
+            return _written(plain(400, Kind.REFUSED), b"")  # never sent: aiohttp finds the transport closed
+        response, body = finished
+        if response.wait:
+            await asyncio.sleep(response.wait)
+        return _written(response, body)
+
+    async def _read(self, request: web.BaseRequest, *, https: bool) -> Request | None:
+        """The facts of ``request``; None when it names its host twice, in two ways or badly."""
+        fields = request.headers
+        authority, target = fields.getall("Host", [""]), request.raw_path
+        if not target.startswith("/"):
+            absolute = _absolute(target)
+            if absolute is None:
+                return None
+            authority, target = [*authority, absolute[0]], absolute[1]
+        hosts = {canonical_host(field) for field in authority}
+        host = hosts.pop()
+        if hosts or host is None:
+            return None
+        return Request(
+            https=https,
+            method=request.method,
+            host=host,
+            target=target,
+            accept=fields.get("Accept", ""),
+            accept_language=fields.get("Accept-Language", ""),
+            requested_with=fields.get("X-Requested-With", ""),
+            upgrade=fields.get("Upgrade", ""),
+            form=await _form(request) if https and host == self._host() else {},
+        )
+
+
+def _absolute(target: str) -> tuple[str, str] | None:
+    """(authority, path) of a target in absolute form (RFC 9112 section 3.2.2); None for anything else."""
+    try:
+        parts = urlsplit(target)
+    except ValueError:
+        return None
+    if parts.scheme not in {"http", "https"} or not parts.netloc:
+        return None
+    return parts.netloc, (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+async def _form(request: web.BaseRequest) -> dict[str, str]:
+    """The fields of a small urlencoded body; empty for any other."""
+    length = request.content_length
+    if request.method != "POST" or length is None or not 0 < length <= _MAX_FORM:
+        return {}
+    if request.content_type != "application/x-www-form-urlencoded":
+        return {}
+    try:
+        async with asyncio.timeout(_FORM_WAIT):
+            octets = await request.content.readexactly(length)
+        return {name: values[0] for name, values in parse_qs(octets.decode(), max_num_fields=8).items()}
+    except (TimeoutError, ValueError, asyncio.IncompleteReadError):
+        return {}
+
+
+def _written(response: Response, body: bytes) -> web.Response:
+    answer = web.Response(status=response.status, body=body, headers=dict(response.headers))
+    answer.headers["Server"] = "edged"  # no version: nothing to look an exploit up by
+    if answer.headers.get("Connection") == "close":
+        answer.force_close()
+    return answer

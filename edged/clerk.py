@@ -1,0 +1,56 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the page's buttons do: open a line for a while, ask billing again. Between page, billing and database."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Awaitable, Callable
+
+from edged.billing.service import BillingService
+from edged.captive.settings import PassSettings
+from edged.state.overrides import OverrideStore
+
+_DAY_S = 86400.0
+
+
+class Clerk:
+    """Fulfils ``captive.service.Clerk``."""
+
+    def __init__(
+        self, overrides: OverrideStore, billing: BillingService | None, relearn: Callable[[], Awaitable[None]]
+    ) -> None:
+        self.settings: PassSettings | None = None
+        self._overrides = overrides
+        self._billing = billing
+        self._relearn = relearn
+        self._used: dict[str, list[float]] = {}
+        """Starts of passes within a day, by subscriber; the database has the same."""
+
+    async def open(self, settings: PassSettings | None) -> None:
+        """Remember which passes were used: a restart gives nobody a new one."""
+        self.settings = settings
+        self._used = await self._overrides.pass_starts(time.time() - _DAY_S)
+
+    def passes_left(self, subscriber_id: str) -> int | None:
+        """How often the line may still be opened within a day; None: there are no passes."""
+        if self.settings is None:
+            return None
+        since = time.time() - _DAY_S
+        used = sum(at > since for at in self._used.get(subscriber_id, ()))
+        return max(0, self.settings.per_day - used)
+
+    async def start_pass(self, subscriber_id: str) -> bool:
+        """Open the line for ``pass.length``; False: the passes of a day are used, or there are none."""
+        if self.settings is None or not self.passes_left(subscriber_id):
+            return False
+        now = time.time()
+        # counted before it is awaited: two presses at once are two passes
+        self._used.setdefault(subscriber_id, []).append(now)
+        await self._overrides.start_pass(subscriber_id, now, now + self.settings.length)
+        await self._relearn()
+        return True
+
+    async def check(self, subscriber_id: str) -> None:
+        """Ask billing about this subscriber now; the page then shows what is so."""
+        if self._billing is not None:
+            await self._billing.recheck(subscriber_id)

@@ -1,0 +1,22 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What one room needs from several sections of the configuration. Pure."""
+
+from __future__ import annotations
+
+from edged.config.schema import Config
+from edged.enforce.rules import Rules, rules_of
+
+
+def rules(config: Config) -> Rules:
+    """The rules of this host's packet filter: from portal, dns, garden and the first nftables target."""
+    nftables = next((t.nftables for t in config.enforce if t.nftables is not None), None)
+    return rules_of(
+        portals=config.portal.addresses,
+        dns=config.dns.listen,
+        http=config.portal.listen.http,
+        https=config.portal.listen.https,
+        garden_networks=config.garden.networks,
+        garden_ports=config.garden.ports,
+        interfaces=nftables.interfaces if nftables else (),
+        forward=nftables.forward if nftables else "reject",
+    )

@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A query as it came: octets in, ``Question`` out, or WireError with the prescribed reply. Pure.
+
+RFC 1035 4.1, RFC 6891 6.1, RFC 7873 5.2, RFC 8906, RFC 9619. One pass, no recursion.
+"""
+
+from __future__ import annotations
+
+import struct
+from typing import NamedTuple
+
+from edged.dns import names, reply
+from edged.dns.codes import HEADER_OCTETS, OPTION_COOKIE, Flag, Rcode, Type
+from edged.errors import WireError
+
+_HEADER = struct.Struct("!6H")
+_TYPE_CLASS = struct.Struct("!2H")
+_RR = struct.Struct("!2HIH")
+_OPTION = struct.Struct("!2H")
+
+_RECORDS = 8
+"""Records that a query may carry beside its question: an OPT, a TSIG, the SOA of an IXFR, and to spare."""
+_COOKIE_OCTETS = frozenset((8, *range(16, 41)))
+"""Client cookie alone, or with a server cookie of 8 to 32 octets (RFC 7873, section 4)."""
+
+
+class Edns(NamedTuple):
+    """What the OPT record of a query says."""
+
+    size: int
+    """UDP payload size as sent."""
+    do: bool
+    cookie: bytes = b""
+    """The whole COOKIE option; empty: there was none."""
+    bare: bool = True
+    """True when there are no options at all."""
+
+
+class Question(NamedTuple):
+    """One well-formed query."""
+
+    id: int
+    flags: int
+    """Second word of the header as sent."""
+    qname: bytes
+    """Exactly as sent (RFC 4343: the case comes back)."""
+    name: bytes
+    """``qname`` in lower case: what every comparison uses."""
+    qtype: int
+    qclass: int
+    edns: Edns | None = None
+
+    @property
+    def section(self) -> bytes:
+        """The question section as it came."""
+        return self.qname + _TYPE_CLASS.pack(self.qtype, self.qclass)
+
+    @property
+    def recursion_desired(self) -> bool:
+        """RD."""
+        return bool(self.flags & Flag.RD)
+
+    @property
+    def checking_disabled(self) -> bool:
+        """CD."""
+        return bool(self.flags & Flag.CD)
+
+
+def ask(name: str, qtype: int = Type.A) -> Question:
+    """The Question that a plain stub would send for ``name``. ValueError when it is no name."""
+    qname = names.to_wire(name)
+    return Question(0, Flag.RD, qname, names.lower(qname), qtype, 1)
+
+
+def parse(octets: bytes) -> Question:
+    """The question in ``octets``. WireError: ``reason`` for the counter, ``reply`` is due (None: silence)."""
+    if len(octets) < HEADER_OCTETS:
+        raise WireError("short")
+    ident, flags, qdcount, ancount, nscount, arcount = _HEADER.unpack_from(octets)
+    if flags & Flag.QR:
+        # answering an answer starts a loop between two servers, or of one with itself
+        raise WireError("response")
+    if flags & 0x7800:
+        # the body of an unknown operation has no known format, so nothing of it comes back (RFC 8906)
+        raise WireError("notimp", reply.header_only(ident, flags, Rcode.NOTIMP))
+    try:
+        question = _question(octets, ident, flags, qdcount, (ancount, nscount, arcount))
+    except (ValueError, IndexError, struct.error):
+        raise WireError("formerr", reply.header_only(ident, flags, Rcode.FORMERR)) from None
+    return question
+
+
+def _question(octets: bytes, ident: int, flags: int, qdcount: int, counts: tuple[int, int, int]) -> Question:
+    """The body of a QUERY. ValueError and its kin: malformed."""
+    at = HEADER_OCTETS
+    if qdcount == 1:
+        end = names.end_of_name(octets, at)
+        qtype, qclass = _TYPE_CLASS.unpack_from(octets, end)
+        if qtype == Type.OPT:
+            raise ValueError("OPT is not a type to ask for")
+        qname = octets[at:end]
+        question = Question(ident, flags, qname, names.lower(qname), qtype, qclass)
+        at = end + _TYPE_CLASS.size
+    else:
+        question = Question(ident, flags, b"", b"", 0, 0)
+    ancount, nscount, arcount = counts
+    if qdcount > 1 or ancount or nscount + arcount > _RECORDS:
+        raise ValueError("more sections than a query has")
+    if nscount or arcount:
+        question = question._replace(edns=_edns(octets, at, nscount, arcount, question))
+    if not (qdcount or (question.edns and question.edns.cookie)):
+        raise ValueError("neither a question nor a cookie")
+    return question
+
+
+def _edns(octets: bytes, at: int, nscount: int, arcount: int, question: Question) -> Edns | None:
+    """The OPT among the records at ``at``; None when there is none. ValueError and its kin: malformed."""
+    found: Edns | None = None
+    for index in range(nscount + arcount):
+        owner, at = at, _end_of_owner(octets, at)
+        rtype, size, ttl, length = _RR.unpack_from(octets, at)
+        at += _RR.size
+        if at + length > len(octets):
+            raise ValueError("record is cut")
+        if rtype == Type.OPT:
+            if found is not None or index < nscount or octets[owner] != 0:
+                raise ValueError("second or misplaced OPT")
+            if ttl >> 16 & 0xFF:
+                raise WireError("badvers", reply.badvers(question, do=bool(ttl & Flag.DO)))
+            found = _options(octets, at, at + length, size, do=bool(ttl & Flag.DO))
+        at += length
+    return found
+
+
+def _end_of_owner(octets: bytes, at: int) -> int:
+    """Where the owner name at ``at`` ends; a pointer ends it and is not followed."""
+    while (length := octets[at]) and length <= names.LABEL_OCTETS:
+        at += 1 + length
+    if length == 0:
+        return at + 1
+    if length < 0xC0:
+        raise ValueError("label type")
+    return at + 2
+
+
+def _options(octets: bytes, at: int, end: int, size: int, *, do: bool) -> Edns:
+    cookie, bare = b"", at == end
+    while at < end:
+        code, length = _OPTION.unpack_from(octets, at)
+        at += _OPTION.size
+        if at + length > end:
+            raise ValueError("option overruns its record")
+        if code == OPTION_COOKIE and not cookie:
+            if length not in _COOKIE_OCTETS:
+                raise ValueError("length of a cookie")
+            cookie = octets[at : at + length]
+        at += length
+    if at != end:
+        raise ValueError("options overrun their record")
+    return Edns(size, do, cookie, bare)

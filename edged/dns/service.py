@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The DNS service: listens, answers what it can at once, asks upstreams for the rest. I/O.
+
+Garden addresses are in the garden sets before their answer leaves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import secrets
+import socket
+from collections.abc import Awaitable, Callable, Sequence
+
+import structlog
+
+from edged.dns import answer, reply
+from edged.dns.client import Found, Resolver
+from edged.dns.codes import Ede, Rcode, Type
+from edged.dns.counters import DnsCounters
+from edged.dns.reply import Body
+from edged.dns.settings import DnsSettings
+from edged.dns.sinkhole import Pending, Sinkhole
+from edged.dns.tcp import service as tcp
+from edged.dns.udp import service as udp
+from edged.dns.verdict import Kind, Verdict
+from edged.dns.zone import compile_zone
+from edged.errors import ConfigError, UpstreamError
+from edged.policy.access import Decision
+from edged.policy.settings import GardenSettings
+from edged.state.current import Current
+from edged.values import Endpoint, IpAddress
+
+log = structlog.get_logger(__name__)
+
+Admit = Callable[[Sequence[tuple[IpAddress, float]]], Awaitable[None]]
+"""Puts (address, seconds) into the garden sets of every target; returns when in force. UpstreamError."""
+
+ADMIT_BUDGET = 0.25
+"""Seconds that an answer waits for its addresses: unnoticed by a stub, far above a netlink transaction."""
+GARDEN_TTL = 300
+"""Longest TTL of a garden answer: a change of its addresses is seen within five minutes."""
+GARDEN_GRACE = 180
+"""Seconds that an address outlives its TTL: browsers keep names for 60 to 120 s whatever the TTL."""
+_IN_FLIGHT = 2048
+"""Queries waiting for an upstream: 4.5 s of silence at 450 a second; beyond it SERVFAIL at once."""
+_PORT_TRIES = 16
+_SERVFAIL = reply.failure(Rcode.SERVFAIL, Ede.NO_REACHABLE_AUTHORITY)._replace(flags=answer.RELAYED)
+_FAMILY = {int(Type.A): 4, int(Type.AAAA): 6}
+
+
+class DnsService:
+    """Sinkhole for the blocked, resolver for the others, nothing for strangers."""
+
+    def __init__(
+        self,
+        settings: DnsSettings,
+        garden: GardenSettings,
+        *,
+        portal_host: str,
+        portal_addresses: tuple[IpAddress, ...],
+        current: Current,
+        admit: Admit,
+    ) -> None:
+        self.counters = DnsCounters()
+        self.resolver = Resolver(settings.upstreams)
+        self._settings = settings
+        self._current, self._version = current, -1
+        self._admit = admit
+        self._portal_addresses = frozenset(portal_addresses)
+        zone = compile_zone(settings, garden, portal_host, portal_addresses)
+        self._sinkhole = Sinkhole(zone, settings.limit.per_subscriber, self.counters, secret=secrets.token_bytes(32))
+        self._connections = tcp.Connections(self._sinkhole, self._refresh, self._later)
+        self._udp: list[udp.UdpSocket] = []
+        self._tcp: list[socket.socket] = []
+        self._group: asyncio.TaskGroup | None = None
+        self._waiting = 0
+        self._admissions: set[asyncio.Future[None]] = set()
+
+    @property
+    def endpoints(self) -> tuple[Endpoint, ...]:
+        """The bound addresses, in the order of ``dns.listen``; UDP and TCP on each."""
+        return tuple(s.endpoint for s in self._udp)
+
+    async def start(self) -> None:
+        """Bind everything. ConfigError when a port cannot be had or an upstream is edged itself."""
+        try:
+            for index, endpoint in enumerate(self._settings.listen):
+                datagrams, streams = _bind_both(endpoint, f"dns.listen[{index}]")
+                self._udp.append(udp.UdpSocket(datagrams, self._sinkhole, self._refresh, self._later))
+                self._tcp.append(streams)
+            for index, upstream in enumerate(self._settings.upstreams):
+                self._refuse_self(upstream, f"dns.upstreams[{index}]")
+        except ConfigError:
+            await self.stop()
+            raise
+        for endpoint in self.endpoints:
+            log.info("dns-listening", endpoint=str(endpoint))
+
+    async def run(self) -> None:
+        """Answer until cancelled. An error of ours ends the task."""
+        loop = asyncio.get_running_loop()
+        async with asyncio.TaskGroup() as group:
+            self._group = group
+            group.create_task(self._connections.serve(self._tcp), name="dns-tcp")
+            for sock in self._udp:
+                sock.open(loop)
+            try:
+                await loop.create_future()
+            finally:
+                self._group = None
+
+    async def stop(self) -> None:
+        """Close every socket; what is under way gets no answer."""
+        loop = asyncio.get_running_loop()
+        for sock in self._udp:
+            sock.close(loop)
+        self._connections.close()
+        for streams in self._tcp:
+            streams.close()
+        for admission in tuple(self._admissions):
+            admission.cancel()
+        await self.resolver.stop()
+
+    def reconfigure(
+        self,
+        settings: DnsSettings,
+        garden: GardenSettings,
+        *,
+        portal_host: str,
+        portal_addresses: tuple[IpAddress, ...],
+    ) -> None:
+        """Answer by these settings from the next packet on; the sockets stay as they are."""
+        zone = compile_zone(settings, garden, portal_host, portal_addresses)
+        self._portal_addresses = frozenset(portal_addresses)
+        self._sinkhole.configure(zone, settings.limit.per_subscriber)
+        self.resolver.reconfigure(settings.upstreams)
+
+    def explain(self, name: str, decision: Decision) -> Verdict:
+        """What an A query for ``name`` gets under ``decision``. ValueError when it is no name."""
+        return self._sinkhole.explain(name, decision)
+
+    def _refresh(self) -> None:
+        if self._version != self._current.version:
+            self._version = self._current.version
+            self._sinkhole.adopt(self._current.view)
+
+    def _later(self, pending: Pending, send: Callable[[bytes], None]) -> None:
+        """Answer ``pending`` by ``send`` when an upstream has spoken."""
+        if self._group is None or self._waiting >= _IN_FLIGHT:
+            self.counters.errors["servfail"] += 1
+            # never from within the call: a stream is in the middle of its buffer
+            octets = reply.render(pending.question, _SERVFAIL, pending.cookie)
+            asyncio.get_running_loop().call_soon(send, octets)
+            return
+        self._waiting += 1
+        self._group.create_task(self._answer_later(pending, send), name="dns-answer")
+
+    async def _answer_later(self, pending: Pending, send: Callable[[bytes], None]) -> None:
+        try:
+            octets = await self.true_answer(pending)
+            if not pending.stream and len(octets) > reply.udp_limit(pending.question):
+                self.counters.errors["truncated"] += 1
+                octets = reply.truncated(pending.question, pending.cookie, answer.RELAYED)
+            send(octets)
+        finally:
+            self._waiting -= 1
+
+    async def true_answer(self, pending: Pending) -> bytes:
+        """What an upstream says, as the whole reply to ``pending``; SERVFAIL when none does."""
+        question, cookie = pending.question, pending.cookie
+        garden = pending.verdict.kind is Kind.GARDEN
+        self.counters.garden_lookups += garden
+        try:
+            found = await self.resolver.find(question)
+        except UpstreamError:
+            self.counters.upstream_failures += 1
+            self.counters.errors["servfail"] += 1
+            return reply.render(question, _SERVFAIL, cookie)
+        if garden and question.qtype in _FAMILY and found.answer.counts[0]:
+            return reply.render(question, await self._garden(question.qtype, found), cookie)
+        return answer.relay(question, found.answer, found.age, stale=found.stale, cookie=cookie)
+
+    async def _garden(self, qtype: int, found: Found) -> Body:
+        """The addresses of a garden name, once they are in the sets."""
+        held = tuple(a for a in found.answer.addresses if a.version == _FAMILY[qtype])
+        own = self._portal_addresses | {e.address for e in self.endpoints}
+        allowed = tuple(a for a in held if a not in own and answer.may_open(a))
+        self.counters.rebinding += len(held) - len(allowed)
+        least = answer.STALE_TTL if found.stale else 1
+        ttl = max(least, min(found.answer.chain_ttl - found.age, GARDEN_TTL))
+        if not allowed:
+            return reply.negative(Rcode.NOERROR, b"\x00", ttl)._replace(flags=answer.RELAYED)
+        await self._admitted([(a, float(ttl + GARDEN_GRACE)) for a in allowed])
+        return answer.garden_body(allowed, ttl)
+
+    async def _admitted(self, entries: list[tuple[IpAddress, float]]) -> None:
+        """Wait for the sets, but not for ever: a late rule is better than a late answer."""
+        admission = asyncio.ensure_future(self._admit(entries))
+        self._admissions.add(admission)
+        admission.add_done_callback(self._admission_ended)
+        done, _ = await asyncio.wait((admission,), timeout=ADMIT_BUDGET)
+        if not done:
+            self.counters.admit_timeouts += 1
+            return
+        error = admission.exception()
+        if error is not None and not isinstance(error, (UpstreamError, OSError)):
+            raise error
+
+    def _admission_ended(self, admission: asyncio.Future[None]) -> None:
+        self._admissions.discard(admission)
+        if not admission.cancelled() and admission.exception() is not None:
+            self.counters.admit_failures += 1
+
+    def _refuse_self(self, upstream: Endpoint, key: str) -> None:
+        for endpoint in self.endpoints:
+            same = upstream.address == endpoint.address
+            if upstream.port == endpoint.port and (same or (endpoint.address.is_unspecified and _is_local(upstream))):
+                raise ConfigError.of(key, f"{upstream}, which is edged itself", "the address of another resolver")
+
+
+def _bind_both(endpoint: Endpoint, key: str) -> tuple[socket.socket, socket.socket]:
+    """UDP and TCP on the same port; port 0: one that is free for both."""
+    for attempt in range(_PORT_TRIES):
+        datagrams = udp.bind(endpoint, key)
+        try:
+            return datagrams, tcp.bind(Endpoint(endpoint.address, datagrams.getsockname()[1]), key)
+        except ConfigError:
+            datagrams.close()
+            if endpoint.port or attempt == _PORT_TRIES - 1:
+                raise
+    raise AssertionError("the loop returns or raises")
+
+
+def _is_local(upstream: Endpoint) -> bool:
+    """True when the address is one of this host: nothing else can be bound."""
+    family = socket.AF_INET if upstream.address.version == 4 else socket.AF_INET6
+    with socket.socket(family, socket.SOCK_DGRAM) as sock:
+        try:
+            sock.bind((str(upstream.address), 0))
+        except OSError:
+            return False
+    return True

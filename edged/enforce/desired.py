@@ -1,0 +1,112 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A ``View``, the operator's ``Rules`` and the time in; the exact sets a packet filter should hold out. Pure.
+
+For every address: it is in the blocked sets exactly when ``view.decide`` says blocked.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from edged.enforce.ranges import Clip, longest_match, outermost, prefixes_of
+from edged.enforce.rules import Rules
+from edged.enforce.sets import Element, SetName, Sets
+from edged.model import Access
+from edged.policy.access import View
+from edged.values import BITS, IpAddress, MacAddress, Prefix
+
+_HOSTS = {4: SetName.BLOCKED_HOSTS_4, 6: SetName.BLOCKED_HOSTS_6}
+_PREFIXES = {4: SetName.BLOCKED_PREFIXES_4, 6: SetName.BLOCKED_PREFIXES_6}
+
+
+@dataclass(frozen=True, slots=True)
+class Desired:
+    """What one packet filter should hold now."""
+
+    rules: Rules
+    sets: Sets
+    """Every ``SetName``, some of them empty. The prefixes of one set are disjoint."""
+
+    def blocks(self, address: IpAddress) -> bool:
+        """True when ``address`` is in a blocked set."""
+        return blocks(self.sets, address)
+
+    @property
+    def count(self) -> int:
+        """How many hosts, prefixes and devices are blocked."""
+        return blocked_count(self.sets)
+
+
+def blocks(sets: Sets, address: IpAddress) -> bool:
+    """True when ``address`` is in one of the blocked sets of its family."""
+    number, version = int(address), address.version
+    if number in sets[_HOSTS[version]]:
+        return True
+    prefixes = sets[_PREFIXES[version]]
+    lengths = range(BITS[version] + 1) if prefixes else ()
+    return any(Prefix(version, number >> (BITS[version] - n) << (BITS[version] - n), n) in prefixes for n in lengths)
+
+
+def blocked_count(sets: Sets) -> int:
+    """How many hosts, prefixes and devices the blocked sets hold."""
+    return sum(len(sets[name]) for name in (*_HOSTS.values(), *_PREFIXES.values(), SetName.BLOCKED_MACS))
+
+
+def desired(view: View, rules: Rules, now: float) -> Desired:
+    """The sets of ``view`` at ``now`` (epoch seconds)."""
+    sets: dict[SetName, frozenset[Element]] = {SetName.BLOCKED_MACS: _macs(view, now)}
+    for version in (4, 6):
+        served = [p for p, _ in view.table.served.items() if p.version == version]
+        exempt = [p for p, _ in view.table.exempt.items() if p.version == version]
+        hosts, prefixes = _blocked(view, version, Clip(served, exempt), now)
+        sets[_HOSTS[version]] = frozenset(hosts)
+        sets[_PREFIXES[version]] = frozenset(prefixes)
+        sets[SetName(f"served{version}")] = frozenset(outermost(served))
+        sets[SetName(f"exempt{version}")] = frozenset(outermost(exempt))
+        garden = (p for p in rules.garden_networks if p.version == version)
+        sets[SetName(f"gnet{version}")] = frozenset(outermost(garden))
+        sets[SetName(f"portal{version}")] = frozenset(int(a) for a in rules.portals if a.version == version)
+    return Desired(rules, sets)
+
+
+def next_change(view: View, now: float) -> float:
+    """When the sets of ``view`` change by themselves: the next end of a pass or override; or infinity."""
+    ends: Iterable[float] = (
+        *(override.until for override in view.learned.overrides.values()),
+        *view.learned.passes.values(),
+    )
+    return min((end for end in ends if end > now), default=math.inf)
+
+
+def _macs(view: View, now: float) -> frozenset[MacAddress]:
+    return frozenset(mac for mac in view.table.devices if view.decide_device(mac, now).access is Access.BLOCKED)
+
+
+def _blocked(view: View, version: int, clip: Clip, now: float) -> tuple[list[int], list[Prefix]]:
+    """The blocked hosts and the blocked prefixes of one family.
+
+    A blocked host needs no arithmetic: nothing is longer than it. Only the prefixes, and the hosts that are
+    holes in them, go through the sweep; where none are nested it passes every prefix on as it is.
+    """
+    bits = BITS[version]
+    hosts: list[int] = []
+    entries: list[tuple[int, int, bool]] = []
+    for prefix, subscriber in view.table.addresses.items():
+        if prefix.version != version:
+            continue
+        verdict = view.decide_subscriber(subscriber, now).access is Access.BLOCKED
+        if verdict and prefix.length == bits:
+            hosts.extend(first for first, _ in clip((prefix.network, prefix.network)))
+        else:
+            entries.append((prefix.network, prefix.length, verdict))
+    prefixes: list[Prefix] = []
+    for whole in longest_match(entries, bits):
+        for part in clip(whole):
+            for prefix in prefixes_of(version, part):
+                if prefix.length == bits:
+                    hosts.append(prefix.network)
+                else:
+                    prefixes.append(prefix)
+    return hosts, prefixes

@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What should be and what is in; the smallest change between them, a printable ``Plan``, out. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from edged.enforce.desired import Desired, blocked_count
+from edged.enforce.rules import Rules
+from edged.enforce.sets import SETS, Element, Kind, SetName, Sets
+from edged.policy.access import View
+from edged.values import BITS, Prefix
+
+
+@dataclass(frozen=True, slots=True)
+class Actual:
+    """What a target holds now."""
+
+    rules: Rules | None
+    """The rules in force; None: not known to be ours, so they are written again (same rules, no gap)."""
+    sets: Sets
+    """Every ``SetName``."""
+
+    @property
+    def count(self) -> int:
+        """How many hosts, prefixes and devices are blocked there."""
+        return blocked_count(self.sets)
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """The change that makes a target what it should be."""
+
+    base: bool = False
+    """True: the table, its sets and its rules are written (again)."""
+    add: Sets = field(default_factory=dict)
+    remove: Sets = field(default_factory=dict)
+
+    @property
+    def empty(self) -> bool:
+        """True when there is nothing to do."""
+        return not (self.base or self.add or self.remove)
+
+    @property
+    def added(self) -> int:
+        """How many elements are added, all sets together."""
+        return sum(map(len, self.add.values()))
+
+    @property
+    def removed(self) -> int:
+        """How many elements are removed, all sets together."""
+        return sum(map(len, self.remove.values()))
+
+    @property
+    def changed(self) -> frozenset[SetName]:
+        """The sets that change."""
+        return frozenset((*self.add, *self.remove))
+
+    def blocked(self) -> Iterator[Prefix]:
+        """The addresses that become blocked."""
+        return _addresses(self.add)
+
+    def unblocked(self) -> Iterator[Prefix]:
+        """The addresses that become open."""
+        return _addresses(self.remove)
+
+    def __str__(self) -> str:
+        """One line per change: what an operator reads in ``edged plan``."""
+        lines = ["~ rules"] if self.base else []
+        for name in SetName:
+            lines += [f"- {name} {text}" for text in element_texts(name, self.remove.get(name, frozenset()))]
+            lines += [f"+ {name} {text}" for text in element_texts(name, self.add.get(name, frozenset()))]
+        return "\n".join(lines) or "nothing to change"
+
+
+def diff(desired: Desired, actual: Actual | None) -> Plan:
+    """The change from ``actual`` (None: our table is absent) to ``desired``."""
+    add: dict[SetName, frozenset[Element]] = {}
+    remove: dict[SetName, frozenset[Element]] = {}
+    nothing: frozenset[Element] = frozenset()
+    for name, wanted in desired.sets.items():
+        there = nothing if actual is None else actual.sets.get(name, nothing)
+        if wanted is there:
+            continue
+        if missing := wanted - there:
+            add[name] = missing
+        if surplus := there - wanted:
+            remove[name] = surplus
+    return Plan(actual is None or actual.rules != desired.rules, add, remove)
+
+
+def subscribers_of(view: View, plan: Plan) -> tuple[list[str], list[str]]:
+    """The billing ids of whom ``plan`` blocks and unblocks, in order, as far as the table knows them."""
+
+    def ids(prefixes: Iterator[Prefix]) -> list[str]:
+        found = (view.table.addresses.covering(prefix) for prefix in prefixes)
+        return sorted({match[1].id for match in found if match is not None})
+
+    return ids(plan.blocked()), ids(plan.unblocked())
+
+
+def element_texts(name: SetName, elements: frozenset[Element]) -> Iterator[str]:
+    """The elements of set ``name`` as text, in numeric order."""
+    version = SETS[name].version
+    for element in sorted(elements):
+        yield str(Prefix(version, element, BITS[version])) if isinstance(element, int) else str(element)
+
+
+def _addresses(sets: Sets) -> Iterator[Prefix]:
+    for name, elements in sets.items():
+        spec = SETS[name]
+        if not spec.blocked or spec.kind is Kind.MAC:
+            continue
+        for element in elements:
+            if isinstance(element, Prefix):
+                yield element
+            elif isinstance(element, int):
+                yield Prefix(spec.version, element, BITS[spec.version])

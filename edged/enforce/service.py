@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Keeps every target at what the current ``View`` says: compares, plans, applies, tries again. I/O.
+
+Stopping leaves everything in force.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import random
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+
+import structlog
+
+from edged.enforce.desired import Desired, desired, next_change
+from edged.enforce.diff import Plan, diff
+from edged.enforce.rules import Rules
+from edged.enforce.targets import Target
+from edged.errors import ConfigError, UpstreamError
+from edged.policy.access import View
+from edged.state.current import Current
+from edged.values import IpAddress
+
+log = structlog.get_logger(__name__)
+
+COMPARE_EVERY = 5.0
+"""Seconds between comparisons: a table that somebody flushed is back within five. Nearly free when intact."""
+FIRST_RETRY, LAST_RETRY = 0.5, 30.0
+"""Seconds; doubled at each failure in a row, and jittered so that a fleet does not knock in step."""
+ADMIT_TIMEOUT = 2.0
+"""Seconds a DNS answer may wait for the garden to open: resolvers' clients ask again after about two."""
+LARGE = 2000
+"""From so many subscribers on the sets are computed in a thread: below it the loop is held under 20 ms."""
+
+
+@dataclass(slots=True)
+class Counters:
+    """Plain counts since the start."""
+
+    applied: int = 0
+    failed: int = 0
+    drifted: int = 0
+    """Comparisons that found a difference nobody had asked for."""
+    added: int = 0
+    removed: int = 0
+    admitted: int = 0
+    admit_failed: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """One target as of now. Times are epoch seconds; 0: never."""
+
+    ok: bool = False
+    since: float = 0.0
+    """When ``ok`` last changed."""
+    wanted: int = 0
+    """Hosts, prefixes and devices that should be blocked there."""
+    actual: int = 0
+    """And that are."""
+    compared: float = 0.0
+    error: str = ""
+    """Why it is not ok, or the last error while it was not."""
+    drift: int = 0
+    """Elements that somebody else had changed, at the last comparison that found any."""
+    drifted: float = 0.0
+
+
+class EnforceService:
+    """Owns the targets. ``watch``: everything is computed, nothing is changed."""
+
+    def __init__(
+        self,
+        targets: Mapping[str, Target],
+        rules: Rules,
+        *,
+        current: Current,
+        watch: bool = False,
+        clock: Callable[[], float] = time.time,
+        every: float = COMPARE_EVERY,
+    ) -> None:
+        self.counters = Counters()
+        self._targets = dict(targets)
+        self._rules = rules
+        self._current = current
+        self._watch = watch
+        self._clock = clock
+        self._every = every
+        self._health = {name: Health() for name in targets}
+        self._wake = {name: asyncio.Event() for name in targets}
+        self._asked: dict[str, Desired] = {}
+        """What each target was last made to be: a difference to it is somebody else's doing."""
+        self._desired: tuple[View, Rules, float, Desired] | None = None
+
+    async def start(self) -> None:
+        """Find out whether every target can enforce. ConfigError with all problems when one cannot."""
+        problems: list[ConfigError] = []
+        for target in () if self._watch else self._targets.values():
+            try:
+                await target.start(self._rules)
+            except ConfigError as error:
+                problems.append(error)
+        if problems:
+            raise ConfigError([p for error in problems for p in error.problems])
+
+    async def run(self) -> None:
+        """Keep every target as it should be, each on its own, until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._follow(), name="enforce-follow")
+            for name in self._targets:
+                group.create_task(self._keep(name), name=f"enforce-{name}")
+
+    async def stop(self) -> None:
+        """Let the targets go; what they enforce stays in force."""
+        for target in self._targets.values():
+            with contextlib.suppress(UpstreamError):
+                await target.close()
+
+    def reconfigure(self, rules: Rules, *, watch: bool | None = None) -> None:
+        """Take new rules into force."""
+        self._rules = rules
+        self._watch = self._watch if watch is None else watch
+        self._wake_all()
+
+    async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
+        """Open the garden for addresses (each with seconds) on every target; never raises, is bounded."""
+        if self._watch or not entries:
+            return
+        results = await asyncio.gather(
+            *(self._admit(target, entries) for target in self._targets.values()), return_exceptions=False
+        )
+        self.counters.admitted += len(entries) * all(results)
+
+    async def plan(self) -> dict[str, Plan]:
+        """What each target would be changed by now. UpstreamError when one cannot be read."""
+        wanted = await self._wanted()
+        return {name: diff(wanted, await target.read()) for name, target in self._targets.items()}
+
+    async def render(self) -> dict[str, str]:
+        """``plan`` in each target's own language."""
+        wanted = await self._wanted()
+        return {name: self._targets[name].render(wanted, plan) for name, plan in (await self.plan()).items()}
+
+    async def in_place(self, address: IpAddress) -> dict[str, bool]:
+        """Whether each target really blocks ``address``, asked of itself; one that cannot say is left out."""
+        answers: dict[str, bool] = {}
+        for name, target in self._targets.items():
+            with contextlib.suppress(UpstreamError):
+                answers[name] = await target.contains(address)
+        return answers
+
+    def status(self) -> dict[str, Health]:
+        """Every target's health."""
+        return dict(self._health)
+
+    @property
+    def warnings(self) -> dict[str, tuple[str, ...]]:
+        """What stands in our way, per target."""
+        return {name: tuple(target.warnings) for name, target in self._targets.items()}
+
+    async def packets(self) -> dict[str, dict[str, int]]:
+        """The packet filters' own counters, per target; one that cannot say is left out."""
+        answers: dict[str, dict[str, int]] = {}
+        for name, target in self._targets.items():
+            with contextlib.suppress(UpstreamError):
+                answers[name] = await target.counters()
+        return answers
+
+    async def _admit(self, target: Target, entries: Sequence[tuple[IpAddress, float]]) -> bool:
+        try:
+            async with asyncio.timeout(ADMIT_TIMEOUT):
+                await target.admit(entries)
+        except (UpstreamError, ConfigError, TimeoutError):
+            self.counters.admit_failed += 1
+            return False
+        return True
+
+    async def _follow(self) -> None:
+        """Wake every target at each new version."""
+        version = self._current.version
+        while True:
+            version = await self._current.wait(version)
+            self._wake_all()
+
+    def _wake_all(self) -> None:
+        for event in self._wake.values():
+            event.set()
+
+    async def _keep(self, name: str) -> None:
+        failures = 0
+        while True:
+            self._wake[name].clear()
+            try:
+                await self._reconcile(name)
+                failures, delay = 0, self._until_next()
+            except (UpstreamError, ConfigError) as error:
+                failures += 1
+                delay = min(LAST_RETRY, FIRST_RETRY * 2 ** min(failures - 1, 10))
+                delay *= random.uniform(0.5, 1.5)  # noqa: S311  # a jitter is no secret
+                self._failed(name, str(error), failures)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(delay):
+                    await self._wake[name].wait()
+
+    def _until_next(self) -> float:
+        """Seconds to the next comparison: the timer's, or sooner when a pass or an override ends."""
+        now = self._clock()
+        # a moment after the end, so that the clock has surely passed it; never a busy loop
+        return max(0.01, min(self._every, next_change(self._current.view, now) - now + 0.01))
+
+    async def _reconcile(self, name: str) -> None:
+        target, wanted = self._targets[name], await self._wanted()
+        actual = await target.read()
+        plan = diff(wanted, actual)
+        there = 0 if actual is None else actual.count
+        if not plan.empty and not self._watch:
+            self._note_drift(name, wanted, plan)
+            await target.apply(wanted, plan)
+            self.counters.applied += 1
+            self.counters.added += plan.added
+            self.counters.removed += plan.removed
+            log.info(
+                "enforce-applied",
+                target=name,
+                added=plan.added,
+                removed=plan.removed,
+                rules_written=plan.base,
+            )
+            there = wanted.count
+        if not self._watch:
+            self._asked[name] = wanted
+        self._succeeded(name, wanted.count, there)
+
+    def _note_drift(self, name: str, wanted: Desired, plan: Plan) -> None:
+        if self._asked.get(name) is not wanted:
+            return  # the difference is our own new wish
+        self.counters.drifted += 1
+        drift = plan.added + plan.removed
+        self._set(name, drift=drift, drifted=self._clock())
+        log.warning("enforce-drift", target=name, elements=drift, rules_touched=plan.base)
+
+    async def _wanted(self) -> Desired:
+        """The sets of now; computed once per view, rules and expiry, whatever the number of targets."""
+        view, rules, now = self._current.view, self._rules, self._clock()
+        if self._desired is not None:
+            of_view, of_rules, until, value = self._desired
+            if of_view is view and of_rules is rules and now < until:
+                return value
+        if len(view.table.subscribers) < LARGE:
+            value = desired(view, rules, now)
+        else:
+            value = await asyncio.to_thread(desired, view, rules, now)
+        self._desired = (view, rules, next_change(view, now), value)
+        return value
+
+    def _succeeded(self, name: str, wanted: int, actual: int) -> None:
+        now, before = self._clock(), self._health[name]
+        if not before.ok:
+            log.info("enforce-ok", target=name, wanted=wanted, actual=actual)
+        since = before.since if before.ok else now
+        self._set(name, ok=True, since=since, wanted=wanted, actual=actual, compared=now, error="")
+
+    def _failed(self, name: str, error: str, failures: int) -> None:
+        self.counters.failed += 1
+        before = self._health[name]
+        if failures == 1 or before.error != error:
+            log.error("enforce-failed", target=name, error=error)
+        since = self._clock() if before.ok or not before.since else before.since
+        self._set(name, ok=False, since=since, error=error)
+
+    def _set(self, name: str, **fields: float | str | bool) -> None:
+        self._health[name] = dataclasses.replace(self._health[name], **fields)  # type: ignore[arg-type]  # by name

@@ -1,0 +1,68 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What can enforce: the ``Target`` protocol and the one table of targets. A new one is a file and a row."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Protocol
+
+from edged.enforce.desired import Desired
+from edged.enforce.diff import Actual, Plan
+from edged.enforce.rules import Rules
+from edged.enforce.targets.memory import MemoryTarget
+from edged.enforce.targets.nftables import NftablesTarget
+from edged.values import IpAddress
+
+
+class Target(Protocol):
+    """One packet filter. What talks to it raises UpstreamError when it fails, and is bounded in time."""
+
+    @property
+    def name(self) -> str:
+        """One of the names in ``TARGETS``, or one of its own where there are several of a kind."""
+        ...
+
+    @property
+    def warnings(self) -> Sequence[str]:
+        """What stands in our way there, as sentences for the operator."""
+        ...
+
+    async def start(self, rules: Rules) -> None:
+        """Find out whether enforcing can work here; nothing is changed. ConfigError when it cannot."""
+        ...
+
+    async def read(self) -> Actual | None:
+        """What is in force there now; None: nothing of ours is."""
+        ...
+
+    async def apply(self, desired: Desired, plan: Plan) -> None:
+        """Carry ``plan`` out, wholly or not at all, then let the changed lines' old connections go."""
+        ...
+
+    async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
+        """Open the garden for addresses, each for at least so many seconds; returns when it is open."""
+        ...
+
+    async def contains(self, address: IpAddress) -> bool:
+        """Whether ``address`` is blocked there, asked of the packet filter itself."""
+        ...
+
+    async def counters(self) -> dict[str, int]:
+        """Packets or flows per counter of ``nft_text.COUNTERS``; empty when there are none."""
+        ...
+
+    def render(self, desired: Desired, plan: Plan) -> str:
+        """``plan`` in the target's own language, exactly as ``apply`` would send it."""
+        ...
+
+    async def close(self) -> None:
+        """Let go, leaving everything in force."""
+        ...
+
+
+TARGETS: dict[str, Callable[[], Target]] = {
+    # this host's kernel
+    "nftables": NftablesTarget,
+    # nobody's: watching, planning, tests
+    "memory": MemoryTarget,
+}

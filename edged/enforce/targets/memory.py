@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A packet filter in memory, complete in semantics, without effect: for ``mode: watch`` and tests. No I/O."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+
+from edged.enforce.desired import Desired, blocks
+from edged.enforce.diff import Actual, Plan
+from edged.enforce.nft_text import change_text
+from edged.enforce.rules import Rules
+from edged.enforce.sets import Element, SetName
+from edged.errors import UpstreamError
+from edged.values import IpAddress
+
+
+class MemoryTarget:
+    """Keeps what it is told, refuses what nft would refuse."""
+
+    name = "memory"
+
+    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.garden: dict[IpAddress, float] = {}
+        """Address to its end, in the clock's seconds."""
+        self.forgotten: list[str] = []
+        """The prefixes whose connections were let go, in order."""
+        self.broken = False
+        """True: every call fails, like a kernel that says no."""
+        self.warnings: tuple[str, ...] = ()
+        self._clock = clock
+        self._actual: Actual | None = None
+
+    async def start(self, rules: Rules) -> None:
+        """As in ``Target``: memory always works."""
+        self.warnings = rules.warnings
+
+    async def read(self) -> Actual | None:
+        """As in ``Target``."""
+        self._refuse_when_broken()
+        return self._actual
+
+    async def apply(self, desired: Desired, plan: Plan) -> None:
+        """As in ``Target``; removing what is not there fails as a whole, as it does in the kernel."""
+        self._refuse_when_broken()
+        if self._actual is None and not plan.base:
+            raise UpstreamError("memory: there is no table")
+        empty: dict[SetName, frozenset[Element]] = dict.fromkeys(SetName, frozenset())
+        sets = dict(self._actual.sets) if self._actual else empty
+        for name, elements in plan.remove.items():
+            if not elements <= sets[name]:
+                raise UpstreamError(f"memory: an element to remove from {name} is not there")
+            sets[name] -= elements
+        for name, elements in plan.add.items():
+            sets[name] |= elements
+        rules = desired.rules if plan.base or self._actual is None else self._actual.rules
+        self._actual = Actual(rules, sets)
+        self.forgotten += [str(prefix) for prefix in (*plan.blocked(), *plan.unblocked())]
+
+    async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
+        """As in ``Target``."""
+        self._refuse_when_broken()
+        if self._actual is None:
+            raise UpstreamError("memory: there is no table")
+        for address, seconds in entries:
+            self.garden[address] = max(self.garden.get(address, 0.0), self._clock() + seconds)
+
+    def admits(self, address: IpAddress) -> bool:
+        """True while ``address`` is in the learned garden."""
+        return self.garden.get(address, 0.0) > self._clock()
+
+    async def contains(self, address: IpAddress) -> bool:
+        """As in ``Target``."""
+        self._refuse_when_broken()
+        return self._actual is not None and blocks(self._actual.sets, address)
+
+    async def counters(self) -> dict[str, int]:
+        """As in ``Target``: no packet passes here."""
+        return {}
+
+    def render(self, desired: Desired, plan: Plan) -> str:
+        """As in ``Target``: what nftables would be sent."""
+        return change_text(desired, plan)
+
+    async def close(self) -> None:
+        """As in ``Target``."""
+
+    def vanish(self) -> None:
+        """Lose everything, as when somebody flushes the ruleset."""
+        self._actual = None
+        self.garden.clear()
+
+    def _refuse_when_broken(self) -> None:
+        if self.broken:
+            raise UpstreamError("memory: broken on request")

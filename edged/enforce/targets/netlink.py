@@ -1,0 +1,119 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A NETLINK_NETFILTER socket: forget tracked connections, read the ruleset's generation. I/O, blocking."""
+
+from __future__ import annotations
+
+import errno
+import socket
+from collections.abc import Collection, Iterator
+from typing import Self
+
+from edged.enforce import conntrack
+from edged.policy.prefixes import PrefixMap
+from edged.values import Prefix
+
+_NETLINK_NETFILTER = 12
+_TIMEOUT = 5.0
+"""Seconds for one reply: the kernel answers within milliseconds or has lost the question."""
+_BUFFER = 1 << 18
+_RECEIVE_QUEUE = 1 << 22
+"""A dump of a hundred thousand connections arrives faster than Python reads it."""
+FEW = 16
+"""Up to so many lines are looked for one by one; above it, reading all connections once is cheaper."""
+
+_OLD_KERNEL = {errno.EINVAL, errno.EOPNOTSUPP, errno.EAFNOSUPPORT}
+
+
+class Netlink:
+    """One socket, used and closed: ``with Netlink() as netlink``. OSError when the kernel refuses."""
+
+    __slots__ = ("_seq", "_socket")
+
+    def __init__(self) -> None:
+        self._socket = socket.socket(socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_CLOEXEC, _NETLINK_NETFILTER)
+        self._socket.settimeout(_TIMEOUT)
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _RECEIVE_QUEUE)
+        self._socket.bind((0, 0))
+        self._seq = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._socket.close()
+
+    def generation(self) -> int:
+        """The number of the ruleset's generation in this network namespace."""
+        self._seq += 1
+        for kind, payload in self._replies(conntrack.get_generation(self._seq)):
+            if kind == conntrack.NFT_NEWGEN:
+                return conntrack.generation(payload)
+        return 0
+
+    def forget(self, prefixes: Collection[Prefix]) -> None:
+        """Delete the tracked connections from and to ``prefixes``."""
+        listed = set(prefixes)
+        hosts = {p for p in listed if p.version == 4 and p.is_host}
+        if len(hosts) <= FEW and self._forget_hosts(hosts):
+            listed -= hosts
+        whose = PrefixMap((p, True) for p in listed)
+        for version in {p.version for p in listed}:
+            self._forget_listed(whose, version)
+
+    def _forget_hosts(self, hosts: Collection[Prefix]) -> bool:
+        """True when the kernel chose and deleted by itself; False when this kernel cannot."""
+        try:
+            for host in hosts:
+                self._delete(conntrack.delete_from(self._next(), host, "original"))
+                self._delete(conntrack.delete_from(self._next(), host, "reply"))
+        except OSError as error:
+            if error.errno not in _OLD_KERNEL:
+                raise
+            return False
+        return True
+
+    def _forget_listed(self, whose: PrefixMap[bool], version: int) -> None:
+        find = whose.find_integer
+        needles = conntrack.needles(p for p, _ in whose.items() if p.version == version)
+        few = needles if len(needles) <= FEW else ()
+        chosen = [
+            connection
+            for connection in self._connections(version, few)
+            if find(version, connection.source) or find(version, connection.answerer)
+        ]
+        for connection in chosen:
+            self._delete(conntrack.delete_connection(self._next(), connection))
+
+    def _connections(self, version: int, needles: Collection[bytes]) -> Iterator[conntrack.Connection]:
+        """Every connection of one family; given needles, only those that hold one: reading all is slow."""
+        for kind, payload in self._replies(conntrack.dump(self._next(), version)):
+            if needles and not any(needle in payload for needle in needles):
+                continue
+            if kind == conntrack.CT_NEW and (connection := conntrack.connection(payload)):
+                yield connection
+
+    def _delete(self, message: bytes) -> None:
+        try:
+            for _ in self._replies(message):
+                pass
+        except FileNotFoundError:
+            pass  # it has ended by itself, or there was none
+
+    def _next(self) -> int:
+        self._seq += 1
+        return self._seq
+
+    def _replies(self, message: bytes) -> Iterator[tuple[int, bytes]]:
+        """The replies to one message, up to its acknowledgement or its end."""
+        self._socket.send(message)
+        while True:
+            for kind, seq, payload in conntrack.messages(self._socket.recv(_BUFFER)):
+                if seq != self._seq:
+                    continue
+                if kind == conntrack.NLMSG_DONE:
+                    return
+                if kind == conntrack.NLMSG_ERROR:
+                    if number := conntrack.error_number(payload):
+                        raise OSError(number, errno.errorcode.get(number, "netlink"))
+                    return
+                yield kind, payload

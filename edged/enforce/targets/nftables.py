@@ -1,0 +1,265 @@
+# SPDX-License-Identifier: Apache-2.0
+"""This host's kernel, through the ``nft`` program and two netlink questions. I/O.
+
+One child process and one transaction per change; nothing but our own table is ever written.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import os
+import time
+from collections.abc import Sequence
+
+from edged.enforce import nft_json
+from edged.enforce.desired import Desired
+from edged.enforce.diff import Actual, Plan
+from edged.enforce.nft_text import TABLE, admit_text, base_text, change_text
+from edged.enforce.rules import Rules
+from edged.enforce.sets import SETS, Kind
+from edged.enforce.targets.netlink import Netlink
+from edged.errors import ConfigError, UpstreamError
+from edged.values import IpAddress, Prefix
+
+_TIMEOUT = 30.0
+"""Seconds for one nft: a hundred thousand prefixes take about three on a small router."""
+_ADMIT_TIMEOUT = 5.0
+"""Seconds for a few garden addresses, which take a hundredth of one; a resolver's client waits five."""
+_FULL_READ_EVERY = 60.0
+"""Seconds between full readings while others keep changing their tables: large sets take seconds to print."""
+_LIFE = 2.0
+"""A learned address lives this many times as long as asked: not every DNS answer costs a transaction."""
+_REFRESHES = (6, 12)
+"""The first Linux in which adding an element again renews its life."""
+
+
+class NftablesTarget:
+    """The table ``inet edged`` of the network namespace that the process is in."""
+
+    name = "nftables"
+
+    def __init__(self, *, program: str = "nft", replace: bool | None = None) -> None:
+        self._foreign: tuple[str, ...] = ()
+        self._reluctant: tuple[str, ...] = ()
+        """What connection tracking said when it would not forget; empty while it does."""
+        self._program = program
+        self._replace = _kernel() < _REFRESHES if replace is None else replace
+        self._rules: Rules | None = None
+        self._digest = ""
+        """What the kernel showed right after we wrote ``_rules``; another one now: somebody touched them."""
+        self._actual: Actual | None = None
+        self._generation = -1
+        """The ruleset's generation for which ``_actual`` holds."""
+        self._own = 0
+        """Transactions of our own since then."""
+        self._read_at = -_FULL_READ_EVERY
+        self._alive_until: dict[IpAddress, float] = {}
+        """Learned addresses that we know to be in the kernel, each with its end in monotonic seconds."""
+        self._waiting: dict[IpAddress, float] = {}
+        self._admitting = asyncio.Lock()
+        self._comparing = asyncio.Lock()
+        """One reading or change at a time: a reading that straddles a change would be remembered wrongly."""
+        self._to_forget: set[Prefix] = set()
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """As in ``Target``."""
+        return (*self._foreign, *self._reluctant)
+
+    async def start(self, rules: Rules) -> None:
+        """As in ``Target``: the kernel checks our rules without taking them."""
+        try:
+            await self._nft(base_text(rules), "--check")
+        except UpstreamError as error:
+            found, expected = str(error), "an nft and a kernel that take edged's rules"
+            if "not installed" in found:
+                expected = "Debian's package nftables"
+            elif "Operation not permitted" in found:
+                found = "nftables needs CAP_NET_ADMIN, which this process has not"
+                expected = "AmbientCapabilities=CAP_NET_ADMIN in the unit, or root"
+            raise ConfigError.of("enforce.nftables", found, expected) from None
+        await self._scan(rules)
+
+    async def read(self) -> Actual | None:
+        """As in ``Target``; from memory while the ruleset's generation says that nobody else wrote."""
+        async with self._comparing:
+            await self._forget()
+            generation, own = _generation(), self._own
+            if self._actual is not None and await self._is_untouched(generation):
+                return self._actual
+            return await self._read_all(generation, own)
+
+    async def apply(self, desired: Desired, plan: Plan) -> None:
+        """As in ``Target``."""
+        async with self._comparing:
+            text = await asyncio.to_thread(change_text, desired, plan)
+            self._actual = None  # unknown, should nft be cut short
+            await self._nft(text)
+            self._own += 1
+            if plan.base:
+                listed = await self._list(terse=True)
+                self._digest = "" if listed is None else nft_json.digest(listed)
+                self._rules = desired.rules
+                await self._scan(desired.rules)
+            self._actual = Actual(desired.rules, desired.sets)
+            self._to_forget.update(plan.blocked(), plan.unblocked())
+            await self._forget()
+
+    async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
+        """As in ``Target``: one transaction at a time; what comes meanwhile goes together into the next."""
+        now = time.monotonic()
+        wanted = {a: now + s for a, s in entries if not self._alive(a, now + s)}
+        if not wanted:
+            return
+        for address, end in wanted.items():
+            self._waiting[address] = max(end, self._waiting.get(address, 0.0))
+        async with self._admitting:
+            if all(self._alive(address, end) for address, end in wanted.items()):
+                return
+            batch, self._waiting = self._waiting | wanted, {}
+            await self._admit(batch)
+
+    async def contains(self, address: IpAddress) -> bool:
+        """As in ``Target``."""
+        for name, spec in SETS.items():
+            if spec.blocked and spec.version == address.version and spec.kind is not Kind.MAC:
+                code, _, _ = await self._run("get", "element", *TABLE.split(), name, f"{{ {address} }}")
+                if code == 0:
+                    return True
+        return False
+
+    async def counters(self) -> dict[str, int]:
+        """As in ``Target``."""
+        code, out, _ = await self._run("-j", "list", "counters", "table", *TABLE.split())
+        return nft_json.counters(nft_json.rows(out)) if code == 0 else {}
+
+    def render(self, desired: Desired, plan: Plan) -> str:
+        """As in ``Target``."""
+        return change_text(desired, plan)
+
+    async def close(self) -> None:
+        """As in ``Target``: nothing is held open, and the table stays."""
+
+    def _alive(self, address: IpAddress, until: float) -> bool:
+        return self._alive_until.get(address, 0.0) >= until
+
+    async def _admit(self, batch: dict[IpAddress, float]) -> None:
+        now = time.monotonic()
+        lives = {address: int((end - now) * _LIFE) + 1 for address, end in batch.items() if end > now}
+        await self._nft(admit_text(lives.items(), replace=self._replace), seconds=_ADMIT_TIMEOUT)
+        self._own += bool(lives)
+        self._alive_until = {a: end for a, end in self._alive_until.items() if end > now}
+        # counted from before the transaction: the kernel's end is never earlier than ours
+        self._alive_until.update((address, now + life) for address, life in lives.items())
+
+    async def _is_untouched(self, generation: int) -> bool:
+        """True when nobody else wrote, or not to our rules; elements are looked at less often."""
+        if 0 <= self._generation == generation - self._own:
+            return True
+        if time.monotonic() - self._read_at >= _FULL_READ_EVERY:
+            return False
+        listed = await self._list(terse=True)
+        return listed is not None and bool(self._digest) and nft_json.digest(listed) == self._digest
+
+    async def _read_all(self, generation: int, own: int) -> Actual | None:
+        listed = await self._list(terse=False)
+        self._read_at = time.monotonic()
+        self._generation, self._own = generation, self._own - own
+        admitted = nft_json.garden(listed or ())
+        self._alive_until = {a: end for a, end in self._alive_until.items() if a in admitted}
+        if listed is None:
+            self._actual, self._rules, self._digest = None, None, ""
+            return None
+        sets = await asyncio.to_thread(nft_json.elements, listed)
+        if nft_json.digest(listed) != self._digest:
+            self._rules = None
+        self._actual = Actual(self._rules, sets)
+        await self._scan(self._rules)
+        return self._actual
+
+    async def _forget(self) -> None:
+        """Let the connections of changed lines go; what fails stays due and is never in the way."""
+        due = frozenset(self._to_forget)
+        if not due:
+            return
+        try:
+            await asyncio.to_thread(_forget, due)
+        except OSError as error:
+            code = errno.errorcode.get(error.errno or 0, "timeout")
+            self._reluctant = (f"connection tracking does not forget ({code}): old UDP flows outlive a change",)
+        else:
+            self._reluctant = ()
+            self._to_forget -= due
+
+    async def _list(self, *, terse: bool) -> list[nft_json.Row] | None:
+        """The listing of our table; None when it is absent."""
+        code, out, complaint = await self._run(*(("-t",) if terse else ()), "-j", "list", "table", *TABLE.split())
+        if code == 0:
+            return await asyncio.to_thread(nft_json.rows, out)
+        if "No such file or directory" in complaint:
+            return None
+        raise UpstreamError(f"nft: {_first_line(complaint)}")
+
+    async def _scan(self, rules: Rules | None) -> None:
+        code, out, _ = await self._run("-j", "list", "chains")
+        foreign = nft_json.foreign_warnings(nft_json.rows(out)) if code == 0 else ()
+        self._foreign = (*(rules.warnings if rules else ()), *foreign)
+
+    async def _nft(self, text: str, *options: str, seconds: float = _TIMEOUT) -> None:
+        code, _, complaint = await self._run(*options, "-f", "-", text=text, seconds=seconds)
+        if code:
+            raise UpstreamError(f"nft: {_first_line(complaint)}")
+
+    async def _run(self, *arguments: str, text: str = "", seconds: float = _TIMEOUT) -> tuple[int, bytes, str]:
+        """Exit status, output and complaint of one nft with ``text`` on its standard input."""
+        try:
+            child = await asyncio.create_subprocess_exec(
+                self._program,
+                *arguments,
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=asyncio.subprocess.PIPE,
+                env={"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C"},
+            )
+        except FileNotFoundError:
+            raise UpstreamError(f"the program {self._program} is not installed") from None
+        except OSError as error:
+            raise UpstreamError(f"nft cannot be started: {error.strerror}") from None
+        try:
+            async with asyncio.timeout(seconds):
+                out, complaint = await child.communicate(text.encode())
+        except TimeoutError:
+            raise UpstreamError(f"nft did not end within {seconds:.0f} seconds") from None
+        finally:
+            if child.returncode is None:
+                child.kill()
+                await child.wait()
+        return child.returncode or 0, out, complaint.decode(errors="replace")
+
+
+def _generation() -> int:
+    """The number of the ruleset's generation; -1: unknown, so everything is read."""
+    try:
+        with Netlink() as netlink:
+            return netlink.generation()
+    except OSError:
+        return -1
+
+
+def _forget(prefixes: frozenset[Prefix]) -> None:
+    with Netlink() as netlink:
+        netlink.forget(prefixes)
+
+
+def _kernel() -> tuple[int, int]:
+    """The running kernel's first two numbers; (0, 0) when they cannot be read."""
+    major, _, rest = os.uname().release.partition(".")
+    minor = rest.partition(".")[0].partition("-")[0]
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
+
+
+def _first_line(complaint: str) -> str:
+    """What nft said, without the text that it quotes back (which holds subscribers' addresses)."""
+    line = next((text for text in complaint.splitlines() if "Error:" in text), "no reason given")
+    return line[line.index("Error:") :].removeprefix("Error: ")[:200] if "Error:" in line else line

@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Question x key x policy x network -> Accept or Reject. Pure; the clock is passed in."""
+
+from __future__ import annotations
+
+from edged.model import Access
+from edged.mpsk.keyring import Keyring, fault_of
+from edged.mpsk.outcome import Accept, Reason, Reject
+from edged.mpsk.question import Question
+from edged.mpsk.settings import NetworkSettings
+from edged.policy.access import Decision, View
+from edged.state.keys import StoredKey
+
+_MAX_TIMEOUT = 0x7FFFFFFF
+"""Seconds; some NASes read the 32 bits as signed."""
+
+
+def authorize_device(
+    question: Question, ring: Keyring, network: NetworkSettings, *, view: View, now: float
+) -> Accept | Reject:
+    """What a device gets whose access point asks before the handshake: the key of its MAC address.
+
+    ``unknown: {vlan: N}`` accepts a device with no key into that VLAN, without a key: hostapd's mode 1 then
+    uses the passphrase of its own configuration, every other access point refuses the device.
+    """
+    lapsed: Reject | None = None
+    for stored in ring.narrow(question.ssid, question.site, question.mac):
+        if fault_of(stored, now) is None:
+            return authorize_key(question, stored, ring, network, view=view, now=now)
+        lapsed = lapsed or Reject(fault_of(stored, now) or Reason.UNKNOWN_DEVICE, stored.name)
+    if lapsed is not None:
+        return lapsed
+    decision = view.decide_device(question.mac, now)
+    if decision.access is Access.BLOCKED:
+        return _blocked(network, decision, (), now)
+    if network.unknown is None:
+        return Reject(Reason.UNKNOWN_DEVICE)
+    return Accept(vlan=network.unknown.vlan)
+
+
+def authorize_key(
+    question: Question, stored: StoredKey, ring: Keyring, network: NetworkSettings, *, view: View, now: float
+) -> Accept | Reject:
+    """What the holder of ``stored`` gets: proven by the MIC, or claimed by the MAC before the handshake."""
+    fault = fault_of(stored, now)
+    if fault is not None:
+        return Reject(fault, stored.name)
+    key = stored.key
+    if question.mac not in key.devices:
+        limit = network.devices_per_key if key.device_limit is None else key.device_limit
+        if ring.device_count(stored.name, question.mac, now) >= limit:
+            return Reject(Reason.DEVICE_LIMIT, stored.name)
+    # before the handshake the access point tries both: which one the device has is not known yet
+    sibling = ring.sibling(stored, now) if question.handshake is None else None
+    keys = (stored,) if sibling is None else (stored, sibling)
+    decision = view.decide_id(key.subscriber, now) if key.subscriber else view.decide_device(question.mac, now)
+    if decision.access is Access.BLOCKED:
+        return _blocked(network, decision, keys, now)
+    ends = [at for at in (key.expires, stored.revoked, decision.until) if at > now]
+    return Accept(keys, key.vlan, _timeout(ends, now), key.rate)
+
+
+def _blocked(network: NetworkSettings, decision: Decision, keys: tuple[StoredKey, ...], now: float) -> Accept | Reject:
+    """The VLAN whose traffic lands on the pay page, or nothing."""
+    name = keys[0].name if keys else None
+    if network.blocked is None:
+        return Reject(Reason.BLOCKED, name)
+    ends = [at for at in (decision.until, *(k.key.expires for k in keys)) if at > now]
+    return Accept(keys, network.blocked.vlan, _timeout(ends, now), blocked=True)
+
+
+def _timeout(ends: list[float], now: float) -> int | None:
+    """Whole seconds to the first of ``ends``; at least one, since 0 would mean no limit to some NASes."""
+    return max(1, min(_MAX_TIMEOUT, int(min(ends) - now))) if ends else None

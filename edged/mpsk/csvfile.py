@@ -1,0 +1,138 @@
+# SPDX-License-Identifier: Apache-2.0
+"""CSV text -> keys, or every problem with its line; keys -> CSV text. Pure. Columns: the feed's names.
+
+``ssid`` is required. An ``id`` and a ``passphrase`` are made where none stand. Spaces part devices.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Callable, Collection, Iterable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any
+
+from edged.errors import Problem
+from edged.fields import parse_rate
+from edged.model import Key
+from edged.mpsk.passphrase import weakness
+from edged.values import Secret, parse_mac
+
+COLUMNS = (
+    "id", "ssid", "passphrase", "subscriber", "site", "label", "vlan", "device_limit", "devices",
+    "not_before", "expires", "rate",
+)  # fmt: skip
+_PLAIN = ("id", "subscriber", "site", "label")
+MAX_ROWS = 100_000
+"""Ten times the largest building we were told of; PMKs for more would take five minutes to derive."""
+
+
+def _time(text: str) -> float:
+    parsed = datetime.fromisoformat(text)
+    return (parsed if parsed.tzinfo else parsed.replace(tzinfo=UTC)).timestamp()
+
+
+def _vlan(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 4094):
+        raise ValueError
+    return int(text)
+
+
+def _limit(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and 1 <= int(text) <= 1000):
+        raise ValueError
+    return int(text)
+
+
+_PARSERS: dict[str, tuple[Callable[[str], Any], str]] = {
+    "vlan": (_vlan, "a VLAN between 1 and 4094"),
+    "device_limit": (_limit, "a number between 1 and 1000"),
+    "devices": (
+        lambda text: tuple(parse_mac(mac) for mac in text.split()),
+        "MAC addresses with a space between",
+    ),
+    "not_before": (_time, "a time such as 2026-11-01T00:00:00Z"),
+    "expires": (_time, "a time such as 2027-11-01T00:00:00Z"),
+    "rate": (parse_rate, "a rate, down and up, such as 100M/20M"),
+}
+
+
+def read_keys(
+    text: str,
+    networks: Collection[str],
+    new_id: Callable[[], str],
+    new_passphrase: Callable[[], Secret],
+) -> tuple[list[Key], list[Problem]]:
+    """The keys in ``text`` and everything that is wrong with it; never a passphrase in a problem."""
+    reader = csv.DictReader(io.StringIO(text.removeprefix("\ufeff"), newline=""))
+    header = reader.fieldnames or []
+    problems = [
+        Problem(str(name), f"a column called {name!r}", "one of " + ", ".join(COLUMNS), line=1)
+        for name in header
+        if name not in COLUMNS
+    ]
+    if "ssid" not in header:
+        expected = "a first line with the names of the columns"
+        problems.append(Problem("ssid", "no such column", expected, line=1))
+    if problems:
+        return [], problems
+    keys = []
+    try:
+        for row in reader:
+            key, found = _key(row, networks)
+            problems += [replace(problem, line=reader.line_num) for problem in found]
+            passphrase = key.passphrase or new_passphrase()
+            keys.append(replace(key, id=key.id or new_id(), passphrase=passphrase))
+            if len(keys) > MAX_ROWS:
+                problems.append(Problem("", "more rows", f"at most {MAX_ROWS}", line=reader.line_num))
+                break
+    except csv.Error as error:
+        problems.append(Problem("", str(error), "CSV as in RFC 4180", line=reader.line_num))
+    return keys, problems
+
+
+def _key(row: dict[str | Any, str | Any], networks: Collection[str]) -> tuple[Key, list[Problem]]:
+    """The key of one row as far as it is readable, and what is not."""
+    problems = []
+    if None in row or None in row.values():
+        problems.append(Problem("", "more or fewer cells than the first line", "one cell a column"))
+    cells = {name: cell.strip() for name, cell in row.items() if name and isinstance(cell, str)}
+    fields: dict[str, Any] = {name: cells[name] for name in _PLAIN if name in cells}
+    for name, (parse, expected) in _PARSERS.items():
+        if cells.get(name):
+            try:
+                fields[name] = parse(cells[name])
+            except (ValueError, OverflowError):
+                problems.append(Problem(name, repr(cells[name][:40]), expected))
+    ssid = cells.get("ssid", "")
+    if ssid not in networks:
+        problems.append(Problem("ssid", repr(ssid[:40]), "one of " + ", ".join(networks)))
+    # spaces may belong to a passphrase: taken as it stands
+    passphrase = Secret(row.get("passphrase") or "")
+    fault = weakness(passphrase) if passphrase else None
+    if fault is not None:
+        expected = "a passphrase that resists guessing, or none: one is made"
+        problems.append(Problem("passphrase", fault.value, expected))
+    return Key(ssid=ssid, passphrase=passphrase, **{"id": "", **fields}), problems
+
+
+def write_keys(keys: Iterable[Key], *, reveal: bool = False) -> str:
+    """CSV of ``keys``; the column ``passphrase`` is there only with ``reveal``."""
+    columns = COLUMNS if reveal else tuple(name for name in COLUMNS if name != "passphrase")
+    file = io.StringIO(newline="")
+    writer = csv.DictWriter(file, columns, extrasaction="ignore")
+    writer.writeheader()
+    for key in keys:
+        writer.writerow({
+            "id": key.id, "ssid": key.ssid, "subscriber": key.subscriber, "site": key.site,
+            "label": key.label, "passphrase": key.passphrase.reveal_text() if reveal else "",
+            "vlan": key.vlan, "device_limit": key.device_limit, "devices": " ".join(key.devices),
+            "not_before": _spelled(key.not_before), "expires": _spelled(key.expires),
+            "rate": f"{key.rate.down}/{key.rate.up}" if key.rate else None,
+        })  # fmt: skip
+    return file.getvalue()
+
+
+def _spelled(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z") if at else ""

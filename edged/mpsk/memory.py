@@ -1,0 +1,117 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the key server counts and remembers: counters, last outcomes, devices let on. Bounded; no I/O."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
+from edged.mpsk.question import Question
+from edged.state.keys import KeyId, StoredKey
+from edged.values import IpAddress, MacAddress
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+def _by_reason() -> dict[Reason, int]:
+    return dict.fromkeys(Reason, 0)
+
+
+@dataclass(slots=True)
+class Counters:
+    """Plain numbers; read when somebody looks."""
+
+    accepts: int = 0
+    rejects: dict[Reason, int] = field(default_factory=_by_reason)
+    discards: dict[Reason, int] = field(default_factory=_by_reason)
+    searches: int = 0
+    """Handshakes put to more keys than the device's own."""
+    joined: int = 0
+    """Handshakes that waited for a search already running for the same one."""
+    candidates: int = 0
+    search_seconds: float = 0.0
+    pmks_pending: int = 0
+    keys: int = 0
+    devices: int = 0
+
+    def count(self, outcome: Outcome) -> None:
+        """One more of its kind."""
+        match outcome:
+            case Accept():
+                self.accepts += 1
+            case Reject(reason=reason):
+                self.rejects[reason] += 1
+            case Discard(reason=reason):
+                self.discards[reason] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class Last:
+    """How the latest request of a device ended."""
+
+    at: float
+    """Epoch seconds."""
+    client: str
+    ssid: str
+    accepted: bool = False
+    reason: str = ""
+    """A ``Reason``; empty for a plain accept, ``blocked`` for one into the VLAN of the suspended."""
+    key: KeyId | None = None
+    vlan: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A device that was let on, kept to see whether it would be still."""
+
+    question: Question
+    nas: IpAddress
+    key: StoredKey | None
+    vlan: int | None
+
+
+@dataclass(frozen=True, slots=True)
+class Stale:
+    """A device whose last answer is no longer right: disconnect it, so that it asks again."""
+
+    nas: IpAddress
+    client: str
+    mac: MacAddress
+    ssid: str
+    reason: str
+    """A ``Reason``, or ``vlan`` where only that has changed."""
+
+
+class Recent(Generic[K, V]):
+    """The newest ``limit`` entries; the oldest goes when another comes."""
+
+    __slots__ = ("_entries", "_limit")
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._entries: dict[K, V] = {}
+
+    def put(self, key: K, value: V) -> None:
+        """Make ``value`` the newest."""
+        self._entries.pop(key, None)
+        if len(self._entries) >= self._limit:
+            del self._entries[next(iter(self._entries))]
+        self._entries[key] = value
+
+    def get(self, key: K) -> V | None:
+        """The value of ``key``; None when it was never put or is forgotten."""
+        return self._entries.get(key)
+
+    def remove(self, key: K) -> None:
+        """Forget ``key``."""
+        self._entries.pop(key, None)
+
+    def items(self) -> Iterator[tuple[K, V]]:
+        """Every entry, oldest first, as it stands now."""
+        return iter(tuple(self._entries.items()))
+
+    def __len__(self) -> int:
+        return len(self._entries)

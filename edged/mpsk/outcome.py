@@ -1,0 +1,89 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What a request for a key comes to: accepted, rejected, or left unanswered. Values only; pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from edged.model import Rate
+from edged.state.keys import KeyId, StoredKey
+
+
+class Reason(StrEnum):
+    """Why a request is not accepted: a label for counters, for the log and for the help desk."""
+
+    NOT_MAC_AUTHENTICATION = "not-mac-authentication"
+    """EAP, CHAP or a user name: somebody else's kind of request."""
+    NO_DEVICE = "no-device"
+    """Neither User-Name nor Calling-Station-Id is a MAC address."""
+    DEVICE_MISMATCH = "device-mismatch"
+    """User-Name and Calling-Station-Id are two MAC addresses."""
+    BAD_PASSWORD = "bad-password"  # noqa: S105  # a label  # a label
+    """User-Password is neither empty nor the User-Name."""
+    NO_SSID = "no-ssid"
+    UNKNOWN_SSID = "unknown-ssid"
+    """Not under ``mpsk.networks``."""
+    NOT_SPOKEN = "dialect-not-spoken"
+    """Recognised, or configured, but not in ``DIALECTS``."""
+    NO_HANDSHAKE = "no-handshake"
+    """A client that must send the handshake sent none."""
+    BAD_HANDSHAKE = "bad-handshake"
+    UNSUPPORTED_AKM = "unsupported-akm"
+    """SAE and other suites whose message 2 does not tell the passphrase, or RSNE and request at odds."""
+    NO_MATCH = "no-match"
+    """No key of this SSID and site made the MIC: a wrong passphrase."""
+    NOT_READY = "not-ready"
+    """As NO_MATCH while some PMKs are still being derived."""
+    UNKNOWN_DEVICE = "unknown-device"
+    """No key is registered for this device, and it has used none."""
+    NOT_YET = "not-yet-valid"
+    EXPIRED = "expired"
+    REVOKED = "revoked"
+    BLOCKED = "blocked"
+    """The subscriber is suspended and the network has no VLAN for that."""
+    DEVICE_LIMIT = "device-limit"
+    COOL_DOWN = "cool-down"
+    """Too many misses of this device within a minute."""
+    OVERLOADED = "overloaded"
+    """More searches wait than an access point's patience lasts: silence, so that it asks again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Accept:
+    """The device gets on, with this key, in this VLAN."""
+
+    keys: tuple[StoredKey, ...] = ()
+    """The key first; behind it its passphrase of before a rotation. Empty: a VLAN and no key."""
+    vlan: int | None = None
+    session_timeout: int | None = None
+    """Seconds; None: no end."""
+    rate: Rate | None = None
+    blocked: bool = False
+    """True: in the VLAN of the suspended."""
+
+    @property
+    def key(self) -> StoredKey | None:
+        """The key of the device; None when it has none."""
+        return self.keys[0] if self.keys else None
+
+
+@dataclass(frozen=True, slots=True)
+class Reject:
+    """Access-Reject."""
+
+    reason: Reason
+    key: KeyId | None = None
+    """The key that would have been it."""
+    detail: str = ""
+    """For the log: what was recognised, never anything secret."""
+
+
+@dataclass(frozen=True, slots=True)
+class Discard:
+    """No answer."""
+
+    reason: Reason
+
+
+Outcome = Accept | Reject | Discard

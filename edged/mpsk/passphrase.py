@@ -1,0 +1,82 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Passphrases: random choice -> text; text -> what is wrong with it. Pure; randomness is passed in.
+
+IEEE 802.11-2020, section J.4: 8 to 63 printable ASCII characters, or the PMK as 64 hexadecimal digits.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from enum import StrEnum
+from itertools import pairwise
+from typing import TypeVar
+
+from edged.values import Secret
+
+T = TypeVar("T")
+Choice = Callable[[Sequence[T]], T]
+"""Picks one at random; ``secrets.choice`` in earnest."""
+
+_CONSONANTS, _VOWELS, _DIGITS = "bdfghjkmnprstvz", "aeiou", "23456789"
+"""No c/k, l/1, o/0, q, w, x, y: what people mishear or mistype."""
+_SYLLABLES = 8
+_PRINTABLE = frozenset(map(chr, range(0x20, 0x7F)))
+_HEX = frozenset("0123456789abcdefABCDEF")
+MIN_RANDOM = 12
+"""A neighbour can try a captured handshake offline; shorter ones fall to a rented graphics card in days."""
+_MIN_DISTINCT = 6
+_MIN_JUMPS = 6
+"""Pairs of neighbours that are neither equal nor consecutive: 123456789abc has one."""
+
+_COMMON = (
+    "password", "passw0rd", "12345678", "87654321", "qwerty", "letmein", "welcome", "iloveyou", "changeme",
+    "internet", "wireless", "residence", "admin", "abcdefgh", "football", "sunshine", "princess", "default",
+    "guest", "secret",
+)  # fmt: skip
+"""Words that head every cracking list; a passphrase that is little more than one of them is weak."""
+
+
+class Weakness(StrEnum):
+    """What is wrong with a passphrase."""
+
+    FORM = "not 8 to 63 printable ASCII characters, nor 64 hexadecimal digits"
+    SHORT = "shorter than 12 characters"
+    REPETITIVE = "too few different characters"
+    SEQUENCE = "a run of the keyboard or the alphabet"
+    COMMON = "little more than a word of every cracking list"
+
+
+def readable(choice: Callable[[Sequence[str]], str]) -> Secret:
+    """Four pairs of syllables and a number, ``bado-kefi-sumo-teri-47``: 2^56 of them, easily read out."""
+    syllables = [choice(_CONSONANTS) + choice(_VOWELS) for _ in range(_SYLLABLES)]
+    words = ["".join(syllables[i : i + 2]) for i in range(0, _SYLLABLES, 2)]
+    return Secret("-".join([*words, choice(_DIGITS) + choice(_DIGITS)]))
+
+
+def well_formed(passphrase: Secret) -> bool:
+    """True for what an access point takes."""
+    try:
+        text = passphrase.reveal().decode("ascii")
+    except UnicodeDecodeError:
+        return False
+    return set(text) <= _HEX if len(text) == 64 else 8 <= len(text) <= 63 and set(text) <= _PRINTABLE
+
+
+def weakness(passphrase: Secret) -> Weakness | None:
+    """What is wrong with ``passphrase`` for a new key; None when it will do."""
+    if not well_formed(passphrase):
+        return Weakness.FORM
+    text = passphrase.reveal_text().lower()
+    if len(text) < MIN_RANDOM:
+        return Weakness.SHORT
+    if len(set(text)) < _MIN_DISTINCT:
+        return Weakness.REPETITIVE
+    jumps = sum(abs(ord(a) - ord(b)) > 1 for a, b in pairwise(text))
+    if jumps < _MIN_JUMPS:
+        return Weakness.SEQUENCE
+    rest = text
+    for word in _COMMON:
+        rest = rest.replace(word, "")
+    if len(text) != len(rest) and sum(c.isalnum() for c in rest) < _MIN_DISTINCT:
+        return Weakness.COMMON
+    return None

@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Access-Request -> which device asks for which network, with which handshake; or why it is refused. Pure.
+
+RFC 2865 section 5.31, RFC 3580 sections 3.20 and 3.21 (station ids), RFC 4372 (Chargeable-User-Identity).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+
+from edged.errors import WireError
+from edged.mpsk.dialects import Dialect, Observed, dialect_of
+from edged.mpsk.eapol import parse_message_2
+from edged.mpsk.outcome import Reason, Reject
+from edged.mpsk.wpa import Handshake
+from edged.radius.attributes import Attributes, first, values
+from edged.radius.packet import Packet
+from edged.radius.settings import ClientSettings
+from edged.values import MacAddress, mac_octets, parse_mac
+
+_OTHER_METHODS = ("EAP-Message", "CHAP-Password")
+_MICROSOFT = (311).to_bytes(4, "big")
+_MAC_LENGTHS = (17, 14, 13, 12)
+"""Pairs, dotted quads, halves, bare: the SSID stands behind the first colon after one of these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """One request for a key."""
+
+    mac: MacAddress
+    ssid: str
+    site: str
+    """The name of the RADIUS client."""
+    dialect: Dialect
+    handshake: Handshake | None = None
+    """None: asked before the handshake, by MAC address."""
+    wants_identity: bool = False
+    """The NAS asks for a Chargeable-User-Identity."""
+
+
+def read_question(request: Packet, client: ClientSettings, networks: Collection[str]) -> Question | Reject:
+    """The question in ``request``, whose User-Password is in clear. ``networks``: the SSIDs that we know."""
+    given = request.attributes
+    dialect = dialect_of(given, client.dialect)
+    if isinstance(dialect, str):
+        return Reject(Reason.NOT_SPOKEN, detail=dialect)
+    mac = _device(given)
+    if isinstance(mac, Reject):
+        return mac
+    called = first(given, "Called-Station-Id") or b""
+    bssid, ssid = split_called_station(called)
+    observed = dialect.read(given) if dialect.read else None
+    if dialect.read and observed is None:
+        return Reject(Reason.BAD_HANDSHAKE if dialect.recognises(given) else Reason.NO_HANDSHAKE)
+    name = _network((observed and observed.ssid) or ssid, called, networks)
+    if isinstance(name, Reject):
+        return name
+    handshake = _handshake(observed, bssid, mac, name) if observed else None
+    if isinstance(handshake, Reject):
+        return handshake
+    wants_identity = bool(values(given, "Chargeable-User-Identity"))
+    return Question(mac, name, client.name, dialect, handshake, wants_identity)
+
+
+def _handshake(observed: Observed, bssid: MacAddress | None, mac: MacAddress, ssid: str) -> Handshake | Reject:
+    """The handshake between the access point and ``mac``, every part of it well-formed."""
+    authenticator = observed.bssid or bssid
+    try:
+        message = parse_message_2(observed.frame)
+    except WireError as error:
+        return Reject(Reason.BAD_HANDSHAKE, detail=error.reason)
+    if authenticator is None or len(observed.anonce) != 32:
+        return Reject(Reason.BAD_HANDSHAKE, detail="anonce" if authenticator else "no-bssid")
+    aa, spa = mac_octets(authenticator), mac_octets(mac)
+    return Handshake(aa, spa, observed.anonce, message, ssid.encode(), observed.akm)
+
+
+def _device(given: Attributes) -> MacAddress | Reject:
+    """The MAC address that asks, the rules of MAC authentication kept."""
+    if any(values(given, name) for name in _OTHER_METHODS) or _speaks_ms_chap(given):
+        return Reject(Reason.NOT_MAC_AUTHENTICATION)
+    user_name = first(given, "User-Name") or b""
+    user, station = _mac(user_name), _mac(first(given, "Calling-Station-Id") or b"")
+    mac = user or station
+    if mac is None:
+        return Reject(Reason.NO_DEVICE)
+    if user and station and user != station:
+        return Reject(Reason.DEVICE_MISMATCH)
+    # absent or empty (MikroTik), or spelled as User-Name (everybody else)
+    if first(given, "User-Password") not in {None, b"", user_name}:
+        return Reject(Reason.BAD_PASSWORD)
+    return mac
+
+
+def _speaks_ms_chap(given: Attributes) -> bool:
+    return any(a.type == 26 and a.value[:4] == _MICROSOFT for a in given)
+
+
+def _mac(octets: bytes) -> MacAddress | None:
+    try:
+        return parse_mac(octets.decode("ascii"))
+    except ValueError:
+        return None
+
+
+def split_called_station(called: bytes) -> tuple[MacAddress | None, bytes]:
+    """BSSID and SSID of a Called-Station-Id; the SSID is octets, colons included."""
+    for length in _MAC_LENGTHS:
+        bssid = _mac(called[:length])
+        if bssid is not None and called[length : length + 1] in {b"", b":"}:
+            return bssid, called[length + 1 :]
+    return None, b""
+
+
+def _network(ssid: bytes, called: bytes, networks: Collection[str]) -> str | Reject:
+    """The configured network that is asked for.
+
+    Some access points send the BSSID alone, or the SSID alone: the only network, or the one so called.
+    """
+    if not ssid:
+        if len(networks) == 1 and _mac(called) is not None:
+            return next(iter(networks))
+        ssid = called
+    if not ssid:
+        return Reject(Reason.NO_SSID)
+    try:
+        name = ssid.decode()
+    except UnicodeDecodeError:
+        return Reject(Reason.UNKNOWN_SSID)
+    return name if name in networks else Reject(Reason.UNKNOWN_SSID)

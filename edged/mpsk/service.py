@@ -1,0 +1,320 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The key server: keys loaded, PMKs derived, searches run, devices learned. I/O; the rules are in ``desk``.
+
+Wire it as ``RadiusService(authorize=service.authorize)``.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import secrets
+import time
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+
+import structlog
+
+from edged.errors import Problem, UpstreamError
+from edged.model import Key
+from edged.mpsk.client import Searcher
+from edged.mpsk.csvfile import read_keys, write_keys
+from edged.mpsk.desk import Desk, Search
+from edged.mpsk.facts import KeyFacts, facts_of
+from edged.mpsk.keyring import Keyring, compile_keyring, same_key
+from edged.mpsk.memory import Counters, Last, Stale
+from edged.mpsk.passphrase import readable, weakness
+from edged.mpsk.search import cost, search_all
+from edged.mpsk.settings import MpskSettings
+from edged.mpsk.wpa import SUITES, pmk_of
+from edged.radius.packet import Answer, Packet
+from edged.radius.settings import ClientSettings
+from edged.state.current import Current
+from edged.state.keys import BILLING, LOCAL, BillingChange, KeyId, KeyStore, Sighting, StoredKey
+from edged.values import IpAddress, MacAddress, Secret
+
+log = structlog.get_logger(__name__)
+
+INLINE = 300
+"""Candidates searched in the event loop itself: about 1.5 ms; beyond, the worker costs less than it saves."""
+FEW = INLINE // max(suite.cost for suite in SUITES.values())
+"""So few keys are always searched inline: no worker is made for them."""
+TEND_EVERY = 1.0
+"""Seconds between two writes of learned devices: what a power cut may lose is found again by one search."""
+DERIVE_FOR = 1.0
+"""Seconds of derivation between two new keyrings, so that a key is good a second after its PMK is ready."""
+BATCH = 16
+"""PMKs in the thread pool at once: enough to keep its threads busy, soon enough done to stop."""
+
+
+class MpskService:
+    """The keys of every resident, and who asks for them."""
+
+    def __init__(
+        self,
+        settings: MpskSettings,
+        *,
+        store: KeyStore,
+        current: Current,
+        clock: Callable[[], float] = time.time,
+    ) -> None:
+        self._store = store
+        self._current = current
+        self._clock = clock
+        self._desk = Desk(settings)
+        self._searcher = Searcher()
+        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="edged-pmk")
+        self._serving = False
+        self._keeping = True
+        self._wake = asyncio.Event()
+        # one hand at a time on the keyring: what the store says must not overwrite what was just learned
+        self._turn = asyncio.Lock()
+
+    # ------------------------------------------------------------------------------------------------ life
+
+    async def start(self) -> None:
+        """Load the keys and make ready to search them. UpstreamError when the store does not open."""
+        self._serving = True
+        await self.load()
+
+    async def run(self) -> None:
+        """Derive PMKs and keep learned devices until cancelled."""
+        async with asyncio.TaskGroup() as tasks:
+            tasks.create_task(self._derive_always(), name="mpsk-derive")
+            tasks.create_task(self._tend(), name="mpsk-tend")
+
+    async def stop(self) -> None:
+        """Write what was learned and end the workers."""
+        self._serving = False
+        await self._flush_or_say()
+        await self._searcher.stop()
+        self._threads.shutdown(wait=False, cancel_futures=True)
+
+    def reconfigure(self, settings: MpskSettings) -> None:
+        """Take the networks of ``settings``; keys of a new one are derived from the next moment on."""
+        self._desk.settings = settings
+        self._desk.patience.forgive()
+        self._wake.set()
+
+    @property
+    def counters(self) -> Counters:
+        """Read at scrape time."""
+        return self._desk.counters
+
+    # ------------------------------------------------------------------------------------------- requests
+
+    def authorize(
+        self, request: Packet, client: ClientSettings, source: IpAddress
+    ) -> Answer | Awaitable[Answer | None] | None:
+        """The answer to an Access-Request with a clear User-Password; None: silence. Awaited for a search."""
+        asked = self._desk.ask(request, client, source, self._current.view, self._clock())
+        for name, dialect in self._desk.unspoken():
+            log.warning("dialect-not-spoken", client=name, dialect=dialect)
+        if not isinstance(asked, Search):
+            return asked
+        if cost(asked.challenge, asked.candidates) > INLINE:
+            return self._search(asked)
+        self._desk.begun(asked)
+        begun = time.perf_counter()
+        stored = asked.at(search_all(asked.challenge, asked.pmks))
+        self.counters.search_seconds += time.perf_counter() - begun
+        return self._desk.found(asked, stored, self._current.view, self._clock())
+
+    async def _search(self, wanted: Search) -> Answer | None:
+        """The answer after a search in the worker, or after the one that runs for the same handshake."""
+        running = self._searcher.running(wanted)
+        if running is None and self._searcher.is_full:
+            return self._desk.overloaded(wanted, self._clock())
+        if running is None:
+            self._desk.begun(wanted)
+            begun = time.perf_counter()
+            running = self._searcher.begin(wanted)
+            # shielded: the deadline of one request must not end the search for another that joined it
+            stored = await asyncio.shield(running)
+            self.counters.search_seconds += time.perf_counter() - begun
+        else:
+            self.counters.joined += 1
+            stored = await asyncio.shield(running)
+        return self._desk.found(wanted, stored, self._current.view, self._clock())
+
+    def explain_device(self, mac: MacAddress) -> Last | None:
+        """How the latest request of ``mac`` ended; None when it made none of late."""
+        return self._desk.explain_device(mac)
+
+    def recheck(self) -> list[Stale]:
+        """Devices to disconnect, since policy or keys have changed under them; each is named once."""
+        return self._desk.recheck(self._current.view, self._clock())
+
+    # -------------------------------------------------------------------------------------------- keyring
+
+    @property
+    def ring(self) -> Keyring:
+        """The keyring in force."""
+        return self._desk.ring
+
+    async def load(self) -> None:
+        """Build the keyring from the store; ``derive`` or ``run`` then derives what is missing."""
+        async with self._turn:
+            keys = await self._store.all()
+            sightings = await self._store.devices(self._clock())
+            await self._compile(keys, [*sightings, *self._desk.sightings.values()])
+        if self._store.damaged:
+            log.error("keys-damaged", count=len(self._store.damaged), key=self._store.damaged[0].id)
+        log.info("keys-loaded", count=len(self.ring.keys), pending=len(self.ring.pending))
+
+    async def reload_keys(self) -> None:
+        """As ``load``, after billing's or the operator's list has changed; earlier misses are forgiven."""
+        await self.load()
+        self._desk.patience.forgive()
+        self._wake.set()
+
+    async def _compile(self, keys: Iterable[StoredKey], sightings: Iterable[Sighting]) -> None:
+        """A new keyring; made in a thread, since ten thousand keys take some 30 ms."""
+        before = dict(self._desk.sightings)
+        networks = tuple(self._desk.settings.networks)
+        ring = await asyncio.to_thread(compile_keyring, tuple(keys), tuple(sightings), networks, self._clock())
+        learned = [s for place, s in self._desk.sightings.items() if before.get(place) != s]
+        self._desk.ring = ring.with_sightings(learned) if learned else ring
+        counters = self.counters
+        counters.keys, counters.pmks_pending = len(ring.keys), len(ring.pending)
+        counters.devices = len(self.ring.learned)
+        if self._serving and len(ring.keys) > FEW:
+            self._searcher.start()
+
+    async def _recompile(self) -> None:
+        async with self._turn:
+            await self._compile(self.ring.keys.values(), self.ring.learned.values())
+
+    async def derive(self) -> None:
+        """Derive every PMK that is missing, the newest key first, and keep them: a restart costs nothing."""
+        while pending := self.ring.pending:
+            until = time.monotonic() + DERIVE_FOR
+            done: list[tuple[StoredKey, Secret]] = []
+            while len(done) < len(pending) and time.monotonic() < until:
+                batch = pending[len(done) : len(done) + BATCH]
+                done += zip(batch, await asyncio.gather(*map(self._derived, batch)), strict=True)
+            try:
+                await self._store.save_pmks(done)
+            except UpstreamError as error:
+                log.warning("pmks-not-kept", error=str(error))
+            await self._install(done)
+            log.info("pmks-derived", count=len(done), pending=len(self.ring.pending))
+
+    def _derived(self, stored: StoredKey) -> asyncio.Future[Secret]:
+        loop = asyncio.get_running_loop()
+        return loop.run_in_executor(self._threads, pmk_of, stored.key.passphrase, stored.key.ssid)
+
+    async def _install(self, derived: Iterable[tuple[StoredKey, Secret]]) -> None:
+        async with self._turn:
+            keys = dict(self.ring.keys)
+            for stored, pmk in derived:
+                known = keys.get(stored.name)
+                if known is not None and same_key(known, stored):
+                    keys[stored.name] = replace(known, pmk=pmk)
+            await self._compile(keys.values(), self.ring.learned.values())
+
+    async def _derive_always(self) -> None:
+        while True:
+            self._wake.clear()
+            await self._recompile()
+            await self.derive()
+            await self._wake.wait()
+
+    async def _tend(self) -> None:
+        while True:
+            await asyncio.sleep(TEND_EVERY)
+            if self._clock() >= self.ring.next_change:
+                await self._recompile()
+            await self._flush_or_say()
+
+    async def flush(self) -> None:
+        """Write the devices learned since the last time. UpstreamError: they wait for the next."""
+        learned = self._desk.sightings
+        async with self._turn:
+            batch = dict(learned)
+            if not batch:
+                return
+            await self._store.learn(batch.values())
+            for place, sighting in batch.items():
+                if learned.get(place) == sighting:
+                    del learned[place]
+
+    async def _flush_or_say(self) -> None:
+        try:
+            await self.flush()
+        except UpstreamError as error:
+            if self._keeping:  # said once, not every second of an outage
+                log.warning("devices-not-kept", error=str(error))
+            self._keeping = False
+        else:
+            self._keeping = True
+
+    # ----------------------------------------------------------------------------------------- the key list
+
+    async def replace_billing(self, keys: Sequence[Key]) -> BillingChange:
+        """Make ``keys`` billing's whole list, and the keyring follow."""
+        overlap = {ssid: network.rotate_overlap for ssid, network in self._desk.settings.networks.items()}
+        change = await self._store.replace_billing(keys, self._clock(), overlap)
+        for left_out, holder in change.conflicts[:10]:  # a broken export repeats one mistake for every key
+            log.warning("key-not-unique", key=left_out, same_as=holder)
+        await self.reload_keys()
+        return change
+
+    def key_facts(self) -> list[KeyFacts]:
+        """Every key without its secrets."""
+        return facts_of(self.ring, self._clock())
+
+    async def add(self, key: Key) -> str | Problem:
+        """The id of the local key added, an empty id or passphrase made up. A Problem: nothing was added."""
+        if key.ssid not in self._desk.settings.networks:
+            return Problem("ssid", repr(key.ssid), "one of " + ", ".join(self._desk.settings.networks))
+        fault = weakness(key.passphrase) if key.passphrase else None
+        if fault is not None:
+            return Problem("passphrase", fault.value, "a passphrase that resists guessing, or none: one is made")
+        whole = replace(key, id=key.id or _new_id(), passphrase=key.passphrase or _new_passphrase())
+        problems = await self._add([whole])
+        return problems[0] if problems else whole.id
+
+    async def import_csv(self, text: str) -> tuple[int, list[Problem]]:
+        """How many local keys of ``text`` were added: all, or none with everything that is wrong with it."""
+        keys, problems = read_keys(text, self._desk.settings.networks, _new_id, _new_passphrase)
+        problems = problems or await self._add(keys)
+        return (0 if problems else len(keys)), problems
+
+    def export_csv(self, *, reveal: bool = False) -> str:
+        """Every key as CSV; with ``reveal`` its passphrase too."""
+        return write_keys((stored.key for stored in self.ring.keys.values()), reveal=reveal)
+
+    async def _add(self, keys: Sequence[Key]) -> list[Problem]:
+        conflicts = await self._store.add_local(keys, self._clock())
+        if conflicts:
+            return [
+                Problem("passphrase", f"{key_id} cannot be told from {other}", "another passphrase, or another id")
+                for key_id, other in conflicts.items()
+            ]
+        await self.reload_keys()
+        return []
+
+    async def revoke(self, key_id: str) -> bool:
+        """End a local key now; False when there is none. Billing's keys end in billing."""
+        if not await self._store.revoke(key_id, self._clock()):
+            return False
+        await self.reload_keys()
+        return True
+
+    def reveal(self, key_id: str) -> Secret | None:
+        """The passphrase of a key, for the operator who asks for exactly that; None: no such key."""
+        for origin in (LOCAL, BILLING):
+            stored = self.ring.keys.get(KeyId(origin, key_id))
+            if stored is not None:
+                return stored.key.passphrase
+        return None
+
+
+def _new_id() -> str:
+    return f"local-{secrets.token_hex(4)}"
+
+
+def _new_passphrase() -> Secret:
+    return readable(secrets.choice)

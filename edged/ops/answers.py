@@ -1,0 +1,204 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The commands of the control socket: what each answers, as plain JSON-able facts. Asks the rooms; shapes in docs/.
+
+Every question about a line is answered by the functions that its traffic meets.
+"""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from edged import __version__
+from edged.billing.status import Outcome
+from edged.enforce.diff import Plan, subscribers_of
+from edged.errors import UpstreamError
+from edged.model import Access, State
+from edged.ops.control import Command, Refused
+from edged.ops.explaining import Explainer
+from edged.ops.keycommands import KeyCommands
+from edged.ops.parts import alarms, parts
+from edged.policy.access import Override, View
+from edged.state.overrides import AuditRow
+
+if TYPE_CHECKING:
+    from edged.billing.service import BillingService
+    from edged.ops.rooms import House
+
+SCHEMA = 1
+"""Of every JSON answer; a field may be added within it, never changed or taken away."""
+LONGEST_OVERRIDE_S = 31 * 86400.0
+"""No word of an operator is in force for ever."""
+_WHO_SHOWN = 20
+
+
+class Answers:
+    """The running daemon's answers."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+        self._explainer = Explainer(house)
+        self._keys = KeyCommands(house)
+
+    def commands(self) -> dict[str, Command]:
+        """Name to command, as the control socket takes them."""
+        return {
+            "status": lambda _: self.status_facts(),
+            "explain": self._explain,
+            "plan": lambda _: self._plan(),
+            "sync": self._sync,
+            "block": lambda request: self._override(request, blocked=True),
+            "unblock": lambda request: self._override(request, blocked=False),
+            "keys": self._keys.answer,
+        }
+
+    # --- status ----------------------------------------------------------------------------------
+
+    async def status_facts(self) -> dict[str, Any]:
+        """What ``edged status`` prints and ``/status`` serves."""
+        house, now = self._house, time.time()
+        found = alarms(house, now)
+        table = house.current.view.table
+        states = Counter(s.state for s in table.subscribers.values())
+        decisions = [house.current.view.decide_subscriber(s, now) for s in table.subscribers.values()]
+        access = Counter(d.access for d in decisions)
+        reasons = Counter(d.reason or "no reason given" for d in decisions if d.access is Access.BLOCKED)
+        draining = sum(until > now for _, until in house.current.view.learned.drains.items())
+        return {
+            "schema": SCHEMA,
+            "site": house.loaded.config.site,
+            "mode": house.loaded.config.mode,
+            "version": __version__,
+            "uptime_s": now - house.started_at,
+            "loaded_at": house.reload_state.loaded_at,
+            "verdict": _verdict(found, watching=house.loaded.config.mode == "watch"),
+            "subscribers": {
+                "known": table.known,
+                "states": {
+                    State.NOTICE.value: states[State.NOTICE],
+                    State.BLOCKED.value: access[Access.BLOCKED],
+                },
+                "reasons": dict(reasons.most_common()),
+                "access": {"blocked": access[Access.BLOCKED], "pass": access[Access.PASS], "drain": draining},
+            },
+            "parts": [part.facts() for part in parts(house, now)],
+            "alarms": [alarm.facts() for alarm in found],
+        }
+
+    # --- explain and plan ------------------------------------------------------------------------
+
+    async def _explain(self, request: dict[str, Any]) -> dict[str, Any]:
+        name = request.get("name")
+        facts = await self._explainer.explain(str(request["subject"]), str(name) if name else None)
+        return {"schema": SCHEMA, **facts}
+
+    async def _plan(self) -> dict[str, Any]:
+        enforce = self._house.enforce
+        try:
+            plans, texts = await enforce.plan(), await enforce.render()
+        except UpstreamError as error:
+            raise Refused(f"a target cannot be read: {error}") from None
+        watching = self._house.loaded.config.mode == "watch"
+        return {
+            "schema": SCHEMA,
+            "site": self._house.loaded.config.site,
+            **plan_facts(self._house.current.view, plans, texts, watching=watching),
+        }
+
+    # --- what changes something ------------------------------------------------------------------
+
+    async def _sync(self, request: dict[str, Any]) -> dict[str, Any]:
+        billing = self._house.billing
+        if billing is None:
+            raise Refused("there is no billing section to read from")
+        accept, one, who = request.get("accept"), request.get("subscriber"), str(request.get("who", "?"))[:64]
+        if one:
+            return await self._sync_one(billing, str(one))
+        if accept:
+            result = await billing.accept(str(accept), who=who)
+            if result.outcome is Outcome.ACCEPTED:
+                await self._house.overrides.note(
+                    AuditRow(time.time(), who, "accept", str(accept), "edged sync --accept")
+                )
+        else:
+            result = await billing.sync()
+        return {
+            "schema": SCHEMA,
+            "done": result.outcome in {Outcome.ACCEPTED, Outcome.UNCHANGED},
+            "outcome": result.outcome.value,
+            "snapshot": result.snapshot,
+            "sentence": result.text if result.outcome is not Outcome.HELD else f"HELD: {result.text}",
+        }
+
+    async def _sync_one(self, billing: BillingService, one: str) -> dict[str, Any]:
+        state = await billing.recheck(one)
+        said = f"billing says {one} is {state.value}" if state else f"billing says nothing of {one}"
+        access = self._house.current.view.decide_id(one, time.time()).access
+        return {
+            "schema": SCHEMA,
+            "done": state is not None,
+            "sentence": f"{said}; here the line is {access.value}",
+        }
+
+    async def _override(self, request: dict[str, Any], *, blocked: bool) -> dict[str, Any]:
+        house, now = self._house, time.time()
+        subscriber, why = str(request["subscriber"]), str(request["why"])[:500]
+        seconds = float(request["seconds"])
+        if not 0 < seconds <= LONGEST_OVERRIDE_S:
+            raise Refused("an override lasts between a moment and 31 days", 2)
+        if blocked and subscriber not in house.current.view.table.subscribers:
+            raise Refused(
+                f'billing does not list a subscriber "{subscriber}", so edged knows no line of theirs to block'
+            )
+        who = str(request.get("who", "?"))[:64]
+        await house.overrides.put(Override(subscriber, blocked, now + seconds, why, who, now))
+        await house.relearn()
+        until = time.strftime("%H:%M", time.localtime(now + seconds))
+        if blocked:
+            sentence = f"{subscriber} is blocked (abuse) until {until}.\nUndo:  edged unblock {subscriber} --why …"
+        else:
+            sentence = f"{subscriber} is open until {until}, whatever billing says."
+        return {"schema": SCHEMA, "sentence": sentence, "until": now + seconds}
+
+
+def plan_facts(view: View, plans: dict[str, Plan], texts: dict[str, str], *, watching: bool) -> dict[str, Any]:
+    """The plan of every target, and who it concerns."""
+    blocked: set[str] = set()
+    unblocked: set[str] = set()
+    for plan in plans.values():
+        to_block, to_lift = subscribers_of(view, plan)
+        blocked.update(to_block)
+        unblocked.update(to_lift)
+    who = [
+        {"sign": "+", "subscriber": s, "why": (view.table.subscribers[s].reason or "blocked")} for s in sorted(blocked)
+    ] + [{"sign": "-", "subscriber": s, "why": "open again"} for s in sorted(unblocked)]
+    changes = sum(not plan.empty for plan in plans.values())
+    would = f"watch: {len(blocked):,} subscribers would be cut off" if watching else _changes(changes, len(plans))
+    return {
+        "verdict": would,
+        "targets": [
+            {
+                "name": name, "summary": f"+{plan.added:,} -{plan.removed:,}" + (", rules" if plan.base else ""),
+                "add": plan.added, "remove": plan.removed, "text": texts[name] if not plan.empty else "",
+            }
+            for name, plan in plans.items()
+        ],
+        "who": who[:_WHO_SHOWN],
+        "more": max(0, len(who) - _WHO_SHOWN),
+    }  # fmt: skip
+
+
+def _changes(changed: int, targets: int) -> str:
+    if not targets:
+        return "no target is configured; nothing is enforced"
+    return "every target is as it should be" if not changed else f"{changed} of {targets} targets would change"
+
+
+def _verdict(found: list[Any], *, watching: bool) -> str:
+    if not found:
+        return "watching; nothing is changed for anyone" if watching else "all well"
+    loudest = next((alarm for alarm in found if alarm.code == "billing-held"), None)
+    if loudest is not None:
+        return "billing is HELD; the last good list is in force"
+    return "1 thing needs you" if len(found) == 1 else f"{len(found)} things need you"

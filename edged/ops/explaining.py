@@ -1,0 +1,319 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``edged explain``: what one line gets, from which rule, since when, and what is truly in place.
+
+Asks the functions that the traffic meets, and reads back from every target.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING, Any
+
+from edged.captive.answers import Close, Response
+from edged.captive.respond import Portal, Request, respond
+from edged.model import Access, State, Subscriber
+from edged.ops.control import Refused
+from edged.ops.text import moment, span
+from edged.policy.access import Decision, Rule
+from edged.values import BITS, IpAddress, MacAddress, Prefix, parse_address, parse_mac, parse_prefix
+
+if TYPE_CHECKING:
+    from edged.mpsk.facts import KeyFacts
+    from edged.ops.rooms import House
+
+Facts = dict[str, Any]
+
+_LADDER = (Rule.SERVED, Rule.EXEMPT, Rule.OVERRIDE, Rule.PASS, Rule.BILLING, Rule.DRAIN, Rule.DEFAULT)
+
+_MEANING = {
+    Access.OPEN: "OPEN",
+    Access.NOTICE: "OPEN, with a reminder",
+    Access.BLOCKED: "BLOCKED",
+    Access.PASS: "OPEN on a pass",
+    Access.DRAIN: "OPEN, and draining",
+    Access.EXEMPT: "EXEMPT",
+    Access.STRANGER: "a STRANGER",
+}
+
+
+class Explainer:
+    """Answers for an address, a prefix, a MAC, a subscriber's id or a key's id."""
+
+    def __init__(self, house: House) -> None:
+        self._house = house
+
+    async def explain(self, subject: str, name: str | None) -> Facts:
+        """The facts of ``subject``; with ``name``, of that one destination."""
+        subject = subject.strip()[:256]
+        address = _address_of(subject)
+        if address is not None:
+            return await self._address(address, name)
+        if name is not None:
+            raise Refused("a destination can be asked about for an address alone", 2)
+        mac = _mac_of(subject)
+        if mac is not None:
+            return self._device(mac)
+        subscriber = self._house.current.view.table.subscribers.get(subject)
+        if subscriber is not None:
+            return await self._subscriber(subscriber)
+        if subject in self._house.current.view.learned.overrides:
+            return await self._subscriber(Subscriber(subject, State.ACTIVE))
+        key = next((k for k in self._house.mpsk.key_facts() if k.id == subject), None)
+        if key is not None:
+            return self._key(key)
+        raise Refused(
+            f'"{subject}" is no address, and neither billing nor the key store knows it '
+            "(billing lists only subscribers who are not plainly active)"
+        )
+
+    # --- an address ------------------------------------------------------------------------------
+
+    async def _address(self, address: IpAddress, name: str | None) -> Facts:
+        now = time.time()
+        decision = self._house.current.view.decide(address, now)
+        if name is not None:
+            return await self._destination(address, name)
+        facts = self._decided(str(address), decision, now)
+        if decision.access is Access.STRANGER:
+            facts["who"] = [f"no network in subscribers.networks holds it; billing {self._claims(address)}"]
+            facts["gets"] = [{"protocol": "DNS", "answer": "refused; the page is not shown; nothing is enforced on it"}]
+            return facts
+        facts["gets"] = self._gets(address)
+        facts["in_place"] = await self._in_place(address, decision)
+        return facts
+
+    def _claims(self, address: IpAddress) -> str:
+        subscriber = self._house.current.view.table.addresses.find(address)
+        return "lists nobody there" if subscriber is None else f"lists subscriber {subscriber.id} there"
+
+    def _decided(self, subject: str, decision: Decision, now: float) -> Facts:
+        reason = f" for {decision.reason}" if decision.reason else ""
+        since = f", since {moment(decision.since)} ({span(now - decision.since)})" if decision.since else ""
+        until = f", until {moment(decision.until)} ({span(decision.until - now)} left)" if decision.until else ""
+        facts: Facts = {
+            "subject": subject,
+            "headline": f"{subject} is {_MEANING[decision.access]}{reason}{since}{until}",
+            "access": decision.access.value,
+            "rule": decision.rule.value,
+            "reason": decision.reason,
+            "since": decision.since,
+            "until": decision.until,
+            "ladder": self._ladder(decision, now),
+            "lifts": self._lifts(decision),
+        }
+        if self._house.loaded.config.mode == "watch" and decision.access is Access.BLOCKED:
+            facts["headline"] += "; edged is watching, so nothing is done about it"
+        if decision.subscriber is not None:
+            facts["who"] = self._who(decision.subscriber)
+            facts["subscriber"] = decision.subscriber.id
+        return facts
+
+    def _who(self, subscriber: Subscriber) -> list[str]:
+        rows = [f"subscriber {subscriber.id}, brand {subscriber.brand or 'default'}"]
+        rows += ["has " + ", ".join(map(str, subscriber.addresses))] if subscriber.addresses else []
+        rows += ["devices " + ", ".join(subscriber.devices)] if subscriber.devices else []
+        keys = [
+            f"{k.id} ({len(k.devices)} devices)" for k in self._house.mpsk.key_facts() if k.subscriber == subscriber.id
+        ]
+        rows += ["Wi-Fi keys " + ", ".join(keys)] if keys else []
+        return rows
+
+    def _ladder(self, decision: Decision, now: float) -> list[Facts]:
+        """Every rule up to the one that decided, as it was tried."""
+        learned, table = self._house.current.view.learned, self._house.current.view.table
+        subscriber = decision.subscriber
+        override = learned.overrides.get(subscriber.id) if subscriber else None
+        taken = (
+            f"read {span(now - table.read_at)} ago, snapshot {table.snapshot_id}"
+            if table.snapshot_id
+            else "not read yet"
+        )
+        said = {
+            Rule.SERVED: "no" if decision.rule is Rule.SERVED else "yes",
+            Rule.EXEMPT: "yes: never blocked" if decision.rule is Rule.EXEMPT else "no",
+            Rule.OVERRIDE: "none",
+            Rule.PASS: "running" if decision.rule is Rule.PASS else "none",
+            Rule.BILLING: f"{subscriber.state.value}{', ' + subscriber.reason if subscriber.reason else ''}; {taken}"
+            if subscriber
+            else f"lists nobody there; {taken}",
+            Rule.DRAIN: "blocked until a moment ago" if decision.rule is Rule.DRAIN else "no",
+            Rule.DEFAULT: "open",
+        }
+        if override is not None and override.until > now:
+            said[Rule.OVERRIDE] = f"{'block' if override.blocked else 'unblock'} by {override.who}: {override.why}"
+        steps = []
+        for rule in _LADDER:
+            steps.append({"rule": rule.value, "said": said[rule], "decided": rule is decision.rule})
+            if rule is decision.rule:
+                break
+        return steps
+
+    def _lifts(self, decision: Decision) -> str:
+        if decision.access is not Access.BLOCKED or decision.subscriber is None:
+            return ""
+        one = decision.subscriber.id
+        if decision.rule is Rule.OVERRIDE:
+            return f"it ends by itself, or: edged unblock {one} --why …"
+        billing = self._house.loaded.config.billing
+        every = (
+            f"looked at every {span(billing.poll.changes)}, or at once with edged sync {one}"
+            if billing
+            else "billing is asked"
+        )
+        return f"billing says active: {every}"
+
+    # --- what it gets ----------------------------------------------------------------------------
+
+    def _gets(self, address: IpAddress) -> list[Facts]:
+        """Asked of the rooms with what they act upon, so that watch mode shows what really happens."""
+        now = time.time()
+        decision = self._house.acting.view.decide(address, now)
+        rows = []
+        if self._house.loaded.config.dns.listen:
+            said = self._house.dns.explain("example.com", decision)
+            answer = ", ".join(map(str, said.addresses)) or said.kind.value
+            rows.append(
+                {
+                    "protocol": "DNS",
+                    "answer": f"{answer} ({said.why}" + (f", TTL {said.ttl} s)" if said.ttl else ")"),
+                }
+            )
+        if self._house.loaded.config.portal.url:
+            rows += self._web(decision, now)
+        return rows
+
+    def _web(self, decision: Decision, now: float) -> list[Facts]:
+        portal = self._house.loaded.config.portal
+        view = self._house.acting.view
+        ours = Portal(portal.url or "", portal.host, b"")
+        request = Request(https=False, method="GET", host="example.com", target="/", accept="text/html")
+        answer = respond(request, ours, decision, now, lambda one: view.decide_id(one, now))
+        match answer:
+            case Response():
+                where = next((value for name, value in answer.headers if name == "Location"), "")
+                http = f"{answer.status} to {where}" if where else f"{answer.status}, {answer.kind.value}"
+            case Close():
+                http = f"closed: {answer.reason}"
+            case _:
+                http = "answered by the page"
+        if decision.access is not Access.BLOCKED:
+            return [{"protocol": "HTTP", "answer": f"its own way; here only: {http}"}]
+        return [
+            {"protocol": "HTTP", "answer": http},
+            {
+                "protocol": "HTTPS",
+                "answer": f"to foreign names: TLS {portal.foreign_tls} (no page is possible)",
+            },
+        ]
+
+    async def _in_place(self, address: IpAddress, decision: Decision) -> list[Facts]:
+        """What each target really holds, read back now."""
+        there = await self._house.enforce.in_place(address)
+        wanted = decision.access is Access.BLOCKED
+        watching = self._house.loaded.config.mode == "watch"
+        rows = []
+        for name in self._house.enforce.status():
+            blocked = there.get(name)
+            state = "unknown" if blocked is None else "blocked" if blocked else "open"
+            if blocked is not None and blocked != wanted and not watching:
+                state += " (WRONG, being mended)"
+            rows.append({"target": name, "state": "watching" if watching else state, "blocked": blocked})
+        return rows
+
+    async def _destination(self, address: IpAddress, name: str) -> Facts:
+        decision = self._house.acting.view.decide(address, time.time())
+        try:
+            verdict = self._house.dns.explain(name, decision)
+        except ValueError as error:
+            raise Refused(str(error), 2) from None
+        answer = ", ".join(map(str, verdict.addresses))
+        reachable = verdict.kind.value in {"garden", "forward", "static"}
+        return {
+            "subject": str(address),
+            "name": name,
+            "headline": f"{name} is {'REACHABLE' if reachable else 'NOT reachable'} for {address}",
+            "verdict": verdict.kind.value,
+            "gets": [
+                {
+                    "protocol": "DNS",
+                    "answer": f"{verdict.kind.value}: {verdict.why}" + (f"; {answer}" if answer else ""),
+                }
+            ],
+        }
+
+    # --- other subjects --------------------------------------------------------------------------
+
+    async def _subscriber(self, subscriber: Subscriber) -> Facts:
+        now = time.time()
+        decision = self._house.current.view.decide_subscriber(subscriber, now)
+        facts = self._decided(f"subscriber {subscriber.id}", decision, now)
+        facts["subscriber"] = subscriber.id
+        trail = await self._house.overrides.recent(subscriber.id)
+        facts["recently"] = [
+            {"at": row.at, "what": f"{row.action} by {row.who}" + (f": {row.why}" if row.why else "")} for row in trail
+        ]
+        for prefix in subscriber.addresses:
+            first = parse_address(str(Prefix(prefix.version, prefix.network, BITS[prefix.version])))
+            facts["gets"] = self._gets(first)
+            facts["in_place"] = await self._in_place(first, self._house.current.view.decide(first, now))
+            break
+        return facts
+
+    def _device(self, mac: MacAddress) -> Facts:
+        now = time.time()
+        if mac in self._house.current.view.table.devices:
+            return self._decided(mac, self._house.current.view.decide_device(mac, now), now)
+        last = self._house.mpsk.explain_device(mac)
+        if last is None:
+            keys = [k.id for k in self._house.mpsk.key_facts() if mac in k.devices or mac in k.registered]
+            seen = f"; it has used {', '.join(keys)}" if keys else ""
+            return {"subject": mac, "headline": f"{mac} has not asked for the Wi-Fi since the start{seen}"}
+        word = "let on to" if last.accepted else "REJECTED on"
+        facts: Facts = {
+            "subject": mac,
+            "headline": f"{mac} was {word} {last.ssid} {span(now - last.at)} ago, asked by {last.client}",
+            "who": [
+                f"key {last.key.id}" if last.key else "no key",
+                f"VLAN {last.vlan}" if last.vlan else "no VLAN",
+            ],
+        }
+        if last.reason:
+            facts["who"].append(f"reason {last.reason}")
+        return facts
+
+    def _key(self, key: KeyFacts) -> Facts:
+        now = time.time()
+        facts: Facts = {"subject": key.id, "headline": f"key {key.id} on {key.ssid} is {key.standing}"}
+        rows = [
+            f"{key.origin}'s, site {key.site or 'any'}, label {key.label or 'none'}, VLAN {key.vlan or 'the default'}"
+        ]
+        rows += [f"expires {moment(key.expires)}"] if key.expires else []
+        rows += ["used by " + ", ".join(key.devices)] if key.devices else []
+        if key.subscriber:
+            decision = self._house.current.view.decide_id(key.subscriber, now)
+            rows.append(f"subscriber {key.subscriber} is {decision.access.value}")
+            network = self._house.loaded.config.mpsk.networks.get(key.ssid)
+            if decision.access is Access.BLOCKED and network is not None:
+                facts["gets"] = [
+                    {
+                        "protocol": "Wi-Fi",
+                        "answer": f"VLAN {network.blocked.vlan}" if network.blocked else "a reject",
+                    }
+                ]
+        return {**facts, "who": rows}
+
+
+def _address_of(subject: str) -> IpAddress | None:
+    """The address, or the first one of a prefix."""
+    try:
+        prefix = parse_prefix(subject)
+    except ValueError:
+        return None
+    return parse_address(str(Prefix(prefix.version, prefix.network, BITS[prefix.version])))
+
+
+def _mac_of(subject: str) -> MacAddress | None:
+    try:
+        return parse_mac(subject)
+    except ValueError:
+        return None

@@ -1,0 +1,200 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How each room is, in one line, and what needs a person, each with its code and the command to go on. Pure reading.
+
+The codes are stable; docs/troubleshooting.md has one entry for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from edged.billing.status import Health
+from edged.ops.text import moment, span
+
+if TYPE_CHECKING:
+    from edged.billing.status import BillingStatus
+    from edged.ops.rooms import House
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One line of ``edged status``."""
+
+    name: str
+    state: str
+    """OK, WARN, FAIL, WATCH or OFF."""
+    fact: str
+
+    def facts(self) -> dict[str, Any]:
+        """For a program."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that needs a person."""
+
+    code: str
+    sentence: str
+    command: str
+
+    def facts(self) -> dict[str, Any]:
+        """For a program."""
+        return {"code": self.code, "sentence": self.sentence, "try": self.command}
+
+
+# --- parts ---------------------------------------------------------------------------------------
+
+
+def parts(house: House, now: float) -> list[Part]:
+    """Every room, in the order of the traffic."""
+    return [
+        _billing(house, now),
+        _dns(house),
+        _portal(house),
+        _radius(house),
+        *_targets(house, now),
+        _store(house),
+    ]
+
+
+def _billing(house: House, now: float) -> Part:
+    if house.billing is None:
+        return Part("billing", "OFF", "no billing section")
+    status = house.billing.status()
+    state = {Health.OK: "OK", Health.STARTING: "WARN", Health.HELD: "WARN"}.get(status.health, "FAIL")
+    read = (
+        f"read {span(now - status.read_at)} ago (snapshot {status.snapshot})" if status.snapshot else "nothing read yet"
+    )
+    fact = f"{status.source}, {read}"
+    if status.contact:
+        fact += f"; reached {span(status.age)} ago"
+    if status.error:
+        fact += f"; {status.error}"
+    return Part("billing", state, fact)
+
+
+def _dns(house: House) -> Part:
+    if not house.loaded.config.dns.listen:
+        return Part("dns", "OFF", "dns.listen is empty")
+    counters = house.dns.counters
+    fact = f"{sum(counters.answers.values()):,} answers, {sum(counters.dropped.values()):,} dropped since the start"
+    if counters.upstream_failures:
+        fact += f"; {counters.upstream_failures:,} upstream failures"
+    return Part("dns", "OK", fact)
+
+
+def _portal(house: House) -> Part:
+    if not house.loaded.config.portal.url:
+        return Part("portal", "OFF", "portal.url is not set")
+    counters = house.captive.counters
+    fact = (
+        f"{sum(counters.pages.values()):,} pages, {counters.alerts + counters.resets:,} foreign TLS clients sent away"
+    )
+    warnings = [problem for problem in house.warnings if problem.key.startswith("portal")]
+    if warnings:
+        return Part("portal", "WARN", f"{fact}; {warnings[0].found}")
+    return Part("portal", "OK", fact)
+
+
+def _radius(house: House) -> Part:
+    if not house.loaded.config.radius.auth:
+        return Part("radius", "OFF", "radius.auth is empty")
+    counters = house.mpsk.counters
+    rejects, discards = (
+        sum(counters.rejects.values()),
+        sum(house.radius.counters.discards.values()) if house.radius else 0,
+    )
+    fact = f"{counters.keys:,} keys; {counters.accepts:,} accepts, {rejects:,} rejects, {discards:,} discards"
+    if counters.pmks_pending:
+        fact += f"; {counters.pmks_pending:,} PMKs still to derive"
+    return Part("radius", "OK", fact)
+
+
+def _targets(house: House, now: float) -> Iterator[Part]:
+    watching = house.loaded.config.mode == "watch"
+    for name, health in house.enforce.status().items():
+        if watching:
+            yield Part(name, "WATCH", f"would hold {health.wanted:,}")
+        elif health.ok:
+            yield Part(
+                name,
+                "OK",
+                f"{health.actual:,} of {health.wanted:,}, compared {span(now - health.compared)} ago",
+            )
+        else:
+            yield Part(name, "FAIL" if health.error else "WARN", health.error or "not compared yet")
+
+
+def _store(house: House) -> Part:
+    try:
+        size = house.database.path.stat().st_size / 1e6
+    except OSError as error:
+        return Part("store", "FAIL", f"{house.database.path}: {error.strerror}")
+    return Part("store", "OK", f"sqlite, {size:.1f} MB")
+
+
+# --- alarms --------------------------------------------------------------------------------------
+
+
+def alarms(house: House, now: float) -> list[Alarm]:
+    """What needs a person, the loudest first."""
+    return [*_billing_alarms(house, now), *_target_alarms(house), *_other_alarms(house)]
+
+
+def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
+    if house.billing is None:
+        return
+    status = house.billing.status()
+    if status.held is not None:
+        why = "; ".join(str(reason) for reason in status.held.reasons) or "it was held before the restart"
+        yield Alarm(
+            "billing-held",
+            f"A reading of {status.held.subscribers:,} subscribers, {status.held.blocked:,} blocked, waits:"
+            f" {why}."
+            f" {_in_force(status, now)} stays in force.",
+            f"edged plan, then {status.held.command}",
+        )
+    if status.health is Health.STALE:
+        then = "every line is open" if status.opened else f"{_in_force(status, now)} stays in force"
+        yield Alarm("billing-stale", f"Billing has been silent for {span(status.age)}; {then}.", "edged sync")
+    elif status.error:
+        yield Alarm("billing-unreachable", f"{status.error}. {_in_force(status, now)} stays in force.", "edged sync")
+
+
+def _in_force(status: BillingStatus, now: float) -> str:
+    return f"The last good list ({span(now - status.read_at)} old)" if status.snapshot else "An empty list"
+
+
+def _target_alarms(house: House) -> Iterator[Alarm]:
+    if house.loaded.config.mode == "watch":
+        return
+    for name, health in house.enforce.status().items():
+        if not health.ok and health.error:
+            yield Alarm("target-failing", f"{name}: {health.error}. What it enforces stays as it was.", "edged plan")
+    for name, warnings in house.enforce.warnings.items():
+        for warning in warnings:
+            yield Alarm("target-in-the-way", f"{name}: {warning}.", "nft list ruleset")
+
+
+def _other_alarms(house: House) -> Iterator[Alarm]:
+    reload = house.reload_state
+    if not reload.ok:
+        first = reload.problems[0]
+        yield Alarm(
+            "reload-refused",
+            f"The configuration of {moment(reload.loaded_at)} keeps running; the file was refused at"
+            f" {moment(reload.tried_at)}: {first.key}: {first.found}; expected {first.expected}.",
+            "edged check",
+        )
+    for problem in house.warnings:
+        code = "left-in-force" if problem.key == "enforce" else "page-incomplete"
+        yield Alarm(code, f"{problem.key}: {problem.found}; {problem.expected}.", problem.hint or "edged check")
+    if house.dns.counters.admit_failures:
+        yield Alarm(
+            "garden-not-admitted",
+            f"{house.dns.counters.admit_failures:,} garden answers left before the firewall was open for them.",
+            "edged status",
+        )

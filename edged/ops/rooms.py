@@ -1,0 +1,53 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the operator's side may see of the house: the rooms, the current value, the last reload. Types only."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from edged.billing.service import BillingService
+from edged.captive.service import CaptiveService
+from edged.config.loading import Loaded
+from edged.dns.service import DnsService
+from edged.enforce.service import EnforceService
+from edged.errors import Problem
+from edged.mpsk.service import MpskService
+from edged.radius.service import RadiusService
+from edged.state.current import Current
+from edged.state.database import Database
+from edged.state.overrides import OverrideStore
+
+
+@dataclass(frozen=True, slots=True)
+class Reload:
+    """How the last reading of the configuration went. Epoch seconds."""
+
+    loaded_at: float
+    """When the configuration in force was read."""
+    tried_at: float = 0.0
+    ok: bool = True
+    problems: tuple[Problem, ...] = ()
+
+
+class House(Protocol):
+    """``daemon.House``, as far as status, explain and the commands need it."""
+
+    loaded: Loaded
+    current: Current
+    acting: Current
+    database: Database
+    overrides: OverrideStore
+    billing: BillingService | None
+    dns: DnsService
+    captive: CaptiveService
+    enforce: EnforceService
+    mpsk: MpskService
+    radius: RadiusService | None
+    reload_state: Reload
+    started_at: float
+    warnings: tuple[Problem, ...]
+
+    async def relearn(self) -> None:
+        """Read the database's words again and put them into force."""
+        ...

@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A client's octets -> the request that may come in, or why it is dropped in silence. Pure.
+
+CVE-2024-3596 (BlastRADIUS), RFC 2865 section 3, RFC 3579 section 3.1 (EAP), RFC 5997 section 2.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Literal
+
+from edged.radius.attributes import Attributes
+from edged.radius.authenticator import Signature, request_is_authentic, request_signature
+from edged.radius.clients import Source
+from edged.radius.counters import Discard
+from edged.radius.dictionary import EAP_MESSAGE, PROXY_STATE
+from edged.radius.packet import Code, Packet, decode
+from edged.radius.reply import with_clear_password
+from edged.values import IpAddress, parse_address
+
+Requirement = Literal["auto", "require", "optional"]
+"""What ``message_authenticator`` of a client may say.
+
+require:  an Access-Request without a Message-Authenticator is dropped. Right for every device of this decade.
+auto:     the same, once this source address has sent a valid one; until then a request without is answered
+          unless it carries Proxy-State, which is where the attacker's chosen prefix goes. The memory survives
+          restarts through ``SignedSources.export``. A Status-Server teaches nothing: some sign that alone.
+optional: never missed. For old devices behind a proxy, on a network that nobody else can write to.
+"""
+
+MAX_SOURCES = 65_536
+"""Addresses remembered: only the holder of a secret gets in, so this bounds a mistake, not an attack."""
+
+
+class SignedSources:
+    """The source addresses that have once sent a valid Message-Authenticator."""
+
+    __slots__ = ("_capacity", "_sources", "changed")
+
+    def __init__(self, sources: Iterable[IpAddress] = (), capacity: int = MAX_SOURCES) -> None:
+        self._capacity = capacity
+        self._sources = dict.fromkeys(map(str, sources))
+        self.changed = False
+        """Whether it has grown since the last ``export``."""
+
+    def __contains__(self, host: str) -> bool:
+        return host in self._sources
+
+    def add(self, host: str) -> None:
+        """Remember the address that ``host`` spells; the oldest gives way where there are too many."""
+        if host in self._sources:
+            return
+        if len(self._sources) >= self._capacity:
+            del self._sources[next(iter(self._sources))]
+        self._sources[host] = None
+        self.changed = True
+
+    def export(self) -> frozenset[IpAddress]:
+        """What to keep across restarts."""
+        self.changed = False
+        return frozenset(parse_address(host) for host in self._sources)
+
+
+AUTHENTICATION = frozenset({Code.ACCESS_REQUEST, Code.STATUS_SERVER})
+ACCOUNTING = frozenset({Code.ACCOUNTING_REQUEST, Code.STATUS_SERVER})
+"""The codes that each of the two ports takes."""
+
+
+def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedSources) -> Packet | Discard:
+    """The verified request, its User-Password in clear; or why it is dropped. WireError when malformed."""
+    request = decode(octets)
+    if request.code not in codes:
+        return Discard.UNEXPECTED_CODE
+    octets = octets[: octets[2] << 8 | octets[3]]
+    secret = source.client.secret
+    if not request_is_authentic(octets, secret):
+        return Discard.BAD_AUTHENTICATOR
+    signature = request_signature(octets, secret)
+    before = source.host in signed
+    refused = refusal(request, signature, source.client.message_authenticator, signed_before=before)
+    if refused is not None:
+        return refused
+    if signature is Signature.VALID and request.code is Code.ACCESS_REQUEST and not before:
+        signed.add(source.host)
+    return with_clear_password(request, secret)
+
+
+def refusal(request: Packet, signature: Signature, requirement: Requirement, *, signed_before: bool) -> Discard | None:
+    """Why ``request`` is dropped in silence; None: it may come in."""
+    if signature is Signature.INVALID:
+        return Discard.BAD_MESSAGE_AUTHENTICATOR
+    if signature is Signature.VALID or request.code is Code.ACCOUNTING_REQUEST:
+        return None  # the Request Authenticator of an Accounting-Request covers every octet already
+    must = request.code is Code.STATUS_SERVER or _has(request.attributes, EAP_MESSAGE)
+    match requirement:
+        case "require":
+            must = True
+        case "auto":
+            must = must or signed_before
+            if not must and _has(request.attributes, PROXY_STATE):
+                return Discard.PROXY_STATE_UNSIGNED
+        case "optional":
+            pass
+    return Discard.NO_MESSAGE_AUTHENTICATOR if must else None
+
+
+def _has(attributes: Attributes, number: int) -> bool:
+    return any(attribute.type == number for attribute in attributes)

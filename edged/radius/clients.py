@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Source address -> RADIUS client by longest prefix, and who else came. Values in, values out; no I/O.
+
+RFC 2865 section 3: the source address, and nothing in the packet, chooses the shared secret.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from edged.policy.prefixes import PrefixMap
+from edged.radius.settings import ClientSettings, RadiusSettings
+from edged.values import IpAddress, parse_address
+
+MAX_SOURCES = 4096
+"""Resolved sources kept ready; beyond that the memory starts anew, which costs one look-up each."""
+MAX_ARRIVALS = 64
+"""Strangers remembered for the operator: a page of them. Forged addresses push out the oldest only."""
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """Where a request came from, and the client that this makes it."""
+
+    address: IpAddress
+    client: ClientSettings
+    host: str
+    """The address as text, which hashes faster."""
+
+
+@dataclass(slots=True)
+class Arrival:
+    """A source that no client covers."""
+
+    address: IpAddress
+    first_seen: float
+    """Epoch seconds."""
+    last_seen: float
+    count: int = 1
+
+
+class Clients:
+    """The clients of the configuration, and the strangers."""
+
+    __slots__ = ("_arrivals", "_by_prefix", "_ready")
+
+    def __init__(self, settings: RadiusSettings) -> None:
+        self._arrivals: dict[str, Arrival] = {}
+        self._ready: dict[str, Source] = {}
+        self._by_prefix: PrefixMap[ClientSettings] = PrefixMap()
+        self.replace(settings)
+
+    def replace(self, settings: RadiusSettings) -> None:
+        """Take the clients of ``settings`` instead; strangers that are known now are strangers no more."""
+        self._by_prefix = PrefixMap((network, client) for client in settings.clients for network in client.networks)
+        self._ready = {}
+        self._arrivals = {
+            host: arrival for host, arrival in self._arrivals.items() if self._by_prefix.find(arrival.address) is None
+        }
+
+    def find(self, host: str, now: float) -> Source | None:
+        """The client behind ``host``, an address as a socket spells it; None: a stranger, now remembered."""
+        source = self._ready.get(host)
+        if source is not None:
+            return source
+        address = parse_address(host.partition("%")[0])
+        client = self._by_prefix.find(address)
+        if client is None:
+            self._remember(host, address, now)
+            return None
+        if len(self._ready) >= MAX_SOURCES:
+            self._ready.clear()
+        self._ready[host] = source = Source(address, client, str(address))
+        return source
+
+    def arrivals(self) -> tuple[Arrival, ...]:
+        """The strangers, the latest first."""
+        return tuple(reversed(self._arrivals.values()))
+
+    def _remember(self, host: str, address: IpAddress, now: float) -> None:
+        arrival = self._arrivals.pop(host, None)
+        if arrival is None:
+            if len(self._arrivals) >= MAX_ARRIVALS:
+                del self._arrivals[next(iter(self._arrivals))]
+            arrival = Arrival(address, now, now, 0)
+        arrival.count += 1
+        arrival.last_seen = now
+        self._arrivals[host] = arrival

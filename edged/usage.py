@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The words of the command line: each command, its arguments, its examples. Arguments in, a namespace out."""
+
+from __future__ import annotations
+
+import argparse
+import difflib
+import os
+import sys
+import textwrap
+from collections.abc import Callable
+from pathlib import Path
+from typing import NoReturn
+
+from edged import __version__
+
+DEFAULT_CONFIG = Path("/etc/edged/edged.yaml")
+
+_DEFAULT_SOCKET = Path("/run/edged/control.sock")
+Arguments = argparse.Namespace
+
+OVERVIEW = """\
+edged: blocked-subscriber redirection and per-resident Wi-Fi keys.
+
+  edged init                              write a first configuration
+  edged check -c edged.yaml               is this file right, and what does it mean?
+  edged status                            is all well?
+  edged explain 100.64.7.9                why does this line get what it gets?
+  edged plan                              what would change on each target?
+  edged sync                              read billing now
+  edged keys list                         who may use the Wi-Fi?
+
+edged COMMAND --help says more of each."""
+
+_STATUSES = "exit status: 0 done, 1 refused or not found, 2 usage, 69 daemon unreachable, 78 bad configuration"
+
+
+class _Parser(argparse.ArgumentParser):
+    """argparse, with the nearest command for a mistyped one."""
+
+    def error(self, message: str) -> NoReturn:
+        if "invalid choice" in message and len(sys.argv) > 1:
+            word = next((a for a in sys.argv[1:] if not a.startswith("-")), "")
+            close = difflib.get_close_matches(word, _COMMANDS, n=1)
+            message = f'there is no command "{word}"' + (f'; did you mean "{close[0]}"?' if close else "")
+        sys.stderr.write(f"edged: {message}\n")
+        raise SystemExit(2)
+
+
+def parser() -> argparse.ArgumentParser:
+    """The parser of ``edged`` and of each of its commands."""
+    edged = _Parser(prog="edged", description="The edge daemon of an Internet provider.")
+    edged.add_argument("--version", action="version", version=f"edged {__version__}")
+    commands = edged.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
+    for name, (text, examples, arguments) in _COMMANDS.items():
+        command = commands.add_parser(
+            name,
+            help=text,
+            description=text,
+            epilog=f"examples:\n{textwrap.indent(examples, '  ')}\n\n{_STATUSES}",
+            formatter_class=argparse.RawDescriptionHelpFormatter,
+        )
+        command.add_argument(
+            "-c",
+            "--config",
+            type=Path,
+            default=DEFAULT_CONFIG,
+            metavar="FILE",
+            help=f"default: {DEFAULT_CONFIG}",
+        )
+        arguments(command)
+    commands.add_parser("schema")
+    return edged
+
+
+def _facts(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="the same facts for a program")
+
+
+def _run_arguments(run: argparse.ArgumentParser) -> None:
+    run.add_argument("--try", dest="tour", action="store_true", help="print what to try once it serves")
+
+
+def _check_arguments(check: argparse.ArgumentParser) -> None:
+    _facts(check)
+    check.add_argument(
+        "--no-files",
+        action="store_true",
+        help="leave secrets and certificates alone (elsewhere than on the router)",
+    )
+
+
+def _explain_arguments(explain: argparse.ArgumentParser) -> None:
+    _facts(explain)
+    explain.add_argument("subject", help="an address, a prefix, a MAC, a subscriber's id or a key's id")
+    explain.add_argument("name", nargs="?", help="what about this destination?")
+
+
+def _sync_arguments(sync: argparse.ArgumentParser) -> None:
+    _facts(sync)
+    sync.add_argument("subscriber", nargs="?", help="read this one alone")
+    sync.add_argument("--accept", metavar="SNAPSHOT", help="approve exactly this held reading")
+
+
+def _override_arguments(override: argparse.ArgumentParser) -> None:
+    _facts(override)
+    override.add_argument("subscriber")
+    override.add_argument(
+        "--for", dest="length", default="2h", metavar="DURATION", help="how long; default 2h, at most 31d"
+    )
+    override.add_argument("--why", default="", help="for the audit; required")
+
+
+def _init_arguments(init: argparse.ArgumentParser) -> None:
+    init.add_argument("--site", default=os.uname().nodename.partition(".")[0] or "edge")
+    init.add_argument(
+        "--networks", nargs="+", default=["100.64.0.0/10"], metavar="PREFIX", help="the subscribers' networks"
+    )
+    init.add_argument("--portal", default="portal.example.net", metavar="HOST", help="host name of the page")
+    init.add_argument("--portal-address", nargs="+", default=["203.0.113.10"], metavar="ADDRESS")
+    init.add_argument(
+        "--billing",
+        default="file:/etc/edged/billing.yaml",
+        metavar="URL",
+        help="https://… (the open feed) or file:PATH",
+    )
+    init.add_argument("--interface", nargs="+", default=["lan0"], help="where subscribers come in")
+    init.add_argument("--force", action="store_true", help="overwrite an existing file")
+
+
+def _keys_arguments(keys: argparse.ArgumentParser) -> None:
+    _facts(keys)
+    actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
+    actions.add_parser("list", help="every key, without its passphrase")
+    add = actions.add_parser("add", help="make a key; a passphrase is drawn unless one is given")
+    add.add_argument("--ssid", required=True)
+    for option in ("id", "site", "label", "subscriber"):
+        add.add_argument(f"--{option}", default="")
+    add.add_argument("--vlan", type=int)
+    add.add_argument("--devices", nargs="*", default=[], metavar="MAC")
+    add.add_argument("--passphrase-file", type=argparse.FileType(), metavar="FILE", help="- reads standard input")
+    load = actions.add_parser("import", help="make the keys of a CSV file, all or none")
+    load.add_argument("file", type=argparse.FileType())
+    for action in ("revoke", "show"):
+        actions.add_parser(action).add_argument("id")
+
+
+_COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
+    "run": ("run the daemon in the foreground", "edged run -c edged.yaml", _run_arguments),
+    "check": (
+        "check a configuration and say what it means",
+        "edged check\nedged check -c - < edged.yaml",
+        _check_arguments,
+    ),
+    "init": (
+        "write a first configuration",
+        "edged init --site tower-12 --networks 100.64.0.0/10 2001:db8:100::/40",
+        _init_arguments,
+    ),
+    "status": (
+        "is all well, and what needs a person?",
+        "edged status\nedged status --json | jq .alarms",
+        _facts,
+    ),
+    "explain": (
+        "what a line gets, from which rule, since when",
+        "edged explain 100.64.7.9\nedged explain 100.64.7.9 js.stripe.com",
+        _explain_arguments,
+    ),
+    "plan": ("what would change on each target; changes nothing", "edged plan\nedged plan --json", _facts),
+    "sync": (
+        "read billing now, one subscriber now, or accept a held reading",
+        "edged sync\nedged sync --accept 8813.3fa9c1d2",
+        _sync_arguments,
+    ),
+    "block": (
+        "block one subscriber for a while, whatever billing says",
+        'edged block 20417 --for 2h --why "ticket 4471"',
+        _override_arguments,
+    ),
+    "unblock": (
+        "open one subscriber's line for a while, whatever billing says",
+        'edged unblock 20417 --for 7d --why "promise to pay"',
+        _override_arguments,
+    ),
+    "keys": (
+        "the Wi-Fi keys",
+        "edged keys list\nedged keys add --ssid Residence --label 'Flat 12' --vlan 112",
+        _keys_arguments,
+    ),
+}
+"""Name to what it does, examples, and its arguments."""

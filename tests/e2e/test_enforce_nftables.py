@@ -1,0 +1,482 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nftables target in real namespaces with real packets: what a blocked and a good subscriber meet."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+import os
+import signal
+import sys
+import time
+from collections.abc import AsyncIterator, Iterator
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from edged.enforce.diff import diff
+from edged.enforce.nft_text import base_text
+from edged.enforce.rules import Rules
+from edged.enforce.service import EnforceService
+from edged.enforce.sets import SetName
+from edged.enforce.targets.nftables import NftablesTarget
+from edged.errors import ConfigError, UpstreamError
+from edged.state.current import Current
+from edged.values import IpAddress, parse_prefix
+from tests.e2e import lab as places
+from tests.e2e.enforce_contract import RULES, bring, fulfils, subscriber, view_of, wanted
+from tests.e2e.lab import (
+    BAD4,
+    BAD6,
+    BAD_MAC,
+    BAD_PREFIX6,
+    GARDEN4,
+    GARDEN6,
+    PORTAL4,
+    PORTAL6,
+    RESOLVER4,
+    RESOLVER6,
+    ROUTER4,
+    ROUTER6,
+    WEB4,
+    WEB6,
+    Lab,
+)
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(bool(places.available()), reason=places.available() or "ready"),
+]
+
+LAN_RULES = dataclasses.replace(RULES, interfaces=(places.LAN,), garden_networks=())
+BAD = subscriber("1001", BAD4, BAD_PREFIX6)
+WEBS = pytest.mark.parametrize("web", [WEB4, WEB6])
+FAMILIES = pytest.mark.parametrize("version", [4, 6])
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab(prefix=f"edged-n{os.getpid()}") as built:
+        inet = [(p, a, port) for p in ("tcp", "udp") for a in (WEB4, WEB6, GARDEN4, GARDEN6) for port in (22, 443, 853)]
+        built.serve("internet", "internet", [(p, a, port) for p, a, port in inet])  # type: ignore[misc]
+        built.serve("internet", "web", [("tcp", a, 80) for a in (WEB4, WEB6, GARDEN4, GARDEN6)])
+        built.serve("internet", "ntp", [("udp", a, 123) for a in (WEB4, WEB6)])
+        resolvers = (RESOLVER4, RESOLVER6, GARDEN4, GARDEN6)
+        built.serve("internet", "resolver", [(p, a, 53) for a in resolvers for p in ("tcp", "udp")])
+        built.serve("router", "sinkhole", [(p, a, 5300) for a in (PORTAL4, PORTAL6) for p in ("tcp", "udp")])
+        built.serve("router", "redirector", [("tcp", a, 8080) for a in (PORTAL4, PORTAL6)])
+        built.serve("router", "page", [("tcp", a, 8443) for a in (PORTAL4, PORTAL6)])
+        yield built
+
+
+@pytest.fixture
+async def target(lab: Lab) -> AsyncIterator[NftablesTarget]:
+    """A target in the router's namespace, on an empty ruleset; the test itself runs there too."""
+    lab.run("router", "nft", "flush", "ruleset")
+    with lab.inside("router"):
+        yield NftablesTarget()
+
+
+@contextlib.contextmanager
+def refused(within: float = 0.5) -> Iterator[None]:
+    """What happens inside is refused, and at once."""
+    start = time.monotonic()
+    with pytest.raises(OSError) as caught:
+        yield
+    assert not isinstance(caught.value, TimeoutError), "silence instead of a refusal"
+    assert time.monotonic() - start < within
+
+
+def addresses(version: int) -> tuple[str, str, str, str]:
+    """Resolver, web, garden and the router's own, of one family."""
+    return (RESOLVER4, WEB4, GARDEN4, ROUTER4) if version == 4 else (RESOLVER6, WEB6, GARDEN6, ROUTER6)
+
+
+async def test_the_nftables_target_fulfils_the_contract(target: NftablesTarget) -> None:
+    await fulfils(target)
+
+
+@FAMILIES
+@pytest.mark.parametrize(
+    "blocked",
+    [BAD, subscriber("1001", devices=(BAD_MAC,)), subscriber("1001", BAD4, BAD6)],
+    ids=["prefix", "mac", "host"],
+)
+async def test_a_blocked_line_is_steered_and_refused_at_once(
+    lab: Lab, target: NftablesTarget, version: int, blocked: object
+) -> None:
+    resolver, web, garden, router = addresses(version)
+    await bring(target, wanted(blocked, rules=LAN_RULES))  # type: ignore[arg-type]
+    me = BAD4 if version == 4 else BAD6
+    for dns in (resolver, garden, router, PORTAL4 if version == 4 else PORTAL6):
+        assert lab.ask("bad", "udp", dns, 53) == f"sinkhole {me}"
+        assert lab.ask("bad", "tcp", dns, 53) == f"sinkhole {me}"
+    for anywhere in (web, garden, router):
+        assert lab.ask("bad", "tcp", anywhere, 80) == f"redirector {me}"
+        assert lab.ask("bad", "tcp", anywhere, 443) == f"page {me}"
+    for port in (22, 853):
+        with refused():
+            lab.ask("bad", "tcp", web, port)
+    for port in (443, 853, 22):
+        with refused():
+            lab.ask("bad", "udp", web, port)
+        time.sleep(0.15 if version == 6 else 1.05)  # the kernel spaces its ICMP errors
+
+
+@FAMILIES
+async def test_a_good_line_is_not_touched(lab: Lab, target: NftablesTarget, version: int) -> None:
+    resolver, web, _, _ = addresses(version)
+    await bring(target, wanted(BAD, rules=LAN_RULES))
+    assert lab.ask("good", "udp", resolver, 53).startswith("resolver")
+    assert lab.ask("good", "tcp", web, 80).startswith("web")
+    for proto in ("tcp", "udp"):
+        for port in (22, 443, 853):
+            assert lab.ask("good", proto, web, port).startswith("internet")
+    portal = PORTAL4 if version == 4 else PORTAL6
+    assert lab.ask("good", "tcp", portal, 443).startswith("page")
+    assert lab.ask("good", "udp", portal, 53).startswith("sinkhole")
+
+
+@FAMILIES
+async def test_the_garden_is_open_on_its_ports_alone(lab: Lab, target: NftablesTarget, version: int) -> None:
+    _, web, garden, _ = addresses(version)
+    await bring(target, wanted(BAD, rules=LAN_RULES))
+    assert lab.ask("bad", "tcp", garden, 443).startswith("page")
+    await target.admit([(ip_address(garden), 30.0)])
+    assert lab.ask("bad", "tcp", garden, 443).startswith("internet")
+    assert lab.ask("bad", "udp", garden, 443).startswith("internet")
+    assert lab.ask("bad", "tcp", garden, 80).startswith("redirector")
+    assert lab.ask("bad", "udp", garden, 53).startswith("sinkhole")
+    with refused():
+        lab.ask("bad", "tcp", garden, 22)
+    assert lab.ask("bad", "tcp", web, 443).startswith("page")
+    assert (await target.counters())["garden"] > 0
+
+
+@FAMILIES
+async def test_the_time_stays_readable_and_is_no_tunnel(lab: Lab, target: NftablesTarget, version: int) -> None:
+    _, web, _, _ = addresses(version)
+    await bring(target, wanted(BAD, rules=LAN_RULES))
+
+    def ask(octets: int) -> str:
+        with lab.socket("bad", "udp", web, 123) as client:
+            client.send(bytes(octets))
+            return client.recv(1500).decode().split()[0]
+
+    with refused():
+        ask(47)
+    assert ask(48) == "ntp"
+    with pytest.raises(OSError):  # noqa: PT012  # the burst is eight, whichever of these is the ninth
+        for _ in range(9):
+            ask(48)
+
+
+@FAMILIES
+async def test_unblocking_frees_a_flow_with_fixed_ports_within_one_comparison(
+    lab: Lab, target: NftablesTarget, version: int
+) -> None:
+    resolver, _, _, _ = addresses(version)
+    await bring(target, wanted(rules=LAN_RULES))
+    with lab.socket("bad", "udp", resolver, 53, source_port=40000) as client:
+
+        def answer() -> str:
+            client.send(b"?")
+            return client.recv(1500).decode().split()[0]
+
+        assert answer() == "resolver"
+        await bring(target, wanted(BAD, rules=LAN_RULES))
+        assert answer() == "sinkhole"
+        await bring(target, wanted(rules=LAN_RULES))
+        assert answer() == "resolver"
+
+
+@WEBS
+async def test_a_connection_from_before_the_block_is_reset_at_its_next_packet(
+    lab: Lab, target: NftablesTarget, web: str
+) -> None:
+    await bring(target, wanted(rules=LAN_RULES))
+    with lab.socket("bad", "tcp", web, 22) as client:
+        client.send(b"?")
+        assert client.recv(100).startswith(b"internet")
+        await bring(target, wanted(BAD, rules=LAN_RULES))
+        with refused():
+            client.send(b"?")
+            client.recv(100)
+
+
+@FAMILIES
+async def test_flushing_one_lines_connections_leaves_everybody_elses(
+    lab: Lab, target: NftablesTarget, version: int
+) -> None:
+    """The kernel's own filter does the opposite for IPv6: this is why it is not used there."""
+    _, web, _, _ = addresses(version)
+    await bring(target, wanted(rules=LAN_RULES))
+    await bring(target, wanted(subscriber("9", "100.64.9.9", "2001:db8:100:909::9"), rules=LAN_RULES))
+    lab.ask("good", "udp", web, 22)
+    lab.ask("bad", "udp", web, 22)
+    me = BAD4 if version == 4 else BAD6
+    await bring(target, wanted(BAD, rules=LAN_RULES))
+    listed = Path("/proc/net/nf_conntrack")
+    text = lab.run("router", "conntrack", "-L", "-f", f"ipv{version}").stdout if not listed.exists() else ""
+    text = text or lab.run("router", "cat", "/proc/net/nf_conntrack").stdout
+    good = places.GOOD4 if version == 4 else places.GOOD6
+    expanded = {str(ip_address(a)) for a in (me, good)} | {ip_address(a).exploded for a in (me, good)}
+    seen = {word.removeprefix("src=") for word in text.split() if word.startswith("src=")} & expanded
+    assert seen & {good, ip_address(good).exploded}
+    assert not seen & {me, ip_address(me).exploded}
+
+
+@WEBS
+async def test_an_exempt_address_wins_over_a_blocked_mac(lab: Lab, target: NftablesTarget, web: str) -> None:
+    value = wanted(subscriber("1", devices=(BAD_MAC,)), rules=LAN_RULES)
+    exempt = {
+        SetName.EXEMPT_4: frozenset({parse_prefix(BAD4)}),
+        SetName.EXEMPT_6: frozenset({parse_prefix(BAD6)}),
+    }
+    await bring(target, dataclasses.replace(value, sets={**value.sets, **exempt}))
+    assert lab.ask("bad", "tcp", web, 443).startswith("internet")
+
+
+async def test_traffic_that_enters_elsewhere_is_never_steered(lab: Lab, target: NftablesTarget) -> None:
+    rules = dataclasses.replace(LAN_RULES, interfaces=("ppp*",))
+    await bring(target, wanted(BAD, rules=rules))
+    assert lab.ask("bad", "tcp", WEB4, 443).startswith("internet")
+
+
+async def test_drop_is_silent(lab: Lab, target: NftablesTarget) -> None:
+    await bring(target, wanted(BAD, rules=dataclasses.replace(LAN_RULES, forward="drop")))
+    with pytest.raises(TimeoutError):
+        lab.ask("bad", "tcp", WEB4, 22, timeout=0.3)
+    assert lab.ask("bad", "tcp", WEB4, 443).startswith("page")
+
+
+async def test_foreign_tables_are_byte_for_byte_what_they_were(lab: Lab, target: NftablesTarget) -> None:
+    foreign = (
+        "table inet filter {\nset s { type ipv4_addr; elements = { 192.0.2.1 }; }\n"
+        "chain input { type filter hook input priority 0; policy drop;\nct status dnat accept; }\n"
+        "chain forward { type filter hook forward priority 0; policy accept; counter; }\n}\n"
+        "table ip nat {\nchain early { type nat hook prerouting priority -150; }\n}\n"
+    )
+    lab.run("router", "nft", "-f", "-", input=foreign)
+
+    def listed() -> str:
+        both = (
+            lab.run("router", "nft", "-s", "-a", "list", "table", *t).stdout
+            for t in (("inet", "filter"), ("ip", "nat"))
+        )
+        return "".join(both)
+
+    before = listed()
+    for state in ([], [BAD], [subscriber("2", "100.64.0.0/16")], []):
+        await bring(target, wanted(*state, rules=LAN_RULES))
+    await target.admit([(ip_address(GARDEN4), 5.0)])
+    assert listed() == before
+    warnings = " ".join(target.warnings)
+    assert "inet filter input" in warnings
+    assert "ip nat early translates before edged" in warnings
+    assert "forward" not in warnings
+
+
+async def test_a_table_that_somebody_flushed_is_back_at_the_next_comparison(lab: Lab, target: NftablesTarget) -> None:
+    value = wanted(BAD, rules=LAN_RULES)
+    await bring(target, value)
+    for vandalism in ("flush ruleset", "flush chain inet edged gate", "delete chain inet edged forward"):
+        lab.run("router", "nft", vandalism)
+        plan = await bring(target, value)
+        assert plan.base, vandalism
+        assert lab.ask("bad", "tcp", WEB4, 443).startswith("page")
+        with refused():
+            lab.ask("bad", "tcp", WEB4, 22)
+    assert (await bring(target, value)).empty
+
+
+async def test_a_restart_finds_what_is_in_force_and_adds_only_the_difference(lab: Lab, target: NftablesTarget) -> None:
+    await bring(target, wanted(BAD, rules=LAN_RULES))
+    again = NftablesTarget()
+    plan = diff(wanted(BAD, subscriber("2", "100.64.2.2"), rules=LAN_RULES), await again.read())
+    assert plan.base  # whose rules these are is not known: written again, without a gap
+    assert (plan.added, plan.removed) == (1, 0)
+    assert lab.ask("bad", "tcp", WEB4, 443).startswith("page")
+
+
+async def test_rewriting_the_rules_keeps_the_counters(lab: Lab, target: NftablesTarget) -> None:
+    await bring(target, wanted(BAD, rules=LAN_RULES))
+    with refused():
+        lab.ask("bad", "tcp", WEB4, 22)
+    before = await target.counters()
+    assert before["rej_tcp"] > 0
+    await bring(target, wanted(BAD, rules=dataclasses.replace(LAN_RULES, garden_ports=(443, 8443))))
+    assert (await target.counters())["rej_tcp"] == before["rej_tcp"]
+
+
+@pytest.mark.parametrize("replace", [True, False], ids=["before 6.12", "6.12 and later"])
+async def test_admitting_again_renews_the_life(lab: Lab, target: NftablesTarget, replace: bool) -> None:
+    await bring(target, wanted(rules=LAN_RULES))
+    target = NftablesTarget(replace=replace)
+    garden = ip_address(GARDEN4)
+
+    def life() -> int:
+        text = lab.run("router", "nft", "list", "set", "inet", "edged", "garden4").stdout
+        rest = text.partition("expires ")[2].partition("ms")[0].partition("s")[0]
+        minutes, _, seconds = rest.rpartition("m")
+        return int(minutes or 0) * 60 + int(seconds)
+
+    await target.admit([(garden, 10.0)])
+    assert 10 <= life() <= 21
+    await target.admit([(garden, 40.0)])
+    assert 40 <= life() <= 81
+    assert (await target.read()) is not None
+
+
+async def test_many_admissions_at_once_share_transactions(lab: Lab, target: NftablesTarget) -> None:
+    await bring(target, wanted(rules=LAN_RULES))
+    entries: list[IpAddress] = [ip_address(f"198.51.100.{n}") for n in range(1, 201)]
+    start = time.monotonic()
+    await asyncio.gather(*(target.admit([(address, 60.0)]) for address in entries))
+    assert time.monotonic() - start < 2.0
+    text = lab.run("router", "nft", "list", "set", "inet", "edged", "garden4").stdout
+    assert text.count("timeout") - 1 == len(entries)
+    assert target._own < 10  # two batches: the first one's, and everybody else's
+    await target.admit([(entries[0], 50.0)])
+    assert target._own < 10  # known to live long enough
+
+
+async def test_missing_privilege_and_missing_program_are_the_operators_to_mend(
+    target: NftablesTarget,
+) -> None:
+    with pytest.raises(ConfigError, match="not installed"):
+        await NftablesTarget(program="nft-that-is-not-there").start(RULES)
+    child = await asyncio.create_subprocess_exec(
+        "setpriv",
+        "--bounding-set=-net_admin",
+        "--inh-caps=-net_admin",
+        sys.executable,
+        "-c",
+        "import asyncio\nfrom edged.enforce.targets.nftables import NftablesTarget\n"
+        "from edged.enforce.rules import Rules\nasyncio.run(NftablesTarget().start(Rules()))",
+        stderr=asyncio.subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+    _, complaint = await child.communicate()
+    await target.start(RULES)
+    assert await target.read() is None  # a look, not a touch
+    assert "nftables needs CAP_NET_ADMIN" in complaint.decode()
+
+
+async def test_rules_that_the_kernel_does_not_take_are_a_clear_error(target: NftablesTarget) -> None:
+    value = wanted(BAD, rules=LAN_RULES)
+    plan = diff(value, None)
+    broken = dataclasses.replace(plan, base=False)
+    with pytest.raises(UpstreamError, match="No such file"):
+        await target.apply(value, broken)
+    assert await target.read() is None
+
+
+async def test_the_service_enforces_drifts_back_and_leaves_all_in_force(lab: Lab, target: NftablesTarget) -> None:
+    current = Current(view_of())
+    service = EnforceService({"nftables": target}, LAN_RULES, current=current, every=0.2)
+    await service.start()
+    running = asyncio.create_task(service.run())
+    try:
+        await _settles(lambda: service.status()["nftables"].ok)
+        current.publish(view_of(BAD))
+        await _settles(lambda: service.status()["nftables"].actual == 2)
+        assert lab.ask("bad", "tcp", WEB4, 443).startswith("page")
+        assert await service.in_place(ip_address(BAD6)) == {"nftables": True}
+        lab.run("router", "nft", "delete", "table", "inet", "edged")
+        await _settles(lambda: service.counters.drifted == 1)
+        await _settles(lambda: lab.ask("bad", "tcp", WEB4, 443).startswith("page"))
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        await service.stop()
+    assert lab.ask("bad", "tcp", WEB4, 443).startswith("page")
+
+
+DRIVER = """
+import asyncio
+from tests.e2e.enforce_contract import subscriber, view_of
+from tests.e2e.test_enforce_nftables import BAD, LAN_RULES
+from edged.enforce.service import EnforceService
+from edged.enforce.targets import TARGETS
+from edged.state.current import Current
+service = EnforceService({"nftables": TARGETS["nftables"]()}, LAN_RULES, current=Current(view_of(BAD)))
+async def main():
+    await service.start()
+    running = asyncio.create_task(service.run())
+    while not service.status()["nftables"].ok:
+        await asyncio.sleep(0.02)
+    print("ready", flush=True)
+    await running
+asyncio.run(main())
+"""
+
+
+async def test_killing_the_process_changes_nothing_for_anyone(lab: Lab, target: NftablesTarget) -> None:
+    env = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
+    assert await target.read() is None
+    driver = lab.popen("router", sys.executable, "-c", DRIVER, env=env)
+    assert driver.stdout is not None
+    lines = iter(driver.stdout.readline, "")
+    assert any(line.strip() == "ready" for line in lines)
+    os.kill(driver.pid, signal.SIGKILL)
+    driver.wait(5.0)
+    assert lab.ask("bad", "udp", RESOLVER4, 53).startswith("sinkhole")
+    assert lab.ask("good", "udp", RESOLVER4, 53).startswith("resolver")
+    with refused():
+        lab.ask("bad", "tcp", WEB6, 22)
+
+
+async def test_replacing_twenty_thousand_hosts_in_place_leaks_nothing(lab: Lab, target: NftablesTarget) -> None:
+    def crowd(start: int) -> list[object]:
+        hosts = [f"100.{65 + n // 65536}.{n // 256 % 256}.{n % 256}" for n in range(start, start + 20_000)]
+        return [subscriber(h, h) for h in hosts]
+
+    states = [
+        wanted(BAD, subscriber("n", f"100.127.{i}.0/24"), *crowd(i * 10_000), rules=LAN_RULES)  # type: ignore[arg-type]
+        for i in range(4)
+    ]
+    await bring(target, states[0])
+    server = lab.serve("internet", "leak", [("udp", WEB4, 7777), ("udp", WEB6, 7777)])
+    flood = lab.popen(
+        "bad",
+        sys.executable,
+        "-c",
+        "import socket\n"
+        "a, b = (socket.socket(f, socket.SOCK_DGRAM) for f in (socket.AF_INET, socket.AF_INET6))\n"
+        "while True:\n"
+        f"  for s,t in ((a,{WEB4!r}),(b,{WEB6!r})):\n"
+        "    try: s.sendto(b'?',(t,7777))\n"
+        "    except OSError: pass\n",
+    )
+    time.sleep(0.2)
+    for value in (*states[1:], states[0], dataclasses.replace(states[1], rules=_other(LAN_RULES))):
+        await bring(target, value)
+    flood.kill()
+    flood.wait()
+    sent = (await target.counters())["rej_other"]
+    assert sent > 1000
+    assert server.asked == 0
+
+
+def _other(rules: Rules) -> Rules:
+    return dataclasses.replace(rules, garden_ports=(443, 8443))
+
+
+@pytest.mark.parametrize("golden", sorted(p.name for p in Path("tests/golden/enforce").glob("*.nft")))
+async def test_every_golden_text_is_taken_by_nft(lab: Lab, target: NftablesTarget, golden: str) -> None:
+    text = Path("tests/golden/enforce", golden).read_text()
+    if "add table" not in text:
+        text = base_text(RULES) + text
+        text = text.replace("delete element", "add element")  # a check alone has nothing to delete
+    lab.run("router", "nft", "--check", "-f", "-", input=text)
+    assert await target.read() is None
+
+
+async def _settles(check: object, timeout: float = 5.0) -> None:
+    assert callable(check)
+    async with asyncio.timeout(timeout):
+        while not check():
+            await asyncio.sleep(0.02)

@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The service with targets in memory: it follows, retries, reports; one bad target stands in nobody's way."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import dataclasses
+from collections.abc import AsyncIterator, Callable
+from ipaddress import ip_address
+
+import pytest
+
+from edged.enforce.diff import Plan
+from edged.enforce.rules import Rules
+from edged.enforce.service import EnforceService
+from edged.enforce.targets.memory import MemoryTarget
+from edged.errors import ConfigError
+from edged.policy.access import Learned, View
+from edged.state.current import Current
+from edged.values import parse_address
+from tests.e2e.enforce_contract import NOW, RULES, subscriber, view_of
+
+LINE = subscriber("1", "100.64.1.7")
+ADDRESS = parse_address("100.64.1.7")
+
+
+@contextlib.asynccontextmanager
+async def running(
+    *targets: MemoryTarget,
+    view: View,
+    watch: bool = False,
+    clock: Callable[[], float] = lambda: NOW,
+    every: float = 60.0,
+) -> AsyncIterator[tuple[EnforceService, Current]]:
+    current = Current(view)
+    names = {f"memory-{n}": target for n, target in enumerate(targets)}
+    service = EnforceService(names, RULES, current=current, watch=watch, clock=clock, every=every)
+    await service.start()
+    task = asyncio.create_task(service.run())
+    try:
+        yield service, current
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        await service.stop()
+        await service.stop()
+
+
+async def settles(check: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5.0):
+        while not check():
+            await asyncio.sleep(0.005)
+
+
+async def test_every_new_version_is_enforced_at_once() -> None:
+    target = MemoryTarget()
+    async with running(target, view=view_of()) as (service, current):
+        await settles(lambda: service.status()["memory-0"].ok)
+        current.publish(view_of(LINE))
+        await settles(lambda: service.status()["memory-0"].actual == 1)
+        assert await service.in_place(ADDRESS) == {"memory-0": True}
+        assert await service.plan() == {"memory-0": Plan()}
+        current.publish(view_of())
+        await settles(lambda: service.status()["memory-0"].actual == 0)
+    assert target.forgotten == ["100.64.1.7", "100.64.1.7"]
+
+
+async def test_the_end_of_a_pass_is_enforced_when_it_comes() -> None:
+    now = [NOW]
+    target = MemoryTarget()
+    view = view_of(LINE, learned=Learned(passes={"1": NOW + 0.05}))
+    async with running(target, view=view, clock=lambda: now[0]) as (service, _):
+        await settles(lambda: service.status()["memory-0"].ok)
+        assert not await target.contains(ADDRESS)
+        now[0] = NOW + 0.06
+        await settles(lambda: service.status()["memory-0"].actual == 1)
+
+
+async def test_a_target_that_fails_neither_delays_another_nor_stays_failed() -> None:
+    bad, good = MemoryTarget(), MemoryTarget()
+    bad.broken = True
+    async with running(bad, good, view=view_of(LINE)) as (service, _):
+        await settles(lambda: service.status()["memory-1"].ok and service.counters.failed > 0)
+        health = service.status()["memory-0"]
+        assert (health.ok, health.error) == (False, "memory: broken on request")
+        assert await service.in_place(ADDRESS) == {"memory-1": True}
+        bad.broken = False
+        await settles(lambda: service.status()["memory-0"].ok)
+        assert service.status()["memory-0"].actual == 1
+
+
+async def test_what_somebody_else_removed_is_back_and_counted_as_drift() -> None:
+    target = MemoryTarget()
+    async with running(target, view=view_of(LINE), every=0.02) as (service, _):
+        await settles(lambda: service.status()["memory-0"].ok)
+        assert service.counters.drifted == 0
+        target.vanish()
+        await settles(lambda: service.counters.drifted == 1)
+        await settles(lambda: service.counters.applied == 2)
+        assert await target.contains(ADDRESS)
+        assert service.status()["memory-0"].drift > 0
+
+
+async def test_watching_changes_nothing_and_still_says_what_it_would_change() -> None:
+    target = MemoryTarget()
+    async with running(target, view=view_of(LINE), watch=True) as (service, _):
+        await settles(lambda: service.status()["memory-0"].compared > 0)
+        health = service.status()["memory-0"]
+        assert (health.wanted, health.actual) == (1, 0)
+        assert (await service.plan())["memory-0"].base
+        assert "add element inet edged blocked4h { 100.64.1.7 }" in (await service.render())["memory-0"]
+        await service.admit([(ip_address("203.0.113.20"), 30.0)])
+        assert await target.read() is None
+        assert not target.garden
+        service.reconfigure(RULES, watch=False)
+        await settles(lambda: service.status()["memory-0"].actual == 1)
+
+
+async def test_new_rules_are_taken_into_force_without_a_restart() -> None:
+    target = MemoryTarget()
+    rules: Rules = dataclasses.replace(RULES, forward="drop")
+    async with running(target, view=view_of(LINE)) as (service, _):
+        await settles(lambda: service.status()["memory-0"].ok)
+        service.reconfigure(rules)
+        await settles(lambda: service.counters.applied == 2)
+        actual = await target.read()
+        assert actual is not None
+        assert actual.rules == rules
+
+
+async def test_admitting_reaches_every_target_and_never_raises() -> None:
+    bad, good = MemoryTarget(), MemoryTarget()
+    address = ip_address("203.0.113.20")
+    async with running(bad, good, view=view_of()) as (service, _):
+        await settles(lambda: all(h.ok for h in service.status().values()))
+        bad.broken = True
+        await service.admit([(address, 30.0)])
+        assert good.admits(address)
+        assert service.counters.admit_failed == 1
+        await service.admit([])
+
+
+async def test_stopping_leaves_everything_in_force() -> None:
+    target = MemoryTarget()
+    async with running(target, view=view_of(LINE)) as (service, _):
+        await settles(lambda: service.status()["memory-0"].ok)
+    assert await target.contains(ADDRESS)
+
+
+class Unfit(MemoryTarget):
+    """A target that cannot work here."""
+
+    async def start(self, rules: Rules) -> None:  # noqa: ARG002  # the Protocol's
+        raise ConfigError.of("enforce.unfit", "nothing", "something")
+
+
+async def test_every_target_that_cannot_work_is_named_at_once() -> None:
+    service = EnforceService({"a": Unfit(), "b": Unfit()}, RULES, current=Current(view_of()))
+    with pytest.raises(ConfigError) as caught:
+        await service.start()
+    assert len(caught.value.problems) == 2
+    await EnforceService({"a": Unfit()}, RULES, current=Current(view_of()), watch=True).start()

@@ -1,0 +1,428 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The key server behind the real RADIUS service, on real sockets and SQLite; radclient is the judge."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+import signal
+from collections.abc import AsyncIterator, Awaitable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import pytest
+from structlog.testing import capture_logs
+
+from edged.errors import Problem
+from edged.model import Key, Snapshot, State, Subscriber
+from edged.mpsk.client import MAX_WAITING
+from edged.mpsk.outcome import Reason
+from edged.mpsk.service import INLINE, MpskService
+from edged.mpsk.settings import MpskSettings
+from edged.mpsk.wpa import pmk_of
+from edged.policy.access import View
+from edged.policy.settings import SubscribersSettings
+from edged.policy.table import compile_table
+from edged.radius.packet import Answer, Code, Packet
+from edged.radius.service import RadiusService
+from edged.radius.settings import ClientSettings, RadiusSettings
+from edged.state.current import Current
+from edged.state.database import Database
+from edged.state.keys import LOCAL, KeyId, KeyStore, StoredKey
+from edged.state.sealing import Seal
+from edged.values import IpAddress, MacAddress, Secret
+from tests.mpsk_world import (
+    HOME,
+    MAC,
+    NOW,
+    OTHER_MAC,
+    PASSPHRASE,
+    SECRET,
+    SSID,
+    VECTORS,
+    client,
+    fake_pmk,
+    handshake_request,
+    many,
+    message_2,
+    mpsk_settings,
+    network,
+    request,
+)  # fmt: skip
+
+RADCLIENT = shutil.which("radclient")
+needs_radclient = pytest.mark.skipif(RADCLIENT is None, reason="Debian's freeradius-utils is not installed")
+SEAL = Seal(Secret(b"s" * 32))
+KEY = Key("k-501", SSID, Secret(PASSPHRASE), "1001", vlan=112)
+PMK = pmk_of(KEY.passphrase, SSID).reveal()
+
+
+@dataclass
+class House:
+    """The service with what it stands on."""
+
+    service: MpskService
+    store: KeyStore
+    database: Database
+    current: Current
+    clock: list[float]
+
+    async def ask(self, packet: Packet, at: ClientSettings | None = None) -> Answer | None:
+        asked = self.service.authorize(packet, at or client(), HOME)
+        return await asked if isinstance(asked, Awaitable) else asked
+
+    def block(self, *subscribers: str) -> None:
+        listed = tuple(Subscriber(name, State.BLOCKED, "unpaid") for name in subscribers)
+        self.current.publish(View(compile_table(Snapshot("s", "1", NOW, listed), SubscribersSettings())))
+
+
+@asynccontextmanager
+async def house(path: Path, settings: MpskSettings | None = None) -> AsyncIterator[House]:
+    database = Database(path / "edged.db")
+    await database.open()
+    store, current, clock = KeyStore(database, SEAL), Current(), [NOW]
+    service = MpskService(
+        settings or mpsk_settings(blocked={"vlan": 666}), store=store, current=current, clock=lambda: clock[0]
+    )
+    await service.start()
+    running = asyncio.create_task(service.run())
+    try:
+        yield House(service, store, database, current, clock)
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await service.stop()
+        await database.close()
+
+
+async def until(condition: Any, seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+def code(answer: Answer | None) -> Code | None:
+    return answer.code if answer else None
+
+
+async def put(store: KeyStore, keys: list[StoredKey]) -> None:
+    """Keys with the PMKs they have, so that nothing need be derived."""
+    await store.add_local([s.key for s in keys], NOW)
+    await store.save_pmks([(s, s.pmk) for s in keys if s.pmk])
+
+
+async def test_a_key_of_billing_is_good_a_moment_after_it_arrives(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await at.service.replace_billing([KEY])
+        await until(lambda: not at.service.counters.pmks_pending)
+
+        assert code(await at.ask(handshake_request(PMK))) is Code.ACCESS_ACCEPT
+        assert at.service.counters.accepts == 1
+
+
+async def test_pmks_and_devices_outlive_a_restart(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await at.service.replace_billing([KEY])
+        await until(lambda: not at.service.counters.pmks_pending)
+        await at.ask(handshake_request(PMK))
+
+    async with house(tmp_path) as at:
+        assert at.service.counters.pmks_pending == 0
+        assert code(await at.ask(handshake_request(PMK, attempt="2"))) is Code.ACCESS_ACCEPT
+        assert at.service.counters.searches == 0
+        assert at.service.key_facts()[0].devices == (MAC,)
+
+
+async def test_a_learned_device_is_on_disk_within_a_second_or_two(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await at.service.replace_billing([KEY])
+        await until(lambda: not at.service.counters.pmks_pending)
+        await at.ask(handshake_request(PMK))
+
+        async with asyncio.timeout(5):
+            while not await at.store.devices(NOW):
+                await asyncio.sleep(0.1)
+
+
+async def test_many_keys_are_searched_in_the_worker_while_the_loop_stays_free(tmp_path: Path) -> None:
+    keys = many(5 * INLINE)
+    wanted = keys[-1]
+    assert wanted.pmk is not None
+    async with house(tmp_path) as at:
+        await put(at.store, keys)
+        await at.service.reload_keys()
+        await at.ask(handshake_request(bytes(32)))  # the worker has started
+        pool = at.service._searcher._pool
+        assert pool is not None
+        workers = list(pool._processes)
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        try:
+            waiting = asyncio.create_task(at.ask(handshake_request(wanted.pmk.reveal())))
+            await asyncio.sleep(0.1)
+            still_searching = not waiting.done()
+            known = await at.ask(request(), client("building-8"))
+        finally:
+            for worker in workers:
+                os.kill(worker, signal.SIGCONT)
+
+        assert still_searching
+        assert code(known) is Code.ACCESS_REJECT
+        assert code(await waiting) is Code.ACCESS_ACCEPT
+        assert at.service.ring.learned[SSID, MAC].key == wanted.name
+
+
+async def test_retransmissions_join_the_search_that_runs(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await put(at.store, many(5 * INLINE))
+        await at.service.reload_keys()
+
+        answers = await asyncio.gather(*(at.ask(handshake_request(bytes(32))) for _ in range(5)))
+
+        assert {code(a) for a in answers} == {Code.ACCESS_REJECT}
+        assert (at.service.counters.searches, at.service.counters.joined) == (1, 4)
+
+
+async def test_a_flood_of_unknown_devices_is_bounded_and_silent_beyond(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await put(at.store, many(5 * INLINE))
+        await at.service.reload_keys()
+        flood = [handshake_request(bytes(32), MacAddress(f"02:00:00:00:00:{i:02x}")) for i in range(MAX_WAITING + 8)]
+
+        answers = await asyncio.gather(*(at.ask(packet) for packet in flood))
+
+        assert sum(a is None for a in answers) == 8
+        assert at.service.counters.discards[Reason.OVERLOADED] == 8
+
+
+async def test_a_cancelled_request_does_not_end_the_search_of_another(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await put(at.store, many(5 * INLINE))
+        await at.service.reload_keys()
+        first = asyncio.create_task(at.ask(handshake_request(bytes(32))))
+        await asyncio.sleep(0)
+        second = asyncio.create_task(at.ask(handshake_request(bytes(32))))
+        await asyncio.sleep(0)
+
+        first.cancel()
+
+        assert code(await second) is Code.ACCESS_REJECT
+
+
+async def test_a_worker_that_dies_costs_no_answer(tmp_path: Path) -> None:
+    keys = many(2 * INLINE)
+    assert keys[-1].pmk is not None
+    with capture_logs() as logs:
+        async with house(tmp_path) as at:
+            await put(at.store, keys)
+            await at.service.reload_keys()
+            await at.ask(handshake_request(bytes(32)))
+            pool = at.service._searcher._pool
+            assert pool is not None
+            for process in pool._processes.values():
+                process.kill()
+
+            assert code(await at.ask(handshake_request(keys[-1].pmk.reveal()))) is Code.ACCESS_ACCEPT
+            assert code(await at.ask(handshake_request(bytes(32), OTHER_MAC))) is Code.ACCESS_REJECT
+    assert "search-worker-lost" in [entry["event"] for entry in logs]
+
+
+async def test_a_revoked_key_is_rejected_on_the_next_request_and_its_device_named(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        added = await at.service.add(Key("", SSID, Secret("")))
+        assert isinstance(added, str)
+        passphrase = at.service.reveal(added)
+        assert passphrase is not None
+        await until(lambda: not at.service.counters.pmks_pending)
+        pmk = pmk_of(passphrase, SSID).reveal()
+        assert code(await at.ask(handshake_request(pmk))) is Code.ACCESS_ACCEPT
+
+        assert await at.service.revoke(added)
+
+        assert [(s.mac, s.reason) for s in at.service.recheck()] == [(MAC, "revoked")]
+        assert code(await at.ask(handshake_request(pmk, attempt="2"))) is Code.ACCESS_REJECT
+        last = at.service.explain_device(MAC)
+        assert last is not None
+        assert (last.reason, last.key) == ("revoked", KeyId(LOCAL, added))
+        assert not await at.service.revoke(added)
+
+
+async def test_suspending_a_subscriber_moves_their_devices(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await at.service.replace_billing([KEY])
+        await until(lambda: not at.service.counters.pmks_pending)
+        await at.ask(handshake_request(PMK))
+
+        at.block("1001")
+
+        assert [(s.client, s.mac, s.reason) for s in at.service.recheck()] == [("building-7", MAC, "vlan")]
+        await at.ask(handshake_request(PMK, attempt="2"))
+        last = at.service.explain_device(MAC)
+        assert last is not None
+        assert (last.vlan, last.reason) == (666, "blocked")
+
+
+async def test_a_key_that_ends_is_no_longer_a_candidate(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await at.service.replace_billing([replace(KEY, expires=NOW + 10)])
+        await until(lambda: not at.service.counters.pmks_pending)
+
+        at.clock[0] = NOW + 11
+
+        assert code(await at.ask(handshake_request(PMK))) is Code.ACCESS_REJECT
+        await until(lambda: at.service.ring.next_change > at.clock[0])
+        assert at.service.key_facts()[0].standing == "expired"
+
+
+async def test_a_site_is_the_name_of_the_radius_client(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await at.service.replace_billing([replace(KEY, site="building-7")])
+        await until(lambda: not at.service.counters.pmks_pending)
+
+        assert code(await at.ask(handshake_request(PMK), client("building-8"))) is Code.ACCESS_REJECT
+        assert code(await at.ask(handshake_request(PMK), client("building-7"))) is Code.ACCESS_ACCEPT
+
+
+async def test_a_new_network_of_a_reload_gets_its_pmks(tmp_path: Path) -> None:
+    async with house(tmp_path, MpskSettings()) as at:
+        await at.service.replace_billing([KEY])
+        assert code(await at.ask(handshake_request(PMK))) is Code.ACCESS_REJECT
+
+        at.service.reconfigure(MpskSettings(networks={SSID: network()}))
+        await until(lambda: at.service.ring.keys[KeyId("billing", "k-501")].pmk is not None)
+
+        assert code(await at.ask(handshake_request(PMK))) is Code.ACCESS_ACCEPT
+
+
+async def test_what_is_wrong_with_a_new_key_is_said_and_nothing_is_added(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await at.service.replace_billing([KEY])
+        wrong = [
+            Key("", "Elsewhere", Secret(PASSPHRASE)),
+            Key("", SSID, Secret("password")),
+            Key("", SSID, KEY.passphrase),
+        ]
+
+        problems = [await at.service.add(key) for key in wrong]
+
+        assert [p.key for p in problems if isinstance(p, Problem)] == ["ssid", "passphrase", "passphrase"]
+        assert PASSPHRASE not in repr(problems)
+        assert len(at.service.key_facts()) == 1
+
+
+async def test_keys_are_imported_whole_or_not_at_all_and_exported_without_secrets(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        count, problems = await at.service.import_csv("ssid,label\nResidence,Flat 1\nElsewhere,Flat 2\n")
+        assert (count, [(p.key, p.line) for p in problems]) == (0, [("ssid", 3)])
+
+        count, problems = await at.service.import_csv("id,ssid,label\na,Residence,Flat 1\nb,Residence,Flat 2\n")
+
+        assert (count, problems) == (2, [])
+        listed = at.service.key_facts()
+        assert [(f.id, f.label) for f in listed] == [("a", "Flat 1"), ("b", "Flat 2")]
+        secret = at.service.reveal("a")
+        assert secret is not None
+        assert secret.reveal_text() not in at.service.export_csv()
+        assert secret.reveal_text() in at.service.export_csv(reveal=True)
+
+
+async def test_neither_passphrase_nor_pmk_is_anywhere_on_disk_or_in_the_log(tmp_path: Path) -> None:
+    with capture_logs() as logs:
+        async with house(tmp_path) as at:
+            await at.service.replace_billing([KEY, replace(KEY, id="twin")])
+            await at.service.add(Key("mine", SSID, Secret("")))
+            await until(lambda: not at.service.counters.pmks_pending)
+            made = at.service.reveal("mine")
+            assert made is not None
+            await at.ask(handshake_request(PMK))
+            await at.ask(handshake_request(bytes(32), OTHER_MAC))
+            await at.service.revoke("mine")
+            seen = [repr(at.service.key_facts()), repr(at.service.counters), repr(at.service.ring), repr(logs)]
+            seen.append(repr(at.service.explain_device(MAC)))
+    octets = b"".join(path.read_bytes() for path in tmp_path.iterdir()) + "".join(seen).encode()
+
+    for secret in (KEY.passphrase, made, pmk_of(made, SSID), Secret(PMK)):
+        assert secret.reveal() not in octets
+        assert secret.reveal().hex().encode() not in octets
+    assert "key-not-unique" in repr(logs)
+
+
+async def radclient(port: int, attributes: str) -> str:
+    process = await asyncio.create_subprocess_exec(
+        str(RADCLIENT), "-x", "-r", "1", "-t", "3", f"127.0.0.1:{port}", "auth", SECRET.reveal_text(),
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
+    )  # fmt: skip
+    output, _ = await process.communicate(attributes.encode())
+    return output.decode()
+
+
+@asynccontextmanager
+async def served(at: House) -> AsyncIterator[int]:
+    """The port of a RADIUS service that asks the key server."""
+
+    async def account(_packet: Packet, _client: ClientSettings, _source: IpAddress) -> bool:
+        return True
+
+    settings = RadiusSettings.model_validate({"auth": ["127.0.0.1:0"], "clients": [client()]})
+    radius = RadiusService(settings, authorize=at.service.authorize, account=account)
+    await radius.start()
+    running = asyncio.create_task(radius.run())
+    try:
+        yield radius.endpoints[0][1].port
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await radius.stop()
+
+
+def described(pmk: bytes, mac: MacAddress = MAC) -> str:
+    anonce, frame = message_2(pmk, mac)
+    return (
+        f'User-Name = "{mac.replace(":", "")}"\nUser-Password = "{mac.replace(":", "")}"\n'
+        f'Called-Station-Id = "34-EF-B6-AF-48-9E:{SSID}"\n'
+        f'Calling-Station-Id = "{mac.upper().replace(":", "-")}"\n'
+        f"FreeRADIUS-802.1X-Anonce = 0x{anonce.hex()}\nFreeRADIUS-802.1X-EAPoL-Key-Msg = 0x{frame.hex()}\n"
+        "Message-Authenticator = 0x00\n"
+    )
+
+
+@needs_radclient
+async def test_radclient_asks_with_a_handshake_and_reads_passphrase_and_vlan(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await at.service.replace_billing([KEY])
+        await put(at.store, many(2 * INLINE))
+        await at.service.reload_keys()
+        await until(lambda: not at.service.counters.pmks_pending)
+        async with served(at) as port:
+            accepted = await radclient(port, described(PMK))
+            refused = await radclient(port, described(fake_pmk("wrong").reveal(), OTHER_MAC))
+
+    assert "Received Access-Accept" in accepted
+    assert f'Tunnel-Password:0 = "{PASSPHRASE}"' in accepted
+    assert 'Tunnel-Private-Group-Id:0 = "112"' in accepted
+    assert "Tunnel-Type:0 = VLAN" in accepted
+    assert "Tunnel-Medium-Type:0 = IEEE-802" in accepted
+    assert "Received Access-Reject" in refused
+    assert "Tunnel-Password" not in refused
+
+
+@needs_radclient
+async def test_radclient_authenticates_by_mac_and_reads_the_registered_key(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await at.service.replace_billing([replace(KEY, devices=(MAC,))])
+        async with served(at) as port:
+            mine = await radclient(
+                port, "\n".join(described(PMK).splitlines()[:4]) + "\nMessage-Authenticator = 0x00\n"
+            )
+
+    assert f'Tunnel-Password:0 = "{PASSPHRASE}"' in mine
+
+
+def test_the_vectors_are_those_of_the_reference() -> None:
+    assert len(VECTORS["handshakes"]) == 5
+    assert len(VECTORS["golden"]["packets"]) == 3

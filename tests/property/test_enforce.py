@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What enforcement stands on: an address is in the sets exactly when the policy says blocked."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from itertools import pairwise
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged.enforce.conntrack import connection, messages
+from edged.enforce.desired import desired, next_change
+from edged.enforce.diff import Actual, diff
+from edged.enforce.ranges import prefixes_of
+from edged.enforce.rules import Rules
+from edged.enforce.sets import SETS, Kind
+from edged.model import Access, Snapshot, State, Subscriber
+from edged.policy.access import Learned, Override, View
+from edged.policy.prefixes import PrefixMap
+from edged.policy.settings import SubscribersSettings
+from edged.policy.table import compile_table
+from edged.values import BITS, IpAddress, Prefix
+
+NOW = 1000.0
+# a small corner of each family, so that prefixes nest, touch and collide all the time
+CORNER = {4: (int(ip_address("100.64.0.0")), 24), 6: (int(ip_address("2001:db8:100::")), 120)}
+
+
+@st.composite
+def prefixes(draw: st.DrawFn, version: int | None = None) -> Prefix:
+    family = version or draw(st.sampled_from((4, 6)))
+    base, shortest = CORNER[family]
+    length = draw(st.integers(shortest - 1, BITS[family]))
+    host = draw(st.integers(0, (1 << (BITS[family] - shortest)) - 1))
+    shift = BITS[family] - length
+    return Prefix(family, (base + host) >> shift << shift, length)
+
+
+IDS = st.sampled_from("abcdefgh")
+PREFIXES = st.lists(prefixes(), max_size=4).map(tuple)
+TIMES = st.sampled_from([NOW - 1, NOW, NOW + 1])
+
+
+@st.composite
+def views(draw: st.DrawFn) -> View:
+    subscribers = draw(
+        st.lists(
+            st.builds(Subscriber, IDS, st.sampled_from(State), addresses=PREFIXES),
+            max_size=8,
+            unique_by=lambda s: s.id,
+        )
+    )
+    overrides = draw(st.dictionaries(IDS, st.tuples(st.booleans(), TIMES), max_size=4))
+    served = draw(st.sampled_from([("100.64.0.0/10", "2001:db8:100::/40"), ("100.64.0.0/25", "100.64.0.0/26")]))
+    exempt = draw(st.lists(prefixes().map(str), max_size=3))
+    settings = SubscribersSettings.model_validate({"networks": served, "exempt": exempt})
+    learned = Learned(
+        {i: Override(i, blocked, until, "why", "who", 0.0) for i, (blocked, until) in overrides.items()},
+        draw(st.dictionaries(IDS, TIMES, max_size=4)),
+        PrefixMap(draw(st.lists(st.tuples(prefixes(), TIMES), max_size=3))),
+    )
+    return View(compile_table(Snapshot("s", "1", NOW, tuple(subscribers)), settings), learned)
+
+
+def corner() -> list[IpAddress]:
+    """Every address of both corners, and one beside each."""
+    return [
+        ip_address(base + n) if version == 4 else ip_address((base + n).to_bytes(16))
+        for version, (base, _) in CORNER.items()
+        for n in range(-1, 257)
+    ]
+
+
+ADDRESSES = corner()
+
+
+@given(views())
+def test_an_address_is_in_the_sets_exactly_when_the_policy_says_blocked(view: View) -> None:
+    value = desired(view, Rules(), NOW)
+    for address in ADDRESSES:
+        assert value.blocks(address) is (view.decide(address, NOW).access is Access.BLOCKED), address
+
+
+@given(views())
+def test_the_prefixes_of_every_set_are_disjoint_and_have_no_host_among_the_blocked(view: View) -> None:
+    for name, elements in desired(view, Rules(), NOW).sets.items():
+        spec = SETS[name]
+        if spec.kind is Kind.PREFIX:
+            ordered = sorted(e for e in elements if isinstance(e, Prefix))
+            assert len(ordered) == len(elements)
+            assert not any(a.overlaps(b) for a, b in pairwise(ordered))
+            assert not (spec.blocked and any(p.is_host for p in ordered))
+
+
+@given(views(), views())
+def test_a_plan_carried_out_makes_the_actual_the_desired(before: View, after: View) -> None:
+    actual = desired(before, Rules(), NOW)
+    wanted = desired(after, Rules(), NOW)
+    plan = diff(wanted, Actual(Rules(), actual.sets))
+    sets = {
+        name: elements - plan.remove.get(name, frozenset()) | plan.add.get(name, frozenset())
+        for name, elements in actual.sets.items()
+    }
+    assert sets == wanted.sets
+    assert all(plan.remove[name] <= actual.sets[name] for name in plan.remove)
+    assert diff(wanted, Actual(Rules(), sets)).empty
+
+
+@given(views())
+def test_until_the_next_change_the_sets_stay_what_they_are(view: View) -> None:
+    end = next_change(view, NOW)
+    assert end > NOW
+    later = min(end - 0.001, NOW + 100)
+    assert desired(view, Rules(), later) == desired(view, Rules(), NOW)
+
+
+@given(st.sampled_from((4, 6)), st.integers(0, 2**32 - 1), st.integers(0, 2**32 - 1))
+def test_a_range_becomes_disjoint_prefixes_that_hold_exactly_it(version: int, a: int, b: int) -> None:
+    first, last = min(a, b), max(a, b)
+    cursor = first
+    for prefix in prefixes_of(version, (first, last)):
+        assert prefix.network == cursor
+        cursor = prefix.last + 1
+    assert cursor == last + 1
+
+
+@given(st.binary(max_size=300))
+def test_any_octets_from_the_kernel_are_read_without_an_exception(octets: bytes) -> None:
+    for _, _, payload in messages(octets):
+        if payload:
+            connection(payload)

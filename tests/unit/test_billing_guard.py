@@ -1,0 +1,289 @@
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+
+import pytest
+
+from edged.billing.ground import Ground
+from edged.billing.guard import Accepted, Held, Rule, enforceable, judge, lifts, remember
+from edged.billing.reading import make_snapshot
+from edged.billing.settings import GuardSettings, WidestSettings
+from edged.model import Key, Snapshot, State, Subscriber
+from edged.state.guard_memory import GuardMemory
+from edged.values import Secret, parse_prefix
+
+SETTINGS = GuardSettings()  # blocked 3 % or 200 in 24 h, vanished 30 % or 2000 in 1 h, floor 5, first hold
+OWN = (parse_prefix("203.0.113.10"), parse_prefix("100.64.0.0/28"), parse_prefix("2001:db8::10"))
+GROUND = Ground(WidestSettings(), OWN)
+DAY = 86400.0
+
+
+def blocked(*ids: object, addresses: tuple[str, ...] = ()) -> tuple[Subscriber, ...]:
+    prefixes = tuple(map(parse_prefix, addresses))
+    return tuple(Subscriber(str(n), State.BLOCKED, addresses=prefixes) for n in ids)
+
+
+def active(*ids: object) -> tuple[Subscriber, ...]:
+    return tuple(Subscriber(str(n), State.ACTIVE) for n in ids)
+
+
+def notice(*ids: object) -> tuple[Subscriber, ...]:
+    return tuple(Subscriber(str(n), State.NOTICE) for n in ids)
+
+
+def keys(*ids: object) -> tuple[Key, ...]:
+    return tuple(Key(str(n), "Residence", Secret(f"passphrase-{n}")) for n in ids)
+
+
+def reading(
+    subscribers: tuple[Subscriber, ...], known: int | None = 1000, keyed: tuple[Key, ...] | None = None
+) -> Snapshot:
+    return make_snapshot(subscribers, keyed, revision="r", known=known, read_at=0.0)
+
+
+@dataclass
+class Edge:
+    """An edge that follows the guard, as the service does."""
+
+    settings: GuardSettings = field(default_factory=lambda: SETTINGS)
+    good: Snapshot | None = None
+    memory: GuardMemory = field(default_factory=GuardMemory)
+
+    @classmethod
+    def following(cls, snapshot: Snapshot, settings: GuardSettings = SETTINGS) -> Edge:
+        return cls(settings, snapshot, remember(snapshot, GuardMemory()))
+
+    def hears(self, snapshot: Snapshot, now: float = 0.0) -> set[Rule]:
+        verdict = judge(snapshot, self.good, self.memory, self.settings, ground=GROUND, now=now)
+        if isinstance(verdict, Accepted):
+            self.good, self.memory = snapshot, verdict.memory
+            return set()
+        return {reason.rule for reason in verdict.reasons}
+
+
+def test_the_first_list_ever_waits_for_a_person() -> None:
+    assert Edge().hears(reading(blocked(1))) == {Rule.FIRST}
+
+
+def test_the_first_list_ever_passes_where_the_operator_says_so() -> None:
+    edge = Edge(GuardSettings(first="accept"))
+
+    assert edge.hears(reading(blocked(*range(500)))) == set()
+    assert edge.memory.started
+    assert not edge.memory.blocked  # the operator's word fills no window
+
+
+def test_an_empty_first_list_blocks_nobody_and_is_not_the_first() -> None:
+    edge = Edge()
+
+    assert edge.hears(reading(())) == set()
+    assert edge.hears(reading(blocked(1))) == {Rule.FIRST}
+
+
+def test_an_edge_that_lost_its_list_takes_none_unseen_even_with_first_accept() -> None:
+    edge = Edge(GuardSettings(first="accept"), None, GuardMemory(started=True, known=1000))
+
+    assert edge.hears(reading(blocked(1))) == {Rule.LOST}
+
+
+def test_an_edge_that_lost_its_memory_lets_the_floor_pass_and_no_more() -> None:
+    good = reading(blocked(1))
+
+    assert Edge(good=good).hears(reading(blocked(*range(1, 7)))) == set()
+    assert Edge(good=good).hears(reading(blocked(*range(1, 8)))) == {Rule.BLOCKED}
+
+
+@pytest.mark.parametrize(
+    ("known", "newly", "held"),
+    [
+        (1000, 30, False),  # 3 % of 1000
+        (1000, 31, True),
+        (100_000, 200, False),  # the smaller of 3000 and 200
+        (100_000, 201, True),
+        (50, 5, False),  # the floor, where 3 % would be one
+        (50, 6, True),
+    ],
+)
+def test_newly_blocked_up_to_the_smaller_of_share_and_count(known: int, newly: int, held: bool) -> None:
+    edge = Edge.following(reading(blocked("a"), known))
+
+    assert edge.hears(reading(blocked("a", *range(newly)), known)) == ({Rule.BLOCKED} if held else set())
+
+
+def test_a_mass_block_of_a_small_share_is_held() -> None:
+    """MTN South Africa 2010: 20,000 of 3.1 million, 0.6 %."""
+    edge = Edge.following(reading(blocked("a"), 3_100_000))
+
+    assert edge.hears(reading(blocked("a", *range(20_000)), 3_100_000)) == {Rule.BLOCKED}
+
+
+def test_a_drip_is_added_up_over_the_window() -> None:
+    edge = Edge.following(reading(blocked("a")))
+
+    passed = [edge.hears(reading(blocked("a", *range(n * 10))), n * 600.0) for n in range(1, 7)]
+
+    assert passed == [set(), set(), set(), {Rule.BLOCKED}, {Rule.BLOCKED}, {Rule.BLOCKED}]
+    assert edge.hears(reading(blocked("a", *range(40))), DAY + 601.0) == set()
+
+
+def test_blocking_again_and_again_counts_again() -> None:
+    edge = Edge.following(reading(blocked("a")))
+    assert edge.hears(reading(blocked("a", *range(30))), 0.0) == set()
+    assert edge.hears(reading(blocked("a")), 1.0) == set()
+
+    assert edge.hears(reading(blocked("a", *range(30))), DAY - 1) == set()
+    assert edge.hears(reading(blocked("a", *range(31))), DAY + 10) == {Rule.BLOCKED}
+
+
+def test_a_reading_never_raises_its_own_denominator() -> None:
+    edge = Edge.following(reading(blocked("a"), 100))
+
+    assert edge.hears(reading(blocked("a", *range(30)), 1000)) == {Rule.BLOCKED}
+    assert edge.hears(reading(blocked("a"), 1000)) == set()
+    assert edge.hears(reading(blocked("a", *range(30)), 1000)) == set()
+
+
+def test_a_reading_that_states_fewer_is_measured_by_fewer() -> None:
+    edge = Edge.following(reading(blocked("a"), 1000))
+
+    assert edge.hears(reading(blocked("a", *range(10)), 100)) == {Rule.BLOCKED}
+
+
+def test_without_a_stated_count_the_largest_list_seen_is_the_whole() -> None:
+    edge = Edge.following(reading((*blocked("a"), *notice(*range(399))), None))
+
+    assert edge.hears(reading((*blocked("a", *range(13)), *notice(*range(13, 399))), None)) == {Rule.BLOCKED}
+    assert edge.hears(reading((*blocked("a", *range(12)), *notice(*range(12, 399))), None)) == set()
+
+
+def test_a_shrunken_list_is_held() -> None:
+    everybody = reading(blocked(*range(400)))
+    edge = Edge.following(everybody)
+
+    assert edge.hears(reading(blocked(*range(99)))) == {Rule.VANISHED}
+    assert edge.hears(reading(blocked(*range(100)))) == set()
+
+
+def test_vanishing_by_and_by_is_added_up_within_the_window() -> None:
+    edge = Edge.following(reading(blocked(*range(400))))
+
+    assert edge.hears(reading(blocked(*range(200))), 0.0) == set()
+    assert edge.hears(reading(blocked(*range(50))), 60.0) == {Rule.VANISHED}
+    assert edge.hears(reading(blocked(*range(50))), 3700.0) == set()
+
+
+def test_those_who_are_named_active_have_not_vanished() -> None:
+    edge = Edge.following(reading(blocked(*range(400))))
+
+    assert edge.hears(reading(active(*range(400)))) == set()
+
+
+@pytest.mark.parametrize("before", [1, 5, 400])
+def test_an_empty_list_is_held_however_few_there_were(before: int) -> None:
+    edge = Edge.following(reading(blocked(*range(before))))
+
+    assert Rule.EMPTY in edge.hears(reading(()))
+
+
+def test_an_empty_list_is_good_when_the_last_one_was_empty_too() -> None:
+    edge = Edge.following(reading(active(1)))
+
+    assert edge.hears(reading(())) == set()
+
+
+@pytest.mark.parametrize(
+    ("prefix", "rule"),
+    [
+        ("0.0.0.0/0", Rule.WIDE), ("::/0", Rule.WIDE), ("100.64.4.0/23", Rule.WIDE),
+        ("2001:db8:8000::/33", Rule.WIDE), ("203.0.113.10", Rule.OWN), ("203.0.113.0/24", Rule.OWN),
+        ("100.64.0.5", Rule.OWN), ("2001:db8::/48", Rule.OWN), ("100.64.0.0/24", Rule.OWN),
+        ("100.64.1.0/24", None), ("2001:db8:1::/48", None), ("100.64.0.16", None),
+        ("203.0.113.9", None), ("203.0.113.11", None),
+    ],
+)  # fmt: skip
+def test_prefixes_that_may_never_be_blocked(prefix: str, rule: Rule | None) -> None:
+    edge = Edge.following(reading(blocked("a")))
+    snapshot = reading(blocked("a") + blocked("b", addresses=("100.64.9.9", prefix)))
+
+    assert edge.hears(snapshot) == ({rule} if rule else set())
+
+    left = enforceable(snapshot, GROUND).subscribers[1].addresses
+    assert (parse_prefix(prefix) in left) == (rule is None)
+    assert parse_prefix("100.64.9.9") in left
+
+
+def test_everybody_is_never_blocked_even_where_any_width_is_allowed() -> None:
+    ground = Ground(WidestSettings(ipv4=0, ipv6=0), ())
+
+    assert ground.forbids(parse_prefix("0.0.0.0/0")) == "wide"
+    assert ground.forbids(parse_prefix("::/0")) == "wide"
+    assert ground.forbids(parse_prefix("0.0.0.0/1")) is None
+
+
+def test_a_prefix_that_a_person_has_accepted_is_left_out_without_a_new_alarm() -> None:
+    snapshot = reading(blocked("a", addresses=("0.0.0.0/0", "100.64.9.9")))
+    edge = Edge.following(snapshot)
+
+    assert edge.hears(reading((*snapshot.subscribers, *blocked("b")))) == set()
+    assert edge.good is not None
+    assert enforceable(edge.good, GROUND).subscribers[0].addresses == (parse_prefix("100.64.9.9"),)
+
+
+def test_keys_that_vanish_are_guarded_like_subscribers() -> None:
+    edge = Edge.following(reading(blocked("a"), keyed=keys(*range(100))))
+
+    assert edge.hears(reading(blocked("a"), keyed=())) == {Rule.KEYS}
+    assert edge.hears(reading(blocked("a"), keyed=None)) == {Rule.KEYS}
+    assert edge.hears(reading(blocked("a"), keyed=keys(*range(60)))) == {Rule.KEYS}
+    assert edge.hears(reading(blocked("a"), keyed=keys(*range(70)))) == set()
+    assert edge.hears(reading(blocked("a"), keyed=keys(*range(45)))) == {Rule.KEYS}
+
+
+def test_keys_are_guarded_after_a_restart_by_their_number() -> None:
+    edge = Edge.following(reading(blocked("a"), keyed=keys(*range(100))))
+    assert edge.good is not None
+    edge.good = replace(edge.good, keys=None)
+
+    assert edge.hears(reading(blocked("a"), keyed=keys(*range(10)))) == {Rule.KEYS}
+    assert edge.hears(reading(blocked("a"), keyed=keys(*range(95)))) == set()
+
+
+def test_a_held_reading_leaves_the_memory_as_it_was_and_says_why() -> None:
+    edge = Edge.following(reading(blocked("a")))
+
+    verdict = judge(reading(blocked("a", *range(50))), edge.good, edge.memory, SETTINGS, ground=GROUND, now=1.0)
+
+    assert isinstance(verdict, Held)
+    (reason,) = verdict.reasons
+    assert (reason.count, reason.limit, len(reason.sample)) == (50, 30, 5)
+    assert str(reason) == "50 newly blocked within the window, 30 may be"
+
+
+def test_a_word_in_any_reading_opens_a_line_and_closes_none() -> None:
+    good = reading((*blocked(1, 2, 3), *notice(4, 5)))
+
+    lifted = lifts(good, reading((*active(1, 4), *notice(2), *blocked(5, 6))))
+
+    assert lifted is not None
+    assert {s.id: s.state.value for s in lifted.subscribers} == {
+        "1": "active", "2": "notice", "3": "blocked", "4": "active", "5": "notice",
+    }  # fmt: skip
+    assert lifted.id != good.id
+    assert lifts(lifted, reading(blocked(1, 2, 3, 4, 5))) is None
+
+
+def test_absence_opens_only_where_the_guard_has_already_agreed() -> None:
+    good = reading(blocked(1, 2))
+
+    assert lifts(good, reading(blocked(1))) is None
+    opened = lifts(good, reading(blocked(1)), absent_too=True)
+    assert opened is not None
+    assert [s.state for s in opened.subscribers] == [State.BLOCKED, State.ACTIVE]
+
+
+def test_a_line_that_was_lifted_and_is_blocked_again_counts_as_new() -> None:
+    edge = Edge.following(reading(blocked(*range(100))))
+    assert edge.good is not None
+    edge.good = lifts(edge.good, reading(active(*range(100))))
+
+    assert edge.hears(reading(blocked(*range(100)))) == {Rule.BLOCKED}

@@ -1,0 +1,174 @@
+from __future__ import annotations
+
+from ipaddress import ip_address
+
+import dns.flags
+import dns.message
+import pytest
+
+from edged.dns.sinkhole import Pending
+from edged.dns.zone import compile_zone
+from edged.model import Access
+from edged.policy.settings import GardenSettings
+from tests.dns_lab import CLIENT, NOW, SETTINGS, lab_sinkhole, lab_zone, view_of
+
+
+def query(name: str = "www.example.com", rtype: str = "A", ident: int = 1) -> bytes:
+    message = dns.message.make_query(name, rtype)
+    message.id = ident
+    return message.to_wire()
+
+
+def test_a_repeated_query_gets_the_same_answer_with_its_own_id() -> None:
+    sinkhole = lab_sinkhole()
+
+    first = sinkhole.answer(query(ident=1), CLIENT, NOW)
+    second = sinkhole.answer(query(ident=2), CLIENT, NOW)
+
+    assert isinstance(first, bytes)
+    assert isinstance(second, bytes)
+    assert first[2:] == second[2:]
+    assert second[:2] == b"\x00\x02"
+    assert sinkhole.counters.answers["sinkhole"] == 2
+
+
+def test_a_change_of_policy_shows_in_the_next_answer() -> None:
+    sinkhole = lab_sinkhole()
+    assert isinstance(sinkhole.answer(query(), CLIENT, NOW), bytes)
+
+    sinkhole.adopt(view_of(Access.OPEN))
+
+    assert isinstance(sinkhole.answer(query(), CLIENT, NOW), Pending)
+
+
+def test_a_pass_that_ends_shows_in_the_next_answer() -> None:
+    sinkhole = lab_sinkhole()
+    sinkhole.adopt(view_of(Access.PASS, until=NOW + 10))
+
+    assert isinstance(sinkhole.answer(query(), CLIENT, NOW + 9), Pending)
+    assert isinstance(sinkhole.answer(query(), CLIENT, NOW + 10), bytes)
+
+
+def test_a_new_garden_shows_in_the_next_answer() -> None:
+    sinkhole = lab_sinkhole()
+    assert isinstance(sinkhole.answer(query(), CLIENT, NOW), bytes)
+
+    garden = GardenSettings.model_validate({"names": ["www.example.com"]})
+    sinkhole.configure(compile_zone(SETTINGS, garden, "portal.example.net", ()), 100)
+
+    assert isinstance(sinkhole.answer(query(), CLIENT, NOW), Pending)
+
+
+def test_above_the_rate_answers_are_truncated_and_then_cease() -> None:
+    sinkhole = lab_sinkhole(limit=10)
+
+    got = [sinkhole.answer(query(ident=i), CLIENT, NOW) for i in range(30)]
+
+    kinds = ["silence" if g is None else ("tc" if isinstance(g, bytes) and g[2] & 2 else "answer") for g in got]
+    assert kinds == ["answer"] * 10 + ["tc"] * 10 + ["silence"] * 10
+    assert sinkhole.counters.ratelimited == 20
+    assert sinkhole.counters.dropped["ratelimited"] == 10
+    assert isinstance(got[15], bytes)
+    truncated = dns.message.from_wire(got[15])
+    assert truncated.flags & dns.flags.TC
+    assert not truncated.answer
+
+
+def test_the_rate_counts_for_the_subscriber_and_starts_anew_each_second() -> None:
+    sinkhole = lab_sinkhole(limit=2)
+
+    for host in ("100.64.0.1", "100.64.0.2"):
+        sinkhole.answer(query(), host, NOW)
+    over = sinkhole.answer(query(), "100.64.0.3", NOW)
+    later = sinkhole.answer(query(), "100.64.0.3", NOW + 1)
+
+    assert isinstance(over, bytes)
+    assert over[2] & 2
+    assert isinstance(later, bytes)
+    assert not later[2] & 2
+
+
+def test_a_truncated_client_is_heard_over_tcp() -> None:
+    sinkhole = lab_sinkhole(limit=1)
+    sinkhole.answer(query(), CLIENT, NOW)
+    truncated = sinkhole.answer(query(), CLIENT, NOW)
+
+    over_tcp = sinkhole.answer(query(), CLIENT, NOW, stream=True)
+
+    assert isinstance(truncated, bytes)
+    assert truncated[2] & 2
+    assert isinstance(over_tcp, bytes)
+    assert dns.message.from_wire(over_tcp).answer
+
+
+def test_strangers_are_refused_at_a_trickle_and_otherwise_ignored() -> None:
+    sinkhole = lab_sinkhole()
+
+    got = [sinkhole.answer(query(), f"198.51.100.{i % 250}", NOW) for i in range(500)]
+
+    assert sum(g is not None for g in got) == 50
+    assert sinkhole.counters.dropped["stranger"] == 450
+
+
+def test_a_stranger_gets_nothing_for_a_malformed_packet() -> None:
+    sinkhole = lab_sinkhole()
+
+    assert sinkhole.answer(query()[:20], "198.51.100.1", NOW) is None
+
+
+@pytest.mark.parametrize("access", [Access.OPEN, Access.BLOCKED])
+def test_a_true_answer_must_be_asked_for_with_rd(access: Access) -> None:
+    message = dns.message.make_query("pay.example.net", "A", flags=0)
+
+    got = lab_sinkhole(access).answer(message.to_wire(), CLIENT, NOW)
+
+    assert isinstance(got, bytes)
+    assert dns.message.from_wire(got).rcode() == 5
+
+
+def test_explain_says_what_the_answer_says() -> None:
+    sinkhole = lab_sinkhole()
+    decision = view_of(Access.BLOCKED).decide(ip_address(CLIENT), NOW)
+
+    verdict = sinkhole.explain("www.example.com", decision)
+
+    assert verdict.kind == "sinkhole"
+    assert [str(a) for a in verdict.addresses] == ["203.0.113.10"]
+    assert verdict.why
+    assert sinkhole.explain("pay.example.net", decision).kind == "garden"
+    with pytest.raises(ValueError):
+        sinkhole.explain("a..b", decision)
+
+
+def test_a_static_answer_that_does_not_fit_is_truncated_over_udp_and_whole_over_tcp() -> None:
+    garden = GardenSettings.model_validate({"records": {"many.example.net": [f"198.51.100.{i}" for i in range(100)]}})
+    sinkhole = lab_sinkhole()
+    sinkhole.configure(compile_zone(SETTINGS, garden, "portal.example.net", ()), 100)
+
+    over_udp = sinkhole.answer(query("many.example.net"), CLIENT, NOW)
+    over_tcp = sinkhole.answer(query("many.example.net"), CLIENT, NOW, stream=True)
+
+    assert isinstance(over_udp, bytes)
+    assert isinstance(over_tcp, bytes)
+    assert over_udp[2] & 2
+    assert len(dns.message.from_wire(over_tcp).answer[0]) == 100
+
+
+def test_memory_stays_bounded_under_random_names_and_sources() -> None:
+    sinkhole = lab_sinkhole()
+
+    for i in range(70_000):
+        sinkhole.answer(query_octets(i), f"100.{64 + (i >> 16)}.{i >> 8 & 255}.{i & 255}", NOW)
+
+    assert len(sinkhole._packets) <= 16_384
+    assert len(sinkhole._askers) <= 65_536
+
+
+def query_octets(number: int) -> bytes:
+    return bytes.fromhex("0001 0100 0001 0000 0000 0000") + b"\x06%06x\x01a\x00\x00\x01\x00\x01" % number
+
+
+def test_the_zone_is_built_once() -> None:
+    assert lab_zone().sinkhole.by_type[1][0].sections == lab_zone().probe.by_type[1][0].sections.replace(
+        b"\x00\x00\x00\x05\x00\x04", b"\x00\x00\x00\x0a\x00\x04"
+    )

@@ -1,0 +1,95 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The exact sets for named situations."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Iterable
+
+from edged.enforce.desired import desired, next_change
+from edged.enforce.rules import Rules
+from edged.enforce.sets import SetName
+from edged.model import State
+from edged.policy.access import Learned, Override
+from edged.values import parse_address, parse_mac, parse_prefix
+from tests.e2e.enforce_contract import NOW, RULES, subscriber, view_of, wanted
+
+
+def texts(elements: Iterable[object]) -> set[str]:
+    return {str(e) for e in elements}
+
+
+def test_a_host_goes_into_the_hash_and_a_prefix_into_the_interval_set() -> None:
+    sets = wanted(subscriber("1", "100.64.1.7", "2001:db8:100:700::/56")).sets
+    assert sets[SetName.BLOCKED_HOSTS_4] == {int(parse_address("100.64.1.7"))}
+    assert sets[SetName.BLOCKED_PREFIXES_6] == {parse_prefix("2001:db8:100:700::/56")}
+    assert not sets[SetName.BLOCKED_PREFIXES_4] | sets[SetName.BLOCKED_HOSTS_6]
+
+
+def test_a_line_inside_a_blocked_prefix_that_is_not_blocked_is_cut_out_of_it() -> None:
+    value = wanted(subscriber("1", "100.64.2.0/30"), subscriber("2", "100.64.2.1", state=State.NOTICE))
+    assert texts(value.sets[SetName.BLOCKED_PREFIXES_4]) == {"100.64.2.2/31"}
+    assert value.blocks(parse_address("100.64.2.0"))
+    assert not value.blocks(parse_address("100.64.2.1"))
+
+
+def test_exempt_and_unserved_addresses_are_cut_out() -> None:
+    value = wanted(subscriber("1", "100.0.0.0/8", "198.51.100.7", "100.64.0.53"))
+    assert not value.blocks(parse_address("100.64.0.53"))
+    assert not value.blocks(parse_address("100.63.255.255"))
+    assert not value.blocks(parse_address("198.51.100.7"))
+    assert value.blocks(parse_address("100.127.255.255"))
+    assert len(value.sets[SetName.BLOCKED_PREFIXES_4]) + len(value.sets[SetName.BLOCKED_HOSTS_4]) == 22
+
+
+def test_two_lines_side_by_side_stay_two_elements() -> None:
+    value = wanted(subscriber("1", "100.64.2.0/25"), subscriber("2", "100.64.2.128/25"))
+    assert texts(value.sets[SetName.BLOCKED_PREFIXES_4]) == {"100.64.2.0/25", "100.64.2.128/25"}
+
+
+def test_a_pass_opens_all_of_a_subscriber_until_it_ends() -> None:
+    line = subscriber("1", "100.64.1.7", devices=("02:00:5e:10:00:01",))
+    view = view_of(line, learned=Learned(passes={"1": NOW + 60}))
+    assert desired(view, Rules(), NOW).count == 0
+    assert desired(view, Rules(), NOW + 60).count == 2
+    assert next_change(view, NOW) == NOW + 60
+    assert next_change(view, NOW + 60) == math.inf
+
+
+def test_an_operators_block_is_enforced_on_whom_billing_only_reminds() -> None:
+    line = subscriber("1", "100.64.1.7", state=State.NOTICE)
+    override = Override("1", blocked=True, until=NOW + 5, why="spam", who="noc", at=NOW)
+    assert desired(view_of(line, learned=Learned({"1": override})), Rules(), NOW).count == 1
+
+
+def test_devices_of_blocked_subscribers_are_blocked_by_their_mac() -> None:
+    value = wanted(
+        subscriber("1", devices=("02:00:5e:10:00:01",)),
+        subscriber("2", devices=("02:00:5e:10:00:02",), state=State.NOTICE),
+    )
+    assert value.sets[SetName.BLOCKED_MACS] == {parse_mac("02:00:5e:10:00:01")}
+
+
+def test_the_operators_networks_are_sets_too_without_overlaps() -> None:
+    rules = Rules(portals=RULES.portals, garden_networks=(parse_prefix("192.0.2.0/24"), parse_prefix("192.0.2.7")))
+    sets = wanted(rules=rules).sets
+    assert texts(sets[SetName.GARDEN_NETWORKS_4]) == {"192.0.2.0/24"}
+    assert texts(sets[SetName.EXEMPT_6]) == {"2001:db8:100::53"}
+    assert texts(sets[SetName.SERVED_4]) == {"100.64.0.0/10"}
+    assert sets[SetName.PORTAL_4] == {int(parse_address("203.0.113.10"))}
+
+
+def test_twenty_thousand_subscribers_take_a_blink() -> None:
+    lines = [
+        subscriber(
+            str(n),
+            f"100.{64 + n // 65536}.{n // 256 % 256}.{n % 256}",
+            f"2001:db8:1{n // 65536:02x}:{n % 65536:x}::/64",
+        )
+        for n in range(256, 20_256)
+    ]
+    view = view_of(*lines)
+    start = time.perf_counter()
+    assert desired(view, RULES, NOW).count == 40_000
+    assert time.perf_counter() - start < 1.0

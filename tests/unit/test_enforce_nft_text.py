@@ -1,0 +1,98 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nft text against golden files; ``EDGED_GOLDEN=write`` writes them again after a wanted change."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+from ipaddress import ip_address
+from pathlib import Path
+
+import pytest
+
+from edged.enforce.diff import Actual, Plan, diff
+from edged.enforce.nft_text import admit_text, base_text, change_text
+from edged.enforce.rules import Portal, Rules
+from tests.e2e.enforce_contract import RULES, subscriber, wanted
+
+GOLDEN = Path(__file__).parent.parent / "golden" / "enforce"
+
+BEFORE = wanted(
+    subscriber("1", "100.64.1.7", "2001:db8:100:700::/56", devices=("02:00:5e:10:00:01",)),
+    subscriber("2", "100.64.9.0/24"),
+)
+AFTER = wanted(
+    subscriber("1", "100.64.1.8", "2001:db8:100:700::/56", devices=("02:00:5e:10:00:02",)),
+    subscriber("2", "100.64.9.0/25"),
+    subscriber("3", "2001:db8:100:900::9"),
+)
+
+TEXTS = {
+    "high-ports": base_text(dataclasses.replace(RULES, interfaces=("lan0", "ppp*"))),
+    "well-known-ports": base_text(
+        Rules(
+            Portal(ip_address("203.0.113.10")),
+            Portal(ip_address("2001:db8::10")),
+            garden_ports=(80, 443),
+            interfaces=("lan0",),
+        )
+    ),
+    "drop": base_text(dataclasses.replace(RULES, forward="drop")),
+    "no-portal-and-no-garden": base_text(Rules(garden_ports=())),
+    "first-list": change_text(BEFORE, diff(BEFORE, None)),
+    "change": change_text(AFTER, diff(AFTER, Actual(AFTER.rules, BEFORE.sets))),
+    "admit": admit_text([(ip_address("203.0.113.99"), 30), (ip_address("2001:db8::99"), 60)], replace=False),
+    "admit-before-6.12": admit_text([(ip_address("203.0.113.99"), 30), (ip_address("2001:db8::99"), 60)], replace=True),
+}
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_the_text_is_the_golden_one(name: str) -> None:
+    path = GOLDEN / f"{name}.nft"
+    if os.environ.get("EDGED_GOLDEN") == "write":
+        path.write_text(TEXTS[name])
+    assert TEXTS[name] == path.read_text()
+
+
+def test_every_golden_file_belongs_to_a_text() -> None:
+    assert {path.stem for path in GOLDEN.glob("*.nft")} == set(TEXTS)
+
+
+@pytest.mark.parametrize("name", TEXTS)
+def test_no_text_deletes_or_flushes_more_than_a_chain_or_a_set_of_ours(name: str) -> None:
+    for line in TEXTS[name].splitlines():
+        verb, thing, family, table, *_ = line.split()
+        assert (family, table) == ("inet", "edged"), line
+        assert verb in {"add", "flush", "delete"}, line
+        assert verb != "flush" or thing in {"chain", "set"}, line
+        assert verb != "delete" or thing == "element", line
+
+
+def test_an_empty_plan_is_an_empty_text() -> None:
+    assert not change_text(BEFORE, Plan())
+    assert not admit_text([], replace=True)
+
+
+def test_a_hash_set_gets_exactly_what_changes_and_an_interval_set_is_refilled() -> None:
+    lines = TEXTS["change"].splitlines()
+    assert "delete element inet edged blocked4h { 100.64.1.7 }" in lines
+    assert "add element inet edged blocked4h { 100.64.1.8 }" in lines
+    assert lines.index("flush set inet edged blocked4n") + 1 == lines.index(
+        "add element inet edged blocked4n { 100.64.9.0/25 }"
+    )
+    assert not any("blocked6n" in line for line in lines)
+
+
+@pytest.mark.parametrize("name", ['lan0" drop; #', "", "a name", "sixteen-octets--", "lan0\n"])
+def test_what_is_no_interface_name_never_gets_into_the_text(name: str) -> None:
+    with pytest.raises(ValueError, match="not an interface name"):
+        base_text(Rules(interfaces=(name,)))
+
+
+def test_exempt_addresses_are_looked_at_before_everything_that_blocks() -> None:
+    for chain in ("lines", "outbound"):
+        rules = [r for r in TEXTS["high-ports"].splitlines() if r.startswith(f"add rule inet edged {chain} ")]
+        exempt = [i for i, rule in enumerate(rules) if "@exempt" in rule]
+        blocked = [i for i, rule in enumerate(rules) if "@blocked" in rule]
+        assert len(exempt) == 2
+        assert max(exempt) < min(blocked)

@@ -1,0 +1,239 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The desk as a transcript: requests of devices in, answers out, what is remembered in between."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from edged.model import Snapshot, State, Subscriber
+from edged.mpsk.desk import Desk, Search
+from edged.mpsk.outcome import Reason
+from edged.mpsk.patience import MAX_DEVICES, MISSES, WINDOW, Patience
+from edged.mpsk.search import search_all
+from edged.mpsk.settings import MpskSettings
+from edged.policy.access import View
+from edged.policy.settings import SubscribersSettings
+from edged.policy.table import compile_table
+from edged.radius.packet import Answer, Code, Packet
+from edged.state.keys import KeyId, StoredKey
+from edged.values import MacAddress
+from tests.mpsk_world import (
+    DAY,
+    HOME,
+    MAC,
+    NOW,
+    OTHER_MAC,
+    SSID,
+    client,
+    fake_pmk,
+    handshake_request,
+    many,
+    mpsk_settings,
+    request,
+    ring_of,
+    stored,
+)  # fmt: skip
+
+OPEN = View()
+BLOCKED = View(compile_table(Snapshot("s", "1", NOW, (Subscriber("1001", State.BLOCKED),)), SubscribersSettings()))
+REJECT = Answer(Code.ACCESS_REJECT)
+
+
+class Building:
+    """A desk, its clock, and a count of the searches it wanted."""
+
+    def __init__(self, *keys: StoredKey, settings: MpskSettings | None = None) -> None:
+        self.desk = Desk(settings or mpsk_settings(blocked={"vlan": 666}))
+        self.desk.ring = ring_of(*keys)
+        self.now = NOW
+        self.searches = 0
+
+    def ask(self, packet: Packet, view: View = OPEN) -> Answer | None:
+        asked = self.desk.ask(packet, client(), HOME, view, self.now)
+        if not isinstance(asked, Search):
+            return asked
+        self.searches += 1
+        self.desk.begun(asked)
+        return self.desk.found(asked, asked.at(search_all(asked.challenge, asked.pmks)), view, self.now)
+
+    def reason(self, mac: MacAddress = MAC) -> str:
+        last = self.desk.explain_device(mac)
+        assert last is not None
+        return last.reason
+
+
+def pmk(key: StoredKey) -> bytes:
+    assert key.pmk is not None
+    return key.pmk.reveal()
+
+
+def accepted(answer: Answer | None) -> bool:
+    return answer is not None and answer.code is Code.ACCESS_ACCEPT
+
+
+def test_a_device_is_searched_for_once_and_then_known() -> None:
+    key = stored(vlan=112)
+    building = Building(*many(50), key)
+
+    assert accepted(building.ask(handshake_request(pmk(key), attempt="1")))
+    assert accepted(building.ask(handshake_request(pmk(key), attempt="2")))
+    assert building.searches == 1
+    assert building.desk.sightings[SSID, MAC].key == key.name
+    assert building.desk.ring.learned[SSID, MAC].key == key.name
+
+
+def test_a_network_that_does_not_learn_searches_every_time() -> None:
+    key = stored()
+    building = Building(key, settings=mpsk_settings(learn=False))
+
+    assert accepted(building.ask(handshake_request(pmk(key), attempt="1")))
+    assert accepted(building.ask(handshake_request(pmk(key), attempt="2")))
+    assert building.searches == 2
+    assert not building.desk.sightings
+
+
+def test_a_known_device_is_written_again_after_an_hour_only() -> None:
+    key = stored()
+    building = Building(key)
+    for later, written in ((0.0, True), (60.0, False), (3600.0, True)):
+        building.desk.sightings.clear()
+        building.now = NOW + later
+        building.ask(handshake_request(pmk(key)))
+        assert bool(building.desk.sightings) is written
+
+
+def test_a_learned_device_gets_its_key_before_the_handshake_too() -> None:
+    key = stored(vlan=112)
+    building = Building(key)
+
+    assert building.ask(request()) == REJECT
+    building.ask(handshake_request(pmk(key)))
+    assert accepted(building.ask(request()))
+
+
+def test_ten_misses_within_a_minute_make_a_device_wait() -> None:
+    key = stored()
+    building = Building(key)
+    for number in range(MISSES):
+        assert building.ask(handshake_request(bytes(32), attempt=str(number))) == REJECT
+        assert building.reason() == "no-match"
+
+    assert building.ask(handshake_request(bytes(32))) == REJECT
+    assert building.reason() == "cool-down"
+    assert building.searches == MISSES
+    assert accepted(building.ask(handshake_request(pmk(key), OTHER_MAC)))
+    building.now += WINDOW
+    assert accepted(building.ask(handshake_request(pmk(key))))
+
+
+def test_a_device_with_a_key_of_its_own_never_waits_for_it() -> None:
+    key = stored()
+    building = Building(key)
+    building.ask(handshake_request(pmk(key)))
+    for number in range(MISSES + 1):
+        building.ask(handshake_request(bytes(32), attempt=str(number)))
+
+    assert building.reason() == "cool-down"
+    assert accepted(building.ask(handshake_request(pmk(key))))
+
+
+def test_the_patience_with_devices_is_bounded() -> None:
+    patience = Patience()
+    for number in range(MAX_DEVICES + 50):
+        patience.miss(MacAddress(f"{number}"), NOW)
+
+    assert len(patience._misses) == MAX_DEVICES
+
+
+def test_a_lapsed_key_is_found_and_named_and_opens_nothing() -> None:
+    key = stored(expires=NOW - DAY)
+    building = Building(key)
+
+    assert building.ask(handshake_request(pmk(key))) == REJECT
+    last = building.desk.explain_device(MAC)
+    assert last is not None
+    assert (last.reason, last.key) == ("expired", key.name)
+
+
+def test_a_passphrase_that_was_used_before_opens_for_its_new_holder() -> None:
+    old = stored("old", expires=NOW - DAY)
+    new = replace(stored("new", vlan=9), key=replace(old.key, id="new", expires=0.0, vlan=9), pmk=old.pmk)
+    building = Building(old, new)
+
+    assert accepted(building.ask(handshake_request(pmk(new))))
+    last = building.desk.explain_device(MAC)
+    assert last is not None
+    assert last.key == new.name
+
+
+def test_a_miss_while_pmks_are_missing_is_no_fault_of_the_device() -> None:
+    building = Building(stored("done"), stored("waiting", derived=False))
+
+    for number in range(MISSES + 1):
+        building.ask(handshake_request(bytes(32), attempt=str(number)))
+
+    assert building.reason() == "not-ready"
+
+
+def test_a_key_revoked_during_its_search_opens_nothing() -> None:
+    key = stored()
+    building = Building(key)
+    asked = building.desk.ask(handshake_request(pmk(key)), client(), HOME, OPEN, NOW)
+    assert isinstance(asked, Search)
+
+    building.desk.ring = ring_of()
+
+    assert building.desk.found(asked, key, OPEN, NOW) == REJECT
+    assert building.reason() == "revoked"
+
+
+def test_an_overloaded_desk_is_silent() -> None:
+    building = Building(stored())
+    asked = building.desk.ask(handshake_request(bytes(32)), client(), HOME, OPEN, NOW)
+    assert isinstance(asked, Search)
+
+    assert building.desk.overloaded(asked, NOW) is None
+    assert building.desk.counters.discards[Reason.OVERLOADED] == 1
+
+
+def test_a_change_of_policy_names_the_devices_it_concerns_once() -> None:
+    key, neighbour = stored(vlan=112, subscriber="1001"), stored("k-2", vlan=113, subscriber="1002")
+    building = Building(key, neighbour)
+    building.ask(handshake_request(pmk(key)))
+    building.ask(handshake_request(pmk(neighbour), OTHER_MAC))
+    assert building.desk.recheck(OPEN, NOW) == []
+
+    stale = building.desk.recheck(BLOCKED, NOW)
+
+    assert [(s.nas, s.mac, s.reason) for s in stale] == [(HOME, MAC, "vlan")]
+    assert building.desk.recheck(BLOCKED, NOW) == []
+
+
+def test_a_key_that_is_gone_or_has_another_passphrase_names_its_devices() -> None:
+    key = stored()
+    for ring in (
+        ring_of(),
+        ring_of(replace(key, key=replace(key.key, passphrase=stored("k-9").key.passphrase))),
+    ):
+        building = Building(key)
+        building.ask(handshake_request(pmk(key)))
+        building.desk.ring = ring
+
+        assert [s.reason for s in building.desk.recheck(OPEN, NOW)] == ["revoked"]
+
+
+def test_the_blocked_are_told_from_the_accepted() -> None:
+    key = stored(subscriber="1001")
+    building = Building(key)
+
+    assert accepted(building.ask(handshake_request(pmk(key)), BLOCKED))
+    last = building.desk.explain_device(MAC)
+    assert last is not None
+    assert (last.accepted, last.reason, last.vlan, last.key) == (True, "blocked", 666, KeyId("local", "k-1"))
+
+
+def test_sae_is_rejected_by_name() -> None:
+    building = Building(stored())
+
+    assert building.ask(handshake_request(fake_pmk(0).reveal(), suite="sae")) == REJECT
+    assert building.reason() == "unsupported-akm"

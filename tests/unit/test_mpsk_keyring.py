@@ -1,0 +1,130 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Which keys are tried for a device, and in which order."""
+
+from __future__ import annotations
+
+import pytest
+
+from edged.mpsk.keyring import DEVICE_AGE, compile_keyring, fault_of
+from edged.mpsk.outcome import Reason
+from edged.state.keys import LOCAL, KeyId, Sighting, StoredKey
+from tests.mpsk_world import DAY, MAC, NOW, OTHER_MAC, SSID, many, ring_of, stored
+
+
+def ids(ring_keys: tuple[StoredKey, ...]) -> list[str]:
+    return [key.key.id for key in ring_keys]
+
+
+def seen(key_id: str, mac: str = MAC, at: float = NOW) -> Sighting:
+    return Sighting(SSID, type(MAC)(mac), KeyId(LOCAL, key_id), at)
+
+
+def test_the_likeliest_keys_come_first() -> None:
+    ring = ring_of(
+        stored("everywhere"), stored("here", site="building-7"), stored("there", site="building-8"),
+        stored("registered", devices=(MAC,)), stored("last"), stored("lapsed", expires=NOW - 1),
+        sightings=(seen("last"),),
+    )  # fmt: skip
+
+    pools = [ids(pool.keys) for pool in ring.candidates(SSID, "building-7", MAC, NOW)]
+
+    assert pools == [["last", "registered"], ["here"], ["everywhere", "last"], [], ["lapsed"]]
+
+
+def test_pmks_stand_in_the_order_of_their_keys() -> None:
+    keys = many(5)
+
+    pool = ring_of(*keys).candidates(SSID, "", MAC, NOW)[1]
+
+    assert pool.pmks == b"".join(k.pmk.reveal() for k in keys if k.pmk)
+
+
+def test_a_key_with_devices_is_good_for_those_alone() -> None:
+    ring = ring_of(stored("registered", devices=(MAC,)))
+
+    assert not any(pool.keys for pool in ring.candidates(SSID, "", OTHER_MAC, NOW))
+    assert ids(ring.narrow(SSID, "", MAC)) == ["registered"]
+
+
+def test_a_key_of_another_site_or_network_is_never_tried() -> None:
+    ring = ring_of(stored("there", site="building-8"), stored("staff", ssid="Staff"), sightings=(seen("there"),))
+
+    assert not any(pool.keys for pool in ring.candidates(SSID, "building-7", MAC, NOW))
+
+
+@pytest.mark.parametrize(
+    ("key", "reason"),
+    [
+        (stored(derived=False), None),
+        (stored(derived=False, expires=NOW), Reason.EXPIRED),
+        (stored(derived=False, expires=NOW + 1), None),
+        (stored(derived=False, not_before=NOW + 1), Reason.NOT_YET),
+        (stored(derived=False, not_before=NOW), None),
+        (stored(derived=False, revoked=NOW), Reason.REVOKED),
+        (stored(derived=False, revoked=NOW + 1), None),
+    ],
+)
+def test_a_key_is_good_from_its_beginning_to_its_end(key: StoredKey, reason: Reason | None) -> None:
+    assert fault_of(key, NOW) is reason
+
+
+def test_the_next_change_is_the_nearest_of_all_beginnings_and_ends() -> None:
+    ring = ring_of(
+        stored("a", derived=False, expires=NOW + 50), stored("b", derived=False, not_before=NOW + 20),
+        stored("c", derived=False, revoked=NOW + 30), stored("d", derived=False, expires=NOW - 5),
+    )  # fmt: skip
+
+    assert ring.next_change == NOW + 20
+    assert ring_of().next_change == float("inf")
+
+
+def test_pmks_are_wanted_for_live_keys_of_known_networks_alone() -> None:
+    keys = [
+        stored("mine", derived=False), stored("staff", derived=False, ssid="Staff"),
+        stored("gone", derived=False, revoked=NOW - 1), stored("soon", derived=False, not_before=NOW + DAY),
+        stored("done"),
+    ]  # fmt: skip
+
+    assert sorted(ids(compile_keyring(keys, (), (SSID,), NOW).pending)) == ["mine", "soon"]
+
+
+def test_devices_of_a_key_are_counted_while_they_are_fresh() -> None:
+    ring = ring_of(
+        stored("k-1", derived=False),
+        sightings=(
+            seen("k-1"),
+            seen("k-1", OTHER_MAC, NOW - DEVICE_AGE),
+            seen("k-1", "02:00:5e:10:00:03", NOW - DAY),
+        ),
+    )
+
+    assert ring.device_count(KeyId(LOCAL, "k-1"), MAC, NOW) == 1
+    assert ring.device_count(KeyId(LOCAL, "k-1"), OTHER_MAC, NOW) == 2
+
+
+def test_a_device_that_changes_its_key_leaves_the_old_one() -> None:
+    before = ring_of(stored("k-1", derived=False), stored("k-2", derived=False), sightings=(seen("k-1"),))
+
+    after = before.with_sightings((seen("k-2"),))
+
+    assert after.device_count(KeyId(LOCAL, "k-1"), OTHER_MAC, NOW) == 0
+    assert after.device_count(KeyId(LOCAL, "k-2"), OTHER_MAC, NOW) == 1
+    assert before.device_count(KeyId(LOCAL, "k-1"), OTHER_MAC, NOW) == 1
+
+
+def test_a_device_of_the_old_passphrase_is_offered_the_new_one() -> None:
+    old, new = stored("k-1~old", revoked=NOW - 1), stored("k-1")
+    ring = ring_of(old, new, sightings=(seen("k-1~old"),))
+
+    assert ids(ring.narrow(SSID, "", MAC)) == ["k-1~old", "k-1"]
+    assert ring.sibling(new, NOW) is None
+    assert ring_of(stored("k-1~old", revoked=NOW + 1), new).sibling(new, NOW) is not None
+
+
+def test_a_keyring_shows_no_secret() -> None:
+    ring = ring_of(stored("k-1"))
+    pmk = ring.keys[KeyId(LOCAL, "k-1")].pmk
+
+    assert pmk is not None
+    assert repr(pmk.reveal())[2:10] not in repr(ring)
+    assert "passphrase-of-k-1" not in repr(ring)

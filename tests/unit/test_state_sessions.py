@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Accounting sessions on a real SQLite file: reports may be late, doubled or lost."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from edged.state.database import Database
+from edged.state.sessions import Session, SessionStore, Status
+from tests.mpsk_world import MAC, NOW
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[SessionStore]:
+    database = Database(tmp_path / "edged.db")
+    await database.open()
+    yield SessionStore(database)
+    await database.close()
+
+
+async def test_a_session_is_open_from_start_to_stop(store: SessionStore) -> None:
+    await store.record(Status.START, nas="ap-1", session="a", login="ana@fibre", mac=MAC, ipv4="100.64.1.7", at=NOW)
+    await store.record(Status.INTERIM, nas="ap-1", session="a", at=NOW + 60, octets_in=5_000_000_000, octets_out=7)
+
+    assert await store.open() == [
+        Session(
+            "ap-1", "a", "ana@fibre", MAC, "100.64.1.7", started=NOW, updated=NOW + 60,
+            octets_in=5_000_000_000, octets_out=7,
+        )
+    ]  # fmt: skip
+    await store.record(Status.STOP, nas="ap-1", session="a", at=NOW + 90)
+    assert await store.open() == []
+
+
+async def test_counters_only_grow_and_a_doubled_report_changes_nothing(store: SessionStore) -> None:
+    for octets, at in ((100, 60), (200, 120), (100, 60), (200, 120)):
+        await store.record(Status.INTERIM, nas="ap-1", session="a", at=NOW + at, octets_in=octets)
+
+    (session,) = await store.open()
+    assert (session.octets_in, session.updated) == (200, NOW + 120)
+
+
+async def test_a_late_report_does_not_open_a_stopped_session(store: SessionStore) -> None:
+    await store.record(Status.STOP, nas="ap-1", session="a", at=NOW + 90)
+    await store.record(Status.START, nas="ap-1", session="a", at=NOW)
+    await store.record(Status.INTERIM, nas="ap-1", session="a", at=NOW + 120)
+
+    assert await store.open() == []
+
+
+async def test_a_session_id_may_be_used_again_after_its_stop(store: SessionStore) -> None:
+    await store.record(Status.STOP, nas="ap-1", session="1", at=NOW, octets_in=500)
+    await store.record(Status.START, nas="ap-1", session="1", at=NOW + 10)
+
+    (session,) = await store.open()
+    assert (session.started, session.octets_in) == (NOW + 10, 0)
+
+
+@pytest.mark.parametrize("status", [Status.ON, Status.OFF])
+async def test_on_and_off_end_every_session_of_that_nas_alone(store: SessionStore, status: Status) -> None:
+    for nas, session in (("ap-1", "a"), ("ap-1", "b"), ("ap-2", "a")):
+        await store.record(Status.START, nas=nas, session=session, at=NOW)
+
+    await store.record(status, nas="ap-1", at=NOW + 1)
+
+    assert [(s.nas, s.session) for s in await store.open()] == [("ap-2", "a")]
+
+
+async def test_a_session_first_heard_of_in_the_middle_began_when_the_nas_says(store: SessionStore) -> None:
+    await store.record(Status.INTERIM, nas="ap-1", session="a", mac=MAC, at=NOW, seconds=300)
+
+    (session,) = await store.of_device(MAC)
+    assert session.started == NOW - 300
+
+
+async def test_old_sessions_are_forgotten(store: SessionStore) -> None:
+    await store.record(Status.STOP, nas="ap-1", session="a", at=NOW)
+    await store.purge(NOW + 1)
+    await store.record(Status.INTERIM, nas="ap-1", session="a", at=NOW)
+
+    assert len(await store.open()) == 1
