@@ -1,10 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MAC look-ups over RADIUS: edged's RadiusService against Debian's FreeRADIUS with ``files``, in one run.
+"""MAC look-ups over RADIUS: edged's whole key server against Debian's FreeRADIUS with ``files``, in one run.
 
 Both know 10,000 MACs, verify the Message-Authenticator of each request and answer with Tunnel-Password, the
 VLAN trio and a Message-Authenticator. A closed loop keeps 32 requests outstanding; rounds alternate.
 
-    python bench/radius_lookup.py [--rounds 4] [--seconds 2.5] [--awaited]
+    python bench/radius_lookup.py [--rounds 4] [--seconds 2.5]
 """
 
 from __future__ import annotations
@@ -26,19 +26,28 @@ from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
-from edged.radius.attributes import Attribute, attribute, text
+from edged.model import Key
+from edged.mpsk.service import MpskService
+from edged.mpsk.settings import MpskSettings
+from edged.policy.access import View
+from edged.policy.settings import SubscribersSettings
+from edged.policy.table import compile_table
+from edged.radius.attributes import Attribute, attribute
 from edged.radius.authenticator import reply_is_authentic, sign_request
 from edged.radius.hiding import hide_password
-from edged.radius.packet import Answer, Code, Hidden, Packet, decode
-from edged.radius.service import Authorize, RadiusService
+from edged.radius.packet import Code, Packet, decode
+from edged.radius.service import RadiusService
 from edged.radius.settings import ClientSettings, RadiusSettings
-from edged.values import IpAddress, Secret
+from edged.state.current import Current
+from edged.state.database import Database
+from edged.state.keys import KeyStore
+from edged.state.sealing import Seal
+from edged.values import IpAddress, Secret, parse_mac
 
 SECRET = Secret("edged-bench-secret-0001")
 MACS = 10_000
 WINDOW = 32
 PACKETS = 20_480  # a multiple of 256: every identifier returns with another authenticator
-AWAITED = "EDGED_BENCH_AWAITED"  # set: the handler is a coroutine, a task for each request
 MAC_TEXTS = [f"02{number:010x}" for number in range(MACS)]
 
 
@@ -53,46 +62,36 @@ def vlan(number: int) -> int:
 # --------------------------------------------------------------------------------------------- the servers
 
 
-def authorize_handler() -> Authorize:
-    """REPLACE ME by the ``authorize`` of the real mpsk service, its keyring filled with the same keys.
-
-    Now a dictionary of prepared answers, the counterpart of FreeRADIUS's ``files``.
-    """
-    answers = {
-        mac: Answer(
-            Code.ACCESS_ACCEPT,
-            (
-                Hidden("Tunnel-Password", Secret(passphrase(number))),
-                attribute("Tunnel-Type", 13),
-                attribute("Tunnel-Medium-Type", 6),
-                attribute("Tunnel-Private-Group-Id", str(vlan(number))),
-            ),
-        )
-        for number, mac in enumerate(MAC_TEXTS)
-    }
-    reject = Answer(Code.ACCESS_REJECT)
-
-    async def authorize(packet: Packet, _client: ClientSettings, _source: IpAddress) -> Answer | None:
-        return answers.get(text(packet.attributes, "User-Name"), reject)
-
-    def at_hand(packet: Packet, _client: ClientSettings, _source: IpAddress) -> Answer:
-        return answers.get(text(packet.attributes, "User-Name"), reject)
-
-    return authorize if AWAITED in os.environ else at_hand
+async def key_server(home: Path) -> MpskService:
+    """The real one: 10,000 keys sealed in SQLite, each registered for one MAC."""
+    networks = MpskSettings.model_validate({"networks": {"Residence": {}}})
+    database = Database(home / "edged.sqlite")
+    await database.open()
+    current = Current(View(compile_table(None, SubscribersSettings())))
+    service = MpskService(networks, store=KeyStore(database, Seal(Secret(bytes(32)))), current=current)
+    await service.replace_billing(
+        [
+            Key(mac, "Residence", Secret(passphrase(number)), vlan=vlan(number), devices=(parse_mac(mac),))
+            for number, mac in enumerate(MAC_TEXTS)
+        ]
+    )
+    # not run(): deriving 10,000 PMKs takes half a minute, and a look-up by MAC needs none
+    return service
 
 
 def account(_packet: Packet, _client: ClientSettings, _source: IpAddress) -> Awaitable[bool]:
     raise NotImplementedError
 
 
-async def serve_edged(port: int) -> None:
+async def serve_edged(port: int, home: Path) -> None:
     settings = RadiusSettings.model_validate(
         {
             "auth": [f"127.0.0.1:{port}"],
             "clients": [{"name": "bench", "networks": ["127.0.0.0/8"], "secret": SECRET}],
         }
     )
-    service = RadiusService(settings, authorize=authorize_handler(), account=account)
+    keys = await key_server(home)
+    service = RadiusService(settings, authorize=keys.authorize, account=account)
     await service.start()
     await service.run()
 
@@ -342,23 +341,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--seconds", type=float, default=2.5)
-    parser.add_argument("--awaited", action="store_true", help="edged's handler is awaited in a task")
-    parser.add_argument("--serve", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        asyncio.run(serve_edged(options.serve))
+        asyncio.run(serve_edged(int(options.serve[0]), Path(options.serve[1])))
         return
     ports = {"edged": free_port(), "freeradius": free_port()}
     with tempfile.TemporaryDirectory(prefix="radius-bench-") as home:
         write_freeradius(Path(home), ports["freeradius"])
-        root = str(Path(__file__).resolve().parent.parent)
-        environment = {**os.environ, "PYTHONPATH": root} | ({AWAITED: "1"} if options.awaited else {})
-        commands = {"edged": [sys.executable, __file__, "--serve", str(ports["edged"])]}
+        commands = {"edged": [sys.executable, __file__, "--serve", str(ports["edged"]), home]}
         if (binary := shutil.which("freeradius") or shutil.which("radiusd")) is not None:
             commands["freeradius"] = [binary, "-f", "-d", home]
         else:
             print("freeradius is not installed: edged alone")
-        servers = {name: subprocess.Popen(command, env=environment) for name, command in commands.items()}
+        servers = {name: subprocess.Popen(command) for name, command in commands.items()}
         try:
             prepared = requests()
             generators = {name: Generator(ports[name], prepared) for name in servers}

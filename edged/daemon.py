@@ -103,6 +103,7 @@ class House:
             clerk=self.clerk,
         )
         self.radius: RadiusService | None = None
+        self._tasks: list[asyncio.Task[None]] = []
         self.started_at = time.time()
         self.reload_state = Reload(loaded_at=self.started_at)
         self.answers = Answers(self)
@@ -110,7 +111,7 @@ class House:
         self.ops = OpsService(
             config.ops.listen,
             exposition=Exposition(lambda: figures(self)),
-            healthy=lambda: True,
+            healthy=self.is_running,
             status=self.answers.status_facts,
         )
 
@@ -145,10 +146,13 @@ class House:
     async def run(self) -> None:
         """Run every room until cancelled; a room that fails ends the daemon loudly, and enforcement stays."""
         async with asyncio.TaskGroup() as group:
-            for name, room in self._running().items():
-                group.create_task(room(), name=name)
+            self._tasks = [group.create_task(room(), name=name) for name, room in self._rooms().items()]
 
-    def _running(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+    def is_running(self) -> bool:
+        """True while every room is at work."""
+        return bool(self._tasks) and not any(task.done() for task in self._tasks)
+
+    def _rooms(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         assert self.radius is not None, "open() comes before run()"  # noqa: S101  # an order of our own making
         rooms = {
             "enforce": self.enforce.run,

@@ -103,12 +103,14 @@ _MAC = re.compile(
 )
 
 
+_SEPARATORS = {ord(separator): None for separator in ":-."}
+
+
 def parse_mac(text: str) -> MacAddress:
     """The MAC address behind any usual spelling (bare, colons, dashes, dotted). ValueError when there is none."""
     if len(text) > 17 or not _MAC.fullmatch(text):
         raise ValueError(f"{text!r} is not a MAC address")
-    digits = "".join(c for c in text.lower() if c in "0123456789abcdef")
-    return MacAddress(":".join(digits[i : i + 2] for i in range(0, 12, 2)))
+    return MacAddress(bytes.fromhex(text.translate(_SEPARATORS)).hex(":"))
 
 
 def mac_octets(mac: MacAddress) -> bytes:

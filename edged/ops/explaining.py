@@ -228,17 +228,24 @@ class Explainer:
             raise Refused(str(error), 2) from None
         answer = ", ".join(map(str, verdict.addresses))
         reachable = verdict.kind.value in {"garden", "forward", "static"}
+        gets = [
+            {
+                "protocol": "DNS",
+                "answer": f"{verdict.kind.value}: {verdict.why}" + (f"; {answer}" if answer else ""),
+            }
+        ]
+        if verdict.kind.value == "garden":
+            ports = ", ".join(map(str, self._house.loaded.config.garden.ports))
+            gets.append({"protocol": "web", "answer": f"its own way, on port {ports} alone; opened before the answer"})
+        elif not reachable and self._house.loaded.config.portal.url:
+            gets += self._web(decision, time.time())
         return {
             "subject": str(address),
             "name": name,
             "headline": f"{name} is {'REACHABLE' if reachable else 'NOT reachable'} for {address}",
             "verdict": verdict.kind.value,
-            "gets": [
-                {
-                    "protocol": "DNS",
-                    "answer": f"{verdict.kind.value}: {verdict.why}" + (f"; {answer}" if answer else ""),
-                }
-            ],
+            "gets": gets,
+            "in_place": await self._in_place(address, self._house.current.view.decide(address, time.time())),
         }
 
     # --- other subjects --------------------------------------------------------------------------

@@ -283,3 +283,57 @@ def test_a_hundred_thousand_subscribers_compile_in_two_seconds_and_fit_into_150_
 
     assert facts["compile_s"] < 2.0  # processor time: a busy machine does not count
     assert facts["process_mb"] < 150
+
+
+def test_systemd_is_told_when_edged_is_ready_alive_and_stopping(tmp_path: Path) -> None:
+    config = configuration(tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(15.0)
+        environment = {"NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"}
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edged.cli", "run", "-c", str(config)],
+            cwd=ROOT, env={**os.environ, **environment}, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+        )  # fmt: skip
+        try:
+            heard = [systemd.recv(4096).decode() for _ in range(4)]
+            process.send_signal(signal.SIGTERM)
+            while not heard[-1].startswith("STOPPING"):
+                heard.append(systemd.recv(4096).decode())
+            process.wait(15)
+        finally:
+            process.kill()
+            process.wait()
+
+    assert heard[0].startswith("READY=1")
+    assert heard.count("WATCHDOG=1") >= 2
+    assert process.returncode == 0
+
+
+def test_a_daemon_that_hangs_gives_systemd_no_sign_of_life(tmp_path: Path) -> None:
+    config = configuration(tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as systemd:
+        systemd.bind(str(tmp_path / "notify"))
+        systemd.settimeout(15.0)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edged.cli", "run", "-c", str(config)],
+            cwd=ROOT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+            env={**os.environ, "NOTIFY_SOCKET": str(tmp_path / "notify"), "WATCHDOG_USEC": "400000"},
+        )  # fmt: skip
+        try:
+            while systemd.recv(4096) != b"WATCHDOG=1":
+                pass
+            process.send_signal(signal.SIGSTOP)
+            time.sleep(0.3)  # a sign that was on its way
+            systemd.setblocking(False)
+            while True:
+                try:
+                    systemd.recv(4096)
+                except BlockingIOError:
+                    break
+            time.sleep(1.0)
+            with pytest.raises(BlockingIOError):
+                systemd.recv(4096)
+        finally:
+            process.kill()
+            process.wait()

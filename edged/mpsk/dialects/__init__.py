@@ -13,6 +13,7 @@ from edged.mpsk.dialects.hostapd import HOSTAPD, HOSTAPD_PSK
 from edged.mpsk.dialects.mikrotik import MIKROTIK
 from edged.mpsk.dialects.row import Dialect, Observed, Written
 from edged.radius.attributes import Attributes, text, values
+from edged.radius.dictionary import VENDOR_SPECIFIC
 
 __all__ = ["DIALECTS", "Dialect", "Observed", "Written", "dialect_of"]
 
@@ -22,6 +23,10 @@ DIALECTS: dict[str, Dialect] = {
     "hostapd": HOSTAPD,
     "cisco-ipsk": CISCO_IPSK,
 }
+
+
+FIRST_EXTENDED = 241
+"""Extended-Attribute-1 (RFC 6929, section 10.3)."""
 
 
 def _has(name: str) -> Callable[[Attributes], bool]:
@@ -50,12 +55,16 @@ _HANDSHAKES_NOT_SPOKEN: tuple[tuple[str, Callable[[Attributes], bool]], ...] = (
     ("aruba-lookup", _has("Aruba-MPSK-Lookup-Info")),
 )
 
+_TEXTS_NOT_SPOKEN: tuple[tuple[str, Callable[[Attributes], bool]], ...] = (
+    ("omada", lambda attributes: text(attributes, "NAS-Identifier").startswith("TP-Link")),
+)
+
 _VENDORS_NOT_SPOKEN: tuple[tuple[str, Callable[[Attributes], bool]], ...] = (
     # MAC authentication of makers that want their own attribute back
     ("ruckus", _vendor(25053)),
     ("aruba", _vendor(14823)),
     ("huawei", _vendor(2011)),
-    ("omada", lambda attributes: text(attributes, "NAS-Identifier").startswith("TP-Link")),
+    *_TEXTS_NOT_SPOKEN,
 )
 
 
@@ -65,14 +74,20 @@ def dialect_of(attributes: Attributes, configured: str) -> Dialect | str:
     A handshake shows on the wire and decides alone. Of MAC authentication only the reply differs, and there
     the operator's word goes before any guess.
     """
-    if HOSTAPD_PSK.recognises(attributes):
+    # every handshake travels in a vendor's attribute or an extended one: most requests have neither
+    special = any(attribute.type == VENDOR_SPECIFIC or attribute.type >= FIRST_EXTENDED for attribute in attributes)
+    if special and HOSTAPD_PSK.recognises(attributes):
         return HOSTAPD_PSK
-    foreign = next((name for name, recognises in _HANDSHAKES_NOT_SPOKEN if recognises(attributes)), None)
-    if foreign is not None:
+    foreign = special and _first_name(_HANDSHAKES_NOT_SPOKEN, attributes)
+    if foreign:
         return foreign
     if configured != "auto":
         return DIALECTS.get(configured, configured)
-    foreign = next((name for name, recognises in _VENDORS_NOT_SPOKEN if recognises(attributes)), None)
-    if foreign is not None:
+    foreign = _first_name(_VENDORS_NOT_SPOKEN if special else _TEXTS_NOT_SPOKEN, attributes)
+    if foreign:
         return foreign
-    return MIKROTIK if MIKROTIK.recognises(attributes) else HOSTAPD
+    return MIKROTIK if special and MIKROTIK.recognises(attributes) else HOSTAPD
+
+
+def _first_name(table: tuple[tuple[str, Callable[[Attributes], bool]], ...], attributes: Attributes) -> str:
+    return next((name for name, recognises in table if recognises(attributes)), "")
