@@ -11,7 +11,7 @@ APT_BENCH := dnsperf
 .PHONY: run test check unit e2e fmt lint types layers schema lab lab-down bench clean lock apt-test
 
 run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, without root
-	@$(BIN)/python -m edged.cli run --example
+	@$(BIN)/edged run -c config/example/edged.yaml --try
 
 test: apt-test $(VENV)/dev.stamp  ## everything: checks, loopback, end to end in network namespaces
 	@CI=$(CI) $(MAKE) --no-print-directory check
