@@ -21,7 +21,7 @@ test: apt-test $(VENV)/dev.stamp  ## everything: checks, loopback, end to end in
 check: $(VENV)/dev.stamp fmt-check lint types layers unit  ## format, lint, types, layers, unit: under a minute
 
 unit: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -q tests/unit tests/property
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/unit tests/property
 
 e2e: apt-test $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q tests/e2e

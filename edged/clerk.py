@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable
 
 from edged.billing.service import BillingService
 from edged.captive.settings import PassSettings
+from edged.errors import UpstreamError
 from edged.state.overrides import OverrideStore
 
 _DAY_S = 86400.0
@@ -46,7 +47,12 @@ class Clerk:
         now = time.time()
         # counted before it is awaited: two presses at once are two passes
         self._used.setdefault(subscriber_id, []).append(now)
-        await self._overrides.start_pass(subscriber_id, now, now + self.settings.length)
+        try:
+            await self._overrides.start_pass(subscriber_id, now, now + self.settings.length)
+        except UpstreamError:
+            # not kept, so not given: the next press must not find it used
+            self._used[subscriber_id].remove(now)
+            raise
         await self._relearn()
         return True
 

@@ -25,7 +25,19 @@ Arguments = argparse.Namespace
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
-    arguments = parser().parse_args(argv)
+    try:
+        try:
+            return _answered(parser().parse_args(argv))
+        finally:
+            # now, since at the interpreter's end nobody could catch it
+            print(end="", flush=True)
+    except BrokenPipeError:
+        # the reader of a pipe went away; there is nobody left to tell
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return 0
+
+
+def _answered(arguments: Arguments) -> int:
     try:
         if arguments.command is None:
             print(OVERVIEW)
@@ -39,10 +51,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     except ConfigError as error:
         sys.stderr.write(_problems(error, "Nothing was changed.") + "\n")
         return os.EX_CONFIG
-    except BrokenPipeError:
-        # the reader of a pipe went away; there is nobody left to tell
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
-        return 0
     except KeyboardInterrupt:
         return 130
 
@@ -105,9 +113,12 @@ def _init(arguments: Arguments) -> int:
         raise Refused(f"{path} exists and was left as it is; --force overwrites it")
     files = initial(arguments, path)
     for file, (content, mode) in files.items():
-        file.parent.mkdir(parents=True, exist_ok=True)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as handle:
-            handle.write(content)
+        try:
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as handle:
+                handle.write(content)
+        except OSError as error:
+            raise Refused(f"{file} was not written: {error.strerror}") from None
         print(f"wrote {file}")
     print(f"\nIt begins in mode: watch, which changes nothing for anyone.\nNext:  edged check -c {path}")
     return 0
@@ -146,7 +157,7 @@ def _plan(arguments: Arguments) -> int:
 def _sync(arguments: Arguments) -> int:
     answer = call(
         _socket(arguments.config), "sync",
-        subscriber=arguments.subscriber, accept=arguments.accept, who=getpass.getuser(),
+        subscriber=arguments.subscriber, accept=arguments.accept, who=_who(),
     )  # fmt: skip
     print(json.dumps(answer, indent=2) if arguments.json else answer["sentence"])
     return 0 if answer["done"] else 1
@@ -163,24 +174,18 @@ def _override(arguments: Arguments) -> int:
         raise Refused(f'--for "{arguments.length}" is not a duration; 30m, 2h and 7d work', 2) from None
     answer = call(
         _socket(arguments.config), arguments.command,
-        subscriber=arguments.subscriber, seconds=seconds, why=arguments.why, who=getpass.getuser(),
+        subscriber=arguments.subscriber, seconds=seconds, why=arguments.why, who=_who(),
     )  # fmt: skip
     print(json.dumps(answer, indent=2) if arguments.json else answer["sentence"])
     return 0
 
 
 def _keys(arguments: Arguments) -> int:
-    request: dict[str, Any] = {"action": arguments.action, "who": getpass.getuser()}
-    match arguments.action:
-        case "add":
-            fields = ("id", "ssid", "site", "label", "subscriber", "vlan", "devices")
-            request |= {field: getattr(arguments, field) for field in fields}
-            if arguments.passphrase_file:
-                request["passphrase"] = arguments.passphrase_file.readline().rstrip("\r\n")
-        case "import":
-            request["csv"] = arguments.file.read()
-        case "revoke" | "show":
-            request["id"] = arguments.id
+    request: dict[str, Any] = {"action": arguments.action, "who": _who()}
+    try:
+        request |= _key_arguments(arguments)
+    except UnicodeDecodeError:
+        raise Refused("that file is not UTF-8 text") from None
     answer = call(_socket(arguments.config), "keys", **request)
     if arguments.json:
         print(json.dumps(answer, indent=2))
@@ -191,6 +196,31 @@ def _keys(arguments: Arguments) -> int:
     else:
         print(answer["sentence"])
     return 0
+
+
+def _key_arguments(arguments: Arguments) -> dict[str, Any]:
+    match arguments.action:
+        case "add":
+            fields = ("id", "ssid", "site", "label", "subscriber", "vlan", "devices")
+            given = {field: getattr(arguments, field) for field in fields}
+            if arguments.passphrase_file:
+                given["passphrase"] = arguments.passphrase_file.readline().rstrip("\r\n")
+            return given
+        case "import":
+            return {"csv": arguments.file.read()}
+        case "revoke" | "show":
+            return {"id": arguments.id}
+        case _:
+            return {}
+
+
+def _who() -> str:
+    """For the audit."""
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):
+        # a container's user may have no name
+        return f"uid {os.getuid()}"
 
 
 def _schema(_arguments: Arguments) -> int:
@@ -211,6 +241,8 @@ def _socket(config: Path) -> Path:
         return Path(data["ops"]["socket"])
     except OSError as error:
         raise Refused(f"{config}: {error.strerror}", os.EX_CONFIG) from None
+    except UnicodeDecodeError:
+        raise Refused(f"{config} is not UTF-8 text", os.EX_CONFIG) from None
     except (KeyError, TypeError):
         return _DEFAULT_SOCKET
 

@@ -33,10 +33,15 @@ def served(settings: PortalSettings, directory: Path) -> Served:
     warnings: list[Problem] = []
 
     def there(path: Path | None, key: str, consequence: str) -> bool:
-        if path is None or path.exists():
+        if path is None:
             return True
-        warnings.append(Problem(key, f"{path} does not exist", consequence, warning=True))
-        return False
+        try:
+            path.stat()
+        except OSError as error:
+            found = f"{path}: {(error.strerror or 'cannot be read').lower()}"
+            warnings.append(Problem(key, found, consequence, warning=True))
+            return False
+        return True
 
     brands = {
         name: brand

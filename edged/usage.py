@@ -6,6 +6,7 @@ from __future__ import annotations
 import argparse
 import difflib
 import os
+import re
 import sys
 import textwrap
 from collections.abc import Callable
@@ -35,14 +36,19 @@ edged COMMAND --help says more of each."""
 _STATUSES = "exit status: 0 done, 1 refused or not found, 2 usage, 69 daemon unreachable, 78 bad configuration"
 
 
+_MISTYPED = re.compile(r"argument (COMMAND|ACTION): invalid choice: .(.*). \(choose from (.*)\)", re.DOTALL)
+"""As argparse says it."""
+
+
 class _Parser(argparse.ArgumentParser):
     """argparse, with the nearest command for a mistyped one."""
 
     def error(self, message: str) -> NoReturn:
-        if "invalid choice" in message and len(sys.argv) > 1:
-            word = next((a for a in sys.argv[1:] if not a.startswith("-")), "")
-            close = difflib.get_close_matches(word, _COMMANDS, n=1)
-            message = f'there is no command "{word}"' + (f'; did you mean "{close[0]}"?' if close else "")
+        mistyped = _MISTYPED.match(message)
+        if mistyped:
+            kind, word, choices = mistyped.groups()
+            close = difflib.get_close_matches(word, re.findall(r"[a-z]+", choices), n=1)
+            message = f'there is no {kind.lower()} "{word}"' + (f'; did you mean "{close[0]}"?' if close else "")
         sys.stderr.write(f"edged: {message}\n")
         raise SystemExit(2)
 
@@ -69,7 +75,13 @@ def parser() -> argparse.ArgumentParser:
             help=f"default: {DEFAULT_CONFIG}",
         )
         arguments(command)
-    commands.add_parser("schema")
+    # for editors, not for the overview
+    commands.add_parser(
+        "schema",
+        description="the JSON Schema of the configuration, for editors",
+        epilog=f"examples:\n  edged schema > edged.schema.json\n\n{_STATUSES}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
     return edged
 
 
@@ -141,8 +153,8 @@ def _keys_arguments(keys: argparse.ArgumentParser) -> None:
     add.add_argument("--passphrase-file", type=argparse.FileType(), metavar="FILE", help="- reads standard input")
     load = actions.add_parser("import", help="make the keys of a CSV file, all or none")
     load.add_argument("file", type=argparse.FileType())
-    for action in ("revoke", "show"):
-        actions.add_parser(action).add_argument("id")
+    for action, text in (("revoke", "end a key of your own making now"), ("show", "the passphrase of one key")):
+        actions.add_parser(action, help=text).add_argument("id")
 
 
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {

@@ -19,6 +19,7 @@ from edged.ops.control import Command, Refused
 from edged.ops.explaining import Explainer
 from edged.ops.keycommands import KeyCommands
 from edged.ops.parts import alarms, parts
+from edged.ops.text import moment
 from edged.policy.access import Override, View
 from edged.state.overrides import AuditRow
 
@@ -154,7 +155,7 @@ class Answers:
         who = str(request.get("who", "?"))[:64]
         await house.overrides.put(Override(subscriber, blocked, now + seconds, why, who, now))
         await house.relearn()
-        until = time.strftime("%H:%M", time.localtime(now + seconds))
+        until = f"{moment(now + seconds)} UTC"
         if blocked:
             sentence = f"{subscriber} is blocked (abuse) until {until}.\nUndo:  edged unblock {subscriber} --why …"
         else:

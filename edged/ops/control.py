@@ -23,7 +23,7 @@ log = structlog.get_logger(__name__)
 
 REQUEST_OCTETS = 8 * 1024 * 1024
 """A CSV of 50,000 keys fits; more is a slip or an attack."""
-_REQUEST_S = 30.0
+REQUEST_S = 30.0
 """How long a peer may take to finish its line."""
 _CALL_S = 120.0
 """How long a command waits for its answer: accepting 100,000 subscribers takes seconds, never minutes."""
@@ -43,9 +43,10 @@ class Refused(Exception):  # noqa: N818  # a refusal is an answer, not a fault
 class ControlServer:
     """Serves ``commands`` on a Unix socket."""
 
-    def __init__(self, path: Path, commands: Mapping[str, Command]) -> None:
+    def __init__(self, path: Path, commands: Mapping[str, Command], *, request_s: float = REQUEST_S) -> None:
         self.path = path
         self._commands = commands
+        self._request_s = request_s
         self._server: asyncio.Server | None = None
         self._open = 0
 
@@ -64,7 +65,7 @@ class ControlServer:
                 os.umask(previous)
         except OSError as error:
             raise ConfigError.of(
-                "ops.socket", f"{self.path}: {error.strerror}", "a path that edged may create"
+                "ops.socket", f"{self.path}: {error.strerror or error}", "a path that edged may create"
             ) from None
 
     async def stop(self) -> None:
@@ -77,17 +78,29 @@ class ControlServer:
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._open += 1
         try:
-            if self._open <= _CONNECTIONS:
-                async with asyncio.timeout(_REQUEST_S):
-                    line = await reader.readline()
+            line = await self._received(reader) if self._open <= _CONNECTIONS else b""
+            if line:
                 writer.write(json.dumps(await self.answer(line)).encode() + b"\n")
-                async with asyncio.timeout(_REQUEST_S):
-                    await writer.drain()
-        except (TimeoutError, ValueError, OSError):
-            pass  # a peer that stalls, floods or goes away: nothing to tell it
+                await self._sent(writer)
         finally:
             self._open -= 1
             writer.close()
+
+    async def _received(self, reader: asyncio.StreamReader) -> bytes:
+        """One line; empty from a peer that stalls, floods or goes away: there is nothing to tell it."""
+        try:
+            async with asyncio.timeout(self._request_s):
+                return await reader.readline()
+        except (TimeoutError, ValueError, OSError):
+            return b""
+
+    async def _sent(self, writer: asyncio.StreamWriter) -> None:
+        try:
+            async with asyncio.timeout(self._request_s):
+                await writer.drain()
+        except (TimeoutError, OSError):
+            # closing would wait for a peer that does not read
+            writer.transport.abort()
 
     async def answer(self, line: bytes) -> dict[str, Any]:
         """The answer to one request line, whatever it is."""
@@ -106,7 +119,7 @@ class ControlServer:
             return {"ok": False, "error": "; ".join(problems), "exit": 78}
         except UpstreamError as error:
             return {"ok": False, "error": str(error), "exit": 1}
-        except (ValueError, TypeError, KeyError) as error:
+        except (ValueError, TypeError, KeyError, OverflowError) as error:
             # arguments of the wrong shape from a program that speaks to the socket itself
             log.warning("control-arguments", action=name, error=type(error).__name__)
             return {"ok": False, "error": f"the arguments of {name} are not of its form: {error}", "exit": 2}
@@ -125,6 +138,8 @@ def _answers(path: Path) -> bool:
 def call(path: Path, command: str, **arguments: Any) -> Any:
     """The result of one command of the running daemon. ``Refused`` with status 69 when none answers."""
     request = json.dumps({"command": command, **arguments}).encode() + b"\n"
+    if len(request) > REQUEST_OCTETS:
+        raise Refused(f"that is over {REQUEST_OCTETS // 2**20} MiB, more than the daemon takes at once", 2)
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(_CALL_S)
@@ -136,9 +151,13 @@ def call(path: Path, command: str, **arguments: Any) -> Any:
         raise Refused(f"you may not open {path}; become root or join the group edged", 69) from None
     except OSError:
         raise Refused("the daemon does not answer on its control socket (not running?)", 69) from None
-    if not line:
+    if not line.endswith(b"\n"):
         raise Refused("the daemon closed the connection without an answer", 69)
-    answer = json.loads(line)
-    if not answer["ok"]:
-        raise Refused(answer["error"], int(answer["exit"]))
-    return answer["result"]
+    try:
+        answer = json.loads(line)
+        if answer["ok"]:
+            return answer["result"]
+        refusal = Refused(str(answer["error"]), int(answer["exit"]))
+    except (ValueError, KeyError, TypeError):
+        raise Refused(f"what answers on {path} is not edged", 69) from None
+    raise refusal

@@ -22,6 +22,10 @@ ALLOWED = frozenset(
         "reason", "code", "action", "state", "mode", "version", "count", "limit", "added", "removed", "wanted",
         "known", "subscribers", "keys", "blocked", "snapshot", "revision", "seconds", "age", "attempt", "error",
         "changed", "restart", "pending", "done", "who", "why", "subject", "until", "status", "problem", "hint",
+        "found", "expected", "fault", "reasons", "older_taken", "octets", "elements", "actual", "rules_written",
+        "rules_touched", "upstreams", "role", "latest", "same_as",
+        # file and line of our own code
+        "where",
     }
 )  # fmt: skip
 
@@ -62,7 +66,8 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
+            # the allow-list comes last: before it ran, ProcessorFormatter still needs its own fields
+            foreign_pre_chain=shared[:-1],
             processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _allow_listed, renderer],
         )
     )

@@ -73,9 +73,11 @@ def _problem(problem: Problem, lines: Sequence[str], path: str) -> Iterator[str]
     if 0 < problem.line <= len(lines):
         source = lines[problem.line - 1]
         # a long flow line is cut around the fault
-        start = max(0, problem.column - 50)
-        yield f"{problem.line:>5} | {source[start : start + 100]}"
-        yield f"      | {' ' * (problem.column - 1 - start)}{'^' * min(problem.width, 60)}"
+        room, column = WIDTH - 8, max(0, problem.column - 1)
+        start = max(0, min(column - room // 2, len(source) - room))
+        indent = min(column - start, room - 1)
+        yield f"{problem.line:>5} | {source[start : start + room]}".rstrip()
+        yield f"      | {' ' * indent}{'^' * max(1, min(problem.width, room - indent))}"
     for line in body.split("\n"):
         yield from textwrap.wrap(line, WIDTH, initial_indent="      ", subsequent_indent="      ")
 
@@ -92,15 +94,14 @@ def status(answer: Answer) -> str:
     lines.append(f"  {'subscribers':<14}{known:<10}{states}")
     if subscribers["reasons"]:
         reasons = "   ".join(f"{reason} {count:,}" for reason, count in subscribers["reasons"].items())
-        lines.append(f"  {'blocked for':<14}{subscribers['states']['blocked']:<10,}{reasons}")
+        lines += _wrapped(f"  {'blocked for':<14}{subscribers['states']['blocked']:<10,}", reasons, 26)
     now = subscribers["access"]
     lines.append(
         f"  {'right now':<14}{now['blocked']:,} see the page   {now['pass']:,} have a pass   {now['drain']:,} draining"
     )
     lines.append("")
     for part in answer["parts"]:
-        wrapped = list(_wrapped(f"  {part['name']:<14}{part['state']:<7}", part["fact"], 23))
-        lines += wrapped
+        lines += _wrapped(f"  {part['name']:<13} {part['state']:<7}", part["fact"], 23)
     if answer["alarms"]:
         lines += ["", "needs you"]
         for alarm in answer["alarms"]:
@@ -123,7 +124,7 @@ def status(answer: Answer) -> str:
 
 def explain(answer: Answer) -> str:
     """Who it is, which rule decided, what each protocol gets, what is truly installed, what would lift it."""
-    lines = [answer["headline"]]
+    lines = textwrap.wrap(answer["headline"], WIDTH, subsequent_indent="  ", break_on_hyphens=False)
     if answer.get("who"):
         lines += ["", *_block("who", answer["who"])]
     if answer.get("ladder"):

@@ -22,6 +22,7 @@ Parameters = Sequence[Any]
 
 _BUSY_MS = 5000
 """How long a write waits for another process (a backup) before it fails."""
+_DAMAGE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
 class Database:
@@ -37,9 +38,9 @@ class Database:
         try:
             await self._submit(self._open)
         except (sqlite3.Error, OSError) as error:
-            raise ConfigError.of(
-                "state.directory", f"{self.path}: {error}", "a directory that edged may write"
-            ) from error
+            damaged = getattr(error, "sqlite_errorcode", 0) in _DAMAGE
+            expected = "a database of edged; restore a copy" if damaged else "a directory that edged may write"
+            raise ConfigError.of("state.directory", f"{self.path}: {error}", expected) from error
 
     async def close(self) -> None:
         """Finish what is queued and close the file."""
@@ -67,6 +68,8 @@ class Database:
 
     async def run(self, function: Callable[[sqlite3.Connection], T], *, write: bool = False) -> T:
         """``function`` on the database thread; with ``write``, inside one immediate transaction."""
+        if self._connection is None:
+            raise UpstreamError("database: it is closed")
         try:
             return await self._submit(lambda: self._run(function, write=write))
         except sqlite3.Error as error:
@@ -84,10 +87,12 @@ class Database:
         connection.execute("BEGIN IMMEDIATE")
         try:
             result = function(connection)
+            connection.execute("COMMIT")
         except BaseException:
-            connection.execute("ROLLBACK")
+            # on a full disk SQLite has rolled back by itself
+            if connection.in_transaction:
+                connection.execute("ROLLBACK")
             raise
-        connection.execute("COMMIT")
         return result
 
     def _open(self) -> None:
@@ -95,12 +100,16 @@ class Database:
         self.path.touch(mode=0o600, exist_ok=True)
         # explicit transactions: Python's implicit ones commit around DDL
         connection = sqlite3.connect(self.path, isolation_level=None, check_same_thread=False)
-        connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
-        connection.execute("PRAGMA journal_mode = WAL")
-        # an accounting answer promises durability (RFC 2866, section 4.1): NORMAL would lose the last commits
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute("PRAGMA foreign_keys = ON")
-        self._migrate(connection)
+        try:
+            connection.execute(f"PRAGMA busy_timeout = {_BUSY_MS}")
+            connection.execute("PRAGMA journal_mode = WAL")
+            # an accounting answer promises durability (RFC 2866, section 4.1): NORMAL would lose the last commits
+            connection.execute("PRAGMA synchronous = FULL")
+            connection.execute("PRAGMA foreign_keys = ON")
+            self._migrate(connection)
+        except BaseException:
+            connection.close()
+            raise
         self._connection = connection
 
     def _close(self) -> None:

@@ -18,6 +18,8 @@ def write_atomically(path: Path, chunks: Iterable[bytes], mode: int = 0o600) -> 
     descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode)
     try:
         with os.fdopen(descriptor, "wb") as file:
+            # also where a crash left a temporary file of another mode
+            os.fchmod(file.fileno(), mode)
             for chunk in chunks:
                 file.write(chunk)
             file.flush()
@@ -47,8 +49,10 @@ def secret_file(path: Path, octets: int = KEY_OCTETS) -> Secret:
                 "state.directory", f"{path}: {error.strerror}", "a directory that edged may write"
             ) from error
         return Secret(fresh)
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError.of("state.directory", f"{path}: {error}", "a file that edged may read") from error
+    except UnicodeDecodeError:
+        text = ""
+    except OSError as error:
+        raise ConfigError.of("state.directory", f"{path}: {error.strerror}", "a file that edged may read") from error
     if len(text) != 2 * octets or not set(text.lower()) <= set("0123456789abcdef"):
         raise ConfigError.of(
             "state.directory",
