@@ -5,7 +5,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 # real clients and peers of the end-to-end tests and of bench/
-APT_TEST := nftables iproute2 conntrack bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium procps
+APT_TEST := nftables iproute2 conntrack bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium procps libatomic1
 APT_BENCH := dnsperf
 
 .PHONY: run test check unit e2e fmt lint types layers schema lab lab-down bench clean lock apt-test
