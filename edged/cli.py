@@ -60,7 +60,7 @@ def _answered(arguments: Arguments) -> int:
 
 def _run(arguments: Arguments) -> int:
     # imported here: the thin commands must not pay for the daemon
-    from edged.daemon import run
+    from edged.process import run
 
     return run(arguments.config, tour=arguments.tour)
 
@@ -174,7 +174,7 @@ def _override(arguments: Arguments) -> int:
         raise Refused(f'--for "{arguments.length}" is not a duration; 30m, 2h and 7d work', 2) from None
     answer = call(
         _socket(arguments.config), arguments.command,
-        subscriber=arguments.subscriber, seconds=seconds, why=arguments.why, who=_who(),
+        subscriber=arguments.subscriber, end=arguments.end, seconds=seconds, why=arguments.why, who=_who(),
     )  # fmt: skip
     print(json.dumps(answer, indent=2) if arguments.json else answer["sentence"])
     return 0
@@ -204,10 +204,12 @@ def _key_arguments(arguments: Arguments) -> dict[str, Any]:
             fields = ("id", "ssid", "site", "label", "subscriber", "vlan", "devices")
             given = {field: getattr(arguments, field) for field in fields}
             if arguments.passphrase_file:
-                given["passphrase"] = arguments.passphrase_file.readline().rstrip("\r\n")
+                with arguments.passphrase_file as file:
+                    given["passphrase"] = file.readline().rstrip("\r\n")
             return given
         case "import":
-            return {"csv": arguments.file.read()}
+            with arguments.file as file:
+                return {"csv": file.read()}
         case "revoke" | "show":
             return {"id": arguments.id}
         case _:
@@ -221,6 +223,15 @@ def _who() -> str:
     except (KeyError, OSError):
         # a container's user may have no name
         return f"uid {os.getuid()}"
+
+
+def _reload(arguments: Arguments) -> int:
+    answer = call(_socket(arguments.config), "reload")
+    if arguments.json:
+        print(json.dumps(answer, indent=2))
+    else:
+        print(answer["sentence"])
+    return 0 if answer["done"] else os.EX_CONFIG
 
 
 def _schema(_arguments: Arguments) -> int:
@@ -258,6 +269,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "block": _override,
     "unblock": _override,
     "keys": _keys,
+    "reload": _reload,
     "schema": _schema,
 }
 

@@ -5,9 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import os
-import signal
-import sys
 import time
 from collections.abc import Callable, Coroutine
 from pathlib import Path
@@ -15,7 +12,6 @@ from typing import Any
 
 import structlog
 
-from edged import __version__
 from edged.arrows import Accounting, Disconnects
 from edged.billing.service import BillingService
 from edged.billing.sources import open_source
@@ -23,23 +19,22 @@ from edged.captive.service import CaptiveService
 from edged.clerk import Clerk
 from edged.config.derived import rules
 from edged.config.loading import Loaded, load
+from edged.config.restart import refuse_restarts
 from edged.config.schema import Config
 from edged.dns.service import DnsService
 from edged.enforce.service import EnforceService
-from edged.enforce.targets import TARGETS, Target
 from edged.errors import ConfigError, Problem, UpstreamError
-from edged.model import Snapshot
+from edged.model import Key, Snapshot
 from edged.mpsk.service import MpskService
 from edged.ops import logs, systemd
 from edged.ops.answers import Answers
+from edged.ops.census import CensusTaker
 from edged.ops.control import ControlServer
 from edged.ops.figures import figures
-from edged.ops.host import own_prefixes
+from edged.ops.host import own_addresses
 from edged.ops.metrics import Exposition
 from edged.ops.rooms import Reload
 from edged.ops.service import OpsService
-from edged.ops.text import problems
-from edged.ops.tour import tour_text
 from edged.policy.access import Learned, View, drained
 from edged.policy.table import PolicyTable, compile_table, recompiled
 from edged.radius.service import RadiusService
@@ -54,12 +49,19 @@ from edged.state.sealing import Seal
 from edged.state.sessions import SessionStore
 from edged.state.signers import SignerStore
 from edged.state.snapshots import SnapshotFiles
-from edged.values import Prefix, host_prefix
+from edged.values import Prefix
+from edged.watching import left_in_force, targets
 
 log = structlog.get_logger(__name__)
 
 LARGE = 5_000
 """From so many subscribers on the table is compiled in a thread, so that the loop is not held for long."""
+NO_BILLING = Snapshot("none", "", 0.0, ())
+"""What is in force where no billing is configured: nobody is blocked, and that is certain."""
+HOUSEKEEPING_S = 60.0
+"""Seconds between two looks at this host's own addresses."""
+KEEP_SESSIONS_S = 30 * 86400.0
+"""How long a stopped accounting session is kept."""
 EXPIRY_S = 5.0
 """Seconds between two clearings of ended overrides and passes; at each look-up the clock itself decides."""
 
@@ -81,7 +83,7 @@ class House:
         self.signers = SignerStore(self.database)
         self.keys = KeyStore(self.database, Seal(secret_file(directory / "sealing.key")))
         self.enforce = EnforceService(
-            _targets(config), rules(config), current=self.current, watch=config.mode == "watch"
+            targets(config), rules(config), current=self.current, watch=config.mode == "watch"
         )
         self.dns = DnsService(
             config.dns,
@@ -92,7 +94,8 @@ class House:
             admit=self.enforce.admit,
         )
         self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting)
-        self.billing = _billing(config, directory, self.database, self._publish)
+        self._own = own_addresses(config)
+        self.billing = _billing(config, self._own, self.database, self._publish)
         self.clerk = Clerk(self.overrides, self.billing, self.relearn)
         portal = served(config.portal, directory)
         self.warnings = portal.warnings
@@ -103,7 +106,12 @@ class House:
             clerk=self.clerk,
         )
         self.radius: RadiusService | None = None
+        self._keys_waiting: tuple[Key, ...] | None = None
+        """Billing's keys that the database did not take yet."""
+        self._reload_wanted = asyncio.Event()
+        self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
+        self.census = CensusTaker()
         self.started_at = time.time()
         self.reload_state = Reload(loaded_at=self.started_at)
         self.answers = Answers(self)
@@ -117,19 +125,25 @@ class House:
 
     async def open(self) -> None:
         """Everything remembered first, then every socket. ConfigError names what cannot be had."""
-        await self.database.open()
+        aside = await self.database.open()
+        if aside is not None:
+            log.error("database-damaged", path=str(aside))
+            self.warnings += (_set_aside(aside),)
+        self._put(compile_table(None, self.loaded.config.subscribers), Learned())
         await self.relearn()
         await self.clerk.open(self.loaded.config.portal.pass_)
-        await self.mpsk.start()
-        self._put(compile_table(None, self.loaded.config.subscribers), self.current.view.learned)
+        await self._open_keys()
         if self.billing is not None:
             await self.billing.load()
+        else:
+            self._put(compile_table(NO_BILLING, self.loaded.config.subscribers), self.current.view.learned)
         self.radius = RadiusService(
             self.loaded.config.radius,
             authorize=self.mpsk.authorize,
             account=Accounting(self.sessions).account,
             signed=await self.signers.load(),
         )
+        self.warnings += await left_in_force(self.loaded.config)
         for start in (
             self.enforce.start,
             self.dns.start,
@@ -142,6 +156,15 @@ class House:
         # what is alive now stays: collecting it again and again would only cost pauses
         gc.collect()
         gc.freeze()
+
+    async def _open_keys(self) -> None:
+        """Keys that do not open are an alarm; DNS and the page serve without them."""
+        try:
+            await self.mpsk.start()
+        except UpstreamError as error:
+            log.error("keys-unreadable", error=str(error))  # noqa: TRY400  # the operator's loss, not our bug
+            found = "no stored key opens: sealing.key is not the one they were sealed with"
+            self.warnings += (Problem("state", found, "restore sealing.key from backup", warning=True),)
 
     async def run(self) -> None:
         """Run every room until cancelled; a room that fails ends the daemon loudly, and enforcement stays."""
@@ -162,7 +185,9 @@ class House:
             "mpsk": self.mpsk.run,
             "disconnects": Disconnects(self.mpsk.recheck, lambda: self.loaded.config.radius.clients).run,
             "expiry": self._expire,
+            "housekeeping": self._housekeeping,
             "watchdog": self._watchdog,
+            "reload": self._reload_when_wanted,
         }
         if self.billing is not None:
             rooms["billing"] = self.billing.run
@@ -189,11 +214,27 @@ class House:
             table = await asyncio.to_thread(compile_table, snapshot, settings)
         else:
             table = compile_table(snapshot, settings)
+        if settings is not self.loaded.config.subscribers:
+            table = recompiled(table, self.loaded.config.subscribers)  # a reload came in between
         learned = self.current.view.learned
         drains = drained(self.current.view, table, time.time())
         self._put(table, Learned(learned.overrides, learned.passes, drains))
         if snapshot.keys is not None:
-            await self.mpsk.replace_billing(snapshot.keys)
+            self._keys_waiting = snapshot.keys
+            await self._hand_over_keys()
+
+    async def _hand_over_keys(self) -> None:
+        """The list never waits for the database; its keys do."""
+        if self._keys_waiting is None:
+            return
+        keys = self._keys_waiting
+        try:
+            await self.mpsk.replace_billing(keys)
+        except UpstreamError as error:
+            log.warning("keys-not-kept", error=str(error))
+            return
+        if self._keys_waiting is keys:
+            self._keys_waiting = None
 
     async def relearn(self) -> None:
         """The database's words -> policy: after an operator's command, a pass, and at each start."""
@@ -209,14 +250,39 @@ class House:
         self.acting.publish(View(compile_table(None, config.subscribers)) if watching else self.current.view)
 
     async def _expire(self) -> None:
+        """What has ended goes, what waits for the database is tried again; a busy or full one is never the end."""
         while True:
             await asyncio.sleep(EXPIRY_S)
             learned, now = self.current.view.learned, time.time()
             ends = [o.until for o in learned.overrides.values()] + list(learned.passes.values())
-            if any(end <= now for end in ends):
+            try:
+                if any(end <= now for end in ends):
+                    await self.relearn()
+                await self._hand_over_keys()
+                if self.radius is not None and self.radius.signed.changed:
+                    await self.signers.save(self.radius.signed.export())
+            except UpstreamError as error:
+                log.warning("database-failing", error=str(error))
+
+    async def _housekeeping(self) -> None:
+        """Addresses come and go, at boot above all; clocks step; what stopped long ago is forgotten."""
+        while True:
+            await asyncio.sleep(HOUSEKEEPING_S)
+            await self._look_at_own_addresses()
+            try:
                 await self.relearn()
-            if self.radius is not None and self.radius.signed.changed:
-                await self.signers.save(self.radius.signed.export())
+                await self.sessions.purge(time.time() - KEEP_SESSIONS_S)
+            except UpstreamError as error:
+                log.warning("database-failing", error=str(error))
+
+    async def _look_at_own_addresses(self) -> None:
+        config = self.loaded.config
+        if self.billing is None or config.billing is None:
+            return
+        own = await asyncio.to_thread(own_addresses, config, self._own)
+        if own != self._own:
+            self._own = own
+            self.billing.reconfigure(config.billing, own)
 
     async def _watchdog(self) -> None:
         """From the loop itself: a loop that is stuck sends no sign of life."""
@@ -228,13 +294,28 @@ class House:
 
     # --- reload -----------------------------------------------------------------------------------
 
-    def reload(self) -> None:
+    def want_reload(self) -> None:
+        """As SIGHUP: reload soon; a storm of them is one reload."""
+        self._reload_wanted.set()
+
+    async def _reload_when_wanted(self) -> None:
+        while True:
+            await self._reload_wanted.wait()
+            self._reload_wanted.clear()
+            await self.reload()
+
+    async def reload(self) -> None:
         """Read the file again: all of it comes into force, or none of it and the reason is kept and logged."""
-        path = self.loaded.document.path
+        async with self._reloading:
+            await self._reload(self.loaded.document.path)
+
+    async def _reload(self, path: str) -> None:
         try:
-            loaded = load(path)
-            _refuse_restarts(self.loaded.config, loaded.config, path)
-            self._take(loaded)
+            loaded = await asyncio.to_thread(load, path)
+            refuse_restarts(self.loaded.config, loaded.config, path)
+            self.dns.verify(loaded.config.dns)
+            own = await asyncio.to_thread(own_addresses, loaded.config, self._own)
+            self._take(loaded, own)
         except ConfigError as refusal:
             self.reload_state = Reload(self.reload_state.loaded_at, time.time(), ok=False, problems=refusal.problems)
             for p in refusal.problems:
@@ -243,7 +324,7 @@ class House:
         self.reload_state = Reload(time.time(), time.time(), ok=True)
         log.info("reloaded", path=path)
 
-    def _take(self, loaded: Loaded) -> None:
+    def _take(self, loaded: Loaded, own: tuple[Prefix, ...]) -> None:
         config = loaded.config
         # the page is the one part that can still refuse: certificates and templates are read now
         portal = served(config.portal, config.state.directory)
@@ -260,46 +341,17 @@ class House:
         if self.radius is not None:
             self.radius.reconfigure(config.radius)
         if self.billing is not None and config.billing is not None:
-            self.billing.reconfigure(config.billing, own=_own(config))
+            self._own = own
+            self.billing.reconfigure(config.billing, own)
         self.enforce.reconfigure(rules(config))
         logs.configure(config.ops.log.level, config.ops.log.format, config.site)
         self.loaded = loaded
         self._put(recompiled(self.current.view.table, config.subscribers), self.current.view.learned)
 
 
-# --- parts of the building -----------------------------------------------------------------------
-
-
-def _targets(config: Config) -> dict[str, Target]:
-    """The enforcing targets that this version has; ``edged check`` warned of the others."""
-    kind = "memory" if config.mode == "watch" else "nftables"
-    wanted = any(target.nftables is not None for target in config.enforce)
-    return {"nftables": TARGETS[kind]()} if wanted else {}
-
-
-async def _left_in_force(config: Config) -> tuple[Problem, ...]:
-    """What an earlier run still enforces while this one only watches: nothing of ours is lifted unasked."""
-    if config.mode != "watch" or not any(t.nftables is not None for t in config.enforce):
-        return ()
-    try:
-        there = await TARGETS["nftables"]().read()
-    except (UpstreamError, ConfigError):
-        return ()  # not ours to read here, so not ours that is there
-    if there is None:
-        return ()
-    found = "the table inet edged of an earlier run is still in force"
-    return (Problem("enforce", found, "no table while watching", "nft delete table inet edged", warning=True),)
-
-
-def _own(config: Config) -> tuple[Prefix, ...]:
-    """What billing can never block: this host, its gateways, the portal, the resolvers."""
-    configured = [*config.portal.addresses, *(u.address for u in config.dns.upstreams)]
-    return (*own_prefixes(), *(host_prefix(a) for a in configured if not a.is_loopback))
-
-
 def _billing(
     config: Config,
-    directory: Path,
+    own: tuple[Prefix, ...],
     database: Database,
     publish: Callable[[Snapshot], Coroutine[Any, Any, None]],
 ) -> BillingService | None:
@@ -309,71 +361,12 @@ def _billing(
         config.billing,
         source=open_source(config.billing),
         guard_memory=GuardMemoryStore(database),
-        snapshots=SnapshotFiles(directory),
-        own=_own(config),
+        snapshots=SnapshotFiles(config.state.directory),
+        own=own,
         publish=publish,
     )
 
 
-_RESTART = (
-    "mode", "state", "dns.listen", "portal.listen", "radius.auth", "radius.acct", "radius.tls", "ops.listen",
-    "ops.socket",
-    "billing.source", "billing.url", "billing.path", "billing.key", "billing.secret", "enforce",
-)  # fmt: skip
-"""Keys that are woven into sockets and files; a reload that changes one is refused and names it."""
-
-
-def _refuse_restarts(old: Config, new: Config, path: str) -> None:
-    """ConfigError that names every changed key of ``_RESTART``."""
-
-    def value(config: Config, key: str) -> Any:
-        found: Any = config
-        for part in key.split("."):
-            found = getattr(found, part, None)
-        return found
-
-    changed = [key for key in _RESTART if value(old, key) != value(new, key)]
-    if changed:
-        raise ConfigError([Problem(key, "changed", "a restart of edged") for key in changed], path)
-
-
-def run(path: Path, *, tour: bool = False) -> int:
-    """Run until SIGINT or SIGTERM; the exit status. SIGHUP reloads."""
-    loaded = load(path)
-    config = loaded.config
-    if config.state.database != "sqlite":
-        raise ConfigError.of("state.database", "a shared database", "sqlite: this version has no other")
-    logs.configure(config.ops.log.level, config.ops.log.format, config.site)
-    if loaded.warnings:
-        sys.stderr.write(problems(loaded.warnings, loaded.document.lines, str(path), "edged starts.") + "\n")
-    asyncio.run(_serve(loaded, tour=tour))
-    return 0
-
-
-async def _serve(loaded: Loaded, *, tour: bool) -> None:
-    house = House(loaded)
-    life = asyncio.create_task(_live(house, tour=tour), name="house")
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, life.cancel)
-    loop.add_signal_handler(signal.SIGHUP, house.reload)
-    try:
-        await life
-    except asyncio.CancelledError:
-        log.info("stopped")
-
-
-async def _live(house: House, *, tour: bool) -> None:
-    try:
-        await house.open()
-        log.info("serving", version=__version__, mode=house.loaded.config.mode)
-        systemd.notify(f"READY=1\nMAINPID={os.getpid()}")
-        if tour:
-            if house.billing is not None:
-                await house.billing.sync()
-            sys.stdout.write(tour_text(house) + "\n")
-            sys.stdout.flush()
-        await house.run()
-    finally:
-        systemd.notify("STOPPING=1")
-        await house.close()
+def _set_aside(path: Path) -> Problem:
+    found = f"the database was damaged and lies at {path}; an empty one is in use"
+    return Problem("state", found, "overrides, passes and keys made by hand are gone; restore a backup", warning=True)

@@ -77,12 +77,12 @@ def _stand_in(settings: PortalSettings, directory: Path) -> CertificateFiles:
     try:
         directory.mkdir(mode=0o750, parents=True, exist_ok=True)
         fresh = files.chain.exists() and time.time() - files.chain.stat().st_mtime < _RENEW_BEFORE_S / 2
-        wanted = " ".join([settings.host, *map(str, settings.addresses)])
-        if not (fresh and files.key.exists() and note.exists() and note.read_text() == wanted):
+        wanted = " ".join([settings.host, *map(str, settings.addresses)]).encode()
+        if not (fresh and files.key.exists() and note.exists() and note.read_bytes() == wanted):
             chain, key = self_signed(settings.host, settings.addresses, time.time())
             write_atomically(files.key, [key])
             write_atomically(files.chain, [chain], 0o644)
-            write_atomically(note, [wanted.encode()])
+            write_atomically(note, [wanted])
     except OSError as error:
         raise ConfigError.of(
             "state.directory", f"{directory}: {error.strerror}", "a directory that edged may write"

@@ -23,13 +23,13 @@ Arguments = argparse.Namespace
 OVERVIEW = """\
 edged: blocked-subscriber redirection and per-resident Wi-Fi keys.
 
-  edged init                              write a first configuration
-  edged check -c edged.yaml               is this file right, and what does it mean?
-  edged status                            is all well?
-  edged explain 100.64.7.9                why does this line get what it gets?
-  edged plan                              what would change on each target?
-  edged sync                              read billing now
-  edged keys list                         who may use the Wi-Fi?
+  edged init                      write a first configuration
+  edged check -c edged.yaml       is this file right, and what does it mean?
+  edged status                    is all well?
+  edged explain 100.64.7.9        why does this line get what it gets?
+  edged plan                      what would change on each target?
+  edged sync                      read billing now
+  edged keys list                 who may use the Wi-Fi?
 
 edged COMMAND --help says more of each."""
 
@@ -121,6 +121,7 @@ def _override_arguments(override: argparse.ArgumentParser) -> None:
         "--for", dest="length", default="2h", metavar="DURATION", help="how long; default 2h, at most 31d"
     )
     override.add_argument("--why", default="", help="for the audit; required")
+    override.add_argument("--end", action="store_true", help="take the operator's word back; billing's holds again")
 
 
 def _init_arguments(init: argparse.ArgumentParser) -> None:
@@ -142,19 +143,27 @@ def _init_arguments(init: argparse.ArgumentParser) -> None:
 
 def _keys_arguments(keys: argparse.ArgumentParser) -> None:
     _facts(keys)
+    # -c and --json are taken on either side of the action
+    everywhere = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
+    everywhere.add_argument("-c", "--config", type=Path, metavar="FILE")
+    everywhere.add_argument("--json", action="store_true")
     actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
-    actions.add_parser("list", help="every key, without its passphrase")
-    add = actions.add_parser("add", help="make a key; a passphrase is drawn unless one is given")
+
+    def action(name: str, text: str) -> argparse.ArgumentParser:
+        return actions.add_parser(name, help=text, description=text, parents=[everywhere])
+
+    action("list", "every key, without its passphrase")
+    add = action("add", "make a key; a passphrase is drawn unless one is given")
     add.add_argument("--ssid", required=True)
     for option in ("id", "site", "label", "subscriber"):
         add.add_argument(f"--{option}", default="")
     add.add_argument("--vlan", type=int)
     add.add_argument("--devices", nargs="*", default=[], metavar="MAC")
     add.add_argument("--passphrase-file", type=argparse.FileType(), metavar="FILE", help="- reads standard input")
-    load = actions.add_parser("import", help="make the keys of a CSV file, all or none")
+    load = action("import", "make the keys of a CSV file, all or none")
     load.add_argument("file", type=argparse.FileType())
-    for action, text in (("revoke", "end a key of your own making now"), ("show", "the passphrase of one key")):
-        actions.add_parser(action, help=text).add_argument("id")
+    action("revoke", "end a key of your own making now").add_argument("id")
+    action("show", "the passphrase of one key; the audit notes it").add_argument("id")
 
 
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
@@ -195,6 +204,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
         'edged unblock 20417 --for 7d --why "promise to pay"',
         _override_arguments,
     ),
+    "reload": ("take the changed file into force, or say why not", "edged reload", _facts),
     "keys": (
         "the Wi-Fi keys",
         "edged keys list\nedged keys add --ssid Residence --label 'Flat 12' --vlan 112",

@@ -12,7 +12,18 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGE = ROOT / "edged"
 SOURCES = sorted(PACKAGE.rglob("*.py"))
 
-FRONT_DOOR = ("cli.py", "usage.py", "daemon.py", "arrows.py", "clerk.py", "standin.py", "ops/", "config/")
+FRONT_DOOR = (
+    "cli.py",
+    "usage.py",
+    "process.py",
+    "daemon.py",
+    "arrows.py",
+    "clerk.py",
+    "standin.py",
+    "watching.py",
+    "ops/",
+    "config/",
+)
 
 # below the front door these alone may touch a socket, the loop, a clock, a file or a log
 IO_NAMES = ("service.py", "client.py")

@@ -110,7 +110,7 @@ def _moment(value: object) -> float:
         moment = datetime.fromisoformat(value) if len(value) <= 40 else None
     except ValueError:
         moment = None
-    if moment is None or moment.tzinfo is None or moment.year <= 1970:
+    if moment is None or moment.tzinfo is None or not 1970 < moment.year < 3000:
         raise Wrong("expected a time after 1970 with its zone, such as 2026-11-20T06:00:00Z")
     return moment.timestamp()
 

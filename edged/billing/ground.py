@@ -8,7 +8,10 @@ from collections.abc import Iterable
 from typing import Literal
 
 from edged.billing.settings import WidestSettings
-from edged.values import Prefix
+from edged.values import BITS, Prefix
+
+_FEW = 4
+"""A business line may have its own prefix beside the line's; a hundred of them are a fault of the export."""
 
 
 class Ground:
@@ -28,6 +31,13 @@ class Ground:
                 reach[prefix.version] = prefix.last
                 self._first[prefix.version].append(prefix.network)
                 self._last[prefix.version].append(prefix.last)
+
+    def is_vast(self, prefixes: Iterable[Prefix]) -> bool:
+        """True when ``prefixes`` together hold more addresses of a family than ``_FEW`` of the widest prefixes may."""
+        total = {4: 0, 6: 0}
+        for prefix in prefixes:
+            total[prefix.version] += 1 << (BITS[prefix.version] - prefix.length)
+        return any(total[version] > _FEW << (BITS[version] - self._narrowest[version]) for version in total)
 
     def forbids(self, prefix: Prefix) -> Literal["wide", "own"] | None:
         """Why ``prefix`` may never be blocked; None: it may."""

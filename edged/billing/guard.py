@@ -34,16 +34,18 @@ class Rule(StrEnum):
     WIDE = "too-wide"
     OWN = "own-address"
     KEYS = "keys-vanished"
+    MOVED = "moved"
 
 
 _SENTENCES = {
-    Rule.FIRST: "the first list ever would block {count}",
-    Rule.LOST: "the last good list was lost; this one would block {count}",
+    Rule.FIRST: "the first list ever would block or remind {count}",
+    Rule.LOST: "the last good list was lost; this one would block or remind {count}",
     Rule.BLOCKED: "{count} newly blocked within the window, {limit} may be",
     Rule.VANISHED: "{count} vanished from the list within the window, {limit} may",
     Rule.EMPTY: "the list is empty and {count} were in the last good one",
     Rule.WIDE: "{count} have a prefix wider than may ever be blocked",
     Rule.OWN: "{count} have an address of the network itself",
+    Rule.MOVED: "{count} blocked subscribers have other addresses than before, {limit} may in one reading",
     Rule.KEYS: "{count} keys vanished within the window, {limit} may",
 }
 
@@ -113,7 +115,11 @@ def judge(
         )
         if who and len(events) > (limit := _limit(window, known, settings.floor))
     ]
-    if gone and not _restricted(reading):
+    elsewhere = moved(reading, last_good)
+    if len(elsewhere) > (limit := _limit(settings.blocked, known, settings.floor)):
+        reasons.append(Reason(Rule.MOVED, len(elsewhere), limit, _sample(elsewhere)))
+    # one who paid may be the only one there was; more than so few at once are a fault until a person looks
+    if len(gone) > settings.floor and not _restricted(reading):
         reasons.append(Reason(Rule.EMPTY, len(gone), 0, _sample(gone)))
     reasons += always
     return Held(tuple(reasons)) if reasons else Accepted(replace(next_memory, blocked=blocked, vanished=gone_before))
@@ -160,6 +166,16 @@ def remember(reading: Snapshot, memory: GuardMemory) -> GuardMemory:
 def newly_blocked(reading: Snapshot, last_good: Snapshot) -> frozenset[str]:
     """Ids blocked in ``reading`` and not in ``last_good``; one who is blocked again counts again."""
     return _blocked(reading) - _blocked(last_good)
+
+
+def moved(reading: Snapshot, last_good: Snapshot) -> frozenset[str]:
+    """Ids blocked in both whose lines are others now: a column that slipped by a row blocks whoever has them."""
+    before = {s.id: s.addresses for s in last_good.subscribers if s.state is State.BLOCKED}
+    return frozenset(
+        s.id
+        for s in reading.subscribers
+        if s.state is State.BLOCKED and s.id in before and not set(s.addresses) <= set(before[s.id])
+    )
 
 
 def vanished(reading: Snapshot, last_good: Snapshot) -> frozenset[str]:
@@ -218,13 +234,16 @@ def _ground_reasons(reading: Snapshot, last_good: Snapshot | None, ground: Groun
     wide: list[str] = []
     own: list[str] = []
     for subscriber in reading.subscribers:
+        news = subscriber.state is not State.ACTIVE and subscriber.addresses != seen.get(subscriber.id)
+        if news and ground.is_vast(subscriber.addresses):
+            wide.append(subscriber.id)
         for prefix in subscriber.addresses:
             forbidden = ground.forbids(prefix)
             if forbidden is None or subscriber.state is State.ACTIVE or prefix in seen.get(subscriber.id, ()):
                 continue
             (wide if forbidden == "wide" else own).append(subscriber.id)
     reasons = ((Rule.WIDE, wide), (Rule.OWN, own))
-    return tuple(Reason(rule, len(set(who)), 0, _sample(who)) for rule, who in reasons if who)
+    return tuple(Reason(rule, len(set(who)), 0, _sample(set(who))) for rule, who in reasons if who)
 
 
 def _sample(ids: Iterable[str]) -> tuple[str, ...]:

@@ -86,8 +86,12 @@ def next_address(base: str, current: str, following: str) -> str:
     prefix = root.path.rstrip("/")
     if following.startswith("/") and not following.startswith(("//", f"{prefix}/")):
         following = prefix + following
-    address = urljoin(current, following)
+    try:
+        address = urljoin(current, following)
+        there = urlsplit(address)[:2]
+    except ValueError:
+        raise UpstreamError("the reading is refused: next is no address") from None
     # the bearer key goes with every request: it must not leave for another host, nor in clear
-    if urlsplit(address)[:2] != root[:2]:
+    if there != root[:2]:
         raise UpstreamError("the reading is refused: next leads to another server")
     return address

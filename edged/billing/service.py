@@ -97,6 +97,8 @@ class BillingService:
         self._opened = False
         self._pending = False
         """True while the list in force and what was published may differ."""
+        self._unsaved = False
+        """True while the list in force is newer than the one on disk."""
         self._words: dict[str, tuple[float, Subscriber]] = {}
         """Single answers that came while a list was being read: newer than it."""
 
@@ -259,6 +261,7 @@ class BillingService:
                 # what billing says, a payment perhaps, does not wait for the disk
                 self.counters.saving_failed += 1
             self._contact_noted = now
+        await self._save()
 
     def _unchanged(self) -> SyncResult:
         self.counters.unchanged += 1
@@ -288,7 +291,8 @@ class BillingService:
 
     async def _follow(self, snapshot: Snapshot, verdict: Accepted) -> SyncResult:
         good = self._good
-        if good is None or good.id != snapshot.id or (good.keys is None and snapshot.keys is not None):
+        news = good is None or good.id != snapshot.id or (good.keys is None and snapshot.keys is not None)
+        if good is None or news or self._unsaved:
             await self._put_in_force(snapshot, verdict.memory)
             log.info("billing-accepted", snapshot=snapshot.id, subscribers=len(snapshot.subscribers))
             return SyncResult(Outcome.ACCEPTED, snapshot.id, f"{snapshot.id} is in force")
@@ -307,12 +311,13 @@ class BillingService:
             await asyncio.to_thread(self._files.save, snapshot)
         except UpstreamError:
             self.counters.saving_failed += 1
+            self._unsaved = True
             opened = lifts(self._good, snapshot, absent_too=True) if self._good is not None else None
             if opened is not None:
                 self._good = opened
                 await self._publish(opened)
             raise
-        self._good = snapshot
+        self._good, self._unsaved = snapshot, False
         self.counters.accepted += 1
         await self._publish(snapshot)
         await self._forget_held()
@@ -361,12 +366,23 @@ class BillingService:
         self._good = opened
         self.counters.lifts += 1
         await self._publish(opened)
+        self._unsaved = True
+        await self._save()
+        return True
+
+    async def _save(self) -> None:
+        """Bring the disk up to the list in force; a word that opened a line must outlive a restart."""
+        if not self._unsaved or self._good is None:
+            return
         try:
-            await asyncio.to_thread(self._files.save, opened)
+            await asyncio.to_thread(self._files.save, self._good)
         except UpstreamError as error:
             self.counters.saving_failed += 1
-            log.error("billing-snapshot-not-saved", error=str(error))  # noqa: TRY400 a full disk is no bug of ours
-        return True
+            if str(error) != self._error:
+                log.warning("billing-snapshot-not-saved", error=str(error))
+            self._error = str(error)
+        else:
+            self._unsaved = False
 
     async def _publish(self, snapshot: Snapshot) -> None:
         shown = enforceable(snapshot, self._ground)

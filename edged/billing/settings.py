@@ -68,7 +68,7 @@ class BillingSettings(Settings):
 
     source: Literal["splynx", "uisp", "rest", "file"] = "file"
     url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+.*$")
-    key: str | None = None
+    key: SecretField | None = None
     """What identifies us; for ``rest`` the bearer token may stand here or in ``secret``."""
     secret: SecretField | None = None
     path: Path | None = None
@@ -82,6 +82,8 @@ class BillingSettings(Settings):
     def _has_its_place(self) -> BillingSettings:
         if self.source == "file" and self.path is None:
             raise wrong("path: FILE beside source: file", "path: /var/lib/edged/billing.yaml")
+        if self.url is not None and "@" in self.url.partition("//")[2].partition("/")[0]:
+            raise wrong("a URL without a user and a password in it", "key: and secret: are their places")
         if self.source != "file" and self.url is None:
             raise wrong(f"url: URL beside source: {self.source}", "url: https://billing.example.net")
         return self

@@ -215,8 +215,11 @@ class CaptiveService:
                 if fresh:
                     await self._check(self._clerk, press.subscriber_id)
             case Button.PASS:
-                if fresh and not await self._clerk.start_pass(press.subscriber_id):
-                    outcome = "pass-used"
+                try:
+                    if fresh and not await self._clerk.start_pass(press.subscriber_id):
+                        outcome = "pass-used"
+                except UpstreamError:
+                    del self._presses[key]  # not given; another press may have more luck
         return pressed(self._portal, press, outcome, now)
 
     async def _check(self, clerk: Clerk, subscriber_id: str) -> None:

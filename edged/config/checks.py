@@ -10,6 +10,7 @@ from edged.captive.settings import CertificateAcme, CertificateFiles
 from edged.config.document import Document, Location, dotted
 from edged.config.schema import Config
 from edged.errors import Problem
+from edged.mpsk.dialects import DIALECTS
 from edged.policy.probes import PROBE_HOSTS
 from edged.values import Prefix, host_prefix, parse_prefix
 
@@ -157,6 +158,7 @@ def _not_in_this_version(config: Config) -> _Found:
             ("portal", "certificate", "acme"), "a certificate by ACME",
             "this version does not fetch one: a self-signed certificate stands in, and browsers warn",
         )  # fmt: skip
+    yield from _not_spoken(config)
     if config.radius.tls:
         yield _warning(("radius", "tls"), "RADIUS over TLS", f"this version does not listen for it; {_LATER}")
     if config.state.database != "sqlite":
@@ -164,6 +166,16 @@ def _not_in_this_version(config: Config) -> _Found:
             ("state", "database"), "a shared database",
             "this version keeps its own SQLite file; edged run will refuse until then",
         )  # fmt: skip
+
+
+def _not_spoken(config: Config) -> _Found:
+    for index, client in enumerate(config.radius.clients):
+        if client.dialect != "auto" and client.dialect not in DIALECTS:
+            yield _warning(
+                ("radius", "clients", index, "dialect"), f'"{client.dialect}"',
+                "this version does not speak it: its access points are rejected",
+                f"it speaks {', '.join(DIALECTS)}",
+            )  # fmt: skip
 
 
 def _files(config: Config) -> _Found:

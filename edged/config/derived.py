@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from edged.config.schema import Config
 from edged.enforce.rules import Rules, rules_of
+from edged.values import host_prefix
 
 
 def rules(config: Config) -> Rules:
@@ -15,7 +16,11 @@ def rules(config: Config) -> Rules:
         dns=config.dns.listen,
         http=config.portal.listen.http,
         https=config.portal.listen.https,
-        garden_networks=config.garden.networks,
+        garden_networks=(
+            *config.garden.networks,
+            # a fixed answer that the packet filter refuses would be a dead end
+            *(host_prefix(address) for addresses in config.garden.records.values() for address in addresses),
+        ),
         garden_ports=config.garden.ports,
         interfaces=nftables.interfaces if nftables else (),
         forward=nftables.forward if nftables else "reject",

@@ -10,6 +10,7 @@ import re
 import stat
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
+from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
@@ -93,17 +94,19 @@ _Loader.add_constructor("!file", _construct_file)
 
 def read(text: str, path: str, *, read_files: bool = True) -> Document:
     """The document behind ``text``. ConfigError when it is not YAML; softer faults are in ``problems``."""
-    document = Document(path=path, lines=[_masked(line) for line in text.splitlines()])
+    document = Document(path=path, lines=_guessed(text.splitlines()))
     loader = _Loader(text)
     loader.document, loader.read_files = document, read_files
     try:
         node = loader.get_single_node()
         if node is not None:
+            document.lines = _shown(text.splitlines(), node)
             document.marks = dict(_marks(node, (), None))
             document.data = loader.construct_document(node)
             document.problems[:] = [_with_key(problem, document) for problem in document.problems]
     except yaml.YAMLError as error:
-        raise ConfigError((_syntax_problem(error, document.lines),), path, document.lines) from None
+        problem = _syntax_problem(error, text.splitlines(), document.lines)
+        raise ConfigError((problem,), path, document.lines) from None
     finally:
         loader.dispose()
     return document
@@ -124,25 +127,75 @@ def dotted(location: Location) -> str:
     return text
 
 
-_PLAIN_SECRET = re.compile(
-    r"""((?:secret|password|passphrase)["']?\s*:\s*)(?!!file)("[^"]*"?|'[^']*'?|[^,}#]+)""", re.IGNORECASE
-)
+_SECRET_KEYS = ("secret", "password", "passphrase")
 
 
-def _masked(line: str) -> str:
-    """The line as it may be shown: a secret written into the YAML keeps its width and loses its content."""
-    return _PLAIN_SECRET.sub(lambda match: match[1] + "*" * len(match[2]), line)
+def _is_secret(key: yaml.Node) -> bool:
+    # a misspelt key is shown with its line: what stands there is a secret all the same
+    return bool(get_close_matches(str(key.value).lower(), _SECRET_KEYS, n=1, cutoff=0.75))
 
 
-def _syntax_problem(error: yaml.YAMLError, lines: list[str]) -> Problem:
+def _secrets(node: yaml.Node) -> Iterator[yaml.Node]:
+    """The values of secrets that are written into the YAML itself."""
+    if isinstance(node, yaml.MappingNode):
+        for key, value in node.value:
+            if str(key.value) == "billing" and isinstance(value, yaml.MappingNode):
+                # elsewhere a key is the path of a certificate's key; here it may be a bearer token
+                yield from (v for k, v in value.value if str(k.value) == "key" and v.tag != "!file")
+            if not _is_secret(key):
+                yield from _secrets(value)
+            elif value.tag != "!file":
+                yield value
+    elif isinstance(node, yaml.SequenceNode):
+        for item in node.value:
+            yield from _secrets(item)
+
+
+def _shown(lines: list[str], node: yaml.Node) -> list[str]:
+    """The lines as they may be shown: a secret keeps its width and loses its content."""
+    for secret in _secrets(node):
+        first, last = secret.start_mark, secret.end_mark
+        for number in range(first.line, min(last.line + 1, len(lines))):
+            line = lines[number]
+            start = first.column if number == first.line else 0
+            end = last.column if number == last.line else len(line)
+            lines[number] = line[:start] + "*" * (end - start) + line[end:]
+    return [_USERINFO.sub(lambda match: "//" + "*" * (len(match[0]) - 3) + "@", line) for line in lines]
+
+
+_USERINFO = re.compile(r"//[^/@\s]+@")
+_SECRET_LINE = re.compile(r"""(?:secret|password|passphrase)["']?\s*:\s*+(?!!file)""", re.IGNORECASE)
+
+
+def _guessed(lines: list[str]) -> list[str]:
+    """As ``_shown``, of what is not YAML: the rest of a secret's line, and lines that may continue it."""
+    key_at: int | None = None
+    for number, line in enumerate(lines):
+        indent = len(line) - len(line.lstrip())
+        match = _SECRET_LINE.search(line)
+        if match:
+            key_at, start = indent, match.end()
+        elif key_at is not None and indent > key_at:
+            start = indent
+        else:
+            key_at = None if line.strip() else key_at
+            continue
+        lines[number] = line[:start] + "*" * (len(line) - start)
+    return lines
+
+
+def _syntax_problem(error: yaml.YAMLError, lines: list[str], shown: list[str]) -> Problem:
     mark = getattr(error, "problem_mark", None)
     found = str(getattr(error, "problem", None) or error).replace("\n", " ")
-    if mark and mark.line < len(lines) and "\t" in lines[mark.line][: mark.column + 1]:
-        found = "a tab"
-    return Problem(
-        "", found, "YAML", "indent with spaces; quote addresses that begin with a colon or a bracket",
-        line=mark.line + 1 if mark else 0, column=mark.column + 1 if mark else 0,
-    )  # fmt: skip
+    hint = "indent with spaces; quote addresses that begin with a colon or a bracket"
+    if mark and mark.line < len(lines):
+        line, column = lines[mark.line], mark.column
+        if "\t" in line[: column + 1]:
+            found = "a tab"
+        elif line[column:] != shown[mark.line][column:]:
+            # the parser's words may quote it
+            found, hint = "a secret that does not read as text", "secret: !file PATH, or put it into quotes"
+    return Problem("", found, "YAML", hint, line=mark.line + 1 if mark else 0, column=mark.column + 1 if mark else 0)
 
 
 def _marks(node: yaml.Node, location: Location, key: yaml.Node | None) -> Iterator[tuple[Location, Mark]]:
@@ -170,15 +223,12 @@ def _width(node: yaml.Node) -> int:
     return max(1, node.end_mark.column - node.start_mark.column)
 
 
-_SECRET_KEYS = frozenset({"secret", "password", "passphrase"})
-
-
 def _text(node: yaml.Node, key: yaml.Node | None) -> str:
     if isinstance(node, yaml.MappingNode):
         return "a mapping"
     if isinstance(node, yaml.SequenceNode):
         return "a list"
-    if node.tag == "!file" or (key is not None and str(key.value) in _SECRET_KEYS):
+    if node.tag == "!file" or (key is not None and _is_secret(key)):
         return "a secret"
     if node.tag == "tag:yaml.org,2002:null":
         return "nothing"

@@ -88,8 +88,7 @@ class DnsService:
                 datagrams, streams = _bind_both(endpoint, f"dns.listen[{index}]")
                 self._udp.append(udp.UdpSocket(datagrams, self._sinkhole, self._refresh, self._later))
                 self._tcp.append(streams)
-            for index, upstream in enumerate(self._settings.upstreams):
-                self._refuse_self(upstream, f"dns.upstreams[{index}]")
+            self.verify(self._settings)
         except ConfigError:
             await self.stop()
             raise
@@ -120,6 +119,11 @@ class DnsService:
         for admission in tuple(self._admissions):
             admission.cancel()
         await self.resolver.stop()
+
+    def verify(self, settings: DnsSettings) -> None:
+        """ConfigError when an upstream of ``settings`` is edged itself: its questions would come back for ever."""
+        for index, upstream in enumerate(settings.upstreams):
+            self._refuse_self(upstream, f"dns.upstreams[{index}]")
 
     def reconfigure(
         self,

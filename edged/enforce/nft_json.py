@@ -71,8 +71,10 @@ def counters(listed: Iterable[Row]) -> dict[str, int]:
 
 def foreign_warnings(listed: Iterable[Row]) -> list[str]:
     """What other software's chains do to ours, as sentences for the operator; ours are left out."""
+    rows_ = tuple(listed)
+    relieved = {_chain(fields, "chain") for kind, fields in rows_ if kind == "rule" and _accepts_dnat(fields)}
     warnings = []
-    for kind, fields in listed:
+    for kind, fields in rows_:
         if kind != "chain" or "hook" not in fields or fields.get("table") == "edged":
             continue
         where = f"chain {fields.get('family')} {fields.get('table')} {fields.get('name')}"
@@ -82,13 +84,28 @@ def foreign_warnings(listed: Iterable[Row]) -> list[str]:
                     f"{where} translates before edged (priority {fields['prio']}):"
                     " what it takes of blocked subscribers is refused instead of steered"
                 )
-            case "input", "filter", "drop":
+            case "input", "filter", "drop" if _chain(fields, "name") not in relieved:
                 warnings.append(f"{where} drops by default: it needs the rule: ct status dnat accept")
             case "forward", "filter", "drop":
                 warnings.append(f"{where} drops by default: it needs rules that accept traffic to the garden")
             case _:
                 pass
     return warnings
+
+
+def _chain(fields: Mapping[str, Any], name: str) -> tuple[Any, Any, Any]:
+    return fields.get("family"), fields.get("table"), fields.get(name)
+
+
+def _accepts_dnat(rule: Mapping[str, Any]) -> bool:
+    """True for ``ct status dnat accept``, whatever else the rule counts or notes."""
+    expressions = rule.get("expr", ())
+    accepts = any("accept" in expression for expression in expressions)
+    return accepts and any(
+        expression.get("match", {}).get("left") == {"ct": {"key": "status"}}
+        and "dnat" in str(expression["match"].get("right"))
+        for expression in expressions
+    )
 
 
 def _element_values(name: SetName, listed: Iterable[Any]) -> Iterable[Element]:

@@ -49,6 +49,8 @@ class Counters:
     removed: int = 0
     admitted: int = 0
     admit_failed: int = 0
+    admit_failed_at: float = 0.0
+    """Epoch seconds of the latest; 0: never."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +96,7 @@ class EnforceService:
         self._wake = {name: asyncio.Event() for name in targets}
         self._asked: dict[str, Desired] = {}
         """What each target was last made to be: a difference to it is somebody else's doing."""
-        self._desired: tuple[View, Rules, float, Desired] | None = None
+        self._desired: tuple[View, Rules, float, float, Desired] | None = None
 
     async def start(self) -> None:
         """Find out whether every target can enforce. ConfigError with all problems when one cannot."""
@@ -176,6 +178,7 @@ class EnforceService:
                 await target.admit(entries)
         except (UpstreamError, ConfigError, TimeoutError):
             self.counters.admit_failed += 1
+            self.counters.admit_failed_at = self._clock()
             return False
         return True
 
@@ -217,6 +220,9 @@ class EnforceService:
         actual = await target.read()
         plan = diff(wanted, actual)
         there = 0 if actual is None else actual.count
+        if there and not self._current.view.table.snapshot_id:
+            # fail static: with no list at all, what an earlier run enforced is the best word there is
+            raise UpstreamError(f"there is no list yet, so the {there:,} entries of an earlier run stay")
         if not plan.empty and not self._watch:
             self._note_drift(name, wanted, plan)
             await target.apply(wanted, plan)
@@ -247,14 +253,15 @@ class EnforceService:
         """The sets of now; computed once per view, rules and expiry, whatever the number of targets."""
         view, rules, now = self._current.view, self._rules, self._clock()
         if self._desired is not None:
-            of_view, of_rules, until, value = self._desired
-            if of_view is view and of_rules is rules and now < until:
+            of_view, of_rules, since, until, value = self._desired
+            # a clock that stepped back makes ended passes run again
+            if of_view is view and of_rules is rules and since <= now < until:
                 return value
         if len(view.table.subscribers) < LARGE:
             value = desired(view, rules, now)
         else:
             value = await asyncio.to_thread(desired, view, rules, now)
-        self._desired = (view, rules, next_change(view, now), value)
+        self._desired = (view, rules, now, next_change(view, now), value)
         return value
 
     def _succeeded(self, name: str, wanted: int, actual: int) -> None:

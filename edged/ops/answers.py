@@ -6,8 +6,8 @@ Every question about a line is answered by the functions that its traffic meets.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections import Counter
 from typing import TYPE_CHECKING, Any
 
 from edged import __version__
@@ -31,7 +31,6 @@ SCHEMA = 1
 """Of every JSON answer; a field may be added within it, never changed or taken away."""
 LONGEST_OVERRIDE_S = 31 * 86400.0
 """No word of an operator is in force for ever."""
-_WHO_SHOWN = 20
 
 
 class Answers:
@@ -52,6 +51,7 @@ class Answers:
             "block": lambda request: self._override(request, blocked=True),
             "unblock": lambda request: self._override(request, blocked=False),
             "keys": self._keys.answer,
+            "reload": lambda _: self._reload(),
         }
 
     # --- status ----------------------------------------------------------------------------------
@@ -60,12 +60,9 @@ class Answers:
         """What ``edged status`` prints and ``/status`` serves."""
         house, now = self._house, time.time()
         found = alarms(house, now)
-        table = house.current.view.table
-        states = Counter(s.state for s in table.subscribers.values())
-        decisions = [house.current.view.decide_subscriber(s, now) for s in table.subscribers.values()]
-        access = Counter(d.access for d in decisions)
-        reasons = Counter(d.reason or "no reason given" for d in decisions if d.access is Access.BLOCKED)
-        draining = sum(until > now for _, until in house.current.view.learned.drains.items())
+        counted = await asyncio.to_thread(house.census.take, house.current.view, now)
+        blocked = counted.having(Access.BLOCKED)
+        noticed = sum(count for (state, _), count in counted.by.items() if state is State.NOTICE)
         return {
             "schema": SCHEMA,
             "site": house.loaded.config.site,
@@ -75,13 +72,13 @@ class Answers:
             "loaded_at": house.reload_state.loaded_at,
             "verdict": _verdict(found, watching=house.loaded.config.mode == "watch"),
             "subscribers": {
-                "known": table.known,
+                "known": house.current.view.table.known,
                 "states": {
-                    State.NOTICE.value: states[State.NOTICE],
-                    State.BLOCKED.value: access[Access.BLOCKED],
+                    State.NOTICE.value: noticed,
+                    State.BLOCKED.value: blocked,
                 },
-                "reasons": dict(reasons.most_common()),
-                "access": {"blocked": access[Access.BLOCKED], "pass": access[Access.PASS], "drain": draining},
+                "reasons": counted.reasons,
+                "access": {"blocked": blocked, "pass": counted.having(Access.PASS), "drain": counted.draining},
             },
             "parts": [part.facts() for part in parts(house, now)],
             "alarms": [alarm.facts() for alarm in found],
@@ -145,6 +142,8 @@ class Answers:
     async def _override(self, request: dict[str, Any], *, blocked: bool) -> dict[str, Any]:
         house, now = self._house, time.time()
         subscriber, why = str(request["subscriber"]), str(request["why"])[:500]
+        if request.get("end"):
+            return await self._end_override(subscriber, why, str(request.get("who", "?"))[:64], now)
         seconds = float(request["seconds"])
         if not 0 < seconds <= LONGEST_OVERRIDE_S:
             raise Refused("an override lasts between a moment and 31 days", 2)
@@ -153,14 +152,34 @@ class Answers:
                 f'billing does not list a subscriber "{subscriber}", so edged knows no line of theirs to block'
             )
         who = str(request.get("who", "?"))[:64]
-        await house.overrides.put(Override(subscriber, blocked, now + seconds, why, who, now))
+        saved = await house.overrides.put(Override(subscriber, blocked, now + seconds, why, who, now))
         await house.relearn()
         until = f"{moment(now + seconds)} UTC"
         if blocked:
-            sentence = f"{subscriber} is blocked (abuse) until {until}.\nUndo:  edged unblock {subscriber} --why …"
+            sentence = f"{subscriber} is blocked (abuse) until {until}.\nUndo:  edged block {subscriber} --end --why …"
         else:
             sentence = f"{subscriber} is open until {until}, whatever billing says."
+        if not saved:
+            sentence += "\nThe database cannot be written now: a restart before it can would forget this."
         return {"schema": SCHEMA, "sentence": sentence, "until": now + seconds}
+
+    async def _end_override(self, subscriber: str, why: str, who: str, now: float) -> dict[str, Any]:
+        house = self._house
+        if subscriber not in house.current.view.learned.overrides:
+            raise Refused(f'no operator\'s word is in force for "{subscriber}"')
+        await house.overrides.end(subscriber, who=who, why=why, at=now)
+        await house.relearn()
+        access = house.current.view.decide_id(subscriber, now).access
+        return {"schema": SCHEMA, "sentence": f"billing's word holds for {subscriber} again: {access.value}."}
+
+    async def _reload(self) -> dict[str, Any]:
+        await self._house.reload()
+        state = self._house.reload_state
+        problems = [f"{p.key}: {p.found}; expected {p.expected}" for p in state.problems]
+        sentence = (
+            "the file is in force" if state.ok else "refused; what ran keeps running:\n  " + "\n  ".join(problems)
+        )
+        return {"schema": SCHEMA, "done": state.ok, "sentence": sentence, "problems": problems}
 
 
 def plan_facts(view: View, plans: dict[str, Plan], texts: dict[str, str], *, watching: bool) -> dict[str, Any]:
@@ -185,8 +204,7 @@ def plan_facts(view: View, plans: dict[str, Plan], texts: dict[str, str], *, wat
             }
             for name, plan in plans.items()
         ],
-        "who": who[:_WHO_SHOWN],
-        "more": max(0, len(who) - _WHO_SHOWN),
+        "who": who,
     }  # fmt: skip
 
 

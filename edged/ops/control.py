@@ -82,6 +82,8 @@ class ControlServer:
             if line:
                 writer.write(json.dumps(await self.answer(line)).encode() + b"\n")
                 await self._sent(writer)
+        except asyncio.CancelledError:
+            pass  # the daemon stops; asyncio's streams would log a cancelled task as a fault
         finally:
             self._open -= 1
             writer.close()

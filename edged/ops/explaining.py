@@ -153,7 +153,7 @@ class Explainer:
             return ""
         one = decision.subscriber.id
         if decision.rule is Rule.OVERRIDE:
-            return f"it ends by itself, or: edged unblock {one} --why …"
+            return f"it ends by itself, or: edged block {one} --end --why …"
         billing = self._house.loaded.config.billing
         every = (
             f"looked at every {span(billing.poll.changes)}, or at once with edged sync {one}"
@@ -255,6 +255,8 @@ class Explainer:
         decision = self._house.current.view.decide_subscriber(subscriber, now)
         facts = self._decided(f"subscriber {subscriber.id}", decision, now)
         facts["subscriber"] = subscriber.id
+        if self._house.loaded.config.portal.url:
+            facts["link"] = self._house.captive.link(subscriber.id)
         trail = await self._house.overrides.recent(subscriber.id)
         facts["recently"] = [
             {"at": row.at, "what": f"{row.action} by {row.who}" + (f": {row.why}" if row.why else "")} for row in trail
@@ -272,8 +274,10 @@ class Explainer:
             return self._decided(mac, self._house.current.view.decide_device(mac, now), now)
         last = self._house.mpsk.explain_device(mac)
         if last is None:
-            keys = [k.id for k in self._house.mpsk.key_facts() if mac in k.devices or mac in k.registered]
-            seen = f"; it has used {', '.join(keys)}" if keys else ""
+            used = [k.id for k in self._house.mpsk.key_facts() if mac in k.devices]
+            own = [k.id for k in self._house.mpsk.key_facts() if mac in k.registered]
+            seen = f"; it has used {', '.join(used)}" if used else ""
+            seen += f"; registered for {', '.join(own)}" if own else ""
             return {"subject": mac, "headline": f"{mac} has not asked for the Wi-Fi since the start{seen}"}
         word = "let on to" if last.accepted else "REJECTED on"
         facts: Facts = {

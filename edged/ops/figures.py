@@ -51,18 +51,9 @@ def _family(name: str, text: str, kind: Kind, label: str, values: Mapping[str, i
 
 
 def _policy(house: House, now: float) -> Iterator[Sample]:
-    view = house.current.view
-    states = Counter(
-        (s.state.value, view.decide_subscriber(s, now).access.value) for s in view.table.subscribers.values()
-    )
-    for (state, access), count in sorted(states.items()):
-        yield Sample(
-            "edged_subscribers",
-            "Subscribers billing lists, by state and access.",
-            "gauge",
-            count,
-            _labels(state=state, access=access),
-        )
+    for (state, access), count in sorted(house.census.take(house.current.view, now).by.items()):
+        labels = _labels(state=state.value, access=access.value)
+        yield Sample("edged_subscribers", "Subscribers billing lists, by state and access.", "gauge", count, labels)
     yield Sample(
         "edged_policy_version",
         "Counts every change of the policy in force.",
@@ -115,7 +106,7 @@ def _dns(house: House) -> Iterator[Sample]:
         "edged_dns_admit_failures",
         "Garden answers whose addresses did not get into the sets.",
         "counter",
-        counters.admit_failures,
+        house.enforce.counters.admit_failed,
     )
     yield Sample(
         "edged_dns_admit_timeouts",

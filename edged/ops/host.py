@@ -8,6 +8,7 @@ import subprocess
 
 import structlog
 
+from edged.config.schema import Config
 from edged.values import Prefix, host_prefix, parse_address
 
 log = structlog.get_logger(__name__)
@@ -20,8 +21,8 @@ _QUESTIONS = (
 _SECONDS = 2.0
 
 
-def own_prefixes() -> tuple[Prefix, ...]:
-    """Every address and gateway of this host but loopback and link-local ones; empty when ``ip`` cannot say."""
+def own_prefixes() -> tuple[Prefix, ...] | None:
+    """Every address and gateway of this host but loopback and link-local ones; None when ``ip`` cannot say."""
     found: set[str] = set()
     for question in _QUESTIONS:
         try:
@@ -32,10 +33,21 @@ def own_prefixes() -> tuple[Prefix, ...]:
             rows = json.loads(output or b"[]")
         except (OSError, subprocess.SubprocessError, ValueError) as error:
             log.warning("host-addresses-unknown", error=type(error).__name__)
-            continue
+            return None
         for row in rows:
             found.update(info["local"] for info in row.get("addr_info", ()) if "local" in info)
             if "gateway" in row:
                 found.add(row["gateway"])
     addresses = (parse_address(text) for text in sorted(found))
     return tuple(host_prefix(a) for a in addresses if not (a.is_loopback or a.is_link_local))
+
+
+def own_addresses(config: Config, before: tuple[Prefix, ...] = ()) -> tuple[Prefix, ...]:
+    """What billing can never block: this host, its gateways, the portal, the resolvers.
+
+    ``before``: what it was, for when ``ip`` cannot say what it is.
+    """
+    configured = [*config.portal.addresses, *(u.address for u in config.dns.upstreams)]
+    own = own_prefixes()
+    always = (host_prefix(a) for a in configured if not a.is_loopback)
+    return tuple(dict.fromkeys((*(before if own is None else own), *always)))

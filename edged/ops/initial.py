@@ -45,14 +45,13 @@ ops:
 
 _FILE_BILLING = """\
 # billing for `source: file`: the objects of docs/feed.md
-known: 0
 subscribers: []
 keys: []
 """
 
 
 def initial(answers: Namespace, path: Path) -> dict[Path, tuple[str, int]]:
-    """File to (content, mode). A secret never stands in the YAML: its file is made empty, mode 0600."""
+    """File to (content, mode). A secret never stands in the YAML: its file is made empty, and ``check`` asks for it."""
     files: dict[Path, tuple[str, int]] = {}
     if answers.billing.startswith("file:"):
         feed = Path(answers.billing.removeprefix("file:"))
@@ -62,7 +61,8 @@ def initial(answers: Namespace, path: Path) -> dict[Path, tuple[str, int]]:
     else:
         secret = path.parent / "secrets" / "billing"
         billing = f"  source: rest\n  url: {answers.billing}\n  secret: !file {secret}"
-        files[secret] = ("put the bearer key of the feed here\n", 0o600)
+        if not secret.exists():
+            files[secret] = ("", 0o600)
     content = _TEMPLATE.format(
         site=answers.site,
         billing=billing,

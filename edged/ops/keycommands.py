@@ -84,10 +84,11 @@ class KeyCommands:
     async def _revoke(self, request: Facts) -> Facts:
         key_id = str(request["id"])
         if not await self._house.mpsk.revoke(key_id):
-            known = any(key.id == key_id for key in self._house.mpsk.key_facts())
-            raise Refused(
-                f'"{key_id}" is billing\'s key; it ends in billing' if known else f'there is no key "{key_id}"'
-            )
+            known = next((key for key in self._house.mpsk.key_facts() if key.id == key_id), None)
+            if known is None:
+                raise Refused(f'there is no key "{key_id}"')
+            why = "is billing's key; it ends in billing" if known.origin == "billing" else "is revoked already"
+            raise Refused(f'"{key_id}" {why}')
         await self._note(request, "revoke key", key_id)
         return {
             "schema": 1,

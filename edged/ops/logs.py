@@ -34,6 +34,17 @@ def _allow_listed(_logger: WrappedLogger, _method: str, event: EventDict) -> Eve
     return {key: value for key, value in event.items() if key in ALLOWED}
 
 
+def _one_line(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
+    """Control characters in a peer's text neither end a line nor move a cursor; the renderers escape newlines."""
+    return {key: _printable(value) if isinstance(value, str) else value for key, value in event.items()}
+
+
+def _printable(text: str) -> str:
+    if text.isprintable():
+        return text
+    return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
 def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["text", "json"], site: str) -> None:
     """Send every log, the libraries' included, to standard error in one form."""
 
@@ -68,7 +79,12 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         structlog.stdlib.ProcessorFormatter(
             # the allow-list comes last: before it ran, ProcessorFormatter still needs its own fields
             foreign_pre_chain=shared[:-1],
-            processors=[structlog.stdlib.ProcessorFormatter.remove_processors_meta, _allow_listed, renderer],
+            processors=[
+                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                _allow_listed,
+                _one_line,
+                renderer,
+            ],
         )
     )
     root = logging.getLogger()

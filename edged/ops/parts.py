@@ -45,6 +45,10 @@ class Alarm:
         return {"code": self.code, "sentence": self.sentence, "try": self.command}
 
 
+_RECENT_S = 600.0
+"""How long one failure that mends itself stays an alarm: long enough to be seen, short enough to be believed."""
+
+
 # --- parts ---------------------------------------------------------------------------------------
 
 
@@ -141,7 +145,7 @@ def _store(house: House) -> Part:
 
 def alarms(house: House, now: float) -> list[Alarm]:
     """What needs a person, the loudest first."""
-    return [*_billing_alarms(house, now), *_target_alarms(house), *_other_alarms(house)]
+    return [*_billing_alarms(house, now), *_policy_alarms(house), *_target_alarms(house), *_other_alarms(house, now)]
 
 
 def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
@@ -155,7 +159,7 @@ def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
             f"A reading of {status.held.subscribers:,} subscribers, {status.held.blocked:,} blocked, waits:"
             f" {why}."
             f" {_in_force(status, now)} stays in force.",
-            f"edged plan, then {status.held.command}",
+            f"edged sync (says who), then {status.held.command}",
         )
     if status.health is Health.STALE:
         then = "every line is open" if status.opened else f"{_in_force(status, now)} stays in force"
@@ -166,6 +170,16 @@ def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
 
 def _in_force(status: BillingStatus, now: float) -> str:
     return f"The last good list ({span(now - status.read_at)} old)" if status.snapshot else "An empty list"
+
+
+def _policy_alarms(house: House) -> Iterator[Alarm]:
+    contested = house.current.view.table.contested
+    if contested:
+        yield Alarm(
+            "addresses-contested",
+            f"{contested:,} prefixes are claimed by two subscribers of billing's list; the better treated has each.",
+            "edged explain ADDRESS",
+        )
 
 
 def _target_alarms(house: House) -> Iterator[Alarm]:
@@ -179,7 +193,13 @@ def _target_alarms(house: House) -> Iterator[Alarm]:
             yield Alarm("target-in-the-way", f"{name}: {warning}.", "nft list ruleset")
 
 
-def _other_alarms(house: House) -> Iterator[Alarm]:
+def _other_alarms(house: House, now: float) -> Iterator[Alarm]:
+    if not house.database.path.exists():
+        yield Alarm(
+            "store-lost",
+            f"{house.database.path} is gone: what edged learns from now on does not outlive a restart.",
+            "systemctl restart edged",
+        )
     reload = house.reload_state
     if not reload.ok:
         first = reload.problems[0]
@@ -190,11 +210,12 @@ def _other_alarms(house: House) -> Iterator[Alarm]:
             "edged check",
         )
     for problem in house.warnings:
-        code = "left-in-force" if problem.key == "enforce" else "page-incomplete"
+        code = {"enforce": "left-in-force", "state": "state-damaged"}.get(problem.key, "page-incomplete")
         yield Alarm(code, f"{problem.key}: {problem.found}; {problem.expected}.", problem.hint or "edged check")
-    if house.dns.counters.admit_failures:
+    if now - house.enforce.counters.admit_failed_at < _RECENT_S:
         yield Alarm(
             "garden-not-admitted",
-            f"{house.dns.counters.admit_failures:,} garden answers left before the firewall was open for them.",
-            "edged status",
+            "Garden answers left within the last ten minutes without the firewall being opened for them"
+            f" ({house.enforce.counters.admit_failed:,} since the start).",
+            "edged plan",
         )

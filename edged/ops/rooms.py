@@ -13,6 +13,7 @@ from edged.dns.service import DnsService
 from edged.enforce.service import EnforceService
 from edged.errors import Problem
 from edged.mpsk.service import MpskService
+from edged.ops.census import CensusTaker
 from edged.radius.service import RadiusService
 from edged.state.current import Current
 from edged.state.database import Database
@@ -46,7 +47,12 @@ class House(Protocol):
     radius: RadiusService | None
     reload_state: Reload
     started_at: float
+    census: CensusTaker
     warnings: tuple[Problem, ...]
+
+    async def reload(self) -> None:
+        """Read the file again; ``reload_state`` says how that went."""
+        ...
 
     async def relearn(self) -> None:
         """Read the database's words again and put them into force."""

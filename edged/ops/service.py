@@ -3,14 +3,31 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from typing import Any
 
+import structlog
 from aiohttp import web
+from aiohttp.typedefs import Handler
 
 from edged.errors import ConfigError
 from edged.ops.metrics import Exposition
 from edged.values import Endpoint
+
+log = structlog.get_logger(__name__)
+
+
+@web.middleware
+async def _faults(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """A bug of ours is heard of: aiohttp's own log of it is kept silent, since it quotes requests."""
+    try:
+        return await handler(request)
+    except web.HTTPException:
+        raise
+    except Exception:
+        log.exception("ops-fault", path=request.path)
+        return web.Response(status=500)
 
 
 class OpsService:
@@ -36,7 +53,7 @@ class OpsService:
         """Listen, if there is an address to listen on. ConfigError when it cannot be had."""
         if self._listen is None:
             return
-        application = web.Application(client_max_size=0)
+        application = web.Application(middlewares=[_faults])
         application.router.add_get("/metrics", self._serve_metrics)
         application.router.add_get("/healthz", self._serve_health)
         application.router.add_get("/status", self._serve_status)
@@ -60,7 +77,9 @@ class OpsService:
             self._runner = None
 
     async def _serve_metrics(self, _request: web.Request) -> web.Response:
-        return web.Response(body=self._exposition.render(), headers={"Content-Type": "text/plain; version=0.0.4"})
+        # in a thread: with 100,000 subscribers the census takes a tenth of a second
+        body = await asyncio.to_thread(self._exposition.render)
+        return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def _serve_health(self, _request: web.Request) -> web.Response:
         # fails only when a restart would help; billing being away is not that

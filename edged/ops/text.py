@@ -11,6 +11,9 @@ from typing import Any
 from edged.errors import Problem
 
 WIDTH = 80
+WHO_SHOWN = 20
+"""Subscribers named in a plan for people; a program gets them all."""
+_TIED = "\N{NO-BREAK SPACE}"
 Answer = dict[str, Any]
 
 
@@ -71,7 +74,8 @@ def _problem(problem: Problem, lines: Sequence[str], path: str) -> Iterator[str]
         sentence = f"found {problem.found}; expected {problem.expected}"
     body = sentence + (f"\n{problem.hint}" if problem.hint else "")
     if 0 < problem.line <= len(lines):
-        source = lines[problem.line - 1]
+        # a tab as wide as the caret takes it to be
+        source = lines[problem.line - 1].replace("\t", " ")
         # a long flow line is cut around the fault
         room, column = WIDTH - 8, max(0, problem.column - 1)
         start = max(0, min(column - room // 2, len(source) - room))
@@ -93,11 +97,15 @@ def status(answer: Answer) -> str:
     states = "   ".join(f"{state} {count:,}" for state, count in subscribers["states"].items())
     lines.append(f"  {'subscribers':<14}{known:<10}{states}")
     if subscribers["reasons"]:
-        reasons = "   ".join(f"{reason} {count:,}" for reason, count in subscribers["reasons"].items())
-        lines += _wrapped(f"  {'blocked for':<14}{subscribers['states']['blocked']:<10,}", reasons, 26)
+        # a reason and its count stay on one line
+        pairs = [f"{reason} {count:,}".replace(" ", _TIED) for reason, count in subscribers["reasons"].items()]
+        rows = _wrapped(f"  {'blocked for':<14}{subscribers['states']['blocked']:<10,}", "   ".join(pairs), 26)
+        lines += [row.replace(_TIED, " ") for row in rows]
     now = subscribers["access"]
+    sees = "would see" if answer["mode"] == "watch" else "see"
     lines.append(
-        f"  {'right now':<14}{now['blocked']:,} see the page   {now['pass']:,} have a pass   {now['drain']:,} draining"
+        f"  {'right now':<14}{now['blocked']:,} {sees} the page   {now['pass']:,} have a pass"
+        f"   {now['drain']:,} draining"
     )
     lines.append("")
     for part in answer["parts"]:
@@ -124,28 +132,30 @@ def status(answer: Answer) -> str:
 
 def explain(answer: Answer) -> str:
     """Who it is, which rule decided, what each protocol gets, what is truly installed, what would lift it."""
-    lines = textwrap.wrap(answer["headline"], WIDTH, subsequent_indent="  ", break_on_hyphens=False)
-    if answer.get("who"):
-        lines += ["", *_block("who", answer["who"])]
-    if answer.get("ladder"):
-        lines.append("")
-        for index, step in enumerate(answer["ladder"]):
-            label = "decided by" if index == 0 else " " * 9 + "->" if step["decided"] else ""
-            if index == 0 and step["decided"]:
-                label = "decided by->"
-            lines += _wrapped(f"{label:<12}{step['rule']:<20}", step["said"], 32)
-    if answer.get("gets"):
-        lines.append("")
-        for index, get in enumerate(answer["gets"]):
-            lines += _wrapped(f"{'gets' if index == 0 else '':<12}{get['protocol']:<9}", get["answer"], 21)
-    if answer.get("in_place"):
-        places = "   ".join(f"{p['target']} {p['state']}" for p in answer["in_place"])
-        lines += ["", *_wrapped("in place", places, 12)]
-    if answer.get("recently"):
-        lines += ["", *_block("recently", [f"{moment(r['at'])}  {r['what']}" for r in answer["recently"]])]
-    if answer.get("lifts"):
-        lines += ["", *_wrapped("lifts when", answer["lifts"], 12)]
-    return "\n".join(lines)
+    parts = [
+        textwrap.wrap(answer["headline"], WIDTH, subsequent_indent="  ", break_on_hyphens=False),
+        list(_block("who", answer.get("who", []))),
+        list(_ladder(answer.get("ladder", []))),
+        list(_gets(answer.get("gets", []))),
+        list(_wrapped("in place", "   ".join(f"{p['target']} {p['state']}" for p in answer.get("in_place", [])), 12)),
+        [f"their page  {answer['link']}"] if answer.get("link") else [],
+        list(_block("recently", [f"{moment(r['at'])}  {r['what']}" for r in answer.get("recently", [])])),
+        list(_wrapped("lifts when", answer.get("lifts", ""), 12)),
+    ]
+    empty = (["in place"], ["lifts when"])
+    return "\n\n".join("\n".join(lines) for lines in parts if lines and lines not in empty)
+
+
+def _ladder(steps: list[Answer]) -> Iterator[str]:
+    for index, step in enumerate(steps):
+        label = "decided by" if index == 0 else ""
+        arrow = "->" if step["decided"] else ""
+        yield from _wrapped(f"{label:<10}{arrow:<2}{step['rule']:<20}", step["said"], 32)
+
+
+def _gets(rows: list[Answer]) -> Iterator[str]:
+    for index, get in enumerate(rows):
+        yield from _wrapped(f"{'gets' if index == 0 else '':<12}{get['protocol']:<9}", get["answer"], 21)
 
 
 def _block(label: str, rows: list[str]) -> Iterator[str]:
@@ -165,9 +175,9 @@ def plan(answer: Answer) -> str:
             lines.append(target["text"].rstrip("\n"))
     if answer["who"]:
         lines += ["", "# who"]
-        lines += [f"#   {w['sign']} {w['subscriber']}  {w['why']}" for w in answer["who"]]
-        if answer["more"]:
-            lines.append(f"#   and {answer['more']:,} more; all of them with --json")
+        lines += [f"#   {w['sign']} {w['subscriber']}  {w['why']}" for w in answer["who"][:WHO_SHOWN]]
+        if len(answer["who"]) > WHO_SHOWN:
+            lines.append(f"#   and {len(answer['who']) - WHO_SHOWN:,} more; all of them with --json")
     return "\n".join(lines)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
-from edged.model import Snapshot, Subscriber
+from edged.model import Snapshot, State, Subscriber
 from edged.policy.prefixes import PrefixMap
 from edged.policy.settings import SubscribersSettings
 from edged.values import MacAddress
@@ -25,29 +25,37 @@ class PolicyTable:
     subscribers: dict[str, Subscriber] = field(default_factory=dict)
     """By billing's id."""
     known: int | None = None
+    contested: int = 0
+    """Prefixes that more than one subscriber claims."""
+
+
+_SEVERITY = {State.ACTIVE: 0, State.NOTICE: 1, State.BLOCKED: 2}
 
 
 def compile_table(snapshot: Snapshot | None, settings: SubscribersSettings) -> PolicyTable:
     """The table of ``snapshot``; None (nothing read yet) makes one in which nobody is blocked.
 
-    Two subscribers who claim one prefix, device or login: the first in order of id has it, whatever the order of the
-    reading, so that the same list always makes the same table.
+    Of two subscribers who claim one prefix, device or login the one who is treated better has it, then the first in
+    order of id: an address that was given to somebody else is never blocked for its former holder's debt, and the
+    same list in any order makes the same table.
     """
     served, exempt = _networks(settings)
     if snapshot is None:
         return PolicyTable(served=served, exempt=exempt)
-    # last write wins below, so go through the ids backwards
-    ordered = sorted(snapshot.subscribers, key=lambda s: s.id, reverse=True)
+    # the last write wins below, so the best claim comes last
+    ordered = sorted(snapshot.subscribers, key=lambda s: (_SEVERITY[s.state], s.id), reverse=True)
+    addresses = PrefixMap((prefix, s) for s in ordered for prefix in s.addresses)
     return PolicyTable(
         snapshot_id=snapshot.id,
         read_at=snapshot.read_at,
         served=served,
         exempt=exempt,
-        addresses=PrefixMap((prefix, s) for s in ordered for prefix in s.addresses),
+        addresses=addresses,
         devices={mac: s for s in ordered for mac in s.devices},
         logins={login: s for s in ordered for login in s.logins},
         subscribers={s.id: s for s in snapshot.subscribers},
         known=snapshot.known,
+        contested=sum(len(s.addresses) for s in ordered) - len(addresses),
     )
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from importlib.resources import files
@@ -33,14 +34,32 @@ class Database:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edged-database")
         self._connection: sqlite3.Connection | None = None
 
-    async def open(self) -> None:
-        """Open or create the file and bring its schema up to date."""
+    async def open(self) -> Path | None:
+        """Open or create the file and bring its schema up to date. ConfigError when it cannot be had.
+
+        A file that is damaged is put aside and an empty one takes its place: what edged learned is worth less than
+        that it serves. Then the path where the damaged one lies is returned.
+        """
         try:
-            await self._submit(self._open)
+            try:
+                await self._submit(self._open)
+            except sqlite3.OperationalError:
+                raise  # locked, full, not ours to write: the file itself is good
+            except sqlite3.DatabaseError:
+                return await self._submit(self._start_anew)
         except (sqlite3.Error, OSError) as error:
-            damaged = getattr(error, "sqlite_errorcode", 0) in _DAMAGE
-            expected = "a database of edged; restore a copy" if damaged else "a directory that edged may write"
-            raise ConfigError.of("state.directory", f"{self.path}: {error}", expected) from error
+            raise ConfigError.of(
+                "state.directory", f"{self.path}: {error}", "a directory that edged may write"
+            ) from error
+        return None
+
+    def _start_anew(self) -> Path:
+        aside = self.path.with_name(f"{self.path.name}.damaged-{int(time.time())}")
+        for suffix in ("-wal", "-shm"):
+            self.path.with_name(self.path.name + suffix).unlink(missing_ok=True)
+        self.path.rename(aside)
+        self._open()
+        return aside
 
     async def close(self) -> None:
         """Finish what is queued and close the file."""

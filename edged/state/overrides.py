@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from edged.errors import UpstreamError
 from edged.policy.access import Override
 from edged.state.database import Database
 
@@ -31,16 +32,42 @@ class OverrideStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
+        self._unsaved: dict[str, Override] = {}
+        """Words that open a line and wait for the disk: they hold meanwhile."""
 
     async def alive(self, now: float) -> dict[str, Override]:
         """Every override that has not ended, by subscriber id."""
+        for override in tuple(self._unsaved.values()):
+            # another word may have come while the one before was written
+            if self._unsaved.get(override.subscriber) is override:
+                await self.put(override)
         rows = await self._database.read(
             "SELECT subscriber, blocked, until, why, who, at, reason FROM overrides WHERE until > ?", (now,)
         )
-        return {row[0]: Override(row[0], bool(row[1]), *row[2:]) for row in rows}
+        waiting = {name: override for name, override in self._unsaved.items() if override.until > now}
+        return {row[0]: Override(row[0], bool(row[1]), *row[2:]) for row in rows} | waiting
 
-    async def put(self, override: Override) -> None:
-        """Make ``override`` the word on its subscriber, and say so in the audit."""
+    async def put(self, override: Override) -> bool:
+        """Make ``override`` the word on its subscriber, and say so in the audit.
+
+        Opening a line never waits for the disk: False means that it holds, and is saved as soon as that is possible.
+        """
+        waiting = self._unsaved.pop(override.subscriber, None)
+        try:
+            await self._put(override)
+        except UpstreamError:
+            if override.blocked:
+                self._keep(waiting)
+                raise
+            self._keep(override)
+            return False
+        return True
+
+    def _keep(self, waiting: Override | None) -> None:
+        if waiting is not None:
+            self._unsaved[waiting.subscriber] = waiting
+
+    async def _put(self, override: Override) -> None:
         action = "block" if override.blocked else "unblock"
         await self._database.write(
             (
@@ -55,10 +82,15 @@ class OverrideStore:
 
     async def end(self, subscriber: str, *, who: str, why: str, at: float) -> None:
         """Take back the word on ``subscriber``; billing's holds again."""
-        await self._database.write(
-            ("DELETE FROM overrides WHERE subscriber = ?", (subscriber,)),
-            (_AUDIT, (at, who, "end override", subscriber, why)),
-        )
+        waiting = self._unsaved.pop(subscriber, None)
+        try:
+            await self._database.write(
+                ("DELETE FROM overrides WHERE subscriber = ?", (subscriber,)),
+                (_AUDIT, (at, who, "end override", subscriber, why)),
+            )
+        except UpstreamError:
+            self._keep(waiting)
+            raise
 
     async def passes(self, now: float) -> dict[str, float]:
         """The running passes: subscriber id to end."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import sqlite3
 import time
 from collections.abc import Iterator
 from typing import Any
@@ -294,3 +295,76 @@ def test_in_watch_mode_nothing_changes_for_anyone_and_the_plan_says_who_would_be
             ).returncode
             == 0
         )
+
+
+def test_a_restart_without_its_memory_and_without_billing_opens_nobody(edge: Edge) -> None:
+    edge.kill()
+    for path in (edge.directory / "state").iterdir():
+        path.unlink()
+    (edge.directory / "feed.json").rename(edge.directory / "feed.away")
+    edge.start()
+    try:
+        edge.wait_for(
+            "the alarm",
+            lambda: any(a["code"] == "target-failing" for a in edge.facts("status")["alarms"]),
+            timeout=10.0,
+        )
+        assert BAD4 in edge.lab.run("router", "nft", "list", "set", "inet", "edged", "blocked4h").stdout
+    finally:
+        (edge.directory / "feed.away").rename(edge.directory / "feed.json")
+    edge.wait_for("billing is back", lambda: edge.facts("status")["alarms"] == [], timeout=20.0)
+
+
+def test_a_damaged_database_is_put_aside_and_the_last_good_list_served(edge: Edge) -> None:
+    edge.kill()
+    (edge.directory / "state" / "edged.sqlite").write_bytes(b"rubbish" * 1000)
+    edge.start()
+
+    assert edge.access(BAD4) == "blocked"
+    assert any(a["code"] == "state-damaged" for a in edge.facts("status")["alarms"])
+    assert list((edge.directory / "state").glob("edged.sqlite.damaged-*"))
+    edge.stop()
+    edge.start()
+    edge.wait_for("no alarm", lambda: edge.facts("status")["alarms"] == [], timeout=10.0)
+
+
+def test_a_busy_database_is_not_the_end(edge: Edge) -> None:
+    with sqlite3.connect(edge.directory / "state" / "edged.sqlite", timeout=5.0) as holder:
+        holder.execute("BEGIN IMMEDIATE")
+        _radius(edge, "02:00:5e:10:00:09")
+        edge.tell({**BLOCKED, "state": "active"})
+        edge.wait_for("the payment counts", lambda: _reaches_the_internet(edge, "-4"), timeout=15.0)
+        holder.rollback()
+    assert edge.daemon is not None
+    assert edge.daemon.poll() is None
+
+
+def test_switching_to_watch_says_what_an_earlier_run_left_in_force(edge: Edge) -> None:
+    edge.stop()
+    edge.configure("watch")
+    try:
+        edge.start()
+        (alarm,) = edge.facts("status")["alarms"]
+        assert alarm["code"] == "left-in-force"
+        assert alarm["try"] == "nft delete table inet edged"
+    finally:
+        edge.stop()
+        edge.configure("enforce")
+
+
+def test_a_static_record_of_the_garden_is_reachable_without_a_network_of_its_own(edge: Edge) -> None:
+    right = edge.config.read_text()
+    daemon = edge.daemon
+    assert daemon is not None
+    try:
+        records = f"names: [{GARDEN_HOST}]\n  records: {{www.example.org: [{WEB4}]}}"
+        edge.config.write_text(right.replace(f"names: [{GARDEN_HOST}]", records))
+        assert edge.command("reload").returncode == 0
+        edge.wait_for("it answers", lambda: "the internet" in edge.curl("bad", "https://www.example.org/", "-4").stdout)
+    finally:
+        edge.config.write_text(right)
+        assert edge.command("reload").returncode == 0
+    edge.config.write_text(right.replace("site: lab", "site: lab\nstte: 5"))
+    assert edge.command("reload").returncode == 78
+    edge.config.write_text(right)
+    assert edge.command("reload").returncode == 0

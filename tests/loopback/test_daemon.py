@@ -238,6 +238,8 @@ def test_init_writes_a_configuration_that_check_accepts(tmp_path: Path) -> None:
     assert edged(config, "init", "--billing", billing).returncode == 1, "an existing file is left alone"
     rest = tmp_path / "rest" / "edged.yaml"
     assert edged(rest, "init", "--billing", "https://billing.example.net/feed").returncode == 0
+    assert "secrets/billing is" in edged(rest, "check").stdout, "the feed's key is still to be written"
+    (rest.parent / "secrets" / "billing").write_text("a-key-of-the-feed")
     assert edged(rest, "check").returncode == 0
 
 

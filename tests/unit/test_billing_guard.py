@@ -178,11 +178,18 @@ def test_those_who_are_named_active_have_not_vanished() -> None:
     assert edge.hears(reading(active(*range(400)))) == set()
 
 
-@pytest.mark.parametrize("before", [1, 5, 400])
-def test_an_empty_list_is_held_however_few_there_were(before: int) -> None:
+@pytest.mark.parametrize("before", [6, 400])
+def test_an_empty_list_is_held_when_more_than_the_floor_vanish_with_it(before: int) -> None:
     edge = Edge.following(reading(blocked(*range(before))))
 
     assert Rule.EMPTY in edge.hears(reading(()))
+
+
+@pytest.mark.parametrize("before", [1, 5])
+def test_the_last_few_on_the_list_may_all_have_paid(before: int) -> None:
+    edge = Edge.following(reading(blocked(*range(before))))
+
+    assert edge.hears(reading(())) == set()
 
 
 def test_an_empty_list_is_good_when_the_last_one_was_empty_too() -> None:
@@ -287,3 +294,25 @@ def test_a_line_that_was_lifted_and_is_blocked_again_counts_as_new() -> None:
     edge.good = lifts(edge.good, reading(active(*range(100))))
 
     assert edge.hears(reading(blocked(*range(100)))) == {Rule.BLOCKED}
+
+
+def test_blocked_lines_that_all_move_to_other_addresses_at_once_are_held() -> None:
+    before = tuple(subscriber_at(n, f"100.70.0.{n}") for n in range(100))
+    shifted = tuple(subscriber_at(n, f"100.70.0.{n + 1}") for n in range(100))
+    edge = Edge.following(reading(before))
+
+    assert edge.hears(reading(shifted)) == {Rule.MOVED}
+    assert edge.hears(reading((*shifted[:5], *before[5:]))) == set(), "a few may move"
+
+
+def test_many_prefixes_of_one_subscriber_count_together() -> None:
+    vast = replace(
+        subscriber_at(1, "100.65.0.0/24"), addresses=tuple(parse_prefix(f"100.66.{n}.0/24") for n in range(256))
+    )
+    edge = Edge.following(reading((subscriber_at(2, "100.70.0.2"),)))
+
+    assert Rule.WIDE in edge.hears(reading((subscriber_at(2, "100.70.0.2"), vast)))
+
+
+def subscriber_at(number: int, address: str) -> Subscriber:
+    return Subscriber(str(number), State.BLOCKED, addresses=(parse_prefix(address),))

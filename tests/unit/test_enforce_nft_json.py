@@ -113,3 +113,13 @@ def test_a_foreign_chain_that_stands_in_our_way_is_a_warning(fields: dict[str, A
 )
 def test_a_foreign_chain_that_does_no_harm_is_none(fields: dict[str, Any]) -> None:
     assert not foreign_warnings(rows(listing(chain(**fields))))
+
+
+def test_an_input_chain_that_accepts_what_was_steered_is_no_longer_in_the_way() -> None:
+    dropping = chain(hook="input", type="filter", policy="drop", prio=0)
+    rule = {
+        "family": dropping["chain"]["family"], "table": dropping["chain"]["table"], "chain": dropping["chain"]["name"],
+        "expr": [{"match": {"op": "in", "left": {"ct": {"key": "status"}}, "right": "dnat"}}, {"accept": None}],
+    }  # fmt: skip
+
+    assert not foreign_warnings(rows(listing(dropping, {"rule": rule})))

@@ -153,3 +153,11 @@ def test_a_default_route_holds_everything(version: int) -> None:
     table = PrefixMap([(Prefix(version, 0, 0), "all")])
 
     assert table.find_integer(version, 12345) == "all"
+
+
+def test_an_address_that_was_given_to_somebody_else_is_not_blocked_for_its_former_holders_debt() -> None:
+    for former, present in (("1", "2"), ("2", "1")):
+        v = view(subscriber(former, State.BLOCKED, "100.64.1.7"), subscriber(present, State.ACTIVE, "100.64.1.7"))
+
+        assert access(v, "100.64.1.7") is Access.OPEN
+        assert v.table.contested == 1

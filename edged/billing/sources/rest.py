@@ -92,7 +92,7 @@ class RestSource:
     @classmethod
     def of(cls, settings: BillingSettings) -> RestSource:
         """The source of ``billing.url``; the bearer token stands in ``secret`` or in ``key``."""
-        return cls(settings.url or "", settings.secret or (Secret(settings.key) if settings.key else None))
+        return cls(settings.url or "", settings.secret or settings.key)
 
     async def read(self, previous: Reading | None) -> Reading | None:
         """Both lists; with ``previous``, what changed since, or all where it cannot say. UpstreamError."""

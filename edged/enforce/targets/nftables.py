@@ -27,7 +27,9 @@ _TIMEOUT = 30.0
 _ADMIT_TIMEOUT = 5.0
 """Seconds for a few garden addresses, which take a hundredth of one; a resolver's client waits five."""
 _FULL_READ_EVERY = 60.0
-"""Seconds between full readings while others keep changing their tables: large sets take seconds to print."""
+"""Seconds between two readings of all elements at the most, when somebody else keeps writing to the ruleset."""
+_FULL_READ_SHARE = 40.0
+"""... and at the least so many times what a reading takes: at most 2.5 % of the time goes into it."""
 _LIFE = 2.0
 """A learned address lives this many times as long as asked: not every DNS answer costs a transaction."""
 _REFRESHES = (6, 12)
@@ -54,6 +56,7 @@ class NftablesTarget:
         self._own = 0
         """Transactions of our own since then."""
         self._read_at = -_FULL_READ_EVERY
+        self._read_took = 0.0
         self._alive_until: dict[IpAddress, float] = {}
         """Learned addresses that we know to be in the kernel, each with its end in monotonic seconds."""
         self._waiting: dict[IpAddress, float] = {}
@@ -157,14 +160,19 @@ class NftablesTarget:
         """True when nobody else wrote, or not to our rules; elements are looked at less often."""
         if 0 <= self._generation == generation - self._own:
             return True
-        if time.monotonic() - self._read_at >= _FULL_READ_EVERY:
+        if time.monotonic() - self._read_at >= min(_FULL_READ_EVERY, _FULL_READ_SHARE * self._read_took):
             return False
         listed = await self._list(terse=True)
-        return listed is not None and bool(self._digest) and nft_json.digest(listed) == self._digest
+        if listed is None or not self._digest or nft_json.digest(listed) != self._digest:
+            return False
+        await self._scan(self._rules)  # what was in the way may be gone
+        return True
 
     async def _read_all(self, generation: int, own: int) -> Actual | None:
+        begun = time.monotonic()
         listed = await self._list(terse=False)
         self._read_at = time.monotonic()
+        self._read_took = self._read_at - begun
         self._generation, self._own = generation, self._own - own
         admitted = nft_json.garden(listed or ())
         self._alive_until = {a: end for a, end in self._alive_until.items() if a in admitted}
@@ -202,7 +210,7 @@ class NftablesTarget:
         raise UpstreamError(f"nft: {_first_line(complaint)}")
 
     async def _scan(self, rules: Rules | None) -> None:
-        code, out, _ = await self._run("-j", "list", "chains")
+        code, out, _ = await self._run("-t", "-j", "list", "ruleset")
         foreign = nft_json.foreign_warnings(nft_json.rows(out)) if code == 0 else ()
         self._foreign = (*(rules.warnings if rules else ()), *foreign)
 

@@ -1,0 +1,66 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How many subscribers get what, and why: counted once for each view, not once for each question. Pure."""
+
+from __future__ import annotations
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+from edged.model import Access, State
+from edged.policy.access import View
+
+
+@dataclass(frozen=True, slots=True)
+class Census:
+    """The subscribers that billing lists, counted."""
+
+    by: dict[tuple[State, Access], int] = field(default_factory=dict)
+    """By billing's state and by access."""
+    reasons: dict[str, int] = field(default_factory=dict)
+    """Of the blocked, the most frequent first."""
+    draining: int = 0
+    """Prefixes."""
+
+    def having(self, access: Access) -> int:
+        """How many have ``access``."""
+        return sum(count for (_, has), count in self.by.items() if has is access)
+
+
+def census(view: View, now: float) -> Census:
+    """The census of ``view`` at ``now`` (epoch seconds); some 0.1 s for 100,000 subscribers."""
+    by: Counter[tuple[State, Access]] = Counter()
+    reasons: Counter[str] = Counter()
+    for subscriber in view.table.subscribers.values():
+        decision = view.decide_subscriber(subscriber, now)
+        by[subscriber.state, decision.access] += 1
+        if decision.access is Access.BLOCKED:
+            reasons[decision.reason or "no reason given"] += 1
+    draining = sum(until > now for _, until in view.learned.drains.items())
+    return Census(dict(by), dict(reasons.most_common()), draining)
+
+
+class CensusTaker:
+    """Remembers the last census until the view changes, or one of its ends comes."""
+
+    def __init__(self) -> None:
+        self._view: View | None = None
+        self._until = -math.inf
+        self._last = Census()
+
+    def take(self, view: View, now: float) -> Census:
+        """The census of ``view``."""
+        if view is not self._view or now >= self._until:
+            self._last = census(view, now)
+            self._view, self._until = view, _next_end(view, now)
+        return self._last
+
+
+def _next_end(view: View, now: float) -> float:
+    learned = view.learned
+    ends = (
+        *(override.until for override in learned.overrides.values()),
+        *learned.passes.values(),
+        *(until for _, until in learned.drains.items()),
+    )
+    return min((end for end in ends if end > now), default=math.inf)

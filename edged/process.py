@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The process around the house: limits, signals, what systemd is told, and the exit status. I/O."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import signal
+import sys
+from pathlib import Path
+
+import structlog
+
+from edged import __version__
+from edged.config.loading import Loaded, load
+from edged.daemon import House
+from edged.errors import ConfigError, UpstreamError
+from edged.ops import logs, systemd
+from edged.ops.text import problems
+from edged.ops.tour import tour_text
+
+log = structlog.get_logger(__name__)
+
+
+def run(path: Path, *, tour: bool = False) -> int:
+    """Run until SIGINT or SIGTERM; the exit status. SIGHUP reloads."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until somebody listens to it
+    loaded = load(path)
+    config = loaded.config
+    if config.state.database != "sqlite":
+        raise ConfigError.of("state.database", "a shared database", "sqlite: this version has no other")
+    logs.configure(config.ops.log.level, config.ops.log.format, config.site)
+    if loaded.warnings:
+        sys.stderr.write(problems(loaded.warnings, loaded.document.lines, str(path), "edged starts.") + "\n")
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    try:
+        asyncio.run(_serve(loaded, tour=tour))
+    except UpstreamError as error:
+        log.critical("cannot-start", error=str(error))
+        return os.EX_TEMPFAIL
+    except ConfigError:
+        raise
+    except Exception:
+        # our own bug: loud, once, and systemd starts us again; what is enforced stays
+        log.critical("room-failed", exc_info=True)
+        return os.EX_SOFTWARE
+    return 0
+
+
+async def _serve(loaded: Loaded, *, tour: bool) -> None:
+    house = House(loaded)
+    life = asyncio.create_task(_live(house, tour=tour), name="house")
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, life.cancel)
+    loop.add_signal_handler(signal.SIGHUP, house.want_reload)
+    try:
+        await life
+    except asyncio.CancelledError:
+        log.info("stopped")
+
+
+async def _live(house: House, *, tour: bool) -> None:
+    try:
+        await house.open()
+        log.info("serving", version=__version__, mode=house.loaded.config.mode)
+        systemd.notify(f"READY=1\nMAINPID={os.getpid()}")
+        if tour:
+            if house.billing is not None:
+                await house.billing.sync()
+            sys.stdout.write(tour_text(house) + "\n")
+            sys.stdout.flush()
+        await house.run()
+    finally:
+        systemd.notify("STOPPING=1")
+        await house.close()

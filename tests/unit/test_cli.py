@@ -1,0 +1,338 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The ``edged`` command without a daemon: its words, its exit statuses, and never a traceback."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from edged import __version__
+from edged.cli import COMMANDS, main
+from edged.usage import OVERVIEW
+
+ROOT = Path(__file__).resolve().parents[2]
+EXAMPLE = "config/example/edged.yaml"
+EVERY_COMMAND = pytest.mark.parametrize("command", sorted(COMMANDS))
+
+
+def edged(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "edged.cli", *arguments], cwd=ROOT, env={**os.environ, **environment},
+        check=False, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+
+
+def usage(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    """Exit status and both streams of what argparse ends by itself."""
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    out, err = capsys.readouterr()
+    return int(ended.value.code or 0), out, err
+
+
+def refused(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
+    """Exit status and the sentence on standard error; nothing is printed besides."""
+    status = main(arguments)
+    out, err = capsys.readouterr()
+    assert out == ""
+    return status, err
+
+
+# --- help ------------------------------------------------------------------------------------------
+
+
+@EVERY_COMMAND
+def test_the_help_of_every_command_shows_an_example_that_the_command_accepts(
+    command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = usage(capsys, command, "--help")
+
+    assert (status, err) == (0, "")
+    assert f"examples:\n  edged {command}" in out
+    assert "exit status: 0 done" in out
+    assert max(map(len, out.splitlines())) <= 100
+
+
+def test_edged_alone_prints_an_overview_in_which_every_line_is_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 0
+
+    printed = capsys.readouterr().out
+    assert printed == OVERVIEW + "\n"
+    shown = {line.split()[1] for line in printed.splitlines() if line.startswith("  edged ")}
+    assert shown <= set(COMMANDS)
+    assert max(map(len, printed.splitlines())) <= 80
+
+
+def test_the_help_of_edged_names_every_command_that_is_for_people(capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, _ = usage(capsys, "--help")
+
+    assert status == 0
+    for command in set(COMMANDS) - {"schema"}:
+        assert f"\n    {command} " in out
+
+
+def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
+    assert usage(capsys, "--version") == (0, f"edged {__version__}\n", "")
+
+
+# --- slips -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["statsu"], 'there is no command "statsu"; did you mean "status"?'),
+        (["chekc", "-c", "edged.yaml"], 'there is no command "chekc"; did you mean "check"?'),
+        (["unblok", "1001"], 'there is no command "unblok"; did you mean "unblock"?'),
+        (["xyzzy"], 'there is no command "xyzzy"'),
+        (["it's"], 'there is no command "it\'s"'),
+        (["keys", "lsit"], 'there is no action "lsit"; did you mean "list"?'),
+        (["keys", "-c", "edged.yaml", "imprt"], 'there is no action "imprt"; did you mean "import"?'),
+        (["keys"], "the following arguments are required: ACTION"),
+        (["block"], "the following arguments are required: subscriber"),
+        (["explain"], "the following arguments are required: subject"),
+        (["check", "--jsno"], "unrecognized arguments: --jsno"),
+        (["keys", "add", "--ssid", "R", "--vlan", "x"], "argument --vlan: invalid int value: 'x'"),
+    ],
+)  # fmt: skip
+def test_a_slip_is_one_line_with_the_nearest_word_and_status_2(
+    arguments: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert usage(capsys, *arguments) == (2, "", f"edged: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["block", "1001"], "--why"),
+        (["block", "1001", "--why", "  "], "--why"),
+        (["unblock", "1001", "--why", "x", "--for", "2 hours"], '"2 hours" is not a duration; 30m, 2h and 7d work'),
+    ],
+)  # fmt: skip
+def test_an_override_without_a_reason_or_with_an_odd_length_is_status_2(
+    arguments: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, err = refused(capsys, *arguments)
+
+    assert status == 2
+    assert said in err
+
+
+# --- without a daemon ------------------------------------------------------------------------------
+
+
+def test_without_a_daemon_every_question_is_status_69_with_what_to_look_at(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "edged.yaml"
+    config.write_text(f"ops: {{socket: {tmp_path}/control.sock}}")
+    csv = tmp_path / "keys.csv"
+    csv.write_text("ssid\nResidence\n")
+
+    for command in (
+        ("status", "-c"), ("explain", "100.64.7.9", "-c"), ("sync", "-c"), ("block", "1", "--why", "x", "-c"),
+        ("unblock", "1", "--why", "x", "-c"),
+    ):  # fmt: skip
+        status, err = refused(capsys, *command, str(config))
+        assert status == 69
+        assert "journalctl" in err
+    for action in (("list",), ("add", "--ssid", "R"), ("import", str(csv)), ("revoke", "k"), ("show", "k")):
+        assert refused(capsys, "keys", "-c", str(config), *action)[0] == 69
+
+
+def test_a_configuration_that_is_not_there_is_status_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for command in ("status", "sync"):
+        status, err = refused(capsys, command, "-c", str(tmp_path / "absent.yaml"))
+        assert (status, err) == (78, f"edged: {tmp_path}/absent.yaml: No such file or directory\n")
+
+
+@pytest.mark.parametrize("content", [b"\xff\xfe", b"site: [", b"\tops: x"], ids=["octets", "open", "tab"])
+def test_a_configuration_that_cannot_be_read_is_status_78_without_a_traceback(
+    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "edged.yaml"
+    config.write_bytes(content)
+
+    status, err = refused(capsys, "status", "-c", str(config))
+
+    assert status == 78
+    assert str(config) in err
+
+
+@pytest.mark.parametrize("content", ["ops: 5", "ops: []", "ops: {socket: 5}", "ops: {socket: [a]}", "- a", "5", ""])
+def test_an_odd_ops_section_does_not_keep_a_question_from_being_asked(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "edged.yaml"
+    config.write_text(content)
+
+    status, err = refused(capsys, "status", "-c", str(config))
+
+    assert status == 69
+    assert "Traceback" not in err
+
+
+# --- files -----------------------------------------------------------------------------------------
+
+
+def test_a_csv_that_is_not_utf_8_is_refused_with_a_sentence(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    csv = tmp_path / "keys.csv"
+    csv.write_bytes("ssid,label\nRésidence,Flat 12\n".encode("latin-1"))
+
+    assert refused(capsys, "keys", "-c", EXAMPLE, "import", str(csv)) == (1, "edged: that file is not UTF-8 text\n")
+
+
+def test_a_csv_that_is_not_there_is_status_2(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    status, _, err = usage(capsys, "keys", "import", str(tmp_path / "absent.csv"))
+
+    assert status == 2
+    assert "No such file" in err
+
+
+def test_init_where_nothing_may_be_written_is_refused_with_a_sentence(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "etc").write_text("not a directory")
+
+    status, err = refused(capsys, "init", "-c", str(tmp_path / "etc" / "edged" / "edged.yaml"))
+
+    assert status == 1
+    assert "was not written" in err
+
+
+def test_init_leaves_a_configuration_that_is_there_alone_unless_it_is_forced(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "edged.yaml"
+    config.write_text("site: precious\n")
+    arguments = ("init", "-c", str(config), "--billing", f"file:{tmp_path}/billing.yaml")
+
+    assert refused(capsys, *arguments)[0] == 1
+    assert config.read_text() == "site: precious\n"
+    assert main([*arguments, "--force"]) == 0
+    assert main(["check", "-c", str(config)]) == 0
+
+
+def test_a_secret_that_init_asks_for_is_a_file_of_its_own_that_its_owner_alone_may_read(tmp_path: Path) -> None:
+    config = tmp_path / "edged.yaml"
+
+    assert main(["init", "-c", str(config), "--billing", "https://billing.example.net/feed"]) == 0
+
+    secret = tmp_path / "secrets" / "billing"
+    assert secret.stat().st_mode & 0o777 == 0o600
+    assert f"secret: !file {secret}" in config.read_text()
+    assert config.stat().st_mode & 0o007 == 0
+
+
+def test_init_never_overwrites_a_secret_or_a_billing_file(tmp_path: Path) -> None:
+    config, secret, feed = tmp_path / "edged.yaml", tmp_path / "secrets" / "billing", tmp_path / "billing.yaml"
+    secret.parent.mkdir()
+    secret.write_text("precious")
+    feed.write_text("subscribers: []")
+
+    for billing in ("https://billing.example.net/feed", f"file:{feed}"):
+        assert main(["init", "-c", str(config), "--force", "--billing", billing]) == 0
+
+    assert secret.read_text() == "precious"
+    assert feed.read_text() == "subscribers: []"
+
+
+def test_check_tells_a_program_the_same_facts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    config = tmp_path / "edged.yaml"
+    config.write_text("mode: wach")
+
+    assert main(["check", "--json", "-c", str(config)]) == 78
+    facts = json.loads(capsys.readouterr().out)
+    assert facts["good"] is False
+    assert facts["problems"][0]["hint"] == 'did you mean "watch"?'
+    assert main(["check", "--json", "-c", EXAMPLE]) == 0
+    assert json.loads(capsys.readouterr().out)["good"] is True
+
+
+AS_YAML = (
+    "hunter2", "'hunter2'", '"hunter2"', "h,hunter2", "h#hunter2", '"h\\"hunter2"', "'h''hunter2'", "|\n      hunter2",
+    ">\n      hunter2", "\n      hunter2", "'h\n      hunter2'", "!hunter2", "!!hunter2 x", "&hunter2", "[hunter2]",
+    "{hunter2: 1}",
+)  # fmt: skip
+NOT_YAML = (
+    "*hunter2", "@hunter2", "%hunter2", "`hunter2`", '"\\hunter2"', "[hunter2", "{hunter2", "- hunter2", "hunter2: x",
+    "? hunter2", "\n      hunter2: [",
+)  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        *((key, value) for key in ("secret", "SECRET", '"secret"') for value in (*AS_YAML, *NOT_YAML)),
+        *((key, value) for key in ("secrt", "pasword", "? secret\n    ") for value in AS_YAML),
+    ],
+)
+def test_a_secret_written_into_the_file_is_never_printed_however_it_is_written(
+    key: str, value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "edged.yaml"
+    config.write_text(f"radius:\n  clients:\n  - name: a\n    {key}: {value}\n    dialect: x\n")
+
+    assert main(["check", "-c", str(config)]) == 78
+    assert main(["check", "--json", "-c", str(config)]) == 78
+
+    assert "hunter2" not in capsys.readouterr().out
+
+
+# --- pipes -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("arguments", [["schema"], ["--help"], ["keys", "--help"], [], ["check", "-c", EXAMPLE]])
+def test_a_reader_that_went_away_is_no_reason_to_say_anything(arguments: list[str]) -> None:
+    reader, writer = os.pipe()
+    os.close(reader)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "edged.cli", *arguments],
+            cwd=ROOT, check=False, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30,
+        )  # fmt: skip
+    finally:
+        os.close(writer)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_the_first_line_of_a_long_answer_can_be_had_through_head() -> None:
+    line = f"set -o pipefail; {sys.executable} -m edged.cli schema | head -1"
+
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, check=False, capture_output=True, text=True, timeout=30)
+
+    assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
+
+
+def test_without_any_standard_output_the_command_still_ends_by_its_status() -> None:
+    line = f"{sys.executable} -m edged.cli check -c {EXAMPLE} >&-"
+
+    done = subprocess.run(["bash", "-c", line], cwd=ROOT, check=False, stderr=subprocess.PIPE, text=True, timeout=30)
+
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without a name")
+def test_a_user_without_a_name_may_ask_too() -> None:
+    nameless = dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"), "")
+    script = (
+        # all that is imported late, while the program may still be read
+        "import getpass, os, pwd, sys, edged.config.document, edged.cli;"
+        "os.setgroups([]); os.setresgid(54321, 54321, 54321); os.setresuid(54321, 54321, 54321);"
+        "sys.exit(edged.cli.main(['sync']))"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT, env={**os.environ, **nameless}, check=False, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+
+    assert done.returncode == 69
+    assert "Traceback" not in done.stderr

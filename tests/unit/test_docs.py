@@ -1,0 +1,152 @@
+"""The manual keeps up with the program: every key, default, example, alarm, metric and link of docs/ is checked."""
+
+from __future__ import annotations
+
+import ast
+import operator
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Annotated, Any, get_args, get_origin
+
+import pytest
+from pydantic import BaseModel, TypeAdapter
+from pydantic.fields import FieldInfo
+
+from edged.config.document import read
+from edged.config.schema import Config
+from edged.yamltext import load_text
+
+ROOT = Path(__file__).resolve().parents[2]
+DOCS = ROOT / "docs"
+PAGES = sorted((*ROOT.glob("*.md"), *DOCS.rglob("*.md")))
+
+
+def page(name: str) -> str:
+    return (DOCS / name).read_text("utf-8")
+
+
+# --- configure.md: one table row a key -----------------------------------------------------------
+
+
+def inner_models(annotation: Any, suffix: str = "") -> Iterator[tuple[type[BaseModel], str]]:
+    """The sections behind a field, and what stands between its key and theirs: nothing, ``[]`` or ``.NAME``."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation, suffix
+    suffix += {tuple: "[]", dict: ".NAME"}.get(get_origin(annotation), "")
+    for argument in get_args(annotation):
+        yield from inner_models(argument, suffix)
+
+
+def keys_of(model: type[BaseModel], place: str = "") -> Iterator[tuple[str, FieldInfo]]:
+    """Every key path that may stand in the file, as configure.md writes it."""
+    for name, field in model.model_fields.items():
+        path = f"{place}.{field.alias or name}" if place else field.alias or name
+        yield path, field
+        for inner, suffix in inner_models(field.annotation):
+            yield from keys_of(inner, path + suffix)
+
+
+KEYS = dict(keys_of(Config))
+ROW = re.compile(r"^\| `([^`]+)` \|[^|]*(?:\\\|[^|]*)*\| ([^|]*) \|", re.MULTILINE)
+"""Key and default of a row: the first and the third cell."""
+
+
+def documented() -> dict[str, str]:
+    """Key path to the default that its row states."""
+    _, _, tables = page("configure.md").partition("\n## The top\n")
+    return {match[1]: match[2] for match in ROW.finditer(tables)}
+
+
+def test_the_manual_has_a_row_for_every_key_and_none_for_what_is_no_key() -> None:
+    assert sorted(documented()) == sorted(KEYS)
+
+
+def stated(cell: str, field: FieldInfo) -> Any:
+    """The value that a cell in backticks names, read as the configuration would read it."""
+    assert re.fullmatch(r"`[^`]+`", cell), cell
+    annotated: Any = operator.getitem(Annotated, (field.annotation, field))
+    return TypeAdapter(annotated).validate_python(load_text(cell.strip("`")))
+
+
+@pytest.mark.parametrize("path", KEYS)
+def test_the_manual_states_the_default_in_force(path: str) -> None:
+    field, cell = KEYS[path], documented().get(path, "no row")
+    default = field.get_default(call_default_factory=True, validated_data={})
+    if field.is_required():
+        assert cell == "required"
+    elif default in (None, (), {}):
+        assert cell == "none"
+    elif isinstance(default, (BaseModel, dict)):
+        assert cell == "below"
+    else:
+        assert stated(cell, field) == default
+
+
+SNIPPET = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+CONFIGURATIONS = [
+    pytest.param(match[1], id=f"{name}:{page(name)[: match.start()].count(chr(10)) + 1}")
+    for name in ("configure.md", "everyday.md", "install.md", "linux.md", "security.md", "wifi.md")
+    for match in SNIPPET.finditer(page(name))
+]
+
+
+@pytest.mark.parametrize("text", CONFIGURATIONS)
+def test_every_configuration_in_the_manual_is_accepted(text: str) -> None:
+    document = read(text, "docs", read_files=False)
+    assert not document.problems
+    Config.model_validate(document.data)
+
+
+# --- troubleshooting.md: one entry an alarm ------------------------------------------------------
+
+CODE = re.compile(r"[a-z]+(?:-[a-z]+)+")
+
+
+def alarm_codes() -> set[str]:
+    """The codes in ops/parts.py: the texts of that form, wherever an Alarm takes its own from."""
+    tree = ast.parse((ROOT / "edged/ops/parts.py").read_text("utf-8"))
+    texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
+    return {text for text in texts if isinstance(text, str) and CODE.fullmatch(text)}
+
+
+def test_the_manual_has_an_entry_for_every_alarm_and_none_for_what_is_no_alarm() -> None:
+    entries = re.findall(r"^### `([^`]+)`$", page("troubleshooting.md"), re.MULTILINE)
+    assert sorted(entries) == sorted(alarm_codes())
+
+
+# --- metrics.md ----------------------------------------------------------------------------------
+
+METRIC = re.compile(r"\bedged_[a-z0-9_]+")
+
+
+def test_the_manual_has_a_row_for_every_metric_and_names_no_other() -> None:
+    source = (ROOT / "edged/ops/figures.py").read_text("utf-8")
+    emitted = set(METRIC.findall(source))
+    text = page("metrics.md")
+    rows = re.findall(r"^\| `(edged_[a-z0-9_]+)", text, re.MULTILINE)
+    assert sorted(name.removesuffix("_total") for name in rows) == sorted(emitted)
+    assert {name.removesuffix("_total") for name in METRIC.findall(text)} <= emitted
+
+
+# --- links ---------------------------------------------------------------------------------------
+
+LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
+FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
+
+
+def anchors(path: Path) -> set[str]:
+    """The names that a forge gives to the headings of a page."""
+    headings = re.findall(r"^#+ (.+)$", FENCE.sub("", path.read_text("utf-8")), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("path", PAGES, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_every_relative_link_leads_somewhere(path: Path) -> None:
+    for target in LINK.findall(FENCE.sub("", path.read_text("utf-8"))):
+        if re.match(r"[a-z]+:", target):
+            continue
+        name, _, anchor = target.partition("#")
+        there = (path.parent / name).resolve() if name else path
+        assert there.exists(), target
+        assert not anchor or anchor in anchors(there), target
