@@ -38,6 +38,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _answered(arguments: Arguments) -> int:
+    if arguments.first_config is not None and arguments.command is not None:
+        arguments.config = arguments.first_config  # `edged -c FILE status` is as good as `edged status -c FILE`
     try:
         if arguments.command is None:
             print(OVERVIEW)

@@ -272,6 +272,7 @@ class House:
             try:
                 await self.relearn()
                 await self.sessions.purge(time.time() - KEEP_SESSIONS_S)
+                await self.overrides.prune(time.time())
             except UpstreamError as error:
                 log.warning("database-failing", error=str(error))
 

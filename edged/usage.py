@@ -56,6 +56,7 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """The parser of ``edged`` and of each of its commands."""
     edged = _Parser(prog="edged", description="The edge daemon of an Internet provider.")
+    edged.add_argument("-c", "--config", dest="first_config", type=Path, metavar="FILE", help=argparse.SUPPRESS)
     edged.add_argument("--version", action="version", version=f"edged {__version__}")
     commands = edged.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, (text, examples, arguments) in _COMMANDS.items():

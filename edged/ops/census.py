@@ -44,16 +44,16 @@ class CensusTaker:
     """Remembers the last census until the view changes, or one of its ends comes."""
 
     def __init__(self) -> None:
-        self._view: View | None = None
-        self._until = -math.inf
-        self._last = Census()
+        # one tuple, swapped whole: scrapes and status ask from threads of their own
+        self._last: tuple[View | None, float, Census] = (None, -math.inf, Census())
 
     def take(self, view: View, now: float) -> Census:
         """The census of ``view``."""
-        if view is not self._view or now >= self._until:
-            self._last = census(view, now)
-            self._view, self._until = view, _next_end(view, now)
-        return self._last
+        of_view, until, counted = self._last
+        if of_view is not view or now >= until:
+            counted = census(view, now)
+            self._last = (view, _next_end(view, now), counted)
+        return counted
 
 
 def _next_end(view: View, now: float) -> float:

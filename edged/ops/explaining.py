@@ -50,12 +50,13 @@ class Explainer:
             return await self._address(address, name)
         if name is not None:
             raise Refused("a destination can be asked about for an address alone", 2)
-        mac = _mac_of(subject)
-        if mac is not None:
-            return self._device(mac)
+        # before the MAC addresses: billing's ids may look like one
         subscriber = self._house.current.view.table.subscribers.get(subject)
         if subscriber is not None:
             return await self._subscriber(subscriber)
+        mac = _mac_of(subject)
+        if mac is not None:
+            return self._device(mac)
         if subject in self._house.current.view.learned.overrides:
             return await self._subscriber(Subscriber(subject, State.ACTIVE))
         key = next((k for k in self._house.mpsk.key_facts() if k.id == subject), None)

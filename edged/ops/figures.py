@@ -146,6 +146,8 @@ def _portal(house: House) -> Iterator[Sample]:
         "counter",
         counters.alerts + counters.resets,
     )
+    yield Sample("edged_http_malformed", "Requests that are not HTTP/1.1.", "counter", counters.malformed)
+    yield Sample("edged_http_faults", "Our own bugs, met while answering.", "counter", counters.faults)
     yield Sample(
         "edged_tls_handshakes_failed",
         "Failed handshakes on the portal's own name.",

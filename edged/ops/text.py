@@ -33,8 +33,8 @@ def span(seconds: float) -> str:
 
 
 def moment(epoch: float) -> str:
-    """``2026-11-18 06:00``, UTC."""
-    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M")
+    """``2026-11-18 06:00 UTC``."""
+    return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
 def _wrapped(label: str, text: str, indent: int = 14) -> Iterator[str]:

@@ -113,6 +113,13 @@ class OverrideStore:
             (_AUDIT, (at, "subscriber", "pass", subscriber, "pressed on the page")),
         )
 
+    async def prune(self, now: float) -> None:
+        """Forget passes of last month and the audit of last year; nobody asks for them any more."""
+        await self._database.write(
+            ("DELETE FROM passes WHERE ends < ?", (now - 31 * 86400.0,)),
+            ("DELETE FROM audit WHERE at < ?", (now - 366 * 86400.0,)),
+        )
+
     async def note(self, row: AuditRow) -> None:
         """One line of audit for an act that is kept elsewhere (an accepted reading, a key)."""
         await self._database.write((_AUDIT, (row.at, row.who, row.action, row.subject, row.why)))

@@ -317,7 +317,8 @@ def test_a_restart_without_its_memory_and_without_billing_opens_nobody(edge: Edg
 
 def test_a_damaged_database_is_put_aside_and_the_last_good_list_served(edge: Edge) -> None:
     edge.kill()
-    (edge.directory / "state" / "edged.sqlite").write_bytes(b"rubbish" * 1000)
+    for path in (edge.directory / "state").glob("edged.sqlite*"):
+        path.write_bytes(b"rubbish" * 1000)  # its journal too: SQLite would mend the file from it
     edge.start()
 
     assert edge.access(BAD4) == "blocked"

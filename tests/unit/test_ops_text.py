@@ -256,7 +256,8 @@ def test_any_span_can_be_said_in_at_most_two_units(seconds: float) -> None:
 
 
 @pytest.mark.parametrize(
-    ("epoch", "said"), [(0.0, "1970-01-01 00:00"), (SINCE, "2026-11-26 06:00"), (SINCE + 59.9, "2026-11-26 06:00")]
+    ("epoch", "said"),
+    [(0.0, "1970-01-01 00:00 UTC"), (SINCE, "2026-11-26 06:00 UTC"), (SINCE + 59.9, "2026-11-26 06:00 UTC")],
 )
 def test_a_moment_is_told_in_utc_to_the_minute(epoch: float, said: str) -> None:
     assert moment(epoch) == said

@@ -62,9 +62,11 @@ class FileSource:
                     return await asyncio.to_thread(self._parse, octets, repr(stamp))
         raise UpstreamError(f"{self._path} is still being written")
 
-    async def read_one(self, subscriber: str) -> Subscriber | None:  # noqa: ARG002 the Protocol's
-        """Nothing: a file has no more to say than its list."""
-        return None
+    async def read_one(self, subscriber: str) -> Subscriber | None:
+        """What the files say of ``subscriber`` now; None when they do not list them: that alone is no word."""
+        reading = await self.read(None)
+        listed = reading.snapshot.subscribers if reading is not None else ()
+        return next((one for one in listed if one.id == subscriber), None)
 
     async def close(self) -> None:
         """Nothing is held open."""
