@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from edged.dns import names, reply
 from edged.dns.codes import CLASS_IN, HEADER_OCTETS, Ede, Flag, Rcode, Type
-from edged.dns.message import Question
+from edged.dns.question import Question
 from edged.dns.reply import Body
 from edged.errors import WireError
 from edged.policy.prefixes import PrefixMap

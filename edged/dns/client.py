@@ -18,7 +18,7 @@ from edged.dns import answer
 from edged.dns.answer import Answer
 from edged.dns.cache import AnswerCache, Kept, Key
 from edged.dns.codes import HEADER_OCTETS, Flag, Rcode
-from edged.dns.message import Question
+from edged.dns.question import Question
 from edged.errors import UpstreamError, WireError
 from edged.values import Endpoint
 

@@ -7,10 +7,10 @@ RFC 1035 4.1, RFC 6891 6.1, RFC 7873 5.2, RFC 8906, RFC 9619. One pass, no recur
 from __future__ import annotations
 
 import struct
-from typing import NamedTuple
 
 from edged.dns import names, reply
 from edged.dns.codes import HEADER_OCTETS, OPTION_COOKIE, Flag, Rcode, Type
+from edged.dns.question import Edns, Question
 from edged.errors import WireError
 
 _HEADER = struct.Struct("!6H")
@@ -22,48 +22,6 @@ _RECORDS = 8
 """Records that a query may carry beside its question: an OPT, a TSIG, the SOA of an IXFR, and to spare."""
 _COOKIE_OCTETS = frozenset((8, *range(16, 41)))
 """Client cookie alone, or with a server cookie of 8 to 32 octets (RFC 7873, section 4)."""
-
-
-class Edns(NamedTuple):
-    """What the OPT record of a query says."""
-
-    size: int
-    """UDP payload size as sent."""
-    do: bool
-    cookie: bytes = b""
-    """The whole COOKIE option; empty: there was none."""
-    bare: bool = True
-    """True when there are no options at all."""
-
-
-class Question(NamedTuple):
-    """One well-formed query."""
-
-    id: int
-    flags: int
-    """Second word of the header as sent."""
-    qname: bytes
-    """Exactly as sent (RFC 4343: the case comes back)."""
-    name: bytes
-    """``qname`` in lower case: what every comparison uses."""
-    qtype: int
-    qclass: int
-    edns: Edns | None = None
-
-    @property
-    def section(self) -> bytes:
-        """The question section as it came."""
-        return self.qname + _TYPE_CLASS.pack(self.qtype, self.qclass)
-
-    @property
-    def recursion_desired(self) -> bool:
-        """RD."""
-        return bool(self.flags & Flag.RD)
-
-    @property
-    def checking_disabled(self) -> bool:
-        """CD."""
-        return bool(self.flags & Flag.CD)
 
 
 def ask(name: str, qtype: int = Type.A) -> Question:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from edged.dns import names
 from edged.dns.codes import (
@@ -23,10 +23,8 @@ from edged.dns.codes import (
     Rcode,
     Type,
 )
+from edged.dns.question import Question
 from edged.values import IpAddress
-
-if TYPE_CHECKING:
-    from edged.dns.message import Question
 
 _HEADER = struct.Struct("!6H")
 _RR = struct.Struct("!2HIH")

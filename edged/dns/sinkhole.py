@@ -14,7 +14,7 @@ from edged.dns import message, reply
 from edged.dns.codes import Rcode
 from edged.dns.cookies import cookie_option
 from edged.dns.counters import DnsCounters
-from edged.dns.message import Question
+from edged.dns.question import Question
 from edged.dns.verdict import Kind, Verdict, decide
 from edged.dns.zone import Zone
 from edged.errors import WireError

@@ -12,8 +12,8 @@ from typing import NamedTuple
 
 from edged.dns import reply
 from edged.dns.codes import CLASS_IN, Ede, Rcode, Type
-from edged.dns.message import Question
 from edged.dns.names import ROOT
+from edged.dns.question import Question
 from edged.dns.reply import Body
 from edged.dns.special import FIRST_LABELS, SINGLE_LABEL
 from edged.dns.zone import Host, Zone

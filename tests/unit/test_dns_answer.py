@@ -11,7 +11,7 @@ import pytest
 
 from edged.dns import answer, message, names
 from edged.dns.answer import Answer
-from edged.dns.message import Edns, Question
+from edged.dns.question import Edns, Question
 from edged.errors import WireError
 
 QUESTION = message.ask("www.shop.example")

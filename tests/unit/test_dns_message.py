@@ -11,6 +11,7 @@ import yaml
 
 from edged.dns import message
 from edged.dns.codes import Type
+from edged.dns.question import Edns
 from edged.errors import WireError
 from tests.dns_lab import CLIENT, NOW, lab_sinkhole
 
@@ -63,7 +64,7 @@ def test_the_question_is_kept_as_it_came_and_compared_in_lower_case() -> None:
     assert question.qname == b"\x03wWw\x07ExAmple\x03com\x00"
     assert question.name == b"\x03www\x07example\x03com\x00"
     assert question.qtype == Type.AAAA
-    assert question.edns == message.Edns(4096, do=True)
+    assert question.edns == Edns(4096, do=True)
     assert question.recursion_desired
     assert not question.checking_disabled
 
@@ -84,7 +85,7 @@ def test_a_record_with_a_compressed_owner_beside_the_opt_is_passed_over() -> Non
         "1234 0100 0001 0000 0000 0002 0161 0162 00 0001 0001c00c 0010 0001 00000000 0001 00 00 0029 04d0 00000000 0000"
     )
 
-    assert message.parse(sent).edns == message.Edns(1232, do=False)
+    assert message.parse(sent).edns == Edns(1232, do=False)
 
 
 def test_a_name_may_be_asked_from_its_text() -> None:
