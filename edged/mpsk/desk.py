@@ -195,17 +195,18 @@ class Desk:
     def _conclude(self, question: Question, outcome: Outcome, source: IpAddress, now: float) -> Answer | None:
         """Count and remember ``outcome``, and write it."""
         self.counters.count(outcome)
-        place, last = (question.ssid, question.mac), Last(now, question.site, question.ssid)
+        place, site, ssid = (question.ssid, question.mac), question.site, question.ssid
         match outcome:
             case Accept(key=stored, vlan=vlan, blocked=blocked):
                 reason = Reason.BLOCKED.value if blocked else ""
                 name = stored.name if stored else None
-                last = replace(last, accepted=True, reason=reason, key=name, vlan=vlan)
-                self._grants.put(place, Grant(replace(question, handshake=None), source, stored, vlan))
-            case Reject(reason=reason, key=name):
-                last = replace(last, reason=reason.value, key=name)
+                last = Last(now, site, ssid, accepted=True, reason=reason, key=name, vlan=vlan)
+                kept = question if question.handshake is None else replace(question, handshake=None)
+                self._grants.put(place, Grant(kept, source, stored, vlan))
+            case Reject(reason=refused, key=name):
+                last = Last(now, site, ssid, reason=refused.value, key=name)
                 self._grants.remove(place)
-            case Discard(reason=reason):
-                last = replace(last, reason=reason.value)
+            case _:
+                last = Last(now, site, ssid, reason=outcome.reason.value)
         self._last.put(question.mac, last)
         return written(question, outcome)

@@ -32,18 +32,30 @@ class Upstream:
         self.delay = 0.0
         self.spoil: Fault = lambda octets: octets
         self._loop = asyncio.get_running_loop()
-        self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+        self._udp: socket.socket
         self._server: asyncio.Server | None = None
         self.endpoint = Endpoint(parse_address("127.0.0.1"), 0)
 
     async def __aenter__(self) -> Self:
-        self._udp.setblocking(False)
-        self._udp.bind(("127.0.0.1", 0))
-        port = self._udp.getsockname()[1]
-        self._server = await asyncio.start_server(self._stream, "127.0.0.1", port)
+        port = await self._bind()
         self._loop.add_reader(self._udp, self._datagram)
         self.endpoint = Endpoint(parse_address("127.0.0.1"), port)
         return self
+
+    async def _bind(self) -> int:
+        """One port that is free for both transports: the kernel picks it for UDP, and TCP may be taken."""
+        for _ in range(20):
+            self._udp = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+            self._udp.setblocking(False)
+            self._udp.bind(("127.0.0.1", 0))
+            port = int(self._udp.getsockname()[1])
+            try:
+                self._server = await asyncio.start_server(self._stream, "127.0.0.1", port)
+            except OSError:
+                self._udp.close()
+            else:
+                return port
+        raise AssertionError("no port is free for both UDP and TCP")
 
     async def __aexit__(self, *_: object) -> None:
         self._loop.remove_reader(self._udp)

@@ -7,6 +7,7 @@ import asyncio
 import os
 import shutil
 import signal
+import sys
 from collections.abc import AsyncIterator, Awaitable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -426,3 +427,33 @@ async def test_radclient_authenticates_by_mac_and_reads_the_registered_key(tmp_p
 def test_the_vectors_are_those_of_the_reference() -> None:
     assert len(VECTORS["handshakes"]) == 5
     assert len(VECTORS["golden"]["packets"]) == 3
+
+
+async def test_the_search_worker_does_not_outlive_a_killed_daemon(tmp_path: Path) -> None:
+    script = (
+        "import asyncio, os, time\n"
+        "from edged.mpsk.client import Searcher\n"
+        "def main():\n"
+        "    s = Searcher(); s.start(); s._pool.submit(int).result()\n"
+        "    print(*s._pool._processes, flush=True); time.sleep(60)\n"
+        "if __name__ == '__main__': main()\n"
+    )
+    (tmp_path / "holder.py").write_text(script)
+    holder = await asyncio.create_subprocess_exec(
+        sys.executable, str(tmp_path / "holder.py"), stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+    )  # fmt: skip
+    assert holder.stdout
+    worker = int(await holder.stdout.readline())
+    holder.kill()
+    await holder.wait()
+
+    for _ in range(100):
+        try:
+            state = Path(f"/proc/{worker}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            return
+        if state == "Z":
+            return  # gone, and waiting for whoever adopts it
+        await asyncio.sleep(0.05)
+    raise AssertionError("the worker lives on")
