@@ -79,11 +79,11 @@ $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
 
 lock:  ## refresh the lock files (needs uv)
 	uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links -q -o requirements.lock
+	  -q -o requirements.lock
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header \
-	  --no-annotate --no-emit-index-url --no-emit-find-links -q -o requirements-dev.lock
+	  --no-annotate -q -o requirements-dev.lock
 	echo setuptools | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
-	  --no-emit-index-url --no-emit-find-links -q -o requirements-build.lock
+	  -q -o requirements-build.lock
 
 clean:
 	rm -rf $(VENV) .run build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
