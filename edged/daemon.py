@@ -240,7 +240,9 @@ class House:
         """The database's words -> policy: after an operator's command, a pass, and at each start."""
         now = time.time()
         overrides, passes = await self.overrides.alive(now), await self.overrides.passes(now)
-        self._put(self.current.view.table, Learned(overrides, passes, self.current.view.learned.drains))
+        known = self.current.view.learned
+        if (overrides, passes) != (known.overrides, known.passes):
+            self._put(self.current.view.table, Learned(overrides, passes, known.drains))
 
     def _put(self, table: PolicyTable, learned: Learned) -> None:
         """The one writer."""
