@@ -10,6 +10,7 @@ import argparse
 import getpass
 import json
 import os
+import re
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -41,7 +42,7 @@ def _answered(arguments: Arguments) -> int:
     if arguments.first_config is not None and arguments.command is not None:
         arguments.config = arguments.first_config  # `edged -c FILE status` is as good as `edged status -c FILE`
     try:
-        if arguments.command is None:
+        if arguments.command in {None, "help"}:
             print(OVERVIEW)
             return 0
         return COMMANDS[arguments.command](arguments)
@@ -108,15 +109,18 @@ def _problems(error: ConfigError, meanwhile: str) -> str:
 
 
 def _init(arguments: Arguments) -> int:
+    from edged.config.loading import loaded_text
     from edged.ops.initial import initial
 
     path: Path = arguments.config
     if path.exists() and not arguments.force:
         raise Refused(f"{path} exists and was left as it is; --force overwrites it")
     files = initial(arguments, path)
+    # what the answers make is checked before anything is written: a typo shows here and not at the first start
+    loaded_text(files[path][0], str(path), read_files=False)
     for file, (content, mode) in files.items():
         try:
-            file.parent.mkdir(parents=True, exist_ok=True)
+            file.parent.mkdir(mode=0o700 if mode == 0o600 else 0o755, parents=True, exist_ok=True)
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as handle:
                 handle.write(content)
         except OSError as error:
@@ -250,14 +254,19 @@ def _socket(config: Path) -> Path:
     if config == DEFAULT_CONFIG and not os.access(config, os.R_OK):
         return _DEFAULT_SOCKET
     try:
-        data = read(config.read_text("utf-8"), str(config), read_files=False).data
-        return Path(data["ops"]["socket"])
+        text = config.read_text("utf-8")
     except OSError as error:
         raise Refused(f"{config}: {error.strerror}", os.EX_CONFIG) from None
     except UnicodeDecodeError:
         raise Refused(f"{config} is not UTF-8 text", os.EX_CONFIG) from None
+    try:
+        return Path(read(text, str(config), read_files=False).data["ops"]["socket"])
     except (KeyError, TypeError):
         return _DEFAULT_SOCKET
+    except ConfigError:
+        # the file is being edited; the daemon runs from what it was, and answers where it says
+        found = re.search(r"^\s+socket:\s*(\S+)\s*$", text, re.MULTILINE)
+        return Path(found[1]) if found else _DEFAULT_SOCKET
 
 
 COMMANDS: dict[str, Callable[[Arguments], int]] = {

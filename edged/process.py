@@ -19,6 +19,7 @@ from edged.errors import ConfigError, UpstreamError
 from edged.ops import logs, systemd
 from edged.ops.text import problems
 from edged.ops.tour import tour_text
+from edged.state.files import claim
 
 log = structlog.get_logger(__name__)
 
@@ -33,6 +34,7 @@ def run(path: Path, *, tour: bool = False) -> int:
     logs.configure(config.ops.log.level, config.ops.log.format, config.site)
     if loaded.warnings:
         sys.stderr.write(problems(loaded.warnings, loaded.document.lines, str(path), "edged starts.") + "\n")
+    claimed = claim(config.state.directory)
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
@@ -46,6 +48,8 @@ def run(path: Path, *, tour: bool = False) -> int:
         # our own bug: loud, once, and systemd starts us again; what is enforced stays
         log.critical("room-failed", exc_info=True)
         return os.EX_SOFTWARE
+    finally:
+        os.close(claimed)
     return 0
 
 

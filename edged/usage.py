@@ -29,6 +29,7 @@ edged: blocked-subscriber redirection and per-resident Wi-Fi keys.
   edged explain 100.64.7.9        why does this line get what it gets?
   edged plan                      what would change on each target?
   edged sync                      read billing now
+  edged block 20417 --why T-4471  block one line for two hours; or unblock
   edged keys list                 who may use the Wi-Fi?
 
 edged COMMAND --help says more of each."""

@@ -46,7 +46,7 @@ _SENTENCES = {
     Rule.WIDE: "{count} have a prefix wider than may ever be blocked",
     Rule.OWN: "{count} have an address of the network itself",
     Rule.MOVED: "{count} blocked subscribers have other addresses than before, {limit} may in one reading",
-    Rule.KEYS: "{count} keys vanished within the window, {limit} may",
+    Rule.KEYS: "{count} keys vanished within the window, {limit} may, and never all of them",
 }
 
 

@@ -14,6 +14,7 @@ from dataclasses import replace
 
 import structlog
 
+from edged.billing.client import second_look
 from edged.billing.ground import Ground
 from edged.billing.guard import (
     Accepted,
@@ -54,8 +55,6 @@ _LONGEST_PAUSE = 5.0
 """Seconds, where a look is cheap: whoever mends the file is waiting for it."""
 _SECOND_LOOKS = 32
 """How many vanished subscribers are asked about, one by one, when a reading is held; others the next time."""
-_SECOND_LOOK_TIME = 15.0
-"""Seconds for all of them: an operator may be waiting."""
 _CONTACT_EVERY = 60.0
 """Seconds between two notes on disk that billing was reached."""
 
@@ -84,7 +83,7 @@ class BillingService:
         self._clock = clock
         self._polling = asyncio.Lock()
         self._lock = asyncio.Lock()
-        """Guards what follows; never held while a whole list is read, which may take minutes."""
+        """Guards what follows; never held while a whole list is read, which may take minutes. Second looks hold it."""
         self._memory = GuardMemory()
         self._good: Snapshot | None = None
         self._previous: Reading | None = None
@@ -213,8 +212,13 @@ class BillingService:
             return Health.HELD
         return Health.OK if self._good is not None else Health.STARTING
 
+    @property
+    def every(self) -> float:
+        """Seconds between two looks while all is well."""
+        return self._source.every if self._source.every is not None else self._settings.poll.changes
+
     def _delay(self, failures: int) -> float:
-        pause = self._source.every if self._source.every is not None else self._settings.poll.changes
+        pause = self.every
         if failures:
             longest = _LONGEST_BACKOFF if self._source.every is None else _LONGEST_PAUSE
             pause = min(max(pause, 1.0) * 2.0 ** min(failures, 16), max(longest, pause))
@@ -333,21 +337,8 @@ class BillingService:
         silent = vanished(snapshot, self._good) if self._good is not None else frozenset()
         if silent and {Rule.VANISHED, Rule.EMPTY} & {reason.rule for reason in verdict.reasons}:
             chosen = secrets.SystemRandom().sample(sorted(silent), min(len(silent), _SECOND_LOOKS))
-            heard |= await self._lift(_evidence(await self._ask_about(chosen)))
+            heard |= await self._lift(_evidence(await second_look(self._source, chosen)))
         return heard
-
-    async def _ask_about(self, ids: list[str]) -> list[Subscriber]:
-        """Turn absence into evidence: who is answered with ``active`` has paid, whatever the list says."""
-        answers = []
-        try:
-            async with asyncio.timeout(_SECOND_LOOK_TIME):
-                for name in ids:
-                    answer = await self._source.read_one(name)
-                    if answer is not None:
-                        answers.append(answer)
-        except (UpstreamError, TimeoutError):
-            pass  # those who were not answered stay as they are
-        return answers
 
     async def _hold(self, snapshot: Snapshot, reasons: tuple[Reason, ...]) -> None:
         """Keep the reading until a person has decided, or a better one has come."""

@@ -4,11 +4,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from edged.fields import Duration, EndpointField, SecretField, Settings, Share, wrong
+
+
+def _url(value: str) -> str:
+    scheme, _, rest = value.partition("://")
+    host = rest.partition("/")[0]
+    if scheme not in {"http", "https"} or not host or any(c.isspace() for c in value):
+        raise wrong("an https URL", "for example https://billing.example.net")
+    if "@" in host:
+        raise wrong("a URL without a user and a password in it", "key: and secret: are their places")
+    return value
+
+
+BillingUrl = Annotated[str, AfterValidator(_url)]
 
 
 class PollSettings(Settings):
@@ -67,7 +80,7 @@ class BillingSettings(Settings):
     """The central billing system."""
 
     source: Literal["splynx", "uisp", "rest", "file"] = "file"
-    url: str | None = Field(default=None, pattern=r"^https?://[^\s/]+.*$")
+    url: BillingUrl | None = None
     key: SecretField | None = None
     """What identifies us; for ``rest`` the bearer token may stand here or in ``secret``."""
     secret: SecretField | None = None
@@ -82,8 +95,6 @@ class BillingSettings(Settings):
     def _has_its_place(self) -> BillingSettings:
         if self.source == "file" and self.path is None:
             raise wrong("path: FILE beside source: file", "path: /var/lib/edged/billing.yaml")
-        if self.url is not None and "@" in self.url.partition("//")[2].partition("/")[0]:
-            raise wrong("a URL without a user and a password in it", "key: and secret: are their places")
         if self.source != "file" and self.url is None:
             raise wrong(f"url: URL beside source: {self.source}", "url: https://billing.example.net")
         return self

@@ -114,4 +114,6 @@ def blocked_in(snapshot: Snapshot) -> int:
 def told(held: Snapshot, reasons: tuple[Reason, ...]) -> str:
     """What a person reads about ``held``."""
     why = "; ".join(map(str, reasons)) or "it was held before the restart"
-    return f"held: {why}. When it is right: edged sync --accept {held.id}"
+    who = [one for reason in reasons for one in reason.sample]
+    example = f"\n  for example {', '.join(dict.fromkeys(who))}" if who else ""
+    return f"HELD: {why}.{example}\n  When it is right:  edged sync --accept {held.id}"

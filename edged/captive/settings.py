@@ -33,6 +33,13 @@ def _colour(value: str) -> str:
     return value.lower() if len(digits) == 6 else "#" + "".join(2 * c for c in digits.lower())
 
 
+def _quoted_colour(value: Any) -> Any:
+    """A colour without quotes is a comment to YAML, and nothing is left of it."""
+    if value is None:
+        raise wrong('a colour as "#rrggbb", in quotes', 'without quotes # begins a comment: "#0a5cff"')
+    return value
+
+
 def _by_language(value: Any) -> Any:
     """A plain text is the English one."""
     return {"en": value} if isinstance(value, str) else value
@@ -40,7 +47,7 @@ def _by_language(value: Any) -> Any:
 
 PortalUrl = Annotated[str, AfterValidator(_portal_url)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
-Colour = Annotated[str, AfterValidator(_colour)]
+Colour = Annotated[str, BeforeValidator(_quoted_colour), AfterValidator(_colour)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})?$")]
 Translated = Annotated[dict[Language, str], BeforeValidator(_by_language)]
 """One text per language, by BCP 47 tag; a plain text is the English one."""

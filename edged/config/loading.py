@@ -30,8 +30,12 @@ class Loaded:
 
 def load(path: Path | str, *, read_files: bool = True) -> Loaded:
     """Read and check ``path`` (``-``: standard input). ConfigError carries all problems, each with its place."""
-    text = _text_of(path)
-    document = read(text, str(path), read_files=read_files)
+    return loaded_text(_text_of(path), str(path), read_files=read_files)
+
+
+def loaded_text(text: str, path: str, *, read_files: bool = True) -> Loaded:
+    """As ``load``, of a text that is (to be) the file at ``path``."""
+    document = read(text, path, read_files=read_files)
     problems = list(document.problems)
     config: Config | None = None
     if document.data is None:
@@ -46,7 +50,7 @@ def load(path: Path | str, *, read_files: bool = True) -> Loaded:
     found = cross_checks(config, document, read_files=read_files) if config is not None else []
     problems += [p for p in found if not p.warning]
     if problems or config is None:
-        raise ConfigError(sorted(problems, key=lambda p: (p.line, p.column)), str(path), document.lines)
+        raise ConfigError(sorted(problems, key=lambda p: (p.line, p.column)), path, document.lines)
     return Loaded(config, document, tuple(p for p in found if p.warning))
 
 

@@ -290,7 +290,9 @@ class MpskService:
         conflicts = await self._store.add_local(keys, self._clock())
         if conflicts:
             return [
-                Problem("passphrase", f"{key_id} cannot be told from {other}", "another passphrase, or another id")
+                Problem("id", f"the id {key_id} exists already", "another id, or none: one is made")
+                if key_id == other
+                else Problem("passphrase", f"{key_id} cannot be told from {other}", "another passphrase")
                 for key_id, other in conflicts.items()
             ]
         await self.reload_keys()

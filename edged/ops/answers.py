@@ -22,6 +22,7 @@ from edged.ops.parts import alarms, parts
 from edged.ops.text import moment
 from edged.policy.access import Override, View
 from edged.state.overrides import AuditRow
+from edged.values import parse_address
 
 if TYPE_CHECKING:
     from edged.billing.service import BillingService
@@ -70,7 +71,11 @@ class Answers:
             "version": __version__,
             "uptime_s": now - house.started_at,
             "loaded_at": house.reload_state.loaded_at,
-            "verdict": _verdict(found, watching=house.loaded.config.mode == "watch"),
+            "verdict": _verdict(
+                found,
+                watching=house.loaded.config.mode == "watch",
+                listed=bool(house.current.view.table.snapshot_id),
+            ),
             "subscribers": {
                 "known": house.current.view.table.known,
                 "states": {
@@ -126,7 +131,7 @@ class Answers:
             "done": result.outcome in {Outcome.ACCEPTED, Outcome.UNCHANGED},
             "outcome": result.outcome.value,
             "snapshot": result.snapshot,
-            "sentence": result.text if result.outcome is not Outcome.HELD else f"HELD: {result.text}",
+            "sentence": result.text,
         }
 
     async def _sync_one(self, billing: BillingService, one: str) -> dict[str, Any]:
@@ -141,27 +146,43 @@ class Answers:
 
     async def _override(self, request: dict[str, Any], *, blocked: bool) -> dict[str, Any]:
         house, now = self._house, time.time()
-        subscriber, why = str(request["subscriber"]), str(request["why"])[:500]
+        subscriber, why = self._subscriber_of(str(request["subscriber"])), str(request["why"])[:500]
+        who = str(request.get("who", "?"))[:64]
         if request.get("end"):
-            return await self._end_override(subscriber, why, str(request.get("who", "?"))[:64], now)
+            return await self._end_override(subscriber, why, who, now)
         seconds = float(request["seconds"])
         if not 0 < seconds <= LONGEST_OVERRIDE_S:
             raise Refused("an override lasts between a moment and 31 days", 2)
-        if blocked and subscriber not in house.current.view.table.subscribers:
+        listed = subscriber in house.current.view.table.subscribers
+        if blocked and not listed:
             raise Refused(
                 f'billing does not list a subscriber "{subscriber}", so edged knows no line of theirs to block'
             )
-        who = str(request.get("who", "?"))[:64]
         saved = await house.overrides.put(Override(subscriber, blocked, now + seconds, why, who, now))
         await house.relearn()
-        until = f"{moment(now + seconds)} UTC"
+        until = moment(now + seconds)
         if blocked:
             sentence = f"{subscriber} is blocked (abuse) until {until}.\nUndo:  edged block {subscriber} --end --why …"
         else:
             sentence = f"{subscriber} is open until {until}, whatever billing says."
+        if not listed:
+            sentence += "\nBilling does not list them now; the word holds should it block them meanwhile."
+        if house.loaded.config.mode == "watch":
+            sentence += "\nedged is watching: nothing is done about it."
         if not saved:
             sentence += "\nThe database cannot be written now: a restart before it can would forget this."
         return {"schema": SCHEMA, "sentence": sentence, "until": now + seconds}
+
+    def _subscriber_of(self, subject: str) -> str:
+        """Billing's id; an address stands for whose line it is."""
+        try:
+            address = parse_address(subject)
+        except ValueError:
+            return subject
+        found = self._house.current.view.table.addresses.find(address)
+        if found is None:
+            raise Refused(f"billing lists nobody at {address}")
+        return found.id
 
     async def _end_override(self, subscriber: str, why: str, who: str, now: float) -> dict[str, Any]:
         house = self._house
@@ -214,10 +235,10 @@ def _changes(changed: int, targets: int) -> str:
     return "every target is as it should be" if not changed else f"{changed} of {targets} targets would change"
 
 
-def _verdict(found: list[Any], *, watching: bool) -> str:
+def _verdict(found: list[Any], *, watching: bool, listed: bool) -> str:
     if not found:
         return "watching; nothing is changed for anyone" if watching else "all well"
     loudest = next((alarm for alarm in found if alarm.code == "billing-held"), None)
     if loudest is not None:
-        return "billing is HELD; the last good list is in force"
+        return "billing is HELD; " + ("the last good list is in force" if listed else "there is no list in force yet")
     return "1 thing needs you" if len(found) == 1 else f"{len(found)} things need you"

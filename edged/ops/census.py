@@ -21,6 +21,8 @@ class Census:
     """Of the blocked, the most frequent first."""
     draining: int = 0
     """Prefixes."""
+    lineless: tuple[str, ...] = ()
+    """Blocked subscribers with no device and no address that is served: nothing can be enforced on them."""
 
     def having(self, access: Access) -> int:
         """How many have ``access``."""
@@ -31,13 +33,16 @@ def census(view: View, now: float) -> Census:
     """The census of ``view`` at ``now`` (epoch seconds); some 0.1 s for 100,000 subscribers."""
     by: Counter[tuple[State, Access]] = Counter()
     reasons: Counter[str] = Counter()
+    lineless: list[str] = []
     for subscriber in view.table.subscribers.values():
         decision = view.decide_subscriber(subscriber, now)
         by[subscriber.state, decision.access] += 1
         if decision.access is Access.BLOCKED:
             reasons[decision.reason or "no reason given"] += 1
+            if not subscriber.devices and not any(view.table.served.covering(p) for p in subscriber.addresses):
+                lineless.append(subscriber.id)
     draining = sum(until > now for _, until in view.learned.drains.items())
-    return Census(dict(by), dict(reasons.most_common()), draining)
+    return Census(dict(by), dict(reasons.most_common()), draining, tuple(sorted(lineless)))
 
 
 class CensusTaker:

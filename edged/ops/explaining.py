@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from typing import TYPE_CHECKING, Any
+from urllib.parse import urlsplit
 
 from edged.captive.answers import Close, Response
 from edged.captive.respond import Portal, Request, respond
@@ -49,7 +50,10 @@ class Explainer:
         if address is not None:
             return await self._address(address, name)
         if name is not None:
-            raise Refused("a destination can be asked about for an address alone", 2)
+            known = self._house.current.view.table.subscribers.get(subject)
+            if known is None or not known.addresses:
+                raise Refused("a destination can be asked about for an address, or for a subscriber who has one", 2)
+            return await self._destination(_first(known.addresses[0]), name)
         # before the MAC addresses: billing's ids may look like one
         subscriber = self._house.current.view.table.subscribers.get(subject)
         if subscriber is not None:
@@ -155,13 +159,10 @@ class Explainer:
         one = decision.subscriber.id
         if decision.rule is Rule.OVERRIDE:
             return f"it ends by itself, or: edged block {one} --end --why …"
-        billing = self._house.loaded.config.billing
-        every = (
-            f"looked at every {span(billing.poll.changes)}, or at once with edged sync {one}"
-            if billing
-            else "billing is asked"
-        )
-        return f"billing says active: {every}"
+        billing = self._house.billing
+        if billing is None:
+            return "there is no billing section: it stays"
+        return f"billing says active: looked at every {span(billing.every)}, or at once with edged sync {one}"
 
     # --- what it gets ----------------------------------------------------------------------------
 
@@ -198,7 +199,7 @@ class Explainer:
             case _:
                 http = "answered by the page"
         if decision.access is not Access.BLOCKED:
-            return [{"protocol": "HTTP", "answer": f"its own way; here only: {http}"}]
+            return [{"protocol": "HTTP", "answer": f"its own way; a browser that still holds our address gets {http}"}]
         return [
             {"protocol": "HTTP", "answer": http},
             {
@@ -217,12 +218,15 @@ class Explainer:
             blocked = there.get(name)
             state = "unknown" if blocked is None else "blocked" if blocked else "open"
             if blocked is not None and blocked != wanted and not watching:
-                state += " (WRONG, being mended)"
+                known = self._house.current.view.table.snapshot_id
+                state += " (WRONG, being mended)" if known else " (by an earlier run; there is no list yet)"
             rows.append({"target": name, "state": "watching" if watching else state, "blocked": blocked})
         return rows
 
     async def _destination(self, address: IpAddress, name: str) -> Facts:
         decision = self._house.acting.view.decide(address, time.time())
+        # a pasted URL is as good as its host
+        name = (urlsplit(name).hostname or name) if "//" in name else name.partition("/")[0]
         try:
             verdict = self._house.dns.explain(name, decision)
         except ValueError as error:
@@ -263,7 +267,7 @@ class Explainer:
             {"at": row.at, "what": f"{row.action} by {row.who}" + (f": {row.why}" if row.why else "")} for row in trail
         ]
         for prefix in subscriber.addresses:
-            first = parse_address(str(Prefix(prefix.version, prefix.network, BITS[prefix.version])))
+            first = _first(prefix)
             facts["gets"] = self._gets(first)
             facts["in_place"] = await self._in_place(first, self._house.current.view.decide(first, now))
             break
@@ -321,6 +325,10 @@ def _address_of(subject: str) -> IpAddress | None:
         prefix = parse_prefix(subject)
     except ValueError:
         return None
+    return _first(prefix)
+
+
+def _first(prefix: Prefix) -> IpAddress:
     return parse_address(str(Prefix(prefix.version, prefix.network, BITS[prefix.version])))
 
 

@@ -75,11 +75,18 @@ class KeyCommands:
     async def _import(self, request: Facts) -> Facts:
         count, problems = await self._house.mpsk.import_csv(str(request["csv"]))
         if problems:
-            lines = [f"  line {p.line}: {p.key}: {p.found}; expected {p.expected}" for p in problems[:20]]
+            lines = [
+                f"  {f'line {p.line}: ' if p.line else ''}{p.key}: {p.found}; expected {p.expected}"
+                for p in problems[:20]
+            ]
             more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
             raise Refused("no key was made:\n" + "\n".join(lines) + more)
         await self._note(request, "import keys", str(count))
-        return {"schema": 1, "count": count, "sentence": f"{count:,} keys were made.  edged keys list"}
+        return {
+            "schema": 1,
+            "count": count,
+            "sentence": f"{count:,} key{'s were' if count != 1 else ' was'} made.  edged keys list",
+        }
 
     async def _revoke(self, request: Facts) -> Facts:
         key_id = str(request["id"])

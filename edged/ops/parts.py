@@ -145,7 +145,12 @@ def _store(house: House) -> Part:
 
 def alarms(house: House, now: float) -> list[Alarm]:
     """What needs a person, the loudest first."""
-    return [*_billing_alarms(house, now), *_policy_alarms(house), *_target_alarms(house), *_other_alarms(house, now)]
+    return [
+        *_billing_alarms(house, now),
+        *_policy_alarms(house, now),
+        *_target_alarms(house),
+        *_other_alarms(house, now),
+    ]
 
 
 def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
@@ -159,7 +164,7 @@ def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
             f"A reading of {status.held.subscribers:,} subscribers, {status.held.blocked:,} blocked, waits:"
             f" {why}."
             f" {_in_force(status, now)} stays in force.",
-            f"edged sync (says who), then {status.held.command}",
+            f"edged sync, which says who; then {status.held.command}",
         )
     if status.health is Health.STALE:
         then = "every line is open" if status.opened else f"{_in_force(status, now)} stays in force"
@@ -169,17 +174,30 @@ def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
 
 
 def _in_force(status: BillingStatus, now: float) -> str:
-    return f"The last good list ({span(now - status.read_at)} old)" if status.snapshot else "An empty list"
+    return f"The last good list ({span(now - status.read_at)} old)" if status.snapshot else "What was in force before"
 
 
-def _policy_alarms(house: House) -> Iterator[Alarm]:
+def _policy_alarms(house: House, now: float) -> Iterator[Alarm]:
     contested = house.current.view.table.contested
     if contested:
         yield Alarm(
             "addresses-contested",
-            f"{contested:,} prefixes are claimed by two subscribers of billing's list; the better treated has each.",
-            "edged explain ADDRESS",
+            f"{_count(len(contested), 'prefix', 'prefixes')} of billing's list stand under two subscribers, for example"
+            f" {', '.join(map(str, contested[:3]))}; the better treated of them has each.",
+            f"edged explain {contested[0]}",
         )
+    lineless = house.census.take(house.current.view, now).lineless
+    if lineless:
+        yield Alarm(
+            "lines-unknown",
+            f"{_count(len(lineless), 'blocked subscriber has', 'blocked subscribers have')} no device and no address in"
+            f" subscribers.networks, for example {', '.join(lineless[:3])}: nothing is enforced on them.",
+            f"edged explain {lineless[0]}",
+        )
+
+
+def _count(number: int, one: str, many: str) -> str:
+    return f"{number:,} {one if number == 1 else many}"
 
 
 def _target_alarms(house: House) -> Iterator[Alarm]:
@@ -211,7 +229,8 @@ def _other_alarms(house: House, now: float) -> Iterator[Alarm]:
         )
     for problem in house.warnings:
         code = {"enforce": "left-in-force", "state": "state-damaged"}.get(problem.key, "page-incomplete")
-        yield Alarm(code, f"{problem.key}: {problem.found}; {problem.expected}.", problem.hint or "edged check")
+        command = "systemctl restart edged" if code == "state-damaged" else problem.hint or "edged check"
+        yield Alarm(code, f"{problem.key}: {problem.found}; {problem.expected}.", command)
     if now - house.enforce.counters.admit_failed_at < _RECENT_S:
         yield Alarm(
             "garden-not-admitted",

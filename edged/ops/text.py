@@ -149,8 +149,8 @@ def explain(answer: Answer) -> str:
 def _ladder(steps: list[Answer]) -> Iterator[str]:
     for index, step in enumerate(steps):
         label = "decided by" if index == 0 else ""
-        arrow = "->" if step["decided"] else ""
-        yield from _wrapped(f"{label:<10}{arrow:<2}{step['rule']:<20}", step["said"], 32)
+        arrow = " ->" if step["decided"] else ""
+        yield from _wrapped(f"{label:<10}{arrow:<4}{step['rule']:<18}", step["said"], 32)
 
 
 def _gets(rows: list[Answer]) -> Iterator[str]:

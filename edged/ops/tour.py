@@ -17,7 +17,7 @@ def tour_text(house: House) -> str:
     table = house.current.view.table
     for subscriber in table.subscribers.values():
         if subscriber.account.amount_due:
-            name = f"a signed link: brand {subscriber.brand or 'default'}, with the amount"
+            name = f"the page of subscriber {subscriber.id}, brand {subscriber.brand or 'default'}, with the amount"
             rows.append((name, house.captive.link(subscriber.id)))
     dns = next((e for e in config.dns.listen if e.address.version == 4), None)
     if dns:

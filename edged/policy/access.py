@@ -148,4 +148,8 @@ def drained(before: View, table: PolicyTable, now: float) -> PrefixMap[float]:
         after = table.subscribers.get(subscriber.id)
         if after is None or after.state is not State.BLOCKED:
             running |= dict.fromkeys(subscriber.addresses, now + DRAIN_S)
+    for subscriber in table.subscribers.values() if running else ():
+        if subscriber.state is State.BLOCKED:
+            for prefix in subscriber.addresses:
+                running.pop(prefix, None)  # blocked again: nothing drains
     return PrefixMap(running.items())

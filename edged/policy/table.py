@@ -3,12 +3,13 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass, field, replace
 
 from edged.model import Snapshot, State, Subscriber
 from edged.policy.prefixes import PrefixMap
 from edged.policy.settings import SubscribersSettings
-from edged.values import MacAddress
+from edged.values import MacAddress, Prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,8 +26,8 @@ class PolicyTable:
     subscribers: dict[str, Subscriber] = field(default_factory=dict)
     """By billing's id."""
     known: int | None = None
-    contested: int = 0
-    """Prefixes that more than one subscriber claims."""
+    contested: tuple[Prefix, ...] = ()
+    """Prefixes that more than one subscriber claims, in order."""
 
 
 _SEVERITY = {State.ACTIVE: 0, State.NOTICE: 1, State.BLOCKED: 2}
@@ -55,8 +56,13 @@ def compile_table(snapshot: Snapshot | None, settings: SubscribersSettings) -> P
         logins={login: s for s in ordered for login in s.logins},
         subscribers={s.id: s for s in snapshot.subscribers},
         known=snapshot.known,
-        contested=sum(len(s.addresses) for s in ordered) - len(addresses),
+        contested=_contested(ordered) if sum(len(s.addresses) for s in ordered) != len(addresses) else (),
     )
+
+
+def _contested(subscribers: list[Subscriber]) -> tuple[Prefix, ...]:
+    claims = Counter(prefix for s in subscribers for prefix in s.addresses)
+    return tuple(sorted(prefix for prefix, count in claims.items() if count > 1))
 
 
 def recompiled(table: PolicyTable, settings: SubscribersSettings) -> PolicyTable:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
 from collections.abc import Iterable
 from pathlib import Path
@@ -60,3 +61,20 @@ def secret_file(path: Path, octets: int = KEY_OCTETS) -> Secret:
             f"{2 * octets} hexadecimal digits; restore it from backup",
         )
     return Secret(bytes.fromhex(text))
+
+
+def claim(directory: Path) -> int:
+    """A descriptor that holds ``directory`` for this process while it is open. ConfigError: another edged has it."""
+    try:
+        directory.mkdir(mode=0o750, parents=True, exist_ok=True)
+        descriptor = os.open(directory / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise ConfigError.of(
+            "state.directory", f"{directory}: {error.strerror}", "a directory that edged may write"
+        ) from error
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        raise ConfigError.of("state.directory", f"{directory} is another edged's", "one edged a directory") from None
+    return descriptor

@@ -152,17 +152,24 @@ def test_a_configuration_that_is_not_there_is_status_78(tmp_path: Path, capsys: 
         assert (status, err) == (78, f"edged: {tmp_path}/absent.yaml: No such file or directory\n")
 
 
-@pytest.mark.parametrize("content", [b"\xff\xfe", b"site: [", b"\tops: x"], ids=["octets", "open", "tab"])
-def test_a_configuration_that_cannot_be_read_is_status_78_without_a_traceback(
-    content: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_a_configuration_that_is_no_text_is_status_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     config = tmp_path / "edged.yaml"
-    config.write_bytes(content)
+    config.write_bytes(b"\xff\xfe")
 
     status, err = refused(capsys, "status", "-c", str(config))
 
     assert status == 78
     assert str(config) in err
+
+
+@pytest.mark.parametrize("content", ["site: [", "\tops: x", "ops:\n  socket: /nonexistent/s.sock\nsite: ["])
+def test_a_file_that_is_just_being_edited_does_not_keep_the_daemon_from_being_asked(
+    content: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "edged.yaml"
+    config.write_text(content)
+
+    assert refused(capsys, "status", "-c", str(config))[0] == 69
 
 
 @pytest.mark.parametrize("content", ["ops: 5", "ops: []", "ops: {socket: 5}", "ops: {socket: [a]}", "- a", "5", ""])

@@ -160,4 +160,4 @@ def test_an_address_that_was_given_to_somebody_else_is_not_blocked_for_its_forme
         v = view(subscriber(former, State.BLOCKED, "100.64.1.7"), subscriber(present, State.ACTIVE, "100.64.1.7"))
 
         assert access(v, "100.64.1.7") is Access.OPEN
-        assert v.table.contested == 1
+        assert v.table.contested == (parse_prefix("100.64.1.7"),)

@@ -40,6 +40,7 @@ class FileSource:
         self._path = path
         self._settle = settle
         self._clock = clock
+        self._last: Reading | None = None
 
     @classmethod
     def of(cls, settings: BillingSettings) -> FileSource:
@@ -59,12 +60,15 @@ class FileSource:
             if before == stamp:
                 octets = await asyncio.to_thread(self._octets, stamp)
                 if self._stamp() == stamp:
-                    return await asyncio.to_thread(self._parse, octets, repr(stamp))
+                    self._last = await asyncio.to_thread(self._parse, octets, repr(stamp))
+                    return self._last
         raise UpstreamError(f"{self._path} is still being written")
 
     async def read_one(self, subscriber: str) -> Subscriber | None:
         """What the files say of ``subscriber`` now; None when they do not list them: that alone is no word."""
-        reading = await self.read(None)
+        reading = self._last
+        if reading is None or reading.marks.get("stamp") != repr(self._stamp()):
+            reading = await self.read(None)
         listed = reading.snapshot.subscribers if reading is not None else ()
         return next((one for one in listed if one.id == subscriber), None)
 
