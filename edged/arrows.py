@@ -23,6 +23,7 @@ log = structlog.get_logger(__name__)
 
 LOOK_EVERY_S = 1.0
 """Seconds between two looks for devices whose answer is no longer right: a payment moves them within two."""
+_MOST = 2**63 - 1
 AT_ONCE = 32
 """Disconnect requests under way at once: an access point takes them one by one."""
 
@@ -49,8 +50,9 @@ class Accounting:
                 ipv6=" ".join(map(str, event.ipv6_prefixes)) or str(event.ipv6 or ""),
                 delegated=" ".join(map(str, event.delegated_prefixes)),
                 at=time.time() - event.delay,
-                octets_in=event.octets_in,
-                octets_out=event.octets_out,
+                # SQLite's integers have 63 bits; a counter beyond them is a lie
+                octets_in=min(event.octets_in, _MOST),
+                octets_out=min(event.octets_out, _MOST),
                 seconds=event.session_time,
             )
         except UpstreamError as error:

@@ -11,6 +11,7 @@ import getpass
 import json
 import os
 import re
+import signal
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -62,6 +63,7 @@ def _answered(arguments: Arguments) -> int:
 
 
 def _run(arguments: Arguments) -> int:
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload that comes before there is anybody to take it
     # imported here: the thin commands must not pay for the daemon
     from edged.process import run
 

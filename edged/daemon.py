@@ -7,6 +7,7 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable, Coroutine
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +32,7 @@ from edged.ops.answers import Answers
 from edged.ops.census import CensusTaker
 from edged.ops.control import ControlServer
 from edged.ops.figures import figures
-from edged.ops.host import own_addresses
+from edged.ops.host import neighbours, own_addresses
 from edged.ops.metrics import Exposition
 from edged.ops.rooms import Reload
 from edged.ops.service import OpsService
@@ -49,15 +50,19 @@ from edged.state.sealing import Seal
 from edged.state.sessions import SessionStore
 from edged.state.signers import SignerStore
 from edged.state.snapshots import SnapshotFiles
-from edged.values import Prefix
-from edged.watching import left_in_force, targets
+from edged.values import IpAddress, MacAddress, Prefix
+from edged.watching import lifted, targets
 
 log = structlog.get_logger(__name__)
 
+KEYS_UNREAD = "state.keys"
+"""Where the warning stands that the stored keys could not be read."""
 LARGE = 5_000
 """From so many subscribers on the table is compiled in a thread, so that the loop is not held for long."""
 NO_BILLING = Snapshot("none", "", 0.0, ())
 """What is in force where no billing is configured: nobody is blocked, and that is certain."""
+NEIGHBOURS_S = 2.0
+"""Seconds between two looks at the neighbour table, when billing names devices at all."""
 HOUSEKEEPING_S = 60.0
 """Seconds between two looks at this host's own addresses."""
 KEEP_SESSIONS_S = 30 * 86400.0
@@ -108,7 +113,8 @@ class House:
         self.radius: RadiusService | None = None
         self._keys_waiting: tuple[Key, ...] | None = None
         """Billing's keys that the database did not take yet."""
-        self._reload_wanted = asyncio.Event()
+        self.reload_wanted = asyncio.Event()
+        """Set by SIGHUP; a storm of them is one reload."""
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self.census = CensusTaker()
@@ -143,7 +149,7 @@ class House:
             account=Accounting(self.sessions).account,
             signed=await self.signers.load(),
         )
-        self.warnings += await left_in_force(self.loaded.config)
+        self.warnings += await lifted(self.loaded.config)
         for start in (
             self.enforce.start,
             self.dns.start,
@@ -158,13 +164,14 @@ class House:
         gc.freeze()
 
     async def _open_keys(self) -> None:
-        """Keys that do not open are an alarm; DNS and the page serve without them."""
+        """Keys that cannot be read are an alarm and are tried again; DNS and the page serve without them."""
+        self.warnings = tuple(w for w in self.warnings if w.key != KEYS_UNREAD)
         try:
             await self.mpsk.start()
         except UpstreamError as error:
-            log.error("keys-unreadable", error=str(error))  # noqa: TRY400  # the operator's loss, not our bug
-            found = "no stored key opens: sealing.key is not the one they were sealed with"
-            self.warnings += (Problem("state", found, "restore sealing.key from backup", warning=True),)
+            log.warning("keys-unreadable", error=str(error))
+            hint = "is sealing.key the one they were sealed with? restore it from backup"
+            self.warnings += (Problem(KEYS_UNREAD, str(error), hint, warning=True),)
 
     async def run(self) -> None:
         """Run every room until cancelled; a room that fails ends the daemon loudly, and enforcement stays."""
@@ -188,6 +195,7 @@ class House:
             "housekeeping": self._housekeeping,
             "watchdog": self._watchdog,
             "reload": self._reload_when_wanted,
+            "neighbours": self._follow_neighbours,
         }
         if self.billing is not None:
             rooms["billing"] = self.billing.run
@@ -216,9 +224,11 @@ class House:
             table = compile_table(snapshot, settings)
         if settings is not self.loaded.config.subscribers:
             table = recompiled(table, self.loaded.config.subscribers)  # a reload came in between
+        # before the table is in force: who is known by MAC alone is blocked and sees the page from the same moment
+        near = await self._near(table)
         learned = self.current.view.learned
         drains = drained(self.current.view, table, time.time())
-        self._put(table, Learned(learned.overrides, learned.passes, drains))
+        self._put(table, replace(learned, drains=drains, neighbours=near))
         if snapshot.keys is not None:
             self._keys_waiting = snapshot.keys
             await self._hand_over_keys()
@@ -242,14 +252,14 @@ class House:
         overrides, passes = await self.overrides.alive(now), await self.overrides.passes(now)
         known = self.current.view.learned
         if (overrides, passes) != (known.overrides, known.passes):
-            self._put(self.current.view.table, Learned(overrides, passes, known.drains))
+            self._put(self.current.view.table, replace(known, overrides=overrides, passes=passes))
 
     def _put(self, table: PolicyTable, learned: Learned) -> None:
         """The one writer."""
         config = self.loaded.config
         self.current.publish(View(table, learned))
-        watching = config.mode == "watch"
-        self.acting.publish(View(compile_table(None, config.subscribers)) if watching else self.current.view)
+        open_to_all = View(compile_table(None, config.subscribers))
+        self.acting.publish(open_to_all if config.mode == "watch" else self.current.view)
 
     async def _expire(self) -> None:
         """What has ended goes, what waits for the database is tried again; a busy or full one is never the end."""
@@ -260,6 +270,8 @@ class House:
             try:
                 if any(end <= now for end in ends):
                     await self.relearn()
+                if any(w.key == KEYS_UNREAD for w in self.warnings):
+                    await self._open_keys()
                 await self._hand_over_keys()
                 if self.radius is not None and self.radius.signed.changed:
                     await self.signers.save(self.radius.signed.export())
@@ -275,8 +287,23 @@ class House:
                 await self.relearn()
                 await self.sessions.purge(time.time() - KEEP_SESSIONS_S)
                 await self.overrides.prune(time.time())
+                await self.keys.forget(time.time())
             except UpstreamError as error:
                 log.warning("database-failing", error=str(error))
+
+    async def _follow_neighbours(self) -> None:
+        """Subscribers known by MAC alone: which address has it now, so that DNS and the page know them too."""
+        while True:
+            await asyncio.sleep(NEIGHBOURS_S)
+            near = await self._near(self.current.view.table)
+            view = self.current.view
+            if near != view.learned.neighbours:
+                self._put(view.table, replace(view.learned, neighbours=near))
+
+    async def _near(self, table: PolicyTable) -> dict[IpAddress, MacAddress]:
+        """The neighbours whom billing names by their device."""
+        found = await asyncio.to_thread(neighbours) if table.devices else {}
+        return {address: mac for address, mac in found.items() if mac in table.devices}
 
     async def _look_at_own_addresses(self) -> None:
         config = self.loaded.config
@@ -297,14 +324,10 @@ class House:
 
     # --- reload -----------------------------------------------------------------------------------
 
-    def want_reload(self) -> None:
-        """As SIGHUP: reload soon; a storm of them is one reload."""
-        self._reload_wanted.set()
-
     async def _reload_when_wanted(self) -> None:
         while True:
-            await self._reload_wanted.wait()
-            self._reload_wanted.clear()
+            await self.reload_wanted.wait()
+            self.reload_wanted.clear()
             await self.reload()
 
     async def reload(self) -> None:

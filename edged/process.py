@@ -8,6 +8,7 @@ import os
 import resource
 import signal
 import sys
+import traceback
 from pathlib import Path
 
 import structlog
@@ -26,7 +27,6 @@ log = structlog.get_logger(__name__)
 
 def run(path: Path, *, tour: bool = False) -> int:
     """Run until SIGINT or SIGTERM; the exit status. SIGHUP reloads."""
-    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # until somebody listens to it
     loaded = load(path)
     config = loaded.config
     if config.state.database != "sqlite":
@@ -44,13 +44,28 @@ def run(path: Path, *, tour: bool = False) -> int:
         return os.EX_TEMPFAIL
     except ConfigError:
         raise
-    except Exception:
-        # our own bug: loud, once, and systemd starts us again; what is enforced stays
-        log.critical("room-failed", exc_info=True)
+    except Exception as error:  # noqa: BLE001  # our own bug: loud, once; systemd starts us again, what is enforced stays
+        # types and places, never the message: it may hold what must not be logged
+        log.critical("room-failed", error=" < ".join(_kinds(error)), where=" < ".join(_places(error)))
         return os.EX_SOFTWARE
     finally:
         os.close(claimed)
     return 0
+
+
+def _innermost(error: BaseException) -> BaseException:
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _kinds(error: BaseException) -> list[str]:
+    return list(dict.fromkeys((type(_innermost(error)).__name__, type(error).__name__)))
+
+
+def _places(error: BaseException) -> list[str]:
+    frames = traceback.extract_tb(_innermost(error).__traceback__)
+    return [f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)][:8]
 
 
 async def _serve(loaded: Loaded, *, tour: bool) -> None:
@@ -59,7 +74,7 @@ async def _serve(loaded: Loaded, *, tour: bool) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, life.cancel)
-    loop.add_signal_handler(signal.SIGHUP, house.want_reload)
+    loop.add_signal_handler(signal.SIGHUP, house.reload_wanted.set)
     try:
         await life
     except asyncio.CancelledError:

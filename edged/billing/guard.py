@@ -45,7 +45,7 @@ _SENTENCES = {
     Rule.EMPTY: "the list is empty and {count} were in the last good one",
     Rule.WIDE: "{count} have a prefix wider than may ever be blocked",
     Rule.OWN: "{count} have an address of the network itself",
-    Rule.MOVED: "{count} blocked subscribers have other addresses than before, {limit} may in one reading",
+    Rule.MOVED: "{count} blocked subscribers have other lines than before within the window, {limit} may",
     Rule.KEYS: "{count} keys vanished within the window, {limit} may, and never all of them",
 }
 
@@ -105,6 +105,8 @@ def judge(
     known = _denominator(reading, memory)
     new = newly_blocked(reading, last_good)
     gone = vanished(reading, last_good)
+    elsewhere = moved(reading, last_good)
+    moved_before = _within(memory.moved, now - settings.blocked.window) | dict.fromkeys(elsewhere, now)
     blocked = _within(memory.blocked, now - settings.blocked.window) | dict.fromkeys(new, now)
     gone_before = _within(memory.vanished, now - settings.vanished.window) | dict.fromkeys(gone, now)
     reasons = [
@@ -112,17 +114,19 @@ def judge(
         for rule, events, who, window in (
             (Rule.BLOCKED, blocked, new, settings.blocked),
             (Rule.VANISHED, gone_before, gone, settings.vanished),
+            (Rule.MOVED, moved_before, elsewhere, settings.blocked),
         )
         if who and len(events) > (limit := _limit(window, known, settings.floor))
     ]
-    elsewhere = moved(reading, last_good)
-    if len(elsewhere) > (limit := _limit(settings.blocked, known, settings.floor)):
-        reasons.append(Reason(Rule.MOVED, len(elsewhere), limit, _sample(elsewhere)))
     # one who paid may be the only one there was; more than so few at once are a fault until a person looks
     if len(gone) > settings.floor and not _restricted(reading):
         reasons.append(Reason(Rule.EMPTY, len(gone), 0, _sample(gone)))
     reasons += always
-    return Held(tuple(reasons)) if reasons else Accepted(replace(next_memory, blocked=blocked, vanished=gone_before))
+    return (
+        Held(tuple(reasons))
+        if reasons
+        else Accepted(replace(next_memory, blocked=blocked, vanished=gone_before, moved=moved_before))
+    )
 
 
 def _first_reasons(reading: Snapshot, memory: GuardMemory, settings: GuardSettings) -> list[Reason]:
@@ -170,11 +174,11 @@ def newly_blocked(reading: Snapshot, last_good: Snapshot) -> frozenset[str]:
 
 def moved(reading: Snapshot, last_good: Snapshot) -> frozenset[str]:
     """Ids blocked in both whose lines are others now: a column that slipped by a row blocks whoever has them."""
-    before = {s.id: s.addresses for s in last_good.subscribers if s.state is State.BLOCKED}
+    before = {s.id: {*s.addresses, *s.devices} for s in last_good.subscribers if s.state is State.BLOCKED}
     return frozenset(
         s.id
         for s in reading.subscribers
-        if s.state is State.BLOCKED and s.id in before and not set(s.addresses) <= set(before[s.id])
+        if s.state is State.BLOCKED and s.id in before and not {*s.addresses, *s.devices} <= before[s.id]
     )
 
 
@@ -228,6 +232,10 @@ def _within(events: Mapping[str, float], since: float) -> dict[str, float]:
     return {who: at for who, at in events.items() if at > since}
 
 
+_MANY_DEVICES = 64
+"""MAC addresses of one household; more is a column of the whole building."""
+
+
 def _ground_reasons(reading: Snapshot, last_good: Snapshot | None, ground: Ground) -> tuple[Reason, ...]:
     """Prefixes that may never be blocked; one that a person has accepted (we leave it out) is no news."""
     seen = {s.id: s.addresses for s in last_good.subscribers} if last_good is not None else {}
@@ -235,7 +243,7 @@ def _ground_reasons(reading: Snapshot, last_good: Snapshot | None, ground: Groun
     own: list[str] = []
     for subscriber in reading.subscribers:
         news = subscriber.state is not State.ACTIVE and subscriber.addresses != seen.get(subscriber.id)
-        if news and ground.is_vast(subscriber.addresses):
+        if news and (ground.is_vast(subscriber.addresses) or len(subscriber.devices) > _MANY_DEVICES):
             wide.append(subscriber.id)
         for prefix in subscriber.addresses:
             forbidden = ground.forbids(prefix)

@@ -7,6 +7,7 @@ Order of an accepted list: memory, file, publish. Order of a word that opens a l
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import secrets
 import time
 from collections.abc import Awaitable, Callable
@@ -28,7 +29,7 @@ from edged.billing.guard import (
     remember,
     vanished,
 )
-from edged.billing.reading import Reading
+from edged.billing.reading import Reading, evidence
 from edged.billing.settings import BillingSettings
 from edged.billing.sources import Source
 from edged.billing.status import (
@@ -179,7 +180,7 @@ class BillingService:
             return None
         async with self._lock:
             self._words[one.id] = (time.monotonic(), one)
-            await self._lift(_evidence([one]))
+            await self._lift(evidence([one]))
         return one.state
 
     def status(self) -> BillingStatus:
@@ -246,7 +247,11 @@ class BillingService:
         if self._stale() and self._settings.stale.then == "open" and not self._opened and self._good is not None:
             self._opened = True
             log.error("billing-stale-opened")
-            await self._publish(self._good)
+            self._pending = True
+        if self._pending and self._good is not None:
+            # this host's addresses are protected whether billing answers or not
+            with contextlib.suppress(UpstreamError):  # still pending: the next look tries again
+                await self._publish(self._good)
         return SyncResult(Outcome.FAILED, self._good.id if self._good else "", self._error)
 
     async def _reached(self) -> None:
@@ -276,7 +281,7 @@ class BillingService:
     async def _take(self, reading: Reading, began: float) -> SyncResult:
         """Judge ``reading``, which was begun at ``began`` (monotonic), and act on the verdict."""
         self._words = {name: word for name, word in self._words.items() if word[0] >= began}
-        newer = _evidence([one for _, one in self._words.values()])
+        newer = evidence([one for _, one in self._words.values()])
         snapshot = lifts(reading.snapshot, newer) or reading.snapshot
         verdict = await self._judge(snapshot)
         if isinstance(verdict, Held) and await self._heed(snapshot, verdict):
@@ -308,7 +313,11 @@ class BillingService:
         return self._unchanged()
 
     async def _put_in_force(self, snapshot: Snapshot, memory: GuardMemory) -> None:
-        """Remember, keep, publish; when the disk fails, publish what opens lines, nothing that closes one."""
+        """What opens lines first, then remember, keep and publish the rest: no payment waits for a disk."""
+        opened = lifts(self._good, snapshot, absent_too=True) if self._good is not None else None
+        if opened is not None:
+            self._good = opened
+            await self._publish(opened)
         try:
             await self._store.save(memory)
             self._memory = memory
@@ -316,10 +325,6 @@ class BillingService:
         except UpstreamError:
             self.counters.saving_failed += 1
             self._unsaved = True
-            opened = lifts(self._good, snapshot, absent_too=True) if self._good is not None else None
-            if opened is not None:
-                self._good = opened
-                await self._publish(opened)
             raise
         self._good, self._unsaved = snapshot, False
         self.counters.accepted += 1
@@ -337,7 +342,7 @@ class BillingService:
         silent = vanished(snapshot, self._good) if self._good is not None else frozenset()
         if silent and {Rule.VANISHED, Rule.EMPTY} & {reason.rule for reason in verdict.reasons}:
             chosen = secrets.SystemRandom().sample(sorted(silent), min(len(silent), _SECOND_LOOKS))
-            heard |= await self._lift(_evidence(await second_look(self._source, chosen)))
+            heard |= await self._lift(evidence(await second_look(self._source, chosen)))
         return heard
 
     async def _hold(self, snapshot: Snapshot, reasons: tuple[Reason, ...]) -> None:
@@ -347,10 +352,19 @@ class BillingService:
         if news:
             self.counters.held += 1
             log.error("billing-held", snapshot=snapshot.id, reasons=[str(reason) for reason in reasons])
-            await asyncio.to_thread(self._files.hold, snapshot)
+            await self._keep_held()
+
+    async def _keep_held(self) -> None:
+        with contextlib.suppress(UpstreamError):  # a full disk; what is held is held all the same
+            if self._held is not None:
+                await asyncio.to_thread(self._files.hold, self._held)
 
     async def _lift(self, evidence: Snapshot) -> bool:
         """Open what ``evidence`` says is active: the line first, the disk second. True when there was any."""
+        if self._held is not None and (corrected := lifts(self._held, evidence)) is not None:
+            # accepting it later must not block again who has paid meanwhile; the id that a person saw stays good
+            self._held = replace(corrected, id=self._held.id)
+            await self._keep_held()
         opened = lifts(self._good, evidence) if self._good is not None else None
         if opened is None:
             return False
@@ -376,13 +390,10 @@ class BillingService:
             self._unsaved = False
 
     async def _publish(self, snapshot: Snapshot) -> None:
-        shown = enforceable(snapshot, self._ground)
+        ground = self._ground
+        shown = enforceable(snapshot, ground)
         if self._opened:
             shown = replace(shown, id=f"{snapshot.id}.open", subscribers=())
         self._pending = True
         await self._publish_snapshot(shown)
-        self._pending = False
-
-
-def _evidence(answers: list[Subscriber]) -> Snapshot:
-    return Snapshot("", "", 0.0, tuple(answers))
+        self._pending = self._ground is not ground  # new own addresses may have come meanwhile

@@ -219,7 +219,7 @@ class CaptiveService:
                     if fresh and not await self._clerk.start_pass(press.subscriber_id):
                         outcome = "pass-used"
                 except UpstreamError:
-                    del self._presses[key]  # not given; another press may have more luck
+                    self._presses.pop(key, None)  # not given; another press may have more luck
         return pressed(self._portal, press, outcome, now)
 
     async def _check(self, clerk: Clerk, subscriber_id: str) -> None:

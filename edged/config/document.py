@@ -128,20 +128,23 @@ def dotted(location: Location) -> str:
 
 
 _SECRET_KEYS = ("secret", "password", "passphrase")
+_OTHERS_SECRETS = frozenset({"token", "api_key", "apikey", "authorization", "bearer", "psk"})
+"""Words of other products; there is no such key here, but what stands there is secret all the same."""
 
 
 def _is_secret(key: yaml.Node) -> bool:
     # a misspelt key is shown with its line: what stands there is a secret all the same
-    return bool(get_close_matches(str(key.value).lower(), _SECRET_KEYS, n=1, cutoff=0.75))
+    word = str(key.value).lower()
+    return word in _OTHERS_SECRETS or bool(get_close_matches(word, _SECRET_KEYS, n=1, cutoff=0.75))
 
 
 def _secrets(node: yaml.Node) -> Iterator[yaml.Node]:
     """The values of secrets that are written into the YAML itself."""
     if isinstance(node, yaml.MappingNode):
         for key, value in node.value:
-            if str(key.value) == "billing" and isinstance(value, yaml.MappingNode):
+            if str(key.value).lower() == "billing" and isinstance(value, yaml.MappingNode):
                 # elsewhere a key is the path of a certificate's key; here it may be a bearer token
-                yield from (v for k, v in value.value if str(k.value) == "key" and v.tag != "!file")
+                yield from (v for k, v in value.value if str(k.value).lower() == "key" and v.tag != "!file")
             if not _is_secret(key):
                 yield from _secrets(value)
             elif value.tag != "!file":
@@ -163,8 +166,10 @@ def _shown(lines: list[str], node: yaml.Node) -> list[str]:
     return [_USERINFO.sub(lambda match: "//" + "*" * (len(match[0]) - 3) + "@", line) for line in lines]
 
 
-_USERINFO = re.compile(r"//[^/@\s]+@")
-_SECRET_LINE = re.compile(r"""(?:secret|password|passphrase)["']?\s*:\s*+(?!!file)""", re.IGNORECASE)
+_USERINFO = re.compile(r"//[^/@]*@")
+_SECRET_LINE = re.compile(
+    r"""(?<![a-z_])(?:secret|password|passphrase|token|key|authorization|psk)["']?\s*:\s*+(?!!file)""", re.IGNORECASE
+)
 
 
 def _guessed(lines: list[str]) -> list[str]:
@@ -233,5 +238,5 @@ def _text(node: yaml.Node, key: yaml.Node | None) -> str:
     if node.tag == "tag:yaml.org,2002:null":
         return "nothing"
     kind = {"int": "the number ", "float": "the number ", "bool": "the truth value "}.get(node.tag.rpartition(":")[2])
-    text = str(node.value)
+    text = _USERINFO.sub("//***@", str(node.value))
     return kind + text if kind else f'"{text[:60]}"'

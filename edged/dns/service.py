@@ -238,9 +238,9 @@ def _bind_both(endpoint: Endpoint, key: str) -> tuple[socket.socket, socket.sock
 def _is_local(upstream: Endpoint) -> bool:
     """True when the address is one of this host: nothing else can be bound."""
     family = socket.AF_INET if upstream.address.version == 4 else socket.AF_INET6
-    with socket.socket(family, socket.SOCK_DGRAM) as sock:
-        try:
+    try:
+        with socket.socket(family, socket.SOCK_DGRAM) as sock:
             sock.bind((str(upstream.address), 0))
-        except OSError:
-            return False
+    except OSError:
+        return False
     return True

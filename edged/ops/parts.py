@@ -137,6 +137,8 @@ def _store(house: House) -> Part:
         size = house.database.path.stat().st_size / 1e6
     except OSError as error:
         return Part("store", "FAIL", f"{house.database.path}: {error.strerror}")
+    if house.database.error:
+        return Part("store", "FAIL", house.database.error)
     return Part("store", "OK", f"sqlite, {size:.1f} MB")
 
 
@@ -217,6 +219,12 @@ def _other_alarms(house: House, now: float) -> Iterator[Alarm]:
             "store-lost",
             f"{house.database.path} is gone: what edged learns from now on does not outlive a restart.",
             "systemctl restart edged",
+        )
+    if house.database.error:
+        yield Alarm(
+            "store-failing",
+            f"The database fails: {house.database.error}. What edged learns meanwhile does not outlive a restart.",
+            "df and journalctl -u edged",
         )
     reload = house.reload_state
     if not reload.ok:

@@ -12,12 +12,12 @@ def notify(message: str) -> None:
     address = os.environ.get("NOTIFY_SOCKET", "")
     if not address:
         return
-    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notification:
-        try:
+    try:
+        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM | socket.SOCK_CLOEXEC) as notification:
             # a leading @ is the abstract namespace
             notification.sendto(message.encode(), "\0" + address[1:] if address[0] == "@" else address)
-        except OSError:
-            return  # a supervisor that is gone is no reason to stop serving
+    except OSError:
+        return  # no supervisor, or no descriptor left, is no reason to stop serving
 
 
 def watchdog_interval() -> float:

@@ -60,6 +60,8 @@ class Learned:
     """Subscriber id to end, epoch seconds."""
     drains: PrefixMap[float] = field(default_factory=PrefixMap)
     """Prefixes that were blocked a moment ago, each with the end of its drain, epoch seconds."""
+    neighbours: dict[IpAddress, MacAddress] = field(default_factory=dict)
+    """Which address a device that billing names has now, from the router's neighbour table."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +101,11 @@ class View:
             return _EXEMPT
         matched = table.addresses.match(address)
         said = _OPEN if matched is None else self.decide_subscriber(matched[1], now, matched[0])
+        mac = self.learned.neighbours.get(address) if self.learned.neighbours else None
+        if mac is not None and said.access is not Access.BLOCKED:
+            device = self.decide_device(mac, now)
+            if device.access is not Access.OPEN:
+                return device
         if said.access is not Access.OPEN or said.rule is Rule.OVERRIDE:
             return said
         drain = self.learned.drains.match(address)

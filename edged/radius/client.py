@@ -60,6 +60,16 @@ async def change(
 async def _exchange(
     code: Code, endpoint: Endpoint, secret: Secret, attributes: Attributes, waits: tuple[float, ...]
 ) -> Result:
+    """One exchange; an operating system that gives no socket is as silent as a NAS that is away."""
+    try:
+        return await _sent_and_answered(code, endpoint, secret, attributes, waits)
+    except OSError:
+        return Result(Outcome.TIMEOUT)
+
+
+async def _sent_and_answered(
+    code: Code, endpoint: Endpoint, secret: Secret, attributes: Attributes, waits: tuple[float, ...]
+) -> Result:
     """The same octets each time: same identifier, same authenticator (RFC 5176 section 2.3)."""
     octets = sign_request(Packet(code, randbelow(256), ZERO, attributes), secret)
     request = decode(octets)

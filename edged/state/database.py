@@ -33,6 +33,8 @@ class Database:
         self.path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edged-database")
         self._connection: sqlite3.Connection | None = None
+        self.error = ""
+        """What the latest statement failed with; empty: it did not."""
 
     async def open(self) -> Path | None:
         """Open or create the file and bring its schema up to date. ConfigError when it cannot be had.
@@ -90,9 +92,12 @@ class Database:
         if self._connection is None:
             raise UpstreamError("database: it is closed")
         try:
-            return await self._submit(lambda: self._run(function, write=write))
+            result = await self._submit(lambda: self._run(function, write=write))
         except sqlite3.Error as error:
+            self.error = str(error)
             raise UpstreamError(f"database: {error}") from error
+        self.error = ""
+        return result
 
     async def _submit(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)
@@ -126,6 +131,8 @@ class Database:
             connection.execute("PRAGMA synchronous = FULL")
             connection.execute("PRAGMA foreign_keys = ON")
             self._migrate(connection)
+            # a few milliseconds; a page that was overwritten shows here and not in the middle of the night
+            _refuse_damage(connection)
         except BaseException:
             connection.close()
             raise
@@ -152,3 +159,10 @@ class Database:
             connection.executescript(
                 f"BEGIN IMMEDIATE;\n{script.read_text('utf-8')}\nPRAGMA user_version = {number};\nCOMMIT;"
             )
+
+
+def _refuse_damage(connection: sqlite3.Connection) -> None:
+    """sqlite3.DatabaseError unless every page is as it should be."""
+    (said,) = connection.execute("PRAGMA integrity_check(1)").fetchone()
+    if said != "ok":
+        raise sqlite3.DatabaseError(str(said))

@@ -32,6 +32,8 @@ class GuardMemory:
     """True once a list that is not empty was accepted."""
     accepted: str = ""
     """Id of the last accepted snapshot."""
+    moved: Mapping[str, float] = field(default_factory=dict)
+    """Subscriber id to the epoch second at which its blocked lines last became others, within the window."""
 
 
 _FACT = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
@@ -53,6 +55,7 @@ class GuardMemoryStore:
         """Replace what was saved by ``memory``, all or nothing, durable on return."""
         events = [("blocked", *row) for row in memory.blocked.items()]
         events += [("vanished", *row) for row in memory.vanished.items()]
+        events += [("moved", *row) for row in memory.moved.items()]
         counts = {
             "known": memory.known,
             "keys": memory.keys,
@@ -79,7 +82,7 @@ class GuardMemoryStore:
 
 
 def _load(connection: Connection) -> GuardMemory:
-    events: dict[str, dict[str, float]] = {"blocked": {}, "vanished": {}}
+    events: dict[str, dict[str, float]] = {"blocked": {}, "vanished": {}, "moved": {}}
     for kind, subscriber, at in connection.execute("SELECT kind, subscriber, at FROM guard_events"):
         events[kind][subscriber] = at
     row = connection.execute("SELECT value FROM facts WHERE name = ?", (_COUNTS,)).fetchone()
@@ -87,6 +90,7 @@ def _load(connection: Connection) -> GuardMemory:
     return GuardMemory(
         blocked=events["blocked"],
         vanished=events["vanished"],
+        moved=events["moved"],
         known=counts.get("known", 0),
         keys=counts.get("keys", 0),
         keys_gone=tuple((at, gone) for at, gone in counts.get("keys_gone", ())),

@@ -94,7 +94,8 @@ class KeyStore:
         """
 
         def apply(connection: sqlite3.Connection) -> BillingChange:
-            before = {s.key.id: s for s in self._read(connection) if s.origin == BILLING}
+            # rows that do not open are billing's to give again: they are sealed afresh
+            before = {s.key.id: s for s in self._read(connection, strict=False) if s.origin == BILLING}
             after, conflicts = _merge(before, keys, now, overlap or {})
             changed = [s for s in after.values() if before.get(s.key.id) != s]
             connection.executemany(_PUT, [self._row(s) for s in changed])
@@ -163,12 +164,18 @@ class KeyStore:
         )
 
     async def devices(self, now: float) -> list[Sighting]:
-        """Every device remembered with its last key; those not seen for a season are forgotten on the way."""
-        await self._database.write(("DELETE FROM devices WHERE last_seen < ?", (now - KEEP_DEVICES,)))
-        rows = await self._database.read("SELECT ssid, mac, origin, key, last_seen FROM devices ORDER BY last_seen")
+        """Every device seen within a season, with its last key."""
+        rows = await self._database.read(
+            "SELECT ssid, mac, origin, key, last_seen FROM devices WHERE last_seen >= ? ORDER BY last_seen",
+            (now - KEEP_DEVICES,),
+        )
         return [Sighting(ssid, mac, KeyId(origin, key), at) for ssid, mac, origin, key, at in rows]
 
-    def _read(self, connection: sqlite3.Connection) -> list[StoredKey]:
+    async def forget(self, now: float) -> None:
+        """Drop the devices that were not seen for a season."""
+        await self._database.write(("DELETE FROM devices WHERE last_seen < ?", (now - KEEP_DEVICES,)))
+
+    def _read(self, connection: sqlite3.Connection, *, strict: bool = True) -> list[StoredKey]:
         found: list[StoredKey] = []
         damaged: list[KeyId] = []
         for row in connection.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY origin, id"):  # noqa: S608  # our own text  # our own text
@@ -176,7 +183,7 @@ class KeyStore:
                 found.append(self._stored(row))
             except (UpstreamError, UnicodeDecodeError):
                 damaged.append(KeyId(row[0], row[1]))
-        if damaged and not found:
+        if strict and damaged and not found:
             raise UpstreamError("no stored key opens: the sealing key is not the one they were sealed with")
         self.damaged = tuple(damaged)
         return found

@@ -340,17 +340,37 @@ def test_a_busy_database_is_not_the_end(edge: Edge) -> None:
     assert edge.daemon.poll() is None
 
 
-def test_switching_to_watch_says_what_an_earlier_run_left_in_force(edge: Edge) -> None:
+def test_switching_to_watch_opens_everybody_and_back_again_blocks(edge: Edge) -> None:
     edge.stop()
     edge.configure("watch")
     try:
         edge.start()
-        (alarm,) = edge.facts("status")["alarms"]
-        assert alarm["code"] == "left-in-force"
-        assert alarm["try"] == "nft delete table inet edged"
+        assert edge.facts("status")["alarms"] == []
+        assert "table inet edged" not in edge.lab.run("router", "nft", "list", "tables").stdout
+        assert _reaches_the_internet(edge, "-4")
+        assert _reaches_the_internet(edge, "-6")
     finally:
         edge.stop()
         edge.configure("enforce")
+    edge.start()
+    edge.wait_for("the block is in force", lambda: _blocked_in_kernel(edge), timeout=10.0)
+
+
+def test_a_subscriber_known_by_mac_alone_sees_the_page_and_reaches_the_garden(edge: Edge) -> None:
+    edge.tell({**BLOCKED, "addresses": [], "devices": [places.BAD_MAC]})
+
+    def blocked_devices() -> str:
+        return edge.lab.run("router", "nft", "list", "set", "inet", "edged", "blockedm").stdout
+
+    edge.wait_for("the device is in the set", lambda: places.BAD_MAC in blocked_devices(), timeout=15.0)
+    assert edge.dig("bad", "example.com") == [PORTAL4]
+    assert "North Fibre" in edge.curl("bad", "http://example.com/", "-4", "-L").stdout
+    assert "the customer portal" in edge.curl("bad", f"https://{GARDEN_HOST}/", "-4").stdout
+    assert edge.access(BAD4) == "blocked"
+    assert _reaches_the_internet(edge, "-4", "good")
+
+    edge.tell({**BLOCKED, "state": "active", "addresses": [], "devices": [places.BAD_MAC]})
+    edge.wait_for("the line is open", lambda: _reaches_the_internet(edge, "-4"), timeout=10.0)
 
 
 def test_a_static_record_of_the_garden_is_reachable_without_a_network_of_its_own(edge: Edge) -> None:

@@ -522,3 +522,19 @@ async def test_new_own_addresses_are_cleared_at_the_next_contact(
         await e.service.sync()
 
         assert e.published[-1].subscribers[0].addresses == (parse_prefix("100.64.1.1"),)
+
+
+async def test_accepting_a_held_reading_does_not_block_again_who_has_paid_meanwhile(
+    tmp_path: Path, server: FeedServer, source: RestSource
+) -> None:
+    async with edge(tmp_path, source) as e:
+        await e.service.sync()
+        feed(server).subscribers = people(*range(100))
+        held = await e.service.sync()
+        assert held.outcome is Outcome.HELD
+        feed(server).subscribers = [{**p, "state": "active"} if p["id"] == "3" else p for p in people(*range(100))]
+        await e.service.recheck("3")
+
+        assert (await e.service.accept(held.snapshot)).outcome is Outcome.ACCEPTED
+        assert "3" not in e.blocked
+        assert "50" in e.blocked

@@ -316,3 +316,17 @@ def test_many_prefixes_of_one_subscriber_count_together() -> None:
 
 def subscriber_at(number: int, address: str) -> Subscriber:
     return Subscriber(str(number), State.BLOCKED, addresses=(parse_prefix(address),))
+
+
+def test_lines_that_move_drop_by_drop_are_held_as_a_flood_is() -> None:
+    limit = 30
+    edge = Edge.following(reading(tuple(subscriber_at(n, f"100.70.0.{n}") for n in range(100))))
+
+    moved = 0
+    for step in range(10, 101, 10):
+        now = tuple(subscriber_at(n, f"100.70.{1 if n < step else 0}.{n}") for n in range(100))
+        if edge.hears(reading(now), step * 60.0):
+            break
+        moved = step
+
+    assert moved <= limit

@@ -141,6 +141,19 @@ class NftablesTarget:
         """As in ``Target``."""
         return change_text(desired, plan)
 
+    async def lift(self) -> bool:
+        """Take our table away and let its lines' connections go: for whoever decides to watch. False: there was none.
+
+        UpstreamError when it cannot be taken away.
+        """
+        actual = await self.read()
+        if actual is None:
+            return False
+        await self._nft(f"delete table {TABLE}\n")
+        self._to_forget.update(Plan(remove=actual.sets).unblocked())
+        await self._forget()
+        return True
+
     async def close(self) -> None:
         """As in ``Target``: nothing is held open, and the table stays."""
 

@@ -7,7 +7,7 @@ CREATE TABLE facts (
 
 -- the guard's memory: who was newly blocked, or vanished, and when; pruned by window
 CREATE TABLE guard_events (
-    kind       TEXT NOT NULL CHECK (kind IN ('blocked', 'vanished')),
+    kind       TEXT NOT NULL CHECK (kind IN ('blocked', 'vanished', 'moved')),
     subscriber TEXT NOT NULL,
     at         REAL NOT NULL,
     PRIMARY KEY (kind, subscriber)
