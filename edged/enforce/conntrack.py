@@ -21,10 +21,11 @@ NFT_NEWGEN, NFT_GETGEN = 0x0A0F, 0x0A10
 _REQUEST, _ACK, _DUMP = 0x1, 0x4, 0x300
 _NESTED = 0x8000
 _TUPLE_ORIG, _TUPLE_REPLY, _ID, _ZONE, _FILTER = 1, 2, 12, 18, 25
-_TUPLE_IP = 1
+_TUPLE_IP, _TUPLE_PROTO = 1, 2
 _IP_SRC = {4: 1, 6: 3}
+_PROTO_NUM = 1
 _FILTER_FLAGS = {"original": 1, "reply": 2}
-_FILTER_IP_SRC = 0x1
+_FILTER_IP_SRC, _FILTER_PROTO_NUM = 0x1, 0x8
 _AF = {4: 2, 6: 10}  # AF_INET and AF_INET6 as Linux numbers them
 _OCTETS = {4: 4, 6: 16}
 
@@ -41,25 +42,31 @@ class Connection:
     """Source of the original direction: who began it."""
     answerer: int
     """Source of the reply direction: who answers, after translation."""
+    protocol: int
+    """As IP numbers it: 6 is TCP, 17 is UDP."""
     name: bytes
     """The attributes that name it in a delete, octet for octet as the kernel gave them."""
 
 
-def delete_from(seq: int, host: Prefix, side: Side) -> bytes:
-    """Delete every connection in which the IPv4 ``host`` is the source on ``side``; EINVAL on old kernels.
+def delete_from(seq: int, host: Prefix, side: Side, protocol: int | None = None) -> bytes:
+    """Delete every connection (of ``protocol``) whose source on ``side`` is the IPv4 ``host``; EINVAL on old kernels.
 
     IPv4 alone: for IPv6 the kernel compares the wrong way round (seen on 6.18), deleting everybody else's.
     """
     if not host.is_host or host.version != 4:
         raise ValueError("the kernel filters by whole IPv4 addresses only")
     address = host.network.to_bytes(_OCTETS[host.version])
-    which = _TUPLE_ORIG if side == "original" else _TUPLE_REPLY
-    tuple_ = _attribute(which | _NESTED, _attribute(_TUPLE_IP | _NESTED, _attribute(_IP_SRC[host.version], address)))
-    flags = b"".join(
-        _attribute(number, struct.pack("=I", _FILTER_IP_SRC if name == side else 0))
-        for name, number in _FILTER_FLAGS.items()
+    tuple_ = _nested(_TUPLE_IP, _attribute(_IP_SRC[host.version], address))
+    flags = _FILTER_IP_SRC
+    if protocol is not None:
+        tuple_ += _nested(_TUPLE_PROTO, _attribute(_PROTO_NUM, bytes([protocol])))
+        flags |= _FILTER_PROTO_NUM
+    chosen = b"".join(
+        _attribute(number, struct.pack("=I", flags if name == side else 0)) for name, number in _FILTER_FLAGS.items()
     )
-    return _message(CT_DELETE, _REQUEST | _ACK, seq, host.version, tuple_ + _attribute(_FILTER | _NESTED, flags))
+    which = _TUPLE_ORIG if side == "original" else _TUPLE_REPLY
+    body = _nested(which, tuple_) + _nested(_FILTER, chosen)
+    return _message(CT_DELETE, _REQUEST | _ACK, seq, host.version, body)
 
 
 def delete_connection(seq: int, connection: Connection) -> bytes:
@@ -100,19 +107,19 @@ def connection(payload: bytes) -> Connection | None:
     version = {_AF[4]: 4, _AF[6]: 6}.get(payload[0])
     if version is None:
         return None
-    source = answerer = None
+    source = answerer = protocol = None
     name = b""
     for kind, raw, value in _attributes(payload[4:]):
         if kind == _TUPLE_ORIG:
-            source = _source(version, value)
+            source, protocol = _source(version, value), _protocol(value)
             name += raw
         elif kind == _TUPLE_REPLY:
             answerer = _source(version, value)
         elif kind in {_ID, _ZONE}:
             name += raw
-    if source is None or answerer is None:
+    if source is None or answerer is None or protocol is None:
         return None
-    return Connection(version, source, answerer, name)
+    return Connection(version, source, answerer, protocol, name)
 
 
 def needles(prefixes: Iterable[Prefix]) -> set[bytes]:
@@ -130,11 +137,22 @@ def generation(payload: bytes) -> int:
 
 
 def _source(version: int, tuple_: bytes) -> int | None:
-    for kind, _, inner in _attributes(tuple_):
-        if kind == _TUPLE_IP:
-            for ip_kind, _, value in _attributes(inner):
-                if ip_kind == _IP_SRC[version]:
-                    return int.from_bytes(value)
+    address = _inner(tuple_, _TUPLE_IP, _IP_SRC[version])
+    return None if address is None else int.from_bytes(address)
+
+
+def _protocol(tuple_: bytes) -> int | None:
+    number = _inner(tuple_, _TUPLE_PROTO, _PROTO_NUM)
+    return None if number is None else int.from_bytes(number)
+
+
+def _inner(data: bytes, outer: int, inner: int) -> bytes | None:
+    """The value of attribute ``inner`` within attribute ``outer``."""
+    for kind, _, nested in _attributes(data):
+        if kind == outer:
+            for inner_kind, _, value in _attributes(nested):
+                if inner_kind == inner:
+                    return value
     return None
 
 
@@ -153,6 +171,10 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
 
 def _attribute(kind: int, value: bytes) -> bytes:
     return (struct.pack("=HH", 4 + len(value), kind) + value).ljust((4 + len(value) + 3) & ~3, b"\0")
+
+
+def _nested(kind: int, attributes: bytes) -> bytes:
+    return _attribute(kind | _NESTED, attributes)
 
 
 def _message(kind: int, flags: int, seq: int, version: int, attributes: bytes) -> bytes:

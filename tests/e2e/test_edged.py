@@ -99,11 +99,23 @@ def test_a_payment_opens_the_line_within_two_seconds(edge: Edge, family: str) ->
     assert not _reaches_the_internet(edge, family)
     edge.tell({**BLOCKED, "state": "active"})
 
-    # A probe under way when the line opens can hang to its end: each is shorter than what is measured.
+    # a probe that reaches edged between its list and the kernel's waits for its way back (``RETURN_WAIT``)
     seconds = edge.wait_for("the line is open", lambda: _reaches_the_internet(edge, family, timeout=0.5), timeout=10.0)
 
     assert seconds < 2.0
     assert edge.access(BAD4) == "drain"
+
+
+def test_a_page_load_that_began_before_the_payment_is_sent_on_after_it(edge: Edge) -> None:
+    with edge.lab.socket("bad", "tcp", WEB4, 80, timeout=8.0) as browser:
+        browser.send(b"GET /news HTTP/1.1\r\nHost: example.com\r\n")
+        edge.tell({**BLOCKED, "state": "active"})
+        edge.wait_for("the line is open", lambda: _reaches_the_internet(edge, "-4", timeout=0.5), timeout=5.0)
+        browser.send(b"\r\n")
+        answer = browser.recv(4096)
+
+    assert answer.startswith(b"HTTP/1.1 302")
+    assert b"Location: http://example.com/news\r\n" in answer
 
 
 def test_absence_from_the_list_opens_the_line_too(edge: Edge) -> None:

@@ -193,6 +193,20 @@ async def test_unblocking_frees_a_flow_with_fixed_ports_within_one_comparison(
 
 
 @WEBS
+async def test_a_request_that_is_under_way_when_the_line_opens_is_still_answered(
+    lab: Lab, target: NftablesTarget, web: str
+) -> None:
+    await bring(target, wanted(BAD, rules=LAN_RULES))
+    with lab.socket("bad", "tcp", web, 443) as client:
+        client.send(b"?")
+        assert client.recv(100).startswith(b"page")
+        await bring(target, wanted(rules=LAN_RULES))
+        client.send(b"?")
+        assert client.recv(100).startswith(b"page")
+    assert lab.ask("bad", "tcp", web, 443).startswith("internet")
+
+
+@WEBS
 async def test_a_connection_from_before_the_block_is_reset_at_its_next_packet(
     lab: Lab, target: NftablesTarget, web: str
 ) -> None:

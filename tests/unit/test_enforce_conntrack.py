@@ -34,7 +34,7 @@ PAYLOAD = bytes.fromhex("02000000") + TUPLE_ORIG + TUPLE_REPLY + ID
 
 def test_an_entry_is_read_with_the_octets_that_name_it() -> None:
     assert connection(PAYLOAD) == Connection(
-        4, int(parse_address("100.64.0.7")), int(parse_address("127.0.0.1")), TUPLE_ORIG + ID
+        4, int(parse_address("100.64.0.7")), int(parse_address("127.0.0.1")), 17, TUPLE_ORIG + ID
     )
 
 
@@ -50,7 +50,7 @@ def test_exactly_that_entry_is_deleted() -> None:
 
 def test_a_delete_without_a_tuple_cannot_be_made() -> None:
     with pytest.raises(ValueError, match="flush every connection"):
-        delete_connection(1, Connection(4, 1, 2, b""))
+        delete_connection(1, Connection(4, 1, 2, 17, b""))
 
 
 def test_a_delete_by_address_names_the_address_and_the_filter() -> None:
@@ -64,6 +64,21 @@ def test_a_delete_by_address_names_the_address_and_the_filter() -> None:
         "14001980"
         "0800010001000000"
         "0800020000000000"  # filter: original by source, reply by nothing
+    )
+
+
+def test_a_delete_of_one_protocol_names_it_and_the_filter() -> None:
+    ((_, _, payload),) = messages(delete_from(1, parse_prefix("100.64.0.7"), "reply", 17))
+    assert payload.hex() == (
+        "02010000"
+        "1c000280"
+        "0c000180"
+        "0800010064400007"  # reply tuple, addresses, source
+        "0c000280"
+        "0500010011000000"  # protocol 17
+        "14001980"
+        "0800010000000000"
+        "0800020009000000"  # filter: reply by source and protocol
     )
 
 

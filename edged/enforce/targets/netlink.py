@@ -50,36 +50,37 @@ class Netlink:
                 return conntrack.generation(payload)
         return 0
 
-    def forget(self, prefixes: Collection[Prefix]) -> None:
-        """Delete the tracked connections from and to ``prefixes``."""
+    def forget(self, prefixes: Collection[Prefix], protocol: int | None = None) -> None:
+        """Delete the tracked connections (of ``protocol``) from and to ``prefixes``."""
         listed = set(prefixes)
         hosts = {p for p in listed if p.version == 4 and p.is_host}
-        if len(hosts) <= FEW and self._forget_hosts(hosts):
+        if len(hosts) <= FEW and self._forget_hosts(hosts, protocol):
             listed -= hosts
         whose = PrefixMap((p, True) for p in listed)
         for version in {p.version for p in listed}:
-            self._forget_listed(whose, version)
+            self._forget_listed(whose, version, protocol)
 
-    def _forget_hosts(self, hosts: Collection[Prefix]) -> bool:
+    def _forget_hosts(self, hosts: Collection[Prefix], protocol: int | None) -> bool:
         """True when the kernel chose and deleted by itself; False when this kernel cannot."""
         try:
             for host in hosts:
-                self._delete(conntrack.delete_from(self._next(), host, "original"))
-                self._delete(conntrack.delete_from(self._next(), host, "reply"))
+                self._delete(conntrack.delete_from(self._next(), host, "original", protocol))
+                self._delete(conntrack.delete_from(self._next(), host, "reply", protocol))
         except OSError as error:
             if error.errno not in _OLD_KERNEL:
                 raise
             return False
         return True
 
-    def _forget_listed(self, whose: PrefixMap[bool], version: int) -> None:
+    def _forget_listed(self, whose: PrefixMap[bool], version: int, protocol: int | None) -> None:
         find = whose.find_integer
         needles = conntrack.needles(p for p, _ in whose.items() if p.version == version)
         few = needles if len(needles) <= FEW else ()
         chosen = [
             connection
             for connection in self._connections(version, few)
-            if find(version, connection.source) or find(version, connection.answerer)
+            if protocol in {None, connection.protocol}
+            and (find(version, connection.source) or find(version, connection.answerer))
         ]
         for connection in chosen:
             self._delete(conntrack.delete_connection(self._next(), connection))

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import socket
 import time
 from collections.abc import Sequence
 
@@ -63,7 +64,9 @@ class NftablesTarget:
         self._admitting = asyncio.Lock()
         self._comparing = asyncio.Lock()
         """One reading or change at a time: a reading that straddles a change would be remembered wrongly."""
-        self._to_forget: set[Prefix] = set()
+        self._blocked: set[Prefix] = set()
+        self._opened: set[Prefix] = set()
+        """Lines that changed and whose connections are still tracked as before."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -106,7 +109,8 @@ class NftablesTarget:
                 self._rules = desired.rules
                 await self._scan(desired.rules)
             self._actual = Actual(desired.rules, desired.sets)
-            self._to_forget.update(plan.blocked(), plan.unblocked())
+            self._blocked.update(plan.blocked())
+            self._opened.update(plan.unblocked())
             await self._forget()
 
     async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
@@ -150,7 +154,7 @@ class NftablesTarget:
         if actual is None:
             return False
         await self._nft(f"delete table {TABLE}\n")
-        self._to_forget.update(Plan(remove=actual.sets).unblocked())
+        self._opened.update(Plan(remove=actual.sets).unblocked())
         await self._forget()
         return True
 
@@ -201,17 +205,18 @@ class NftablesTarget:
 
     async def _forget(self) -> None:
         """Let the connections of changed lines go; what fails stays due and is never in the way."""
-        due = frozenset(self._to_forget)
-        if not due:
+        blocked, opened = frozenset(self._blocked), frozenset(self._opened)
+        if not blocked and not opened:
             return
         try:
-            await asyncio.to_thread(_forget, due)
+            await asyncio.to_thread(_forget, blocked, opened)
         except OSError as error:
             code = errno.errorcode.get(error.errno or 0, "timeout")
             self._reluctant = (f"connection tracking does not forget ({code}): old UDP flows outlive a change",)
         else:
             self._reluctant = ()
-            self._to_forget -= due
+            self._blocked -= blocked
+            self._opened -= opened
 
     async def _list(self, *, terse: bool) -> list[nft_json.Row] | None:
         """The listing of our table; None when it is absent."""
@@ -268,9 +273,15 @@ def _generation() -> int:
         return -1
 
 
-def _forget(prefixes: frozenset[Prefix]) -> None:
+def _forget(blocked: frozenset[Prefix], opened: frozenset[Prefix]) -> None:
+    """Everything of a line that is now blocked; of one that is now open its UDP flows alone.
+
+    Forgetting how a TCP connection to the page is translated cuts it off from the answer that is on its way.
+    It ends by itself within seconds; a UDP flow with fixed ports would stay on the sinkhole for ever.
+    """
     with Netlink() as netlink:
-        netlink.forget(prefixes)
+        netlink.forget(blocked)
+        netlink.forget(opened - blocked, socket.IPPROTO_UDP)
 
 
 def _kernel() -> tuple[int, int]:
