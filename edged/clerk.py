@@ -36,9 +36,11 @@ class Clerk:
         """How often the line may still be opened within a day; None: there are no passes."""
         if self.settings is None:
             return None
+        return max(0, self.settings.per_day - len(self._today(subscriber_id)))
+
+    def _today(self, subscriber_id: str) -> list[float]:
         since = time.time() - _DAY_S
-        used = sum(at > since for at in self._used.get(subscriber_id, ()))
-        return max(0, self.settings.per_day - used)
+        return [at for at in self._used.get(subscriber_id, ()) if at > since]
 
     async def start_pass(self, subscriber_id: str) -> bool:
         """Open the line for ``pass.length``; False: the passes of a day are used, or there are none."""
@@ -46,7 +48,7 @@ class Clerk:
             return False
         now = time.time()
         # counted before it is awaited: two presses at once are two passes
-        self._used.setdefault(subscriber_id, []).append(now)
+        self._used[subscriber_id] = [*self._today(subscriber_id), now]
         try:
             await self._overrides.start_pass(subscriber_id, now, now + self.settings.length)
         except UpstreamError:

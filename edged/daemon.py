@@ -295,9 +295,11 @@ class House:
         """Subscribers known by MAC alone: which address has it now, so that DNS and the page know them too."""
         while True:
             await asyncio.sleep(NEIGHBOURS_S)
-            near = await self._near(self.current.view.table)
+            table = self.current.view.table
+            near = await self._near(table)
             view = self.current.view
-            if near != view.learned.neighbours:
+            # a list that came meanwhile has brought its own
+            if view.table is table and near != view.learned.neighbours:
                 self._put(view.table, replace(view.learned, neighbours=near))
 
     async def _near(self, table: PolicyTable) -> dict[IpAddress, MacAddress]:

@@ -282,7 +282,7 @@ class BillingService:
         """Judge ``reading``, which was begun at ``began`` (monotonic), and act on the verdict."""
         self._words = {name: word for name, word in self._words.items() if word[0] >= began}
         newer = evidence([one for _, one in self._words.values()])
-        snapshot = lifts(reading.snapshot, newer) or reading.snapshot
+        snapshot = await asyncio.to_thread(lifts, reading.snapshot, newer) or reading.snapshot
         verdict = await self._judge(snapshot)
         if isinstance(verdict, Held) and await self._heed(snapshot, verdict):
             verdict = await self._judge(snapshot)
@@ -314,7 +314,7 @@ class BillingService:
 
     async def _put_in_force(self, snapshot: Snapshot, memory: GuardMemory) -> None:
         """What opens lines first, then remember, keep and publish the rest: no payment waits for a disk."""
-        opened = lifts(self._good, snapshot, absent_too=True) if self._good is not None else None
+        opened = await asyncio.to_thread(lifts, self._good, snapshot, absent_too=True) if self._good else None
         if opened is not None:
             self._good = opened
             await self._publish(opened)
@@ -361,11 +361,11 @@ class BillingService:
 
     async def _lift(self, evidence: Snapshot) -> bool:
         """Open what ``evidence`` says is active: the line first, the disk second. True when there was any."""
-        if self._held is not None and (corrected := lifts(self._held, evidence)) is not None:
+        if self._held and (corrected := await asyncio.to_thread(lifts, self._held, evidence)):
             # accepting it later must not block again who has paid meanwhile; the id that a person saw stays good
             self._held = replace(corrected, id=self._held.id)
             await self._keep_held()
-        opened = lifts(self._good, evidence) if self._good is not None else None
+        opened = await asyncio.to_thread(lifts, self._good, evidence) if self._good else None
         if opened is None:
             return False
         self._good = opened
@@ -391,7 +391,7 @@ class BillingService:
 
     async def _publish(self, snapshot: Snapshot) -> None:
         ground = self._ground
-        shown = enforceable(snapshot, ground)
+        shown = await asyncio.to_thread(enforceable, snapshot, ground)
         if self._opened:
             shown = replace(shown, id=f"{snapshot.id}.open", subscribers=())
         self._pending = True

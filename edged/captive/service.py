@@ -18,9 +18,9 @@ from edged.captive.counters import Counters
 from edged.captive.doors.service import Doors
 from edged.captive.files.service import TlsFiles, read_logos, read_templates
 from edged.captive.http.service import Finished, HttpFront, report_fault
-from edged.captive.pages import Pages, Rendered
+from edged.captive.pages import Pages
 from edged.captive.respond import Portal, Request, pressed, respond, topic_of
-from edged.captive.settings import CertificateAcme, CertificateFiles, PortalSettings
+from edged.captive.settings import CertificateAcme, PortalSettings
 from edged.captive.statement import make_link
 from edged.errors import ConfigError, UpstreamError
 from edged.policy.access import Decision
@@ -72,14 +72,12 @@ class CaptiveService:
         link_key: bytes,
         clock: Callable[[], float] = time.time,
         clerk: Clerk | None = None,
-        certificate: CertificateFiles | None = None,
         deadlines: Deadlines | None = None,
     ) -> None:
-        """``certificate`` stands in where the settings bring none: the self-signed one of a trial."""
         self.counters = Counters()
         self.endpoints = Endpoints()
         self._current, self._key, self._clock, self._clerk = current, link_key, clock, clerk
-        self._stand_in, self._deadlines = certificate, deadlines or Deadlines()
+        self._deadlines = deadlines or Deadlines()
         self._doors: Doors | None = None
         self._presses: dict[tuple[Button, str], float] = {}
         self._asking: set[asyncio.Task[None]] = set()
@@ -87,7 +85,7 @@ class CaptiveService:
 
     def _prepared(self, settings: PortalSettings) -> tuple[PortalSettings, Portal, Pages, TlsFiles | None]:
         """All that follows from ``settings``; reads files. ConfigError: nothing has changed."""
-        files = settings.certificate or self._stand_in
+        files = settings.certificate
         if isinstance(files, CertificateAcme):
             raise ConfigError.of("portal.certificate", "acme", "chain and key: edged does not fetch certificates yet")
         portal = Portal(
@@ -155,11 +153,6 @@ class CaptiveService:
         """A fresh signed URL of the subscriber's own page, with name, sum and due date."""
         return make_link(self._key, self._portal.url, subscriber_id, self._clock() + _LINK_LIFE)
 
-    def preview(self, decision: Decision, language: str = "en") -> Rendered:
-        """The page that an address with ``decision`` would see."""
-        page = Page(topic_of(decision), decision, language=language)
-        return self._pages.render(page, self._clock(), self._desk(decision))
-
     async def _watch_certificate(self) -> None:
         while True:
             await asyncio.sleep(_CERTIFICATE_LOOK)
@@ -205,8 +198,10 @@ class CaptiveService:
         key, outcome = (press.button, press.subscriber_id), ""
         if self._clerk is None:
             return pressed(self._portal, press, outcome, now)
-        fresh = now - self._presses.pop(key, 0.0) >= _PRESS_AGAIN
-        self._presses[key] = now
+        fresh = now - self._presses.get(key, 0.0) >= _PRESS_AGAIN
+        if fresh:
+            self._presses.pop(key, None)
+            self._presses[key] = now
         while len(self._presses) > _MAX_PRESSES:
             del self._presses[next(iter(self._presses))]
         match press.button:

@@ -6,8 +6,6 @@ For every address: it is in the blocked sets exactly when ``view.decide`` says b
 
 from __future__ import annotations
 
-import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edged.enforce.ranges import Clip, longest_match, outermost, prefixes_of
@@ -55,7 +53,7 @@ def blocked_count(sets: Sets) -> int:
 
 
 def desired(view: View, rules: Rules, now: float) -> Desired:
-    """The sets of ``view`` at ``now`` (epoch seconds)."""
+    """The sets of ``view`` at ``now`` (epoch seconds); until ``view.next_end`` they stay what they are."""
     sets: dict[SetName, frozenset[Element]] = {SetName.BLOCKED_MACS: _macs(view, now)}
     for version in (4, 6):
         served = [p for p, _ in view.table.served.items() if p.version == version]
@@ -69,15 +67,6 @@ def desired(view: View, rules: Rules, now: float) -> Desired:
         sets[SetName(f"gnet{version}")] = frozenset(outermost(garden))
         sets[SetName(f"portal{version}")] = frozenset(int(a) for a in rules.portals if a.version == version)
     return Desired(rules, sets)
-
-
-def next_change(view: View, now: float) -> float:
-    """When the sets of ``view`` change by themselves: the next end of a pass or override; or infinity."""
-    ends: Iterable[float] = (
-        *(override.until for override in view.learned.overrides.values()),
-        *view.learned.passes.values(),
-    )
-    return min((end for end in ends if end > now), default=math.inf)
 
 
 def _macs(view: View, now: float) -> frozenset[MacAddress]:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 
 import structlog
 
-from edged.enforce.desired import Desired, desired, next_change
+from edged.enforce.desired import Desired, desired
 from edged.enforce.diff import Plan, diff
 from edged.enforce.rules import Rules
 from edged.enforce.targets import Target
@@ -142,10 +142,10 @@ class EnforceService:
         wanted = await self._wanted()
         return {name: diff(wanted, await target.read()) for name, target in self._targets.items()}
 
-    async def render(self) -> dict[str, str]:
-        """``plan`` in each target's own language."""
+    async def render(self, plans: Mapping[str, Plan]) -> dict[str, str]:
+        """``plans`` in each target's own language."""
         wanted = await self._wanted()
-        return {name: self._targets[name].render(wanted, plan) for name, plan in (await self.plan()).items()}
+        return {name: self._targets[name].render(wanted, plan) for name, plan in plans.items()}
 
     async def in_place(self, address: IpAddress) -> dict[str, bool]:
         """Whether each target really blocks ``address``, asked of itself; one that cannot say is left out."""
@@ -213,7 +213,7 @@ class EnforceService:
         """Seconds to the next comparison: the timer's, or sooner when a pass or an override ends."""
         now = self._clock()
         # a moment after the end, so that the clock has surely passed it; never a busy loop
-        return max(0.01, min(self._every, next_change(self._current.view, now) - now + 0.01))
+        return max(0.01, min(self._every, self._current.view.next_end(now) - now + 0.01))
 
     async def _reconcile(self, name: str) -> None:
         target, wanted = self._targets[name], await self._wanted()
@@ -261,7 +261,7 @@ class EnforceService:
             value = desired(view, rules, now)
         else:
             value = await asyncio.to_thread(desired, view, rules, now)
-        self._desired = (view, rules, now, next_change(view, now), value)
+        self._desired = (view, rules, now, view.next_end(now), value)
         return value
 
     def _succeeded(self, name: str, wanted: int, actual: int) -> None:

@@ -80,6 +80,9 @@ class Desk:
         self._grants: Recent[tuple[str, MacAddress], Grant] = Recent(MAX_GRANTS)
         self._unspoken: Recent[tuple[str, str], float] = Recent(MAX_UNSPOKEN)
         self._untold: list[tuple[str, str]] = []
+        self._checked: tuple[object, ...] = ()
+        """What the grants were last checked against: while it is the same, they are right."""
+        self._right_until = 0.0
 
     def ask(
         self, request: Packet, client: ClientSettings, source: IpAddress, view: View, now: float
@@ -134,7 +137,16 @@ class Desk:
             yield self._untold.pop()
 
     def recheck(self, view: View, now: float) -> list[Stale]:
-        """Devices whose last answer is not what they would get now; each is named once."""
+        """Devices whose last answer is not what they would get now; each is named once.
+
+        Looked at when the policy, the keys or the settings are others, or one of their ends has come: with 10,000
+        devices a look takes some 40 ms.
+        """
+        grounds = (view.table, view.learned.overrides, view.learned.passes, self.ring.keys, self.settings)
+        same = len(self._checked) == len(grounds) and all(a is b for a, b in zip(grounds, self._checked, strict=True))
+        if same and now < self._right_until:
+            return []
+        self._checked, self._right_until = grounds, min(view.next_end(now), self.ring.next_change)
         stale = []
         for place, grant in self._grants.items():
             reason = self._change(grant, view, now)

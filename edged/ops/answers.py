@@ -99,7 +99,8 @@ class Answers:
     async def _plan(self) -> dict[str, Any]:
         enforce = self._house.enforce
         try:
-            plans, texts = await enforce.plan(), await enforce.render()
+            plans = await enforce.plan()
+            texts = await enforce.render(plans)
         except UpstreamError as error:
             raise Refused(f"a target cannot be read: {error}") from None
         watching = self._house.loaded.config.mode == "watch"

@@ -62,10 +62,5 @@ class CensusTaker:
 
 
 def _next_end(view: View, now: float) -> float:
-    learned = view.learned
-    ends = (
-        *(override.until for override in learned.overrides.values()),
-        *learned.passes.values(),
-        *(until for _, until in learned.drains.items()),
-    )
-    return min((end for end in ends if end > now), default=math.inf)
+    drains = (until for _, until in view.learned.drains.items() if until > now)
+    return min(view.next_end(now), min(drains, default=math.inf))

@@ -52,7 +52,6 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
         return {"site": site, **event}
 
     shared: list[structlog.typing.Processor] = [
-        with_site,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
@@ -81,6 +80,8 @@ def configure(level: Literal["debug", "info", "warning", "error"], form: Literal
             foreign_pre_chain=shared[:-1],
             processors=[
                 structlog.stdlib.ProcessorFormatter.remove_processors_meta,
+                # here and not above: loggers keep their chain from the first use on, and a reload may rename the site
+                with_site,
                 _allow_listed,
                 _one_line,
                 renderer,

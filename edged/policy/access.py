@@ -7,6 +7,7 @@ target and ``edged explain`` call the same two functions.
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, field
 from enum import StrEnum
 
@@ -112,6 +113,11 @@ class View:
         if drain is not None and drain[1] > now:
             return Decision(Access.DRAIN, Rule.DRAIN, prefix=drain[0], until=drain[1])
         return said
+
+    def next_end(self, now: float) -> float:
+        """When a word of ours next ends by itself, an override's or a pass's, epoch seconds; infinity: none does."""
+        ends = (*(override.until for override in self.learned.overrides.values()), *self.learned.passes.values())
+        return min((end for end in ends if end > now), default=math.inf)
 
     def decide_device(self, mac: MacAddress, now: float) -> Decision:
         """What a device that billing knows by its MAC gets; open when it knows none."""

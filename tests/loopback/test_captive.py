@@ -7,7 +7,7 @@ import contextlib
 import socket
 import ssl
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
 from ipaddress import ip_address
 from pathlib import Path
@@ -101,13 +101,16 @@ def certificate(folder: Path, host: str = HOST) -> CertificateFiles:
 
 
 @contextlib.asynccontextmanager
-async def running(folder: Path, deadlines: Deadlines | None = None, **more: Any) -> AsyncIterator[House]:
+async def running(
+    folder: Path, deadlines: Deadlines | None = None, clock: Callable[[], float] = time.time, **more: Any
+) -> AsyncIterator[House]:
     files, current, clerk = certificate(folder), Current(), FakeClerk()
     listen = {"http": ["127.0.0.1:0", "[::1]:0"], "https": ["127.0.0.1:0", "[::1]:0"]}
     service = CaptiveService(
         settings(listen=listen, certificate={"chain": files.chain, "key": files.key}, **more),
         current=current,
         link_key=KEY,
+        clock=clock,
         clerk=clerk,
         deadlines=deadlines,
     )
@@ -215,6 +218,19 @@ async def test_a_post_to_a_foreign_name_is_answered_without_reading_its_body(hou
 
     assert found is not None
     assert found.status == 511
+
+
+async def test_whoever_keeps_pressing_is_asked_about_every_five_seconds(tmp_path: Path) -> None:
+    clock = [time.time()]
+    async with running(tmp_path, clock=lambda: clock[0]) as house:
+        page = await house.curl("https://portal.example.net/")
+        assert page is not None
+        token = page.body.partition(b'name="token" value="')[2].partition(b'"')[0].decode()
+        for _ in range(4):
+            await house.curl("https://portal.example.net/check", "-d", f"token={token}&link=")
+            clock[0] += 3.0
+
+        assert house.clerk.checked == ["1001", "1001"]
 
 
 async def test_a_button_asks_the_clerk_once_and_returns(house: House) -> None:

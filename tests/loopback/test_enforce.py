@@ -108,8 +108,9 @@ async def test_watching_changes_nothing_and_still_says_what_it_would_change() ->
         await settles(lambda: service.status()["memory-0"].compared > 0)
         health = service.status()["memory-0"]
         assert (health.wanted, health.actual) == (1, 0)
-        assert (await service.plan())["memory-0"].base
-        assert "add element inet edged blocked4h { 100.64.1.7 }" in (await service.render())["memory-0"]
+        plans = await service.plan()
+        assert plans["memory-0"].base
+        assert "add element inet edged blocked4h { 100.64.1.7 }" in (await service.render(plans))["memory-0"]
         await service.admit([(ip_address("203.0.113.20"), 30.0)])
         assert await target.read() is None
         assert not target.garden

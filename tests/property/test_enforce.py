@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.enforce.conntrack import connection, messages
-from edged.enforce.desired import desired, next_change
+from edged.enforce.desired import desired
 from edged.enforce.diff import Actual, diff
 from edged.enforce.ranges import prefixes_of
 from edged.enforce.rules import Rules
@@ -108,8 +108,8 @@ def test_a_plan_carried_out_makes_the_actual_the_desired(before: View, after: Vi
 
 
 @given(views())
-def test_until_the_next_change_the_sets_stay_what_they_are(view: View) -> None:
-    end = next_change(view, NOW)
+def test_until_the_next_end_the_sets_stay_what_they_are(view: View) -> None:
+    end = view.next_end(NOW)
     assert end > NOW
     later = min(end - 0.001, NOW + 100)
     assert desired(view, Rules(), later) == desired(view, Rules(), NOW)

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterable
 
-from edged.enforce.desired import desired, next_change
+from edged.enforce.desired import desired
 from edged.enforce.rules import Rules
 from edged.enforce.sets import SetName
 from edged.model import State
@@ -53,8 +53,8 @@ def test_a_pass_opens_all_of_a_subscriber_until_it_ends() -> None:
     view = view_of(line, learned=Learned(passes={"1": NOW + 60}))
     assert desired(view, Rules(), NOW).count == 0
     assert desired(view, Rules(), NOW + 60).count == 2
-    assert next_change(view, NOW) == NOW + 60
-    assert next_change(view, NOW + 60) == math.inf
+    assert view.next_end(NOW) == NOW + 60
+    assert view.next_end(NOW + 60) == math.inf
 
 
 def test_an_operators_block_is_enforced_on_whom_billing_only_reminds() -> None:

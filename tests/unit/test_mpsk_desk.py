@@ -11,7 +11,7 @@ from edged.mpsk.outcome import Reason
 from edged.mpsk.patience import MAX_DEVICES, MISSES, WINDOW, Patience
 from edged.mpsk.search import search_all
 from edged.mpsk.settings import MpskSettings
-from edged.policy.access import View
+from edged.policy.access import Learned, View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
 from edged.radius.packet import Answer, Code, Packet
@@ -207,6 +207,18 @@ def test_a_change_of_policy_names_the_devices_it_concerns_once() -> None:
 
     assert [(s.nas, s.mac, s.reason) for s in stale] == [(HOME, MAC, "vlan")]
     assert building.desk.recheck(BLOCKED, NOW) == []
+
+
+def test_what_ends_by_itself_names_its_devices_although_nobody_changed_anything() -> None:
+    key, brief = stored(vlan=112, subscriber="1001"), stored("k-2", vlan=113, expires=NOW + 60)
+    building = Building(key, brief)
+    on_a_pass = replace(BLOCKED, learned=Learned(passes={"1001": NOW + 30}))
+    building.ask(handshake_request(pmk(key)), on_a_pass)
+    building.ask(handshake_request(pmk(brief), OTHER_MAC), on_a_pass)
+    assert building.desk.recheck(on_a_pass, NOW) == []
+
+    assert [(s.mac, s.reason) for s in building.desk.recheck(on_a_pass, NOW + 31)] == [(MAC, "vlan")]
+    assert [(s.mac, s.reason) for s in building.desk.recheck(on_a_pass, NOW + 61)] == [(OTHER_MAC, "expired")]
 
 
 def test_a_key_that_is_gone_or_has_another_passphrase_names_its_devices() -> None:

@@ -91,6 +91,15 @@ def test_a_field_that_is_on_the_list_appears_with_time_level_logger_and_site(for
 
 
 @FORMS
+def test_a_reload_gives_the_site_its_new_name(form: str) -> None:
+    before, after = events(
+        form, f'log.warning("before")\nlogs.configure("info", "{form}", "tower-13")\nlog.warning("after")'
+    )
+
+    assert (before["site"], after["site"]) == ("tower-12", "tower-13")
+
+
+@FORMS
 def test_extras_of_a_librarys_log_never_appear(form: str) -> None:
     (said,) = lines(
         form,
