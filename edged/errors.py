@@ -6,6 +6,7 @@ Ordinary refusals are values with a reason, never exceptions. Anything else that
 
 from __future__ import annotations
 
+import errno
 from collections.abc import Sequence
 from dataclasses import dataclass
 
@@ -48,6 +49,21 @@ class ConfigError(Exception):
     def of(cls, key: str, found: str, expected: str, hint: str = "") -> ConfigError:
         """A ConfigError of exactly one problem."""
         return cls((Problem(key=key, found=found, expected=expected, hint=hint),))
+
+    @classmethod
+    def unbound(cls, key: str, endpoint: object, error: OSError) -> ConfigError:
+        """The ConfigError of an endpoint that cannot be listened on."""
+        found, expected, hint = _UNBOUND.get(
+            error.errno or 0, (f"cannot be bound: {error.strerror}", "an endpoint", "")
+        )
+        return cls.of(key, f"{endpoint} {found}", expected, hint)
+
+
+_UNBOUND = {
+    errno.EADDRINUSE: ("is in use", "a free port", "ss -lnp says by whom"),
+    errno.EADDRNOTAVAIL: ("is not an address of this host", "one of its addresses, or 0.0.0.0 or [::]", ""),
+    errno.EACCES: ("needs a privilege", "a port above 1023", "the service unit grants CAP_NET_BIND_SERVICE"),
+}
 
 
 class WireError(Exception):

@@ -17,12 +17,10 @@ from edged.model import Rate
 from edged.values import (
     Endpoint,
     IpAddress,
-    MacAddress,
     Prefix,
     Secret,
     parse_address,
     parse_endpoint,
-    parse_mac,
     parse_prefix,
 )
 
@@ -133,11 +131,6 @@ Duration = Annotated[
 """Seconds."""
 Share = Annotated[float, BeforeValidator(_share), _string(r"^\d{1,3}(\.\d+)?%$", "for example 3%")]
 """0.0 to 1.0."""
-RateField = Annotated[
-    Rate,
-    _text(parse_rate, "a rate, down and up in bit/s", "for example 100M/20M"),
-    _string(r"^\d{1,9}[kMG]?/\d{1,9}[kMG]?$", "down/up in bit/s, for example 10M/2M"),
-]
 PrefixField = Annotated[
     Prefix, BeforeValidator(_prefix), _string(r"^[0-9a-fA-F:.]+(/\d{1,3})?$", "IPv4 or IPv6 prefix")
 ]
@@ -150,11 +143,6 @@ EndpointField = Annotated[
     Endpoint,
     _text(parse_endpoint, "ADDRESS:PORT", 'for example "0.0.0.0:53" or "[::]:53"'),
     _string(r"^(\[[0-9a-fA-F:]+\]|[0-9.]+):\d{1,5}$", 'for example "0.0.0.0:53" or "[::]:53"'),
-]
-MacField = Annotated[
-    MacAddress,
-    _text(parse_mac, "a MAC address, in quotes", 'for example "02:00:5e:10:00:01"'),
-    _string(r"^[0-9a-fA-F:.-]{12,17}$", "a MAC address"),
 ]
 SecretField = Annotated[
     Secret,

@@ -6,6 +6,7 @@ The fields are those of the open feed (docs/feed.md). Times are seconds since th
 
 from __future__ import annotations
 
+import re
 import sys
 from dataclasses import dataclass
 from enum import StrEnum
@@ -19,6 +20,14 @@ class State(StrEnum):
     ACTIVE = "active"
     NOTICE = "notice"
     BLOCKED = "blocked"
+
+    @property
+    def severity(self) -> int:
+        """0 for the best treatment, growing."""
+        return _SEVERITY[self]
+
+
+_SEVERITY = {State.ACTIVE: 0, State.NOTICE: 1, State.BLOCKED: 2}
 
 
 class Access(StrEnum):
@@ -78,6 +87,14 @@ class Rate:
     up: int
 
 
+_PASSPHRASE = re.compile(r"[ -~]{8,63}|[0-9A-Fa-f]{64}")
+
+
+def is_passphrase(text: str) -> bool:
+    """True for 8 to 63 printable ASCII characters, or the PMK as 64 hexadecimal digits (IEEE 802.11-2020, J.4)."""
+    return _PASSPHRASE.fullmatch(text) is not None
+
+
 @dataclass(frozen=True, slots=True)
 class Key:
     """A pre-shared key of one resident on one SSID."""
@@ -85,7 +102,7 @@ class Key:
     id: str
     ssid: str
     passphrase: Secret
-    """8 to 63 printable ASCII characters, or 64 hexadecimal digits: the PMK itself."""
+    """As ``is_passphrase`` has it."""
     subscriber: str = ""
     site: str = ""
     """Empty: good at every site."""

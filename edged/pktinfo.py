@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The address a datagram was sent to, from its control messages, as the control message of its reply. Pure.
 
-RFC 2865 section 3 (a reply leaves from the address asked), RFC 3542 section 6.1, ip(7).
+RFC 2181 section 4 and RFC 2865 section 3 (a reply leaves from the address asked), RFC 3542 section 6.1, ip(7).
 """
 
 from __future__ import annotations

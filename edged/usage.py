@@ -17,7 +17,6 @@ from edged import __version__
 
 DEFAULT_CONFIG = Path("/etc/edged/edged.yaml")
 
-_DEFAULT_SOCKET = Path("/run/edged/control.sock")
 Arguments = argparse.Namespace
 
 OVERVIEW = """\

@@ -118,13 +118,6 @@ def mac_octets(mac: MacAddress) -> bytes:
     return bytes.fromhex(mac.replace(":", ""))
 
 
-def mac_from_octets(octets: bytes) -> MacAddress:
-    """The MAC address in exactly six octets. ValueError for any other number."""
-    if len(octets) != 6:
-        raise ValueError(f"a MAC address has 6 octets, not {len(octets)}")
-    return MacAddress(octets.hex(":"))
-
-
 class Secret:
     """Octets that never show: no repr, no str, no pickle, no JSON. ``reveal`` is the one way out."""
 

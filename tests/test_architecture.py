@@ -44,8 +44,6 @@ CAGES = {
     "aiohttp": {"captive/http/service.py", "captive/service.py", "billing/sources/rest.py", "ops/service.py"},
     "jinja2": {"captive/pages.py"},
     "yaml": {"yamltext.py", "config/document.py", "billing/sources/file.py"},
-    "pyroute2": {"enforce/targets/nftables.py", "enforce/targets/conntrack.py"},
-    "dnslib": {"dns/message.py"},
     "sqlite3": {"state/database.py", "state/keys.py", "state/sessions.py", "state/guard_memory.py"},
     "prometheus_client": {"ops/metrics.py"},
 }

@@ -12,7 +12,7 @@ from datetime import date, datetime
 from typing import Any
 
 from edged.fields import parse_rate
-from edged.model import Rate, State, intern
+from edged.model import Rate, State, intern, is_passphrase
 from edged.values import MacAddress, Prefix, Secret, parse_mac, parse_prefix
 
 Reader = Callable[[object], Any]
@@ -159,15 +159,10 @@ def _ssid(value: object) -> str:
     return str(ssid)
 
 
-_HEXADECIMAL = frozenset("0123456789abcdefABCDEF")
-
-
 def _passphrase(value: object) -> Secret:
-    """IEEE 802.11-2020, annex J.4: 8 to 63 printable ASCII characters; or the PMK in hexadecimal."""
     if not isinstance(value, str):
         raise Wrong(f"expected text, found {found(value)}")
-    printable = value.isascii() and value.isprintable()
-    if not (printable and (8 <= len(value) <= 63 or (len(value) == 64 and set(value) <= _HEXADECIMAL))):
+    if not is_passphrase(value):
         raise Wrong("expected 8 to 63 printable ASCII characters, or 64 hexadecimal digits")
     return Secret(value)
 

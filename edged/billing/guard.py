@@ -188,9 +188,6 @@ def vanished(reading: Snapshot, last_good: Snapshot) -> frozenset[str]:
     return frozenset(before.difference(s.id for s in reading.subscribers))
 
 
-_SEVERITY = {State.ACTIVE: 0, State.NOTICE: 1, State.BLOCKED: 2}
-
-
 def lifts(last_good: Snapshot, reading: Snapshot, *, absent_too: bool = False) -> Snapshot | None:
     """``last_good`` with the words of ``reading`` that open a line, none that closes one; None: no such word.
 
@@ -199,7 +196,7 @@ def lifts(last_good: Snapshot, reading: Snapshot, *, absent_too: bool = False) -
     word = {s.id: s.state for s in reading.subscribers}
     silence = State.ACTIVE if absent_too else State.BLOCKED
     lifted = tuple(
-        replace(s, state=said) if _SEVERITY[said := word.get(s.id, silence)] < _SEVERITY[s.state] else s
+        replace(s, state=said) if (said := word.get(s.id, silence)).severity < s.state.severity else s
         for s in last_good.subscribers
     )
     if all(new is old for new, old in zip(lifted, last_good.subscribers, strict=True)):

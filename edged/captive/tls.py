@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The first octets of a TLS client in, its server name out; and the alert for a foreign name. Pure.
 
-RFC 8446 sections 4.1.2, 5.1, 6; RFC 6066 section 3 (server_name); RFC 7301 (ALPN). No cryptography.
+RFC 8446 sections 4.1.2, 5.1, 6; RFC 6066 section 3 (server_name). No cryptography.
 """
 
 from __future__ import annotations
@@ -18,7 +18,6 @@ _MAX_RECORD = 1 << 14
 _HANDSHAKE = 22
 _CLIENT_HELLO = 1
 _SERVER_NAME = 0
-_ALPN = 16
 
 
 class Alert(IntEnum):
@@ -40,7 +39,6 @@ class Hello:
 
     server_name: str
     """Lower case, no final dot; empty: the client named none."""
-    alpn: tuple[str, ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +138,7 @@ def _hello(body: _Reader) -> Hello:
         if kind in found:
             raise WireError("hello-malformed", alert(Alert.DECODE_ERROR))
         found[kind] = data
-    return Hello(_server_name(found.get(_SERVER_NAME)), _alpn(found.get(_ALPN)))
+    return Hello(_server_name(found.get(_SERVER_NAME)))
 
 
 def _server_name(data: bytes | None) -> str:
@@ -154,12 +152,3 @@ def _server_name(data: bytes | None) -> str:
                 raise WireError("hello-malformed", alert(Alert.DECODE_ERROR))
             return name.decode("ascii").lower().removesuffix(".")
     return ""
-
-
-def _alpn(data: bytes | None) -> tuple[str, ...]:
-    if data is None:
-        return ()
-    protocols, found = _Reader(_Reader(data).vector(2)), []
-    while protocols.left:
-        found.append(protocols.vector(1).decode("latin-1"))
-    return tuple(found)

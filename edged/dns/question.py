@@ -46,8 +46,3 @@ class Question(NamedTuple):
     def recursion_desired(self) -> bool:
         """RD."""
         return bool(self.flags & Flag.RD)
-
-    @property
-    def checking_disabled(self) -> bool:
-        """CD."""
-        return bool(self.flags & Flag.CD)

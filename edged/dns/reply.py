@@ -13,7 +13,6 @@ from typing import NamedTuple
 from edged.dns import names
 from edged.dns.codes import (
     CLASS_IN,
-    HEADER_OCTETS,
     OPTION_COOKIE,
     OPTION_EDE,
     PLAIN_UDP_OCTETS,
@@ -147,8 +146,3 @@ def udp_limit(question: Question) -> int:
     if question.edns is None:
         return PLAIN_UDP_OCTETS
     return max(PLAIN_UDP_OCTETS, min(question.edns.size, UDP_OCTETS))
-
-
-def rcode_of(octets: bytes) -> int:
-    """The RCODE in the header of ``octets``."""
-    return octets[3] & 0x0F if len(octets) >= HEADER_OCTETS else Rcode.SERVFAIL

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CSV text -> keys, or every problem with its line; keys -> CSV text. Pure. Columns: the feed's names.
+"""CSV text -> keys, or every problem with its line. Pure. Columns: the feed's names.
 
 ``ssid`` is required. An ``id`` and a ``passphrase`` are made where none stand. Spaces part devices.
 """
@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -115,24 +115,3 @@ def _key(row: dict[str | Any, str | Any], networks: Collection[str]) -> tuple[Ke
         expected = "a passphrase that resists guessing, or none: one is made"
         problems.append(Problem("passphrase", fault.value, expected))
     return Key(ssid=ssid, passphrase=passphrase, **{"id": "", **fields}), problems
-
-
-def write_keys(keys: Iterable[Key], *, reveal: bool = False) -> str:
-    """CSV of ``keys``; the column ``passphrase`` is there only with ``reveal``."""
-    columns = COLUMNS if reveal else tuple(name for name in COLUMNS if name != "passphrase")
-    file = io.StringIO(newline="")
-    writer = csv.DictWriter(file, columns, extrasaction="ignore")
-    writer.writeheader()
-    for key in keys:
-        writer.writerow({
-            "id": key.id, "ssid": key.ssid, "subscriber": key.subscriber, "site": key.site,
-            "label": key.label, "passphrase": key.passphrase.reveal_text() if reveal else "",
-            "vlan": key.vlan, "device_limit": key.device_limit, "devices": " ".join(key.devices),
-            "not_before": _spelled(key.not_before), "expires": _spelled(key.expires),
-            "rate": f"{key.rate.down}/{key.rate.up}" if key.rate else None,
-        })  # fmt: skip
-    return file.getvalue()
-
-
-def _spelled(at: float) -> str:
-    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z") if at else ""

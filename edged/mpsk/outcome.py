@@ -19,7 +19,7 @@ class Reason(StrEnum):
     """Neither User-Name nor Calling-Station-Id is a MAC address."""
     DEVICE_MISMATCH = "device-mismatch"
     """User-Name and Calling-Station-Id are two MAC addresses."""
-    BAD_PASSWORD = "bad-password"  # noqa: S105  # a label  # a label
+    BAD_PASSWORD = "bad-password"  # noqa: S105  # a label
     """User-Password is neither empty nor the User-Name."""
     NO_SSID = "no-ssid"
     UNKNOWN_SSID = "unknown-ssid"

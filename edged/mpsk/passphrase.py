@@ -9,19 +9,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from enum import StrEnum
 from itertools import pairwise
-from typing import TypeVar
 
+from edged.model import is_passphrase
 from edged.values import Secret
-
-T = TypeVar("T")
-Choice = Callable[[Sequence[T]], T]
-"""Picks one at random; ``secrets.choice`` in earnest."""
 
 _CONSONANTS, _VOWELS, _DIGITS = "bdfghjkmnprstvz", "aeiou", "23456789"
 """No c/k, l/1, o/0, q, w, x, y: what people mishear or mistype."""
 _SYLLABLES = 8
-_PRINTABLE = frozenset(map(chr, range(0x20, 0x7F)))
-_HEX = frozenset("0123456789abcdefABCDEF")
 MIN_RANDOM = 12
 """A neighbour can try a captured handshake offline; shorter ones fall to a rented graphics card in days."""
 _MIN_DISTINCT = 6
@@ -47,7 +41,10 @@ class Weakness(StrEnum):
 
 
 def readable(choice: Callable[[Sequence[str]], str]) -> Secret:
-    """Four pairs of syllables and a number, ``bado-kefi-sumo-teri-47``: 2^56 of them, easily read out."""
+    """Four pairs of syllables and a number, ``bado-kefi-sumo-teri-47``: 2^56 of them, easily read out.
+
+    ``choice`` picks one at random; ``secrets.choice`` in earnest.
+    """
     syllables = [choice(_CONSONANTS) + choice(_VOWELS) for _ in range(_SYLLABLES)]
     words = ["".join(syllables[i : i + 2]) for i in range(0, _SYLLABLES, 2)]
     return Secret("-".join([*words, choice(_DIGITS) + choice(_DIGITS)]))
@@ -59,7 +56,7 @@ def well_formed(passphrase: Secret) -> bool:
         text = passphrase.reveal().decode("ascii")
     except UnicodeDecodeError:
         return False
-    return set(text) <= _HEX if len(text) == 64 else 8 <= len(text) <= 63 and set(text) <= _PRINTABLE
+    return is_passphrase(text)
 
 
 def weakness(passphrase: Secret) -> Weakness | None:

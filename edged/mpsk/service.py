@@ -19,7 +19,7 @@ import structlog
 from edged.errors import Problem, UpstreamError
 from edged.model import Key
 from edged.mpsk.client import Searcher
-from edged.mpsk.csvfile import read_keys, write_keys
+from edged.mpsk.csvfile import read_keys
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.facts import KeyFacts, facts_of
 from edged.mpsk.keyring import Keyring, compile_keyring, same_key
@@ -281,10 +281,6 @@ class MpskService:
         keys, problems = read_keys(text, self._desk.settings.networks, _new_id, _new_passphrase)
         problems = problems or await self._add(keys)
         return (0 if problems else len(keys)), problems
-
-    def export_csv(self, *, reveal: bool = False) -> str:
-        """Every key as CSV; with ``reveal`` its passphrase too."""
-        return write_keys((stored.key for stored in self.ring.keys.values()), reveal=reveal)
 
     async def _add(self, keys: Sequence[Key]) -> list[Problem]:
         conflicts = await self._store.add_local(keys, self._clock())

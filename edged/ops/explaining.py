@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 
-_LADDER = (Rule.SERVED, Rule.EXEMPT, Rule.OVERRIDE, Rule.PASS, Rule.BILLING, Rule.DRAIN, Rule.DEFAULT)
-
 _MEANING = {
     Access.OPEN: "OPEN",
     Access.NOTICE: "OPEN, with a reminder",
@@ -147,7 +145,7 @@ class Explainer:
         if override is not None and override.until > now:
             said[Rule.OVERRIDE] = f"{'block' if override.blocked else 'unblock'} by {override.who}: {override.why}"
         steps = []
-        for rule in _LADDER:
+        for rule in Rule:
             steps.append({"rule": rule.value, "said": said[rule], "decided": rule is decision.rule})
             if rule is decision.rule:
                 break

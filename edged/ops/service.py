@@ -64,9 +64,7 @@ class OpsService:
             await site.start()
         except OSError as error:
             await self.stop()
-            raise ConfigError.of(
-                "ops.listen", f"{self._listen}: {error.strerror}", "a free address of this host"
-            ) from None
+            raise ConfigError.unbound("ops.listen", self._listen, error) from None
         port = self._runner.addresses[0][1]
         self.endpoint = Endpoint(self._listen.address, port)
 

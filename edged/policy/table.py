@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field, replace
 
-from edged.model import Snapshot, State, Subscriber
+from edged.model import Snapshot, Subscriber
 from edged.policy.prefixes import PrefixMap
 from edged.policy.settings import SubscribersSettings
 from edged.values import MacAddress, Prefix
@@ -30,9 +30,6 @@ class PolicyTable:
     """Prefixes that more than one subscriber claims, in order."""
 
 
-_SEVERITY = {State.ACTIVE: 0, State.NOTICE: 1, State.BLOCKED: 2}
-
-
 def compile_table(snapshot: Snapshot | None, settings: SubscribersSettings) -> PolicyTable:
     """The table of ``snapshot``; None (nothing read yet) makes one in which nobody is blocked.
 
@@ -44,7 +41,7 @@ def compile_table(snapshot: Snapshot | None, settings: SubscribersSettings) -> P
     if snapshot is None:
         return PolicyTable(served=served, exempt=exempt)
     # the last write wins below, so the best claim comes last
-    ordered = sorted(snapshot.subscribers, key=lambda s: (_SEVERITY[s.state], s.id), reverse=True)
+    ordered = sorted(snapshot.subscribers, key=lambda s: (s.state.severity, s.id), reverse=True)
     addresses = PrefixMap((prefix, s) for s in ordered for prefix in s.addresses)
     return PolicyTable(
         snapshot_id=snapshot.id,

@@ -4,25 +4,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from enum import IntEnum
 from ipaddress import IPv4Address, IPv6Address
 
 from edged.errors import WireError
 from edged.radius.attributes import Attributes, address, integer, prefixes, text
 from edged.radius.packet import Packet
+from edged.state.sessions import Status
 from edged.values import Prefix, host_prefix
-
-
-class Status(IntEnum):
-    """Acct-Status-Type."""
-
-    START = 1
-    STOP = 2
-    INTERIM = 3
-    ON = 7
-    """The NAS has started: all its sessions are over."""
-    OFF = 8
-    """The NAS is going down: all its sessions are over."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,6 @@ RFC 2865, RFC 2866, RFC 5080 section 2.2.2, RFC 5997.
 from __future__ import annotations
 
 import asyncio
-import errno
 import socket
 import time
 import traceback
@@ -18,12 +17,12 @@ from typing import Any, NamedTuple
 import structlog
 
 from edged.errors import ConfigError, WireError
+from edged.pktinfo import IP_PKTINFO, IPV6_RECVPKTINFO, SPACE, ControlMessage, reply_from
 from edged.radius.admission import ACCOUNTING, AUTHENTICATION, SignedSources, admit
 from edged.radius.clients import Arrival, Clients, Source
 from edged.radius.counters import Counters, Discard
 from edged.radius.duplicates import Duplicates, RequestKey, Standing
 from edged.radius.packet import MAX_LENGTH, Answer, Code, Packet
-from edged.radius.pktinfo import IP_PKTINFO, IPV6_RECVPKTINFO, SPACE, ControlMessage, reply_from
 from edged.radius.reply import encode_answer, salts_from
 from edged.radius.settings import ClientSettings, RadiusSettings
 from edged.values import Endpoint, IpAddress
@@ -47,11 +46,6 @@ RECEIVE_BUFFER = 1 << 20
 """Octets the kernel may queue: some two thousand requests, a building that comes back after a power cut."""
 
 _ACCEPT, _RECORDED = Answer(Code.ACCESS_ACCEPT), Answer(Code.ACCOUNTING_RESPONSE)
-_REFUSED = {
-    errno.EADDRINUSE: ("is in use", "a free port; is another RADIUS server running?"),
-    errno.EADDRNOTAVAIL: ("is not an address of this machine", "one of its addresses, or 0.0.0.0 or [::]"),
-    errno.EACCES: ("needs a privilege", "a port above 1023, or CAP_NET_BIND_SERVICE"),
-}
 
 
 class _Listener:
@@ -78,9 +72,7 @@ class _Listener:
             self.socket.bind((str(endpoint.address), endpoint.port))
         except OSError as error:
             self.socket.close()
-            found, expected = _REFUSED.get(error.errno or 0, (f"cannot be bound: {error.strerror}", "an address"))
-            key = "radius.acct" if accounting else "radius.auth"
-            raise ConfigError.of(key, f"{endpoint} {found}", expected) from None
+            raise ConfigError.unbound("radius.acct" if accounting else "radius.auth", endpoint, error) from None
         self.endpoint = Endpoint(endpoint.address, self.socket.getsockname()[1])
 
     def receive(self) -> tuple[bytes, tuple[ControlMessage, ...], tuple[Any, ...]]:

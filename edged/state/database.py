@@ -23,7 +23,6 @@ Parameters = Sequence[Any]
 
 _BUSY_MS = 5000
 """How long a write waits for another process (a backup) before it fails."""
-_DAMAGE = frozenset({sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT})
 
 
 class Database:

@@ -178,7 +178,7 @@ class KeyStore:
     def _read(self, connection: sqlite3.Connection, *, strict: bool = True) -> list[StoredKey]:
         found: list[StoredKey] = []
         damaged: list[KeyId] = []
-        for row in connection.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY origin, id"):  # noqa: S608  # our own text  # our own text
+        for row in connection.execute(f"SELECT {_COLUMNS} FROM keys ORDER BY origin, id"):  # noqa: S608  # our own text
             try:
                 found.append(self._stored(row))
             except (UpstreamError, UnicodeDecodeError):
@@ -228,7 +228,7 @@ _COLUMNS = (
     "origin, id, ssid, site, subscriber, label, passphrase, pmk, vlan, device_limit, devices,"
     " not_before, expires, rate_down, rate_up, created, revoked"
 )
-_PUT = f"INSERT OR REPLACE INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608  # our own text  # our own text
+_PUT = f"INSERT OR REPLACE INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608  # our own text
 
 
 def _place(column: str, name: KeyId) -> str:

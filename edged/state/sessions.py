@@ -20,7 +20,9 @@ class Status(IntEnum):
     STOP = 2
     INTERIM = 3
     ON = 7
+    """The NAS has started: all its sessions are over."""
     OFF = 8
+    """The NAS is going down: all its sessions are over."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +81,6 @@ class SessionStore:
         """Every session that has not stopped."""
         rows = await self._database.read(_SELECT + " WHERE stopped IS NULL")
         return [Session(*row) for row in rows]
-
-    async def of_device(self, mac: str) -> list[Session]:
-        """The open sessions of one device."""
-        return [s for s in await self.open() if s.mac == mac]
 
     async def purge(self, before: float) -> None:
         """Forget sessions that stopped before that time."""

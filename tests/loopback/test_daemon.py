@@ -111,7 +111,7 @@ def test_a_port_in_use_is_one_clear_message(tmp_path: Path) -> None:
 
         said = refusal(config)
 
-    assert f"dns.listen[0] found 127.0.0.1:{port[1]} (UDP): Address already in use" in said
+    assert f"dns.listen[0] found 127.0.0.1:{port[1]} (UDP) is in use" in said
 
 
 def test_a_certificate_that_does_not_fit_its_key_is_one_clear_message(tmp_path: Path) -> None:

@@ -315,7 +315,7 @@ async def test_what_is_wrong_with_a_new_key_is_said_and_nothing_is_added(tmp_pat
         assert len(at.service.key_facts()) == 1
 
 
-async def test_keys_are_imported_whole_or_not_at_all_and_exported_without_secrets(tmp_path: Path) -> None:
+async def test_keys_are_imported_whole_or_not_at_all(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
         count, problems = await at.service.import_csv("ssid,label\nResidence,Flat 1\nElsewhere,Flat 2\n")
         assert (count, [(p.key, p.line) for p in problems]) == (0, [("ssid", 3)])
@@ -325,10 +325,7 @@ async def test_keys_are_imported_whole_or_not_at_all_and_exported_without_secret
         assert (count, problems) == (2, [])
         listed = at.service.key_facts()
         assert [(f.id, f.label) for f in listed] == [("a", "Flat 1"), ("b", "Flat 2")]
-        secret = at.service.reveal("a")
-        assert secret is not None
-        assert secret.reveal_text() not in at.service.export_csv()
-        assert secret.reveal_text() in at.service.export_csv(reveal=True)
+        assert at.service.reveal("a") is not None
 
 
 async def test_neither_passphrase_nor_pmk_is_anywhere_on_disk_or_in_the_log(tmp_path: Path) -> None:

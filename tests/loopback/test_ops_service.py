@@ -330,7 +330,7 @@ async def test_a_port_in_use_is_the_operators_to_mend_and_the_first_goes_on(addr
             async with serving(f"{address}:{first.endpoint.port}"):
                 pass
         (problem,) = raised.value.problems
-        assert (problem.key, problem.expected) == ("ops.listen", "a free address of this host")
+        assert (problem.key, problem.expected) == ("ops.listen", "a free port")
         assert (await get(first.endpoint, "/healthz"))[0] == 200
 
 

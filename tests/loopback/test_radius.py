@@ -13,7 +13,7 @@ from typing import Any, Self
 import pytest
 
 from edged.errors import ConfigError, WireError
-from edged.radius.accounting import SessionEvent, Status, read
+from edged.radius.accounting import SessionEvent, read
 from edged.radius.attributes import Attribute, Attributes, attribute, text
 from edged.radius.authenticator import reply_is_authentic, request_is_authentic, sign_reply, sign_request
 from edged.radius.client import Outcome, Result, change, disconnect
@@ -22,6 +22,7 @@ from edged.radius.hiding import hide_password
 from edged.radius.packet import Answer, Code, Hidden, Packet, decode, encode
 from edged.radius.service import RadiusService
 from edged.radius.settings import ClientSettings, RadiusSettings
+from edged.state.sessions import Status
 from edged.values import Endpoint, IpAddress, Secret, parse_address
 
 SECRET = Secret("edged-test-secret-0001")

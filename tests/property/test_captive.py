@@ -22,7 +22,7 @@ from edged.model import Access, Account
 from tests.captive_scene import KEY, NOW, PORTAL, decision, pages
 from tests.unit.test_captive_tls import hello
 
-HELLO = hello("portal.example.net", ["h2"])
+HELLO = hello("portal.example.net")
 
 
 def parsed(octets: bytes) -> Hello | NeedMore | None:

@@ -10,7 +10,7 @@ import pytest
 import yaml
 
 from edged.dns import message
-from edged.dns.codes import Type
+from edged.dns.codes import Flag, Type
 from edged.dns.question import Edns
 from edged.errors import WireError
 from tests.dns_lab import CLIENT, NOW, lab_sinkhole
@@ -66,7 +66,7 @@ def test_the_question_is_kept_as_it_came_and_compared_in_lower_case() -> None:
     assert question.qtype == Type.AAAA
     assert question.edns == Edns(4096, do=True)
     assert question.recursion_desired
-    assert not question.checking_disabled
+    assert not question.flags & Flag.CD
 
 
 @pytest.mark.parametrize("count", [9, 1000])

@@ -7,7 +7,7 @@ import pytest
 
 from edged.errors import Problem
 from edged.model import Key, Rate
-from edged.mpsk.csvfile import read_keys, write_keys
+from edged.mpsk.csvfile import read_keys
 from edged.values import Secret
 from tests.mpsk_world import MAC, OTHER_MAC, PASSPHRASE
 
@@ -30,15 +30,6 @@ def test_every_column_is_read() -> None:
     )
 
     assert read(text) == ([FULL], [])
-
-
-def test_what_is_written_is_read_back() -> None:
-    assert read(write_keys([FULL], reveal=True)) == ([FULL], [])
-
-
-def test_passphrases_are_written_only_when_asked() -> None:
-    assert PASSPHRASE not in write_keys([FULL])
-    assert "passphrase" not in write_keys([FULL])
 
 
 def test_ids_and_passphrases_are_made_where_there_are_none() -> None:

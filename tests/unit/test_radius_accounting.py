@@ -8,9 +8,10 @@ from ipaddress import IPv4Address, IPv6Address
 import pytest
 
 from edged.errors import WireError
-from edged.radius.accounting import SessionEvent, Status, read
+from edged.radius.accounting import SessionEvent, read
 from edged.radius.attributes import Attribute, Attributes, attribute
 from edged.radius.packet import Code, Packet
+from edged.state.sessions import Status
 from edged.values import parse_prefix
 
 

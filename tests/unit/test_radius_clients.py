@@ -9,9 +9,9 @@ from typing import Any
 
 import pytest
 
+from edged.pktinfo import IP_PKTINFO, IPV6_PKTINFO, reply_from
 from edged.radius.clients import MAX_ARRIVALS, MAX_SOURCES, Clients
 from edged.radius.counters import Counters, Discard, Report
-from edged.radius.pktinfo import IP_PKTINFO, IPV6_PKTINFO, reply_from
 from edged.radius.settings import RadiusSettings
 
 

@@ -72,7 +72,7 @@ async def test_on_and_off_end_every_session_of_that_nas_alone(store: SessionStor
 async def test_a_session_first_heard_of_in_the_middle_began_when_the_nas_says(store: SessionStore) -> None:
     await store.record(Status.INTERIM, nas="ap-1", session="a", mac=MAC, at=NOW, seconds=300)
 
-    (session,) = await store.of_device(MAC)
+    (session,) = await store.open()
     assert session.started == NOW - 300
 
 

@@ -51,21 +51,8 @@ def bind(endpoint: Endpoint, key: str) -> socket.socket:
         listener.listen(_BACKLOG)
     except OSError as error:
         listener.close()
-        raise _bind_fault(endpoint, key, error) from None
+        raise ConfigError.unbound(key, endpoint, error) from None
     return listener
-
-
-def _bind_fault(endpoint: Endpoint, key: str, error: OSError) -> ConfigError:
-    match error.errno:
-        case errno.EADDRINUSE:
-            return ConfigError.of(key, f"{endpoint} is in use", "a free port")
-        case errno.EACCES:
-            hint = "the service unit grants CAP_NET_BIND_SERVICE"
-            return ConfigError.of(key, f"{endpoint} may not be opened", "a port that edged may open", hint)
-        case errno.EADDRNOTAVAIL:
-            return ConfigError.of(key, f"{endpoint.address} is not an address of this host", "one of its addresses")
-        case _:
-            return ConfigError.of(key, f"{endpoint}: {error.strerror}", "an endpoint to listen on")
 
 
 def _unset(_visitor: Visitor) -> asyncio.Protocol:

@@ -42,7 +42,7 @@ def bind(endpoint: Endpoint, key: str) -> socket.socket:
         sock.listen(_BACKLOG)
     except OSError as error:
         sock.close()
-        raise ConfigError.of(key, f"{endpoint} (TCP): {error.strerror}", "a free port of this host") from error
+        raise ConfigError.unbound(key, f"{endpoint} (TCP)", error) from None
     return sock
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import socket
-import struct
 import time
 from collections.abc import Callable
 from typing import Any
@@ -16,20 +15,19 @@ from typing import Any
 from edged.dns.counters import DnsCounters
 from edged.dns.sinkhole import Pending, Sinkhole
 from edged.errors import ConfigError
+from edged.pktinfo import IP_PKTINFO, IPV6_RECVPKTINFO, SPACE, ControlMessage, reply_from
 from edged.values import Endpoint, parse_address
 
 _DRAIN = 64
 """Datagrams per wake-up: enough to spread its cost, few enough that TCP and timers are not kept waiting."""
 _DATAGRAM = 4096
 """Largest query read: we offer 1,232 octets, and 4,096 is what old resolvers assume."""
-_ANCILLARY = 64
 _BUFFER = 4 << 20
 """Receive buffer: the queue of a second of garbage collection at 20,000 queries a second."""
-_IP_PKTINFO = 8
 _SO_RCVBUFFORCE = 33
-_PKTINFO4 = struct.Struct("=I4s4s")
-"""struct in_pktinfo: interface, our address for this packet, destination of the header."""
 
+Source = tuple[ControlMessage, ...]
+"""What makes a reply leave from the address that the query came to."""
 Later = Callable[[Pending, Callable[[bytes], None]], None]
 """Takes over a query that an upstream must answer, and what to call with the reply."""
 
@@ -44,9 +42,9 @@ def bind(endpoint: Endpoint, key: str) -> socket.socket:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         if endpoint.address.is_unspecified:
             if family == socket.AF_INET:
-                sock.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+                sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
             else:
-                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+                sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
         try:
             sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
         except OSError:
@@ -55,7 +53,7 @@ def bind(endpoint: Endpoint, key: str) -> socket.socket:
         sock.bind((str(endpoint.address), endpoint.port))
     except OSError as error:
         sock.close()
-        raise ConfigError.of(key, f"{endpoint} (UDP): {error.strerror}", "a free port of this host") from error
+        raise ConfigError.unbound(key, f"{endpoint} (UDP)", error) from None
     return sock
 
 
@@ -110,10 +108,10 @@ class UdpSocket:
     def _drain_wildcard(self) -> None:
         self._refresh()
         now = time.time()
-        ready: list[tuple[bytes, Any, list[Any]]] = []
+        ready: list[tuple[bytes, Any, Source]] = []
         for _ in range(_DRAIN):
             try:
-                octets, ancillary, _flags, peer = self.sock.recvmsg(_DATAGRAM, _ANCILLARY)
+                octets, ancillary, _flags, peer = self.sock.recvmsg(_DATAGRAM, SPACE)
             except BlockingIOError:
                 break
             except OSError:
@@ -122,7 +120,7 @@ class UdpSocket:
             if not peer[1]:
                 self._counters.dropped["port"] += 1
                 continue
-            source = _source(ancillary)
+            source = reply_from(ancillary)
             reply = self._sinkhole.answer(octets, peer[0], now)
             if isinstance(reply, bytes):
                 ready.append((reply, peer, source))
@@ -134,7 +132,7 @@ class UdpSocket:
     def _sender(self, peer: Any) -> Callable[[bytes], None]:
         return lambda reply: self._send(reply, peer)
 
-    def _sender_from(self, peer: Any, source: list[Any]) -> Callable[[bytes], None]:
+    def _sender_from(self, peer: Any, source: Source) -> Callable[[bytes], None]:
         return lambda reply: self._send_from(reply, peer, source)
 
     def _send(self, reply: bytes, peer: Any) -> None:
@@ -144,21 +142,8 @@ class UdpSocket:
             # a full queue or a route that went away: the client asks again
             self._counters.dropped["send"] += 1
 
-    def _send_from(self, reply: bytes, peer: Any, source: list[Any]) -> None:
+    def _send_from(self, reply: bytes, peer: Any, source: Source) -> None:
         try:
             self.sock.sendmsg([reply], source, 0, peer)
         except OSError:
             self._counters.dropped["send"] += 1
-
-
-def _source(ancillary: list[Any]) -> list[Any]:
-    """The control message that makes a reply leave from the address that the query came to."""
-    for level, kind, data in ancillary:
-        if level == socket.IPPROTO_IP and kind == _IP_PKTINFO:
-            _interface, ours, _header = _PKTINFO4.unpack(data[: _PKTINFO4.size])
-            # interface 0: routing decides the way out, the address is what must match
-            return [(socket.IPPROTO_IP, _IP_PKTINFO, _PKTINFO4.pack(0, ours, bytes(4)))]
-        if level == socket.IPPROTO_IPV6 and kind == socket.IPV6_PKTINFO:
-            link_local = data[0] == 0xFE and data[1] & 0xC0 == 0x80
-            return [(level, kind, data[:20] if link_local else data[:16] + bytes(4))]
-    return []
