@@ -80,6 +80,19 @@ class Subscriber:
 
 
 @dataclass(frozen=True, slots=True)
+class OnlineSession:
+    """A login that is online, and the addresses it has now. ``subscriber`` or ``login`` says whose it is."""
+
+    login: str
+    prefixes: tuple[Prefix, ...]
+    """Framed-IP-Address, Framed-IPv6-Prefix, Delegated-IPv6-Prefix, or billing's own word of them."""
+    since: float
+    """When these addresses were given, epoch seconds: of two who claim one, the later has it."""
+    subscriber: str = ""
+    """Billing's id, where billing said so; empty: the login alone."""
+
+
+@dataclass(frozen=True, slots=True)
 class Rate:
     """Down and up in bit/s."""
 

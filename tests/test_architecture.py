@@ -41,7 +41,7 @@ IMPURE = {
 }  # fmt: skip
 
 CAGES = {
-    "aiohttp": {"captive/http/service.py", "captive/service.py", "billing/sources/rest.py", "ops/service.py"},
+    "aiohttp": {"captive/http/service.py", "captive/service.py", "billing/client.py", "ops/service.py"},
     "jinja2": {"captive/pages.py"},
     "yaml": {"yamltext.py", "config/document.py", "billing/sources/file.py"},
     "sqlite3": {"state/database.py", "state/keys.py", "state/sessions.py", "state/guard_memory.py"},

@@ -1,27 +1,112 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Asking billing about single subscribers whom a list has left out. Dials through the source; bounded in time."""
+"""One HTTP request to a billing system, its reply out, bounded in time and size. Dials out. RFC 9110.
+
+No address with a key in it, no cookie, no proxy of the environment, no redirect: the headers given say who we are.
+"""
 
 from __future__ import annotations
 
-import asyncio
+import ssl
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
 
-from edged.billing.sources import Source
+import aiohttp
+
 from edged.errors import UpstreamError
-from edged.model import Subscriber
 
-_SECOND_LOOK_TIME = 15.0
-"""Seconds for all of them: an operator may be waiting."""
+_CONNECT_S = 10.0
+_PIECE = 256 * 1024
 
 
-async def second_look(source: Source, ids: list[str]) -> list[Subscriber]:
-    """Turn absence into evidence: who is answered with ``active`` has paid, whatever the list says."""
-    answers: list[Subscriber] = []
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """What came back, whatever its status."""
+
+    status: int
+    octets: bytes
+    headers: Mapping[str, str]
+    """Names in any case."""
+
+    def header(self, name: str) -> str:
+        """The value of a header; empty when there is none."""
+        return self.headers.get(name, "")
+
+
+class StatusError(UpstreamError):
+    """A status that is no answer to what was asked."""
+
+    def __init__(self, name: str, status: int) -> None:
+        self.status = status
+        meaning = {401: " (the key is not accepted)", 403: " (the key is not accepted)"}
+        redirect = " (redirects are not followed)" if 300 <= status < 400 else ""
+        super().__init__(f"{name} answered {status}{meaning.get(status, redirect)}")
+
+
+class BillingClient:
+    """Connections to one billing system."""
+
+    def __init__(self, name: str, *, seconds: float, octets: int, authority: Path | None = None) -> None:
+        self.name = name
+        """For the operator, at the head of every sentence of failure."""
+        self._seconds = seconds
+        self._octets = octets
+        self._authority = authority
+        self._session: aiohttp.ClientSession | None = None
+
+    async def request(
+        self, method: str, address: str, *, headers: Mapping[str, str] | None = None, body: bytes | None = None
+    ) -> Reply:
+        """The reply to one request, read whole. UpstreamError, never with the address or a header in it."""
+        with _upstream(self.name, self._seconds):
+            async with self._open().request(
+                method, address, headers=headers, data=body, allow_redirects=False
+            ) as response:
+                octets = bytearray()
+                async for piece in response.content.iter_chunked(_PIECE):
+                    octets += piece
+                    if len(octets) > self._octets:
+                        raise UpstreamError(f"{self.name}: a page is larger than {self._octets >> 20} MiB")
+                return Reply(response.status, bytes(octets), response.headers)
+
+    async def close(self) -> None:
+        """Close the connections."""
+        if self._session is not None:
+            await self._session.close()
+            self._session = None
+
+    def _open(self) -> aiohttp.ClientSession:
+        if self._session is None:
+            self._session = aiohttp.ClientSession(
+                connector=aiohttp.TCPConnector(ssl=_context(self.name, self._authority)),
+                timeout=aiohttp.ClientTimeout(total=self._seconds, sock_connect=_CONNECT_S),
+                trust_env=False,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                # some systems bind a token to it: one for ever
+                headers={"User-Agent": "edged"},
+            )
+        return self._session
+
+
+def _context(name: str, authority: Path | None) -> ssl.SSLContext:
+    """What certificates are judged by: those of the system, or ``authority`` alone."""
     try:
-        async with asyncio.timeout(_SECOND_LOOK_TIME):
-            for name in ids:
-                answer = await source.read_one(name)
-                if answer is not None:
-                    answers.append(answer)
-    except (UpstreamError, TimeoutError):
-        pass  # those who were not answered stay as they are
-    return answers
+        return ssl.create_default_context(cafile=authority)
+    except (OSError, ssl.SSLError):
+        raise UpstreamError(f"{name}: billing.ca {authority} cannot be read as a PEM certificate") from None
+
+
+@contextmanager
+def _upstream(name: str, seconds: float) -> Iterator[None]:
+    """Whatever goes wrong on the way there, as one sentence without address or key."""
+    try:
+        yield
+    except TimeoutError:
+        raise UpstreamError(f"{name}: no answer within {seconds:.0f} s") from None
+    except aiohttp.ClientConnectorCertificateError:
+        raise UpstreamError(f"{name}: its certificate is not trusted") from None
+    except aiohttp.ClientConnectorError as error:
+        raise UpstreamError(f"{name}: cannot connect: {error.strerror or error.os_error}") from None
+    except (aiohttp.ClientError, ValueError) as error:
+        raise UpstreamError(f"{name}: {type(error).__name__} while reading") from None

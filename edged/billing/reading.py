@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from edged.errors import UpstreamError
@@ -12,6 +12,14 @@ from edged.model import Key, Snapshot, Subscriber
 
 _REVISION_LENGTH = 64
 """An operator types it after ``--accept``."""
+
+
+Progress = Callable[[str, int, int | None], None]
+"""Is told, while a long list is read, of what, how many came so far, and of how many (None: not known)."""
+
+
+def silent(_what: str, _done: int, _of: int | None) -> None:
+    """Nobody watches."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,6 @@ from dataclasses import replace
 
 import structlog
 
-from edged.billing.client import second_look
 from edged.billing.ground import Ground
 from edged.billing.guard import (
     Accepted,
@@ -32,6 +31,7 @@ from edged.billing.guard import (
 from edged.billing.reading import Reading, evidence
 from edged.billing.settings import BillingSettings
 from edged.billing.sources import Source
+from edged.billing.sources.asking import second_look
 from edged.billing.status import (
     BillingStatus,
     Counters,

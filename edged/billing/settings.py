@@ -84,6 +84,8 @@ class BillingSettings(Settings):
     key: SecretField | None = None
     """What identifies us; for ``rest`` the bearer token may stand here or in ``secret``."""
     secret: SecretField | None = None
+    ca: Path | None = None
+    """PEM of a private authority; its certificates alone are trusted then. Omitted: the system's."""
     path: Path | None = None
     """``source: file``: YAML, JSON, or a folder of CSV files."""
     poll: PollSettings = PollSettings()

@@ -6,12 +6,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Protocol
 
-from edged.billing.reading import Reading
+from edged.billing.reading import Progress, Reading
 from edged.billing.settings import BillingSettings
 from edged.billing.sources.file import FileSource
 from edged.billing.sources.rest import RestSource
 from edged.errors import ConfigError
-from edged.model import Subscriber
+from edged.model import OnlineSession, Subscriber
 
 
 class Source(Protocol):
@@ -22,11 +22,14 @@ class Source(Protocol):
     every: float | None
     """Seconds between looks where looking is cheap; None: ``poll.changes``."""
 
-    async def read(self, previous: Reading | None) -> Reading | None:
+    async def read(self, previous: Reading | None, told: Progress = ..., /) -> Reading | None:
         """The list now; None: unchanged since ``previous``. Without ``previous``: all. UpstreamError."""
 
     async def read_one(self, subscriber: str) -> Subscriber | None:
         """What billing says of one subscriber now; None: nothing. UpstreamError."""
+
+    async def sessions(self) -> tuple[OnlineSession, ...] | None:
+        """Everybody who is online now, and with which addresses; None: this source does not say. UpstreamError."""
 
     async def close(self) -> None:
         """Let go of connections."""

@@ -15,10 +15,10 @@ from edged.billing.cells import parse_cells
 from edged.billing.feed_fields import found
 from edged.billing.mapping import map_keys, map_subscribers
 from edged.billing.paging import Page, parse_json, parse_page
-from edged.billing.reading import Reading, make_snapshot
+from edged.billing.reading import Progress, Reading, make_snapshot, silent
 from edged.billing.settings import BillingSettings
 from edged.errors import UpstreamError
-from edged.model import Subscriber
+from edged.model import OnlineSession, Subscriber
 from edged.yamltext import load_text
 
 _OCTETS = 256 * 1024 * 1024
@@ -49,7 +49,7 @@ class FileSource:
             raise ValueError("the settings have checked that there is a path")
         return cls(settings.path)
 
-    async def read(self, previous: Reading | None) -> Reading | None:
+    async def read(self, previous: Reading | None, _told: Progress = silent) -> Reading | None:
         """What the files hold, once they have been the same at two looks. UpstreamError."""
         stamp = self._stamp()
         if previous is not None and previous.marks.get("stamp") == repr(stamp):
@@ -71,6 +71,10 @@ class FileSource:
             reading = await self.read(None)
         listed = reading.snapshot.subscribers if reading is not None else ()
         return next((one for one in listed if one.id == subscriber), None)
+
+    async def sessions(self) -> tuple[OnlineSession, ...] | None:
+        """None: a file says nothing of who is online."""
+        return None
 
     async def close(self) -> None:
         """Nothing is held open."""

@@ -5,21 +5,20 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TypeVar
 from urllib.parse import quote, urlencode, urlsplit
 
-import aiohttp
-
+from edged.billing.client import BillingClient, Reply, StatusError
 from edged.billing.lists import FeedList, active_again, adds_up, merged, merged_keys
 from edged.billing.mapping import Listing, key_listing, map_subscribers, subscriber_listing
 from edged.billing.paging import Page, next_address, parse_json, parse_page
-from edged.billing.reading import Reading, make_snapshot
+from edged.billing.reading import Progress, Reading, make_snapshot, silent
 from edged.billing.settings import BillingSettings
 from edged.errors import UpstreamError
-from edged.model import Key, Subscriber
+from edged.model import Key, OnlineSession, Subscriber
 from edged.values import Secret
 
 T = TypeVar("T", bound=Subscriber | Key)
@@ -47,22 +46,6 @@ _NO_SINCE = frozenset({400, 404, 405, 422, 501})
 """Answers of servers that do not know ``since``."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Reply:
-    status: int
-    octets: bytes
-    etag: str
-    total_count: str
-
-
-class _StatusError(UpstreamError):
-    def __init__(self, name: str, status: int) -> None:
-        self.status = status
-        meaning = {401: " (the key is not accepted)", 403: " (the key is not accepted)"}
-        redirect = " (redirects are not followed)" if 300 <= status < 400 else ""
-        super().__init__(f"{name} answered {status}{meaning.get(status, redirect)}")
-
-
 class _ListChangedError(UpstreamError):
     """The list changed while it was read; begin again."""
 
@@ -78,6 +61,7 @@ class RestSource:
         key: Secret | None,
         *,
         bounds: Bounds = BOUNDS,
+        authority: Path | None = None,
         clock: Callable[[], float] = time.time,
     ) -> None:
         self.name = urlsplit(url).hostname or url
@@ -85,23 +69,23 @@ class RestSource:
         self._key = key
         self._bounds = bounds
         self._clock = clock
-        self._session: aiohttp.ClientSession | None = None
+        self._client = BillingClient(self.name, seconds=bounds.request, octets=bounds.page_octets, authority=authority)
         self._no_since: set[str] = set()
         """Lists whose server has shown that it does not know ``since``."""
 
     @classmethod
     def of(cls, settings: BillingSettings) -> RestSource:
         """The source of ``billing.url``; the bearer token stands in ``secret`` or in ``key``."""
-        return cls(settings.url or "", settings.secret or settings.key)
+        return cls(settings.url or "", settings.secret or settings.key, authority=settings.ca)
 
-    async def read(self, previous: Reading | None) -> Reading | None:
+    async def read(self, previous: Reading | None, told: Progress = silent) -> Reading | None:
         """Both lists; with ``previous``, what changed since, or all where it cannot say. UpstreamError."""
         before = previous.snapshot if previous else None
         marks = dict(previous.marks) if previous else {}
         try:
             async with asyncio.timeout(self._bounds.reading):
-                subscribers = await self._changes("subscribers", subscriber_listing, marks)
-                keys = await self._changes("keys", key_listing, marks)
+                subscribers = await self._changes("subscribers", subscriber_listing, marks, told)
+                keys = await self._changes("keys", key_listing, marks, told)
         except TimeoutError:
             raise UpstreamError(f"{self.name}: no whole list within {self._bounds.reading:.0f} s") from None
         if keys is not None and not keys.offered and before is not None and before.keys is None:
@@ -131,25 +115,29 @@ class RestSource:
         if reply.status == 404:
             return None
         if reply.status != 200:
-            raise _StatusError(self.name, reply.status)
+            raise StatusError(self.name, reply.status)
         one = map_subscribers([parse_json(reply.octets)])[0]
         if one.id != subscriber:
             raise UpstreamError(f"{self.name} was asked for one subscriber and answered with another")
         return one
 
+    async def sessions(self) -> tuple[OnlineSession, ...] | None:
+        """None: the feed names ``logins``; who is online is for RADIUS accounting to say."""
+        return None
+
     async def close(self) -> None:
         """Close the connections."""
-        if self._session is not None:
-            await self._session.close()
-            self._session = None
+        await self._client.close()
 
-    async def _changes(self, kind: str, new: Callable[[], Listing[T]], marks: dict[str, str]) -> FeedList[T] | None:
+    async def _changes(
+        self, kind: str, new: Callable[[], Listing[T]], marks: dict[str, str], told: Progress
+    ) -> FeedList[T] | None:
         """The changes of one list since ``marks``, or all of it; None: there are none."""
         revision, etag = marks.get(f"{kind}.revision", ""), marks.get(f"{kind}.etag", "")
         if revision and kind not in self._no_since:
             try:
-                changes = await self._stable(kind, new, query=f"?{urlencode({'since': revision})}")
-            except _StatusError as error:
+                changes = await self._stable(kind, new, told, query=f"?{urlencode({'since': revision})}")
+            except StatusError as error:
                 if error.status not in _NO_SINCE | {410}:
                     raise
                 if error.status != 410:  # 410: the revision is too old, as the feed says
@@ -162,24 +150,26 @@ class RestSource:
                 unchanged = not changes.entries and not changes.removed
                 return None if unchanged and changes.revision == revision else changes
         try:
-            return await self._stable(kind, new, etag=etag)
-        except _StatusError as error:
+            return await self._stable(kind, new, told, etag=etag)
+        except StatusError as error:
             if kind == "keys" and error.status == 404:
                 return FeedList(offered=False)
             raise
 
     async def _stable(
-        self, kind: str, new: Callable[[], Listing[T]], *, query: str = "", etag: str = ""
+        self, kind: str, new: Callable[[], Listing[T]], told: Progress, *, query: str = "", etag: str = ""
     ) -> FeedList[T] | None:
         """All pages of one revision; None: 304. Begins again when the list changes on the way."""
         for _ in range(self._bounds.restarts):
             try:
-                return await self._pages(f"{self._base}/{kind}{query}", kind, new(), etag)
+                return await self._pages(f"{self._base}/{kind}{query}", kind, new(), told, etag=etag)
             except _ListChangedError:
                 continue
         raise UpstreamError(f"{self.name}: {kind} changed during each of {self._bounds.restarts} attempts to read them")
 
-    async def _pages(self, address: str, kind: str, listing: Listing[T], etag: str) -> FeedList[T] | None:
+    async def _pages(
+        self, address: str, kind: str, listing: Listing[T], told: Progress, *, etag: str
+    ) -> FeedList[T] | None:
         first: Page | None = None
         first_etag = ""
         removed: list[str] = []
@@ -194,15 +184,16 @@ class RestSource:
             if reply.status == 304 and etag and first is None:
                 return None
             if reply.status != 200:
-                raise _StatusError(self.name, reply.status)
+                raise StatusError(self.name, reply.status)
             octets += len(reply.octets)
             if octets > self._bounds.octets:
                 raise UpstreamError(f"{self.name}: {kind} are larger than {self._bounds.octets >> 20} MiB")
             page = await asyncio.to_thread(_map_page, reply.octets, kind, listing)
             if first is None:
-                first, first_etag = page, reply.etag
+                first, first_etag = page, reply.header("ETag")
             elif (page.revision, page.total) != (first.revision, first.total):
                 raise _ListChangedError
+            told(kind, listing.count, first.total)
             removed += page.removed or ()
             following = next_address(self._base, following, page.next) if page.next else ""
         if first is None:
@@ -229,37 +220,19 @@ class RestSource:
         if kind != "subscribers" or "?" in address:
             return
         reply = await self._request("HEAD", address)
-        offered = reply.status == 200 and reply.total_count.isascii() and reply.total_count.isdigit()
+        said = reply.header("X-Total-Count")
+        offered = reply.status == 200 and said.isascii() and said.isdigit()
         # 12 digits: more people than there are
-        if offered and int(reply.total_count[:12]) != count:
+        if offered and int(said[:12]) != count:
             raise _ListChangedError
 
-    async def _request(self, method: str, address: str, *, etag: str = "") -> _Reply:
-        with _upstream(self.name, self._bounds.request):
-            headers = {"Accept": "application/json"}
-            if self._key:
-                headers["Authorization"] = f"Bearer {self._key.reveal_text()}"
-            if etag:
-                headers["If-None-Match"] = etag
-            async with self._open().request(method, address, headers=headers, allow_redirects=False) as response:
-                octets = bytearray()
-                async for chunk in response.content.iter_chunked(256 * 1024):
-                    octets += chunk
-                    if len(octets) > self._bounds.page_octets:
-                        raise UpstreamError(f"{self.name}: a page is larger than {self._bounds.page_octets >> 20} MiB")
-                tag, count = response.headers.get("ETag", ""), response.headers.get("X-Total-Count", "")
-                return _Reply(response.status, bytes(octets), tag, count)
-
-    def _open(self) -> aiohttp.ClientSession:
-        if self._session is None:
-            self._session = aiohttp.ClientSession(
-                timeout=aiohttp.ClientTimeout(total=self._bounds.request, sock_connect=10),
-                # neither a proxy nor a .netrc of the environment, no cookies: the key alone says who we are
-                trust_env=False,
-                cookie_jar=aiohttp.DummyCookieJar(),
-                headers={"User-Agent": "edged"},
-            )
-        return self._session
+    async def _request(self, method: str, address: str, *, etag: str = "") -> Reply:
+        headers = {"Accept": "application/json"}
+        if self._key:
+            headers["Authorization"] = f"Bearer {self._key.reveal_text()}"
+        if etag:
+            headers["If-None-Match"] = etag
+        return await self._client.request(method, address, headers=headers)
 
 
 def _map_page(octets: bytes, kind: str, listing: Listing[T]) -> Page:
@@ -267,18 +240,3 @@ def _map_page(octets: bytes, kind: str, listing: Listing[T]) -> Page:
     listing.add(page.objects)
     # the mapped entries are in the listing; the raw ones need not live as long as the reading
     return replace(page, objects=None)
-
-
-@contextmanager
-def _upstream(name: str, seconds: float) -> Iterator[None]:
-    """Whatever goes wrong on the way there, as one sentence without address or key."""
-    try:
-        yield
-    except TimeoutError:
-        raise UpstreamError(f"{name}: no answer within {seconds:.0f} s") from None
-    except aiohttp.ClientConnectorCertificateError:
-        raise UpstreamError(f"{name}: its certificate is not trusted") from None
-    except aiohttp.ClientConnectorError as error:
-        raise UpstreamError(f"{name}: cannot connect: {error.strerror or error.os_error}") from None
-    except (aiohttp.ClientError, ValueError) as error:
-        raise UpstreamError(f"{name}: {type(error).__name__} while reading") from None
