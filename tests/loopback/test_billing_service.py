@@ -10,13 +10,14 @@ from typing import Any
 
 import pytest
 
+from edged.billing.reading import silent
 from edged.billing.service import BillingService
 from edged.billing.settings import BillingSettings
 from edged.billing.sources import Source
 from edged.billing.sources.rest import Bounds, RestSource
 from edged.billing.status import Health, Outcome
 from edged.errors import UpstreamError
-from edged.model import Snapshot, State
+from edged.model import Snapshot, State, Subscriber
 from edged.state.database import Database
 from edged.state.guard_memory import GuardMemory, GuardMemoryStore
 from edged.state.snapshots import SnapshotFiles
@@ -56,6 +57,7 @@ class Edge:
     service: BillingService
     files: FragileFiles
     published: list[Snapshot] = field(default_factory=list)
+    words: list[tuple[Subscriber, ...] | None] = field(default_factory=list)
     now: float = START
 
     @property
@@ -81,7 +83,7 @@ async def edge(
         guard_memory=GuardMemoryStore(database),
         snapshots=(files := FragileFiles(directory)),
         own=OWN,
-        publish=lambda snapshot: _publish(running, snapshot),
+        publish=lambda snapshot, words=None: _publish(running, snapshot, words),
         clock=lambda: running.now,
     )
     running = Edge(service, files, now=now)
@@ -93,8 +95,9 @@ async def edge(
         await database.close()
 
 
-async def _publish(running: Edge, snapshot: Snapshot) -> None:
+async def _publish(running: Edge, snapshot: Snapshot, words: tuple[Subscriber, ...] | None) -> None:
     running.published.append(snapshot)
+    running.words.append(words)
 
 
 def people(*ids: object, state: str = "blocked", addresses: tuple[str, ...] = ()) -> list[dict[str, Any]]:
@@ -310,8 +313,8 @@ async def test_a_list_that_was_begun_before_a_payment_does_not_block_again(tmp_p
         started = asyncio.Event()
         go = asyncio.Event()
 
-        async def read(self, previous: Any) -> Any:
-            reading = await super().read(previous)
+        async def read(self, previous: Any, told: Any = silent) -> Any:
+            reading = await super().read(previous, told)
             self.started.set()
             await self.go.wait()
             return reading
