@@ -75,7 +75,7 @@ class House:
         self.database = Database(directory / "edged.sqlite")
         self.overrides = OverrideStore(self.database)
         self.writer = Writer(config, self.overrides)
-        self.current, self.acting = self.writer.current, self.writer.acting
+        self.current, self.acting, self.roster = self.writer.current, self.writer.acting, self.writer.roster
         self.sessions = SessionStore(self.database)
         self.accounting = Accounting(self.sessions, self.writer.roster, self.writer.heard)
         self.signers = SignerStore(self.database)

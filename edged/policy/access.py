@@ -125,6 +125,11 @@ class View:
             return listed
         return self._better(listed, self._holder(self.learned.online.holders.match(address)))
 
+    def covering(self, prefix: Prefix) -> tuple[Prefix, Subscriber] | None:
+        """Whose line holds the whole of ``prefix``; None: nobody's does."""
+        online = self._holder(self.learned.online.holders.covering(prefix))
+        return self._better(self.table.addresses.covering(prefix), online)
+
     def _holder(self, found: tuple[Prefix, str] | None) -> tuple[Prefix, Subscriber] | None:
         subscriber = None if found is None else self.table.subscribers.get(found[1])
         return None if found is None or subscriber is None else (found[0], subscriber)

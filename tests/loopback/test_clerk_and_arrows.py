@@ -220,7 +220,8 @@ async def test_asking_billing_again_opens_the_line_of_who_has_paid(tmp_path: Pat
     blocked = [{"id": name, "state": "blocked"} for name in ("1001", "1002")]
     published: list[Snapshot] = []
 
-    async def publish(snapshot: Snapshot, _words: tuple[Subscriber, ...] | None = None) -> None:
+    async def publish(snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:
+        assert words is None or len(words) == 1
         published.append(snapshot)
 
     async def relearn() -> None:
