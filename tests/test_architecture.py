@@ -42,7 +42,10 @@ IMPURE = {
 
 CAGES = {
     "aiohttp": {
-        "captive/http/service.py", "captive/service.py", "billing/client.py", "billing/hook/http/service.py",
+        "captive/http/service.py",
+        "captive/service.py",
+        "billing/client.py",
+        "billing/hook/http/service.py",
         "ops/service.py",
     },
     "jinja2": {"captive/pages.py"},
