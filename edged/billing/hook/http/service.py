@@ -200,7 +200,11 @@ class HookFront(web.Server):
             return self._refused(Fault.NOT_FOUND, Answer(404, "nothing is here"))
         if request.method != "POST":
             return self._refused(Fault.METHOD, Answer(405, "this address takes POST"))
-        body = await _body(request)
+        try:
+            body = await _body(request)
+        except (ConnectionError, web.RequestPayloadError, HttpProcessingError):
+            # gone, or chunks that are none
+            return self._refused(Fault.MALFORMED, Answer(400, "the body did not come whole"))
         if body is None:
             return self._refused(Fault.SIZE, Answer(413, f"a body may have {_BODY} octets"))
         fields = {name.lower(): tuple(request.headers.getall(name)) for name in request.headers}
