@@ -7,8 +7,10 @@ import asyncio
 import hashlib
 import hmac
 import json
+import re
 import socket
 import time
+from asyncio.subprocess import PIPE
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
@@ -31,6 +33,7 @@ from edged.state.hooks import HookStore
 SECRET = "a-secret-of-a-test"
 PATH = "/hooks/billing"
 CANARY = "canary-7f3a"
+MANUAL = Path(__file__).resolve().parents[2] / "docs" / "webhook.md"
 
 
 def settings(port: int = 0, **changes: Any) -> WebhookSettings:
@@ -615,6 +618,18 @@ async def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
         assert reply.status == 202
     await service.stop()
     await database.close()
+
+
+async def test_the_example_of_the_manual_is_heard(house: House, tmp_path: Path) -> None:
+    (example,) = re.findall(r"^```sh\n(.*?)^```", MANUAL.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+    (tmp_path / "hook").write_text(f"{SECRET}\n")
+    script = example.replace("/etc/edged/secrets/hook", str(tmp_path / "hook")).replace(":9301", f":{house.port}")
+
+    shell = await asyncio.create_subprocess_exec("sh", "-euc", script, stdout=PIPE, stderr=PIPE)
+    printed, _ = await shell.communicate()
+
+    assert printed.startswith(b"HTTP/1.1 202 ")
+    await until(lambda: house.told.subscribers == ["1001"])
 
 
 async def test_after_its_stop_nothing_listens(tmp_path: Path) -> None:
