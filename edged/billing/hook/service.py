@@ -202,7 +202,8 @@ class HookService:
             except UpstreamError as error:
                 self.counters.failed += 1
                 self._pending.failed(hint, time.monotonic())
-                log.info("hook-unread", error=str(error), pending=len(self._pending))
+                if self.counters.failed & (self.counters.failed - 1) == 0:
+                    log.warning("hook-unread", error=str(error), count=self.counters.failed)
             else:
                 self._pending.done(hint)
             self._stir()
