@@ -18,6 +18,7 @@ FRONT_DOOR = (
     "process.py",
     "daemon.py",
     "arrows.py",
+    "backoffice.py",
     "clerk.py",
     "standin.py",
     "watching.py",
