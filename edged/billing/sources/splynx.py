@@ -146,7 +146,7 @@ class SplynxSource:
     async def _everything(self, told: Progress) -> Reading:
         await self._admit()
         # before the lists: what changes while they are read is in the log behind this mark
-        changes = await self._optional(CHANGES, lambda: self._log(0, self._first_day()))
+        changes = await self._optional(CHANGES, lambda: self._log(None, self._first_day()))
         partners = await self._optional(PARTNERS, lambda: self._splynx.whole([Asked(PARTNERS)], Partners))
         names = partners.names if partners is not None else {}
         terms = Terms(self._exempt, self._pay, {partner: brand_of(name) for partner, name in names.items()})
@@ -235,8 +235,8 @@ class SplynxSource:
 
         return Reading(await asyncio.to_thread(assemble), _marks(changes, marks))
 
-    async def _log(self, since: int, first_day: str) -> Changes:
-        """The log after entry ``since``, the newest first, from ``first_day`` on."""
+    async def _log(self, since: int | None, first_day: str) -> Changes:
+        """The log after entry ``since`` (None: only how far it goes), the newest first, from ``first_day`` on."""
         asked = Asked(CHANGES, {"date": (">=", first_day)})
         changes, offset = Changes(since), 0
         for _ in range(self._bounds.pages):
@@ -245,7 +245,7 @@ class SplynxSource:
                 asked, asked.page(limit=self._bounds.page, offset=offset, descending=True), changes
             )
             offset += came
-            if since and len(changes.customers) > self._bounds.changed:
+            if len(changes.customers) > self._bounds.changed:
                 raise _ManyChangesError
             if not came or changes.met:
                 return changes

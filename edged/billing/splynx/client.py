@@ -175,6 +175,11 @@ class SplynxClient:
             token = await self._valid()
             headers = {"Accept": "application/json", "Authorization": token.header}
             reply = await self._client.request(method, address, headers=headers)
+            if method == "HEAD" and 400 <= reply.status < 500:
+                # no body, no code: the same asked by GET says why
+                same = f"{address}{'&' if query else '?'}limit=1"
+                said = await self._client.request("GET", same, headers=headers)
+                reply = said if said.status >= 400 else reply
             if reply.status in {200, 204, 404}:
                 return reply
             code = error_code(reply.octets)

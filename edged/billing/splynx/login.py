@@ -135,8 +135,8 @@ def remedy(status: int, code: str) -> Remedy:
 
 
 def is_refusal(status: int, code: str) -> bool:
-    """True when the key may not ask this at all."""
-    return status in {403, 405} or code in {
+    """True when the key may not ask this at all, whatever the token."""
+    return (status in {403, 405} and code not in _ANEW) or code in {
         "FORBIDDEN", "METHOD_NOT_ALLOWED", "METHOD_DISABLED",
         "NOT_ALLOWED_BY_PARTNER_RESTRICTION", "NOT_ALLOWED_BY_USER_RESTRICTION",
     }  # fmt: skip
@@ -161,5 +161,9 @@ def why(status: int, code: str, *, login: bool = False) -> str:
         return _SENTENCES[code]
     if login and 400 <= status < 500:
         return "the log-in is refused: billing.key and billing.secret do not fit, or this host's clock was set back"
-    meaning = {401: "the token is not accepted, also a new one", 403: "the API key may not ask this"}
+    meaning = {
+        401: "the token is not accepted, also a new one",
+        403: "the API key may not ask this",
+        405: "not allowed",
+    }
     return meaning.get(status, f"answered {status}{' (redirects are not followed)' if 300 <= status < 400 else ''}")

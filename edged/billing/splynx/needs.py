@@ -43,7 +43,7 @@ def need_of(path: str) -> Need:
     """The need that a call serves."""
     if "internet-services" in path:
         return NEEDS[SERVICES]
-    return next((need for call, need in NEEDS.items() if path.startswith(call)), Need(path))
+    return next((need for call, need in NEEDS.items() if f"{path}/".startswith(f"{call}/")), Need(path))
 
 
 def missing(needs: Iterable[Need]) -> str:

@@ -258,14 +258,14 @@ class OnlineRows(Rows):
 
 
 class Changes(Rows):
-    """The log of changes: whom it names after the entry ``since``."""
+    """The log of changes: whom it names after the entry ``since``; None: only how far it goes is asked."""
 
     what = "changes"
 
-    def __init__(self, since: int) -> None:
+    def __init__(self, since: int | None) -> None:
         super().__init__()
         self._since = since
-        self.last = since
+        self.last = since or 0
         """The highest id so far."""
         self.date = ""
         """The latest day so far, ISO 8601."""
@@ -286,11 +286,11 @@ class Changes(Rows):
     def _take(self, name: int, row: Row) -> None:
         self._falling = self._falling and name < self._before
         self._before = name
-        # without a known entry to meet, two in the order asked for say that the highest has come
-        enough = name <= self._since if self._since else self.count > 1
+        # where no entry is known, two in the order asked for say that the highest has come
+        enough = self.count > 1 if self._since is None else name <= self._since
         self.met = self._falling and (self.met or enough)
         self.last = max(self.last, name)
         self.date = max(self.date, day(row.get("date")))
         customer = number(row.get("customer_id"), 1)
-        if name > self._since and customer:
+        if self._since is not None and name > self._since and customer:
             self.customers.add(customer)
