@@ -237,7 +237,7 @@ async def test_an_odd_value_costs_its_own_line_and_is_counted(server: SplynxServ
     with structlog.testing.capture_logs() as logs:
         got = by_id(await read(source))
 
-    assert not (got["31"].addresses or got["31"].devices or got["32"].addresses)
+    assert [*got["31"].addresses, *got["31"].devices, *got["32"].addresses] == []
     assert got["33"].addresses
     assert {"event": "splynx-values-unreadable", "count": 3, "log_level": "warning"} in logs
     assert "300" not in str(logs)

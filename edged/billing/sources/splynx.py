@@ -30,6 +30,7 @@ from edged.billing.splynx.mapping import (
     check_labels,
     cleared,
     merged,
+    pay_page,
     restricted_in,
     sessions_of,
     subscriber_of,
@@ -91,8 +92,7 @@ class SplynxSource:
         self._bounds = bounds
         self._clock = clock
         self._exempt = frozenset(label.strip().lower() for label in settings.exempt_labels)
-        host = url.rstrip("/").removesuffix("/api/2.0")
-        self._pay = f"{host}/{settings.direct_pay}/direct-pay-invoice-by-id?item_id=" if settings.direct_pay else ""
+        self._pay = pay_page(url, settings.direct_pay) if settings.direct_pay else ""
         self._terms = Terms(self._exempt, self._pay)
         self._claims: Claims | None = None
         """Whose addresses they are, by the last full reading."""

@@ -10,6 +10,7 @@ from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from decimal import ROUND_HALF_UP, Decimal
 
+from edged.billing.feed_fields import SUBSCRIBER, Wrong
 from edged.billing.lists import active_again
 from edged.billing.splynx.claims import Claims
 from edged.billing.splynx.rows import Customer, Invoice, Lines, Online
@@ -47,6 +48,15 @@ def brand_of(partner: str) -> str:
     """A partner's name as ``portal.brands`` spells it: lower case, blanks to hyphens; empty when it is too long."""
     name = "-".join(partner.lower().split())
     return intern(name) if len(name) <= 64 else ""
+
+
+def pay_page(url: str, add_on: str) -> str:
+    """What the link of an invoice begins with; empty where it would not be a URL of ASCII alone."""
+    page = f"{url.rstrip('/').removesuffix('/api/2.0')}/{add_on}/direct-pay-invoice-by-id?item_id="
+    try:
+        return str(SUBSCRIBER["pay_url"](page))
+    except Wrong:
+        return ""
 
 
 class NoLabelsError(UpstreamError):
