@@ -215,6 +215,17 @@ async def test_what_an_active_customer_has_is_never_given_to_a_restricted_one(
     assert {"event": "splynx-active-customers-overlap", "count": 6, "log_level": "warning"} in logs
 
 
+async def test_an_address_with_which_an_active_customer_is_online_is_given_to_nobody_else(
+    server: SplynxServer, source: SplynxSource
+) -> None:
+    server.books.online = [online(1, 5, ipv4="100.64.0.51"), online(2, 31, ipv4="100.64.0.32"), online(3, 0)]
+
+    got = by_id(await read(source))
+
+    assert got["51"].addresses == (), "somebody active has it now"
+    assert got["32"].addresses, "the other one is blocked too"
+
+
 async def test_the_duplicate_of_a_closed_service_holds_the_address(server: SplynxServer, source: SplynxSource) -> None:
     server.books.services = [
         service(301, 51, status="disabled", ipv4="198.51.100.1"),

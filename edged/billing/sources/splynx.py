@@ -157,8 +157,13 @@ class SplynxSource:
         services = await self._splynx.whole(_SERVICES, lambda: Services(restricted), told)
         blocked = [c.id for c in customers.values() if c.status == "blocked" and c.id in restricted]
         invoices = await self._debts(blocked, told)
+        online = await self._optional(ONLINE, self._online, forgive="splynx-online-unreadable")
 
         def assemble() -> tuple[Snapshot, int]:
+            for row in online.online if online is not None and restricted else ():
+                for prefix in row.prefixes if row.customer else ():
+                    # a pool may give out what an old service still has on paper
+                    services.claims.add(prefix, row.customer)
             listed = subscribers_of(customers.values(), services.lines, invoices, terms)
             mine, withheld = cleared(listed, services.claims, restricted)
             return make_snapshot(mine, None, revision="", known=known, read_at=self._clock()), withheld
@@ -200,7 +205,7 @@ class SplynxSource:
             parts = [Asked(INVOICES, {"customer_id": customer, **_OPEN}) for customer in blocked]
             return await self._splynx.whole(parts, lambda: Invoices(frozenset(blocked)))
 
-        invoices = await self._optional(INVOICES, read, cosmetic=True) if blocked else None
+        invoices = await self._optional(INVOICES, read, forgive="splynx-amounts-unreadable") if blocked else None
         return invoices.open if invoices is not None else {}
 
     async def _counted(self) -> dict[str, str]:
@@ -298,17 +303,20 @@ class SplynxSource:
 
     # --- what may be missing ---------------------------------------------------------------------
 
-    async def _optional(self, path: str, ask: Callable[[], Awaitable[T]], *, cosmetic: bool = False) -> T | None:
-        """The answer, or None where the key may not ask; ``cosmetic``: or where it fails in any way. Said once."""
+    async def _optional(self, path: str, ask: Callable[[], Awaitable[T]], *, forgive: str = "") -> T | None:
+        """The answer, or None where the key may not ask; with ``forgive``, an event of the log, where it fails at all.
+
+        Said once.
+        """
         try:
             answer = await ask()
         except RefusedError as error:
             self._say(path, "splynx-permission-missing", f"{error}; without it, {error.need.without}")
             return None
         except UpstreamError as error:
-            if not cosmetic:
+            if not forgive:
                 raise
-            self._say(path, "splynx-amounts-unreadable", str(error))
+            self._say(path, forgive, str(error))
             return None
         self._said.pop(path, None)
         return answer
