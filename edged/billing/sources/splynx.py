@@ -39,12 +39,12 @@ from edged.billing.splynx.mapping import (
 from edged.billing.splynx.needs import CHANGES, CUSTOMERS, INVOICES, ONLINE, PARTNERS, SERVICES, missing
 from edged.billing.splynx.query import Asked, of_status
 from edged.billing.splynx.rows import (
+    NO_LINES,
     Changes,
     Customer,
     Customers,
     Invoice,
     Invoices,
-    Lines,
     ListChangedError,
     OnlineRows,
     Partners,
@@ -270,7 +270,7 @@ class SplynxSource:
             raise UpstreamError(f"{self.name} was asked for one customer and answered with something else")
         customer = Customer.of(name, row)
         restricted = bool(self._terms.restricted((customer,)))
-        lines, invoices = Lines(), list[Invoice]()
+        lines, invoices = NO_LINES, list[Invoice]()
         if restricted:
             check_labels((customer,), self._terms)
         if restricted or new:

@@ -100,6 +100,7 @@ _NOBODY = tuple(
     )
 )  # fmt: skip
 """No line has such an address: unspecified, loopback, link-local, multicast and reserved."""
+_RANGES = {version: tuple((p.network, p.last) for p in _NOBODY if p.version == version) for version in BITS}
 _NONE = frozenset({"", "0.0.0.0", "::", "0", "none", "null", "0.0.0.0/32", "::/128"})  # noqa: S104 spellings of none
 
 
@@ -116,8 +117,12 @@ def network(text: str) -> tuple[Prefix | None, bool]:
         prefix, exact = parse_prefix(text), True
     except ValueError:
         prefix, exact = _masked(text), False
-    if prefix is None or prefix.length == 0 or any(prefix.overlaps(nobody) for nobody in _NOBODY):
+    if prefix is None or prefix.length == 0:
         return None, False
+    first, last = prefix.network, prefix.last
+    for low, high in _RANGES[prefix.version]:
+        if first <= high and low <= last:
+            return None, False
     return prefix, exact
 
 

@@ -13,14 +13,13 @@ from decimal import ROUND_HALF_UP, Decimal
 from edged.billing.feed_fields import SUBSCRIBER, Wrong
 from edged.billing.lists import active_again
 from edged.billing.splynx.claims import Claims
-from edged.billing.splynx.rows import Customer, Invoice, Lines, Online
+from edged.billing.splynx.rows import NO_LINES, Customer, Invoice, Lines, Online
 from edged.errors import UpstreamError
 from edged.model import NO_ACCOUNT, Account, OnlineSession, State, Subscriber, intern
 
 REASONS = {"blocked": "unpaid", "new": "new", "disabled": "disabled"}
 """Restricted statuses of a customer, and why they are."""
 
-_NO_LINES = Lines()
 _CENT = Decimal("0.01")
 
 
@@ -84,9 +83,9 @@ def subscriber_of(customer: Customer, lines: Lines, invoices: Sequence[Invoice],
         str(customer.id),
         State.BLOCKED,
         REASONS[customer.status],
-        addresses=tuple(lines.addresses),
-        devices=tuple(lines.devices),
-        logins=tuple(lines.logins),
+        addresses=lines.addresses,
+        devices=lines.devices,
+        logins=lines.logins,
         brand=terms.brands.get(customer.partner, ""),
         account=account,
     )
@@ -107,7 +106,7 @@ def subscribers_of(
     terms: Terms,
 ) -> tuple[Subscriber, ...]:
     """Everybody who is restricted, and a word on those whose label exempts them."""
-    all_of_them = (subscriber_of(c, lines.get(c.id, _NO_LINES), invoices.get(c.id, ()), terms) for c in customers)
+    all_of_them = (subscriber_of(c, lines.get(c.id, NO_LINES), invoices.get(c.id, ()), terms) for c in customers)
     return tuple(one for one in all_of_them if one is not None)
 
 

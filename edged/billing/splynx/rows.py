@@ -7,7 +7,7 @@ A row without an id refuses the reading: it could not be counted. Any other odd 
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from decimal import Decimal
 from typing import TypeVar
 
@@ -99,13 +99,16 @@ class Customers(Rows):
         self.by_id[name] = Customer.of(name, row)
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Lines:
-    """What the services of one customer name."""
+    """What the services of one customer name, each once."""
 
-    addresses: dict[Prefix, None] = field(default_factory=dict)
-    devices: dict[MacAddress, None] = field(default_factory=dict)
-    logins: dict[str, None] = field(default_factory=dict)
+    addresses: tuple[Prefix, ...] = ()
+    devices: tuple[MacAddress, ...] = ()
+    logins: tuple[str, ...] = ()
+
+
+NO_LINES = Lines()
 
 
 class Services(Rows):
@@ -127,27 +130,26 @@ class Services(Rows):
 
     def _take(self, _name: int, row: Row) -> None:
         customer = number(row.get("customer_id"), 1) or 0
-        lines = Lines()
         status = words(row.get("status"), 32).lower()
         if status == "disabled":
             return
-        for prefix, exact in self._networks(row):
-            self.claims.add(prefix, customer)
-            if exact:
-                lines.addresses[prefix] = None
-        for text in parts(row.get("mac")):
-            device = mac(text)
-            if device is None:
-                self.unread += 1
-            else:
-                self.claims.add_word(device, customer)
-                lines.devices[device] = None
+        networks = self._networks(row)
+        devices = [mac(text) for text in parts(row.get("mac"))]
+        self.unread += devices.count(None)
+        macs = [device for device in devices if device is not None]
         login = words(row.get("login"), 253)
-        if login:
-            self.claims.add_word(login, customer)
-            lines.logins[login] = None
+        logins = [login] if login else []
+        for prefix, _ in networks:
+            self.claims.add(prefix, customer)
+        for word in (*macs, *logins):
+            self.claims.add_word(word, customer)
         if customer in self._wanted and status in {"active", "stopped", "pending"}:
-            self._keep(customer, lines)
+            kept = self.lines.get(customer, NO_LINES)
+            self.lines[customer] = Lines(
+                self._joined(kept.addresses, [prefix for prefix, exact in networks if exact], MOST_ADDRESSES),
+                self._joined(kept.devices, macs, MOST_DEVICES),
+                self._joined(kept.logins, logins, MOST_LOGINS),
+            )
 
     def _networks(self, row: Row) -> list[tuple[Prefix, bool]]:
         """The addresses that stay with this service, each with whether it may name a line to block."""
@@ -167,20 +169,10 @@ class Services(Rows):
                 networks.append((prefix, exact and certain))
         return networks
 
-    def _keep(self, customer: int, lines: Lines) -> None:
-        kept = self.lines.setdefault(customer, Lines())
-        self.unread += _join(kept.addresses, lines.addresses, MOST_ADDRESSES)
-        self.unread += _join(kept.devices, lines.devices, MOST_DEVICES)
-        self.unread += _join(kept.logins, lines.logins, MOST_LOGINS)
-
-
-def _join(kept: dict[K, None], more: dict[K, None], most: int) -> int:
-    """Add ``more`` to ``kept`` as far as ``most`` lets; how many had no place."""
-    kept |= more
-    beyond = max(0, len(kept) - most)
-    for _ in range(beyond):
-        kept.popitem()
-    return beyond
+    def _joined(self, kept: tuple[K, ...], more: list[K], most: int) -> tuple[K, ...]:
+        both = tuple(dict.fromkeys((*kept, *more)))
+        self.unread += max(0, len(both) - most)
+        return both[:most]
 
 
 @dataclass(frozen=True, slots=True)
