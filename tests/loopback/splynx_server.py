@@ -41,7 +41,7 @@ FAULTS = {
     "growing": "one more row at every page",
     "wrong-count": "HEAD counts one more",
     "no-count": "HEAD has no X-total-count",
-    "short-life": "a token lives for half a second",
+    "short-life": "a token lives for two seconds",
     "never-lives": "a token has expired when it comes",
     "banned": "every token is banned after one request",
     "banned-for-ever": "every token is banned from the start",
@@ -103,6 +103,8 @@ class SplynxServer:
         self.requests: list[str] = []
         """Method and path with query, decoded; of the token calls, the method alone."""
         self.nonces: list[int] = []
+        self.refusals: list[str] = []
+        """Internal codes with which tokens were refused."""
         self.logins = 0
         self.renewals = 0
         self.logouts = 0
@@ -157,7 +159,7 @@ class SplynxServer:
         return web.Response(status=204)
 
     def _issue(self, request: web.Request, status: int) -> web.StreamResponse:
-        life = 0.5 if "short-life" in self.faults else 1800
+        life = 2.0 if "short-life" in self.faults else 1800
         token = _Token(
             secrets.token_hex(16), secrets.token_hex(16), time.time() + life, request.headers.get("User-Agent", "")
         )
@@ -167,31 +169,31 @@ class SplynxServer:
         self._tokens[token.access] = token
         document = {
             "access_token": token.access,
-            "access_token_expiration": int(token.until) + 1,
+            "access_token_expiration": int(token.until),
             "refresh_token": token.refresh,
             "refresh_token_expiration": int(token.until) + 86400,
             "permissions": [],
         }
         return web.json_response(document, status=status)
 
-    def _token_refusal(self, request: web.Request) -> web.Response | None:  # noqa: PLR0911 one a code
+    def _token_fault(self, request: web.Request) -> str:  # noqa: PLR0911 one a code
         match = re.fullmatch(r"Splynx-EA \(access_token=([^()]+)\)", request.headers.get("Authorization", ""))
         if match is None:
-            return _refuse(401, "MISSED_AUTHORIZATION_HEADER")
+            return "MISSED_AUTHORIZATION_HEADER"
         token = self._tokens.get(match[1])
         if token is None:
-            return _refuse(401, "UNAUTHORIZED")
+            return "UNAUTHORIZED"
         if token.banned:
-            return _refuse(401, "TOKEN_BANNED")
+            return "TOKEN_BANNED"
         if time.time() >= token.until:
-            return _refuse(401, "EXPIRED_ACCESS_TOKEN")
+            return "EXPIRED_ACCESS_TOKEN"
         if token.agent != request.headers.get("User-Agent", "") or self._strikes("user-agent-changed"):
-            return _refuse(401, "USER_AGENT_CHANGED")
+            return "USER_AGENT_CHANGED"
         if "ip-changes" in self.faults or self._strikes("ip-changed"):
-            return _refuse(403, "IP_CHANGED")
+            return "IP_CHANGED"
         token.used += 1
         token.banned = "banned" in self.faults
-        return None
+        return ""
 
     def _strikes(self, fault: str) -> bool:
         if fault in self.faults and fault not in self._struck:
@@ -208,9 +210,10 @@ class SplynxServer:
         broken = await self._broken(request)
         if broken is not None:
             return broken
-        refusal = self._token_refusal(request)
-        if refusal is not None:
-            return refusal
+        code = self._token_fault(request)
+        if code:
+            self.refusals.append(code)
+            return _refuse(403 if code == "IP_CHANGED" else 401, code)
         table, fixed, one = _place(path)
         if table is None:
             return _refuse(404, "NOT_FOUND")

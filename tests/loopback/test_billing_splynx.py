@@ -202,6 +202,8 @@ async def test_what_an_active_customer_has_is_never_given_to_a_restricted_one(
         service(207, 34, ipv4="198.51.100.77", status="stopped"),
         service(208, 7, ipv4="198.51.100.88", status="disabled"),
         service(209, 34, ipv4="198.51.100.88"),
+        service(210, 8, ipv4="198.51.100.99", taking_ipv4=2),
+        service(211, 34, ipv4="198.51.100.99"),
     ]
 
     with structlog.testing.capture_logs() as logs:
@@ -211,7 +213,7 @@ async def test_what_an_active_customer_has_is_never_given_to_a_restricted_one(
     assert set(map(str, got["32"].addresses)) == {"100.64.0.32"}
     assert got["33"].devices == ("02:00:5e:10:00:02",)
     assert got["33"].logins == ("s133",)
-    assert set(map(str, got["34"].addresses)) == {"100.64.0.34", "198.51.100.88"}
+    assert set(map(str, got["34"].addresses)) == {"100.64.0.34", "198.51.100.88", "198.51.100.99"}
     assert {"event": "splynx-active-customers-overlap", "count": 6, "log_level": "warning"} in logs
 
 
@@ -358,12 +360,13 @@ async def test_what_is_optional_is_said_once_and_done_without(server: SplynxServ
 
 async def test_a_token_is_renewed_a_little_before_it_ends(server: SplynxServer, source: SplynxSource) -> None:
     server.faults = {"short-life"}
-    await read(source)
-    await asyncio.sleep(0.6)
-
-    await read(source)
+    assert await source.read_one("1")
+    for _ in range(24):
+        await asyncio.sleep(0.1)
+        assert await source.read_one("1")
 
     assert (server.logins, server.renewals >= 1) == (1, True)
+    assert server.refusals == [], "never after its end"
 
 
 async def test_a_token_that_has_expired_all_the_same_is_renewed_and_the_question_asked_again(
@@ -436,7 +439,7 @@ async def test_closing_logs_out_and_never_waits_long(server: SplynxServer) -> No
     await source.close()
     assert server.logouts == 1
 
-    source = opened(server)
+    source = opened(server, replace(BOUNDS, request=20.0))
     await source.read_one("1")
     server.faults = {"no-log-out"}
     began = time.monotonic()
@@ -448,6 +451,10 @@ async def test_many_questions_at_once_log_in_once(server: SplynxServer, source: 
     await asyncio.gather(*(source.read_one(str(n)) for n in range(1, 20)))
 
     assert server.logins == 1
+    for token in server._tokens.values():
+        token.until = 0
+    await asyncio.gather(*(source.read_one(str(n)) for n in range(1, 20)))
+    assert (server.logins, server.renewals) == (1, 1)
 
 
 # --- changes -------------------------------------------------------------------------------------
@@ -557,13 +564,15 @@ async def test_a_customer_who_is_gone_leaves_the_list_without_a_word(
 
 
 async def test_one_customer_is_answered_alone(server: SplynxServer, source: SplynxSource) -> None:
-    blocked, active, unknown, foreign = [await source.read_one(n) for n in ("31", "1", "8888", "../../x")]
+    blocked, active, unknown = [await source.read_one(n) for n in ("31", "1", "8888")]
+    foreign = [await source.read_one(n) for n in ("../../x", "031", " 31", "", "31?x")]
 
     assert blocked is not None
     assert (blocked.state, list(map(str, blocked.addresses))) == (State.BLOCKED, ["100.64.0.31"])
     assert active is not None
     assert active.state is State.ACTIVE
-    assert unknown is foreign is None
+    assert unknown is None
+    assert foreign == [None] * 5
     assert not [r for r in server.requests if ".." in r]
 
 
@@ -593,6 +602,8 @@ async def test_everybody_who_is_online_is_read_with_addresses_and_the_right_time
                            for n in range(1, 26)]  # fmt: skip
     server.books.online[4] |= {"ipv6": "2001:db8:1::/64", "ipv6_delegated": "2001:db8:2::/56"}
     server.books.online[5] |= {"ipv4": "0.0.0.0", "ipv6": ""}
+    server.books.online[6]["start_session"] = f"{day} 10:07:20"
+    server.books.online[7] |= {"start_session": "0000-00-00 00:00:00", "last_change": None}
     if fault:
         server.faults = {fault}
 
@@ -601,6 +612,7 @@ async def test_everybody_who_is_online_is_read_with_addresses_and_the_right_time
     assert sessions is not None
     assert len(sessions) == 24
     assert sessions[0].since == NOW - 3600
+    assert [s.since for s in sessions if s.login in {"s107", "s108"}] == [NOW, 0.0], "never later than now; not said"
     assert (sessions[0].subscriber, sessions[0].login) == ("1", "s101")
     assert list(map(str, sessions[4].prefixes)) == ["100.65.0.5", "2001:db8:1::/64", "2001:db8:2::/56"]
 
@@ -621,7 +633,7 @@ async def test_who_goes_while_the_list_is_read_hides_nobody(server: SplynxServer
     assert {f"100.65.0.{n}" for n in range(3, 201)} <= seen
 
 
-@pytest.mark.parametrize("fault", ["no-filter", "no-count", "truncated"])
+@pytest.mark.parametrize("fault", ["no-filter", "no-count", "wrong-count", "truncated"])
 async def test_a_list_of_sessions_that_does_not_add_up_is_refused(
     server: SplynxServer, source: SplynxSource, fault: str
 ) -> None:
