@@ -100,6 +100,8 @@ class SplynxServer:
         self.faults: set[str] = set()
         self.denied: dict[str, str] = {}
         """Table to the internal code with which it is refused."""
+        self.broken: set[str] = set()
+        """Tables that are answered with 500."""
         self.requests: list[str] = []
         """Method and path with query, decoded; of the token calls, the method alone."""
         self.nonces: list[int] = []
@@ -217,6 +219,8 @@ class SplynxServer:
         table, fixed, one = _place(path)
         if table is None:
             return _refuse(404, "NOT_FOUND")
+        if table in self.broken:
+            return _refuse(500, "SERVER_ERROR")
         if table in self.denied:
             return _refuse(405 if "METHOD" in self.denied[table] else 403, self.denied[table])
         rows: list[Row] = [r for r in getattr(self.books, table) if all(_text(r.get(k)) == v for k, v in fixed.items())]

@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,10 +15,12 @@ from edged.billing.reading import Reading
 from edged.billing.settings import SplynxSettings
 from edged.billing.sources.splynx import SplynxSource
 from edged.billing.splynx.client import Bounds
+from edged.billing.status import Outcome
 from edged.errors import UpstreamError
 from edged.model import State, Subscriber
 from edged.values import Secret, parse_prefix
 from tests.loopback.splynx_server import Books, SplynxServer, serve
+from tests.loopback.test_billing_service import edge
 
 KEY, SECRET = "canary-key-81f", "canary-secret-3c9"
 BOUNDS = Bounds(request=0.5, reading=10.0, page=10, page_octets=1_000_000, pages=60, parting=0.3, logins=30)
@@ -355,6 +358,24 @@ async def test_what_is_optional_is_said_once_and_done_without(server: SplynxServ
     assert ids(await read(source, again)) == RESTRICTED - {"31"}
 
 
+async def test_what_is_optional_and_broken_stops_nothing(server: SplynxServer, source: SplynxSource) -> None:
+    right = await read(source)
+    server.broken = {"invoices", "partners", "changes", "online"}
+
+    with structlog.testing.capture_logs() as logs:
+        broken = await read(source)
+        assert await source.read(broken) is None
+        with pytest.raises(UpstreamError, match="answered 500"):
+            await source.sessions()
+
+    assert by_id(broken) == by_id(right), "brands are those of before"
+    assert sorted(entry["event"] for entry in logs) == [
+        f"splynx-{what}-unreadable" for what in ("amounts", "changes", "online", "partners")
+    ]
+    server.broken = {"services"}
+    assert "Internet services" in await refused(source)
+
+
 # --- tokens --------------------------------------------------------------------------------------
 
 
@@ -472,6 +493,21 @@ async def test_nothing_new_in_the_log_is_no_reading_and_one_question(
     assert [r.partition("?") for r in server.requests] == [
         ("GET admin/logs/changes", "?", f"{since}&order[id]=DESC&limit=10&offset=0")
     ]
+
+
+async def test_what_the_log_said_long_ago_is_no_news(server: SplynxServer) -> None:
+    source = opened(server, replace(BOUNDS, changed=2))
+    for n in range(1, 26):
+        server.books.move(n, "active", day="2026-10-01")
+    reading = await read(source)
+    server.requests.clear()
+
+    assert await source.read(reading) is None
+    assert len(server.requests) == 1
+    server.books.move(31, "active")
+    assert ids(await read(source, reading)) == RESTRICTED - {"31"}
+    assert not [r for r in server.requests if "main_attributes[status]" in r], "not everything"
+    await source.close()
 
 
 @pytest.mark.parametrize("fault", [None, "partial-pages", "no-order", "numbers-as-text", "no-filter"])
@@ -642,6 +678,39 @@ async def test_a_list_of_sessions_that_does_not_add_up_is_refused(
 
     with pytest.raises(UpstreamError):
         await source.sessions()
+
+
+# --- in the billing room ---------------------------------------------------------------------------
+
+
+async def test_a_payment_opens_the_line_at_the_next_look_and_by_the_button_at_once(
+    tmp_path: Path, server: SplynxServer, source: SplynxSource
+) -> None:
+    async with edge(tmp_path, source) as running:
+        service = running.service
+        assert (await service.sync()).outcome is Outcome.ACCEPTED
+        assert running.blocked == RESTRICTED
+
+        server.books.move(31, "active")
+        server.requests.clear()
+        assert (await service._look(full=False)).outcome is Outcome.ACCEPTED
+        assert running.blocked == RESTRICTED - {"31"}
+        assert len(server.requests) == 3, "the log, its end, and her row"
+
+        server.books.move(32, "active")
+        assert await service.recheck("32") is State.ACTIVE
+        assert running.blocked == RESTRICTED - {"31", "32"}
+
+
+async def test_when_splynx_is_down_the_last_good_list_stays(
+    tmp_path: Path, server: SplynxServer, source: SplynxSource
+) -> None:
+    async with edge(tmp_path, source) as running:
+        await running.service.sync()
+        server.faults = {"error"}
+
+        assert (await running.service.sync()).outcome is Outcome.FAILED
+        assert running.blocked == RESTRICTED
 
 
 # --- size ----------------------------------------------------------------------------------------

@@ -146,10 +146,15 @@ class SplynxSource:
     async def _everything(self, told: Progress) -> Reading:
         await self._admit()
         # before the lists: what changes while they are read is in the log behind this mark
-        changes = await self._optional(CHANGES, lambda: self._log(None, self._first_day()))
-        partners = await self._optional(PARTNERS, lambda: self._splynx.whole([Asked(PARTNERS)], Partners))
-        names = partners.names if partners is not None else {}
-        terms = Terms(self._exempt, self._pay, {partner: brand_of(name) for partner, name in names.items()})
+        first_day = self._first_day()
+        changes = await self._optional(CHANGES, lambda: self._log(None, first_day), forgive="splynx-changes-unreadable")
+        partners = await self._optional(
+            PARTNERS, lambda: self._splynx.whole([Asked(PARTNERS)], Partners), forgive="splynx-partners-unreadable"
+        )
+        brands = self._terms.brands
+        if partners is not None:
+            brands = {partner: brand_of(name) for partner, name in partners.names.items()}
+        terms = Terms(self._exempt, self._pay, brands)
         known = await self._splynx.count(Asked(CUSTOMERS))
         customers = (await self._splynx.whole(_CUSTOMERS, Customers, told)).by_id
         check_labels(customers.values(), terms)
@@ -172,7 +177,7 @@ class SplynxSource:
         self._terms, self._claims = terms, services.claims
         self._warn("splynx-values-unreadable", services.unread)
         self._warn("splynx-active-customers-overlap", withheld)
-        marks = _marks(changes, {}) if changes is not None else await self._counted()
+        marks = _marks(changes, first_day) if changes is not None else await self._counted()
         reading = Reading(snapshot, marks)
         with suppress(UpstreamError, _ManyChangesError):
             # who paid during a long reading does not wait for the next look
@@ -238,7 +243,7 @@ class SplynxSource:
             mine, _ = cleared(both, claims, restricted_in(both))
             return make_snapshot(mine, None, revision="", known=before.known, read_at=self._clock())
 
-        return Reading(await asyncio.to_thread(assemble), _marks(changes, marks))
+        return Reading(await asyncio.to_thread(assemble), _marks(changes, marks["log.day"]))
 
     async def _log(self, since: int | None, first_day: str) -> Changes:
         """The log after entry ``since`` (None: only how far it goes), the newest first, from ``first_day`` on."""
@@ -332,8 +337,7 @@ class SplynxSource:
         self._said[event] = str(count)
 
 
-def _marks(changes: Changes, before: dict[str, str]) -> dict[str, str]:
-    """The log's last entry, and the day before its last day: Splynx's own days, whatever the clock here says."""
+def _marks(changes: Changes, first_day: str) -> dict[str, str]:
+    """The log's last entry, and from which day on to ask next: the one before the entry's own, by Splynx's clock."""
     day = changes.date and (date.fromisoformat(changes.date) - timedelta(days=1)).isoformat()
-    first = max(day, before.get("log.day", "")) or "1970-01-01"
-    return {"log.id": str(changes.last), "log.day": first}
+    return {"log.id": str(changes.last), "log.day": max(day, first_day)}
