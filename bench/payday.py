@@ -187,6 +187,7 @@ def main() -> None:
         for number in range(changes):
             state = ("active", "blocked")[number % 2]
             assert crowd.post("/flip", 9400, json.dumps({"state": state}).encode(), {}) == 200
+            time.sleep(1.1)  # one subscriber is asked about once a second at the most
             began = time.perf_counter()
             assert crowd.told() == 202
             with crowd.lab.inside("bad"):

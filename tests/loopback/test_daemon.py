@@ -157,10 +157,10 @@ def test_missing_privileges_are_one_clear_message(tmp_path: Path) -> None:
 
 def test_a_source_that_this_version_does_not_have_is_one_clear_message(tmp_path: Path) -> None:
     config = configuration(
-        tmp_path, **{"source: file\n  path: config/example/billing.yaml": "source: splynx\n  url: https://b.example"}
+        tmp_path, **{"source: file\n  path: config/example/billing.yaml": "source: uisp\n  url: https://b.example"}
     )
 
-    assert "splynx" in refusal(config)
+    assert "uisp" in refusal(config)
 
 
 def test_rubbish_on_every_socket_ends_nothing(tmp_path: Path) -> None:

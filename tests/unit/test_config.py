@@ -151,9 +151,22 @@ def test_serving_the_whole_internet_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_this_version_does_not_do_is_a_warning(tmp_path: Path) -> None:
-    found = warnings("billing: {source: splynx, url: https://b.example}", tmp_path)
+    found = warnings("billing: {source: uisp, url: https://b.example}", tmp_path)
 
     assert "billing.source" in found
+
+
+def test_splynx_is_in_this_version(tmp_path: Path) -> None:
+    text = "billing: {source: splynx, url: https://b.example, key: a, secret: b, splynx: {exempt_labels: [VIP]}}"
+
+    assert not {key for key in warnings(text, tmp_path) if key.startswith("billing")}
+
+
+def test_splynx_without_its_secret_is_one_problem(tmp_path: Path) -> None:
+    (problem,) = problems("billing: {source: splynx, url: https://b.example, key: a}", tmp_path)
+
+    assert problem.key == "billing"
+    assert problem.expected.startswith("secret beside source: splynx")
 
 
 @given(st.text(max_size=300))
