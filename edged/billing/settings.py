@@ -100,3 +100,13 @@ class BillingSettings(Settings):
         if self.source != "file" and self.url is None:
             raise wrong(f"url: URL beside source: {self.source}", "url: https://billing.example.net")
         return self
+
+    @model_validator(mode="after")
+    def _has_both_keys(self) -> BillingSettings:
+        # without the Network's token no suspended service has an address, and nobody would ever be blocked
+        if self.source == "uisp" and (self.key is None or self.secret is None):
+            raise wrong(
+                "both key: (the CRM's app key) and secret: (the Network's API token) beside source: uisp",
+                "key: !file /etc/edged/secrets/uisp-crm and secret: !file /etc/edged/secrets/uisp-network",
+            )
+        return self

@@ -139,10 +139,10 @@ def _keys(config: Config) -> _Found:
 
 
 def _not_in_this_version(config: Config) -> _Found:
-    if config.billing and config.billing.source in {"splynx", "uisp"}:
+    if config.billing and config.billing.source == "splynx":
         yield _warning(
             ("billing", "source"), f'"{config.billing.source}"',
-            "this version reads only rest and file; edged run will refuse until then",
+            "this version reads only uisp, rest and file; edged run will refuse until then",
         )  # fmt: skip
     if config.billing and config.billing.webhook:
         yield _warning(("billing", "webhook"), "a webhook", f"this version does not listen for it; {_LATER}")

@@ -319,17 +319,22 @@ def test_every_row_of_sources_opens() -> None:
     settings = {
         "file": BillingSettings.model_validate({"source": "file", "path": "billing.yaml"}),
         "rest": BillingSettings.model_validate({"source": "rest", "url": "https://billing.example.net", "key": "x"}),
+        "uisp": BillingSettings.model_validate(
+            {"source": "uisp", "url": "https://uisp.example.net", "key": "x", "secret": "y"}
+        ),
     }
 
     assert set(SOURCES) == set(settings)
-    assert [open_source(s).name for s in settings.values()] == ["billing.yaml", "billing.example.net"]
+    assert [open_source(s).name for s in settings.values()] == [
+        "billing.yaml", "billing.example.net", "uisp.example.net",
+    ]  # fmt: skip
 
 
-@pytest.mark.parametrize("name", ["splynx", "uisp"])
+@pytest.mark.parametrize("name", ["splynx"])
 def test_a_source_of_a_later_version_is_a_clear_sentence(name: str) -> None:
     settings = BillingSettings.model_validate({"source": name, "url": "https://billing.example.net"})
 
     with pytest.raises(
-        ConfigError, match=f"billing.source: {name} is not in this version of edged; expected file or rest"
+        ConfigError, match=f"billing.source: {name} is not in this version of edged; expected {' or '.join(SOURCES)}"
     ):
         open_source(settings)

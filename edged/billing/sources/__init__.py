@@ -10,6 +10,7 @@ from edged.billing.reading import Progress, Reading
 from edged.billing.settings import BillingSettings
 from edged.billing.sources.file import FileSource
 from edged.billing.sources.rest import RestSource
+from edged.billing.sources.uisp import UispSource
 from edged.errors import ConfigError
 from edged.model import OnlineSession, Subscriber
 
@@ -38,6 +39,7 @@ class Source(Protocol):
 SOURCES: dict[str, Callable[[BillingSettings], Source]] = {
     "file": FileSource.of,
     "rest": RestSource.of,
+    "uisp": UispSource.of,
 }
 
 
