@@ -87,7 +87,7 @@ class BillingSettings(Settings):
     ca: Path | None = None
     """PEM of a private authority; its certificates alone are trusted then. Omitted: the system's."""
     path: Path | None = None
-    """``source: file``: YAML, JSON, or a folder of CSV files."""
+    """``source: file``: YAML, JSON, a CSV file of subscribers, or a folder of CSV files."""
     poll: PollSettings = PollSettings()
     webhook: WebhookSettings | None = None
     guard: GuardSettings = GuardSettings()
