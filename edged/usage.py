@@ -224,7 +224,10 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     ),
     "unblock": (
         "open one subscriber's line for a while, whatever billing says",
-        "edged unblock 20417 --until 2026-11-27 --why 'pays on Friday'\nedged unblock 20417 --kind exemption --for 90d",
+        (
+            'edged unblock 20417 --until 2026-11-27 --why "pays on Friday"\n'
+            'edged unblock 20417 --kind exemption --for 90d --why "court order"'
+        ),
         _unblock_arguments,
     ),
     "pass": (

@@ -104,9 +104,10 @@ class BillingSettings(Settings):
     @model_validator(mode="after")
     def _has_both_keys(self) -> BillingSettings:
         # without the Network's token no suspended service has an address, and nobody would ever be blocked
-        if self.source == "uisp" and (self.key is None or self.secret is None):
+        wanted = {"key: (the CRM's app key)": self.key, "secret: (the Network's API token)": self.secret}
+        missing = " and ".join(name for name, value in wanted.items() if value is None)
+        if self.source == "uisp" and missing:
             raise wrong(
-                "both key: (the CRM's app key) and secret: (the Network's API token) beside source: uisp",
-                "key: !file /etc/edged/secrets/uisp-crm and secret: !file /etc/edged/secrets/uisp-network",
+                f"{missing} beside source: uisp, which wants both", "docs/billing-uisp.md says where each is made"
             )
         return self

@@ -126,12 +126,22 @@ async def test_a_key_that_is_not_accepted_is_named(server: UispServer, key: str,
     await source.close()
 
 
-@pytest.mark.parametrize("given", ["key", "secret"])
-def test_both_keys_are_wanted_and_it_is_said_which_is_which(given: str) -> None:
+@pytest.mark.parametrize(
+    ("given", "missing"),
+    [
+        (("key",), "secret: (the Network's API token) beside source: uisp"),
+        (("secret",), "key: (the CRM's app key) beside source: uisp"),
+        ((), "key: (the CRM's app key) and secret: (the Network's API token) beside source: uisp"),
+    ],
+)
+def test_both_keys_are_wanted_and_it_is_said_which_is_which(given: tuple[str, ...], missing: str) -> None:
     with pytest.raises(ValidationError) as caught:
-        BillingSettings.model_validate({"source": "uisp", "url": "https://uisp.example.net", given: "x"})
+        BillingSettings.model_validate(
+            {"source": "uisp", "url": "https://uisp.example.net"} | dict.fromkeys(given, "canary")
+        )
 
-    assert "key: (the CRM's app key) and secret: (the Network's API token)" in str(caught.value)
+    assert caught.value.errors()[0]["msg"].startswith(missing)
+    assert "canary" not in str(caught.value)
 
 
 def test_the_settings_open_the_source() -> None:

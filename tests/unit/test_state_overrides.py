@@ -127,6 +127,17 @@ async def test_a_word_that_ended_is_noted_once_with_its_kind_and_its_end(store: 
     ]
 
 
+async def test_the_end_of_one_word_is_not_noted_again_with_the_end_of_another(store: OverrideStore) -> None:
+    await store.put(BLOCK)
+    await store.put(UNBLOCK)
+
+    await store.alive(NOW + 60)
+    await store.alive(NOW + 3600)
+
+    assert [action for action, _, _ in await trail(store, "1001")] == ["ended", "block"]
+    assert [action for action, _, _ in await trail(store, "1002")] == ["ended", "unblock (promise)"]
+
+
 async def test_a_clock_that_was_ahead_for_a_while_takes_no_word_away(store: OverrideStore) -> None:
     await store.put(UNBLOCK)
 
