@@ -140,7 +140,7 @@ class Crowd(Edge):
     def answer(self) -> bytes:
         """The address that the subscriber's resolver gives now, from a fresh port."""
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
-            client.settimeout(0.5)
+            client.settimeout(0.02)
             client.sendto(QUERY, (RESOLVER4, 53))
             try:
                 return client.recv(512)[-4:]

@@ -102,7 +102,7 @@ class BillingSettings(Settings):
     ca: Path | None = None
     """PEM of a private authority; its certificates alone are trusted then. Omitted: the system's."""
     path: Path | None = None
-    """``source: file``: YAML, JSON, or a folder of CSV files."""
+    """``source: file``: YAML, JSON, a CSV file of subscribers, or a folder of CSV files."""
     poll: PollSettings = PollSettings()
     webhook: WebhookSettings | None = None
     guard: GuardSettings = GuardSettings()
@@ -120,5 +120,16 @@ class BillingSettings(Settings):
             raise wrong(
                 f"{absent} beside source: splynx: the API key and its secret",
                 "key: !file /etc/edged/secrets/splynx-key and secret: !file /etc/edged/secrets/splynx",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_both_keys(self) -> BillingSettings:
+        # without the Network's token no suspended service has an address, and nobody would ever be blocked
+        wanted = {"key: (the CRM's app key)": self.key, "secret: (the Network's API token)": self.secret}
+        missing = " and ".join(name for name, value in wanted.items() if value is None)
+        if self.source == "uisp" and missing:
+            raise wrong(
+                f"{missing} beside source: uisp, which wants both", "docs/billing-uisp.md says where each is made"
             )
         return self

@@ -19,8 +19,8 @@ from edged.billing.status import Outcome
 from edged.errors import UpstreamError
 from edged.model import State, Subscriber
 from edged.values import Secret, parse_prefix
+from tests.loopback.billing_edge import edge
 from tests.loopback.splynx_server import Books, SplynxServer, serve
-from tests.loopback.test_billing_service import edge
 
 KEY, SECRET = "canary-key-81f", "canary-secret-3c9"
 BOUNDS = Bounds(request=0.5, reading=10.0, page=10, page_octets=1_000_000, pages=60, parting=0.3, logins=30)

@@ -151,13 +151,14 @@ def test_serving_the_whole_internet_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_this_version_does_not_do_is_a_warning(tmp_path: Path) -> None:
-    found = warnings("billing: {source: uisp, url: https://b.example}", tmp_path)
+    found = warnings("radius: {tls: {listen: ['0.0.0.0:2083'], ca: a, chain: b, key: c}}", tmp_path)
 
-    assert "billing.source" in found
+    assert "radius.tls" in found
 
 
-def test_splynx_is_in_this_version(tmp_path: Path) -> None:
-    text = "billing: {source: splynx, url: https://b.example, key: a, secret: b, splynx: {exempt_labels: [VIP]}}"
+@pytest.mark.parametrize("source", ["splynx", "uisp"])
+def test_splynx_and_uisp_are_in_this_version(tmp_path: Path, source: str) -> None:
+    text = f"billing: {{source: {source}, url: https://b.example, key: a, secret: b, splynx: {{exempt_labels: [VIP]}}}}"
 
     assert not {key for key in warnings(text, tmp_path) if key.startswith("billing")}
 

@@ -87,8 +87,15 @@ SNIPPET = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CONFIGURATIONS = [
     pytest.param(match[1], id=f"{name}:{page(name)[: match.start()].count(chr(10)) + 1}")
     for name in (
-        "billing-splynx.md", "billing-uisp.md", "configure.md", "everyday.md", "install.md", "linux.md", "security.md",
-        "webhook.md", "wifi.md",
+        "billing-splynx.md",
+        "billing-uisp.md",
+        "configure.md",
+        "everyday.md",
+        "install.md",
+        "linux.md",
+        "security.md",
+        "webhook.md",
+        "wifi.md",
     )
     for match in SNIPPET.finditer(page(name))
 ]
