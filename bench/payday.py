@@ -172,6 +172,7 @@ def blocked_in_kernel(crowd: Crowd) -> bool:
 def main() -> None:
     count = int(sys.argv[1]) if len(sys.argv) > 1 else 100_000
     changes = int(sys.argv[2]) if len(sys.argv) > 2 else 200
+    os.environ["MALLOC_ARENA_MAX"] = "2"  # as the unit has it
     with Crowd(count) as crowd:
         began = time.perf_counter()
         while not crowd.facts("status")["subscribers"]["states"]["blocked"]:

@@ -46,28 +46,25 @@ class Online:
 
     async def run(self) -> None:
         """Ask until cancelled; what was heard last stays while billing does not answer."""
-        has_any = True
-        while has_any:
-            has_any = await self.look()
+        while True:
+            await self.look()
             await asyncio.sleep(self._every() * self._chance.uniform(0.8, 1.2))
-        await asyncio.Event().wait()
 
-    async def look(self) -> bool:
-        """Ask once; False: this source has no sessions and need not be asked again."""
+    async def look(self) -> None:
+        """Ask once."""
         try:
             sessions = await self._source.sessions()
         except UpstreamError as error:
             if str(error) != self.error:
                 log.warning("billing-sessions-failed", error=str(error))
             self.error = str(error)
-            return True
+            return
         self.error = ""
         if sessions is None:
-            return False
+            return  # this source has none, or we may not read them
         shrunken = self.count > _FEW and len(sessions) < self.count / 2
         self._doubted = self._doubted + 1 if shrunken else 0
         doubtful = shrunken and self._doubted < _LOOKS
         if not doubtful:
             self.count, self._doubted = len(sessions), 0
         self._hear(sessions, doubtful)
-        return True
