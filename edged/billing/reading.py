@@ -44,13 +44,8 @@ def make_snapshot(
     return Snapshot(_name(revision, sums), revision, read_at, subscribers, known, keys, sums)
 
 
-def place_of(snapshot: Snapshot, subscriber: str) -> int | None:
-    """Where ``snapshot`` lists a subscriber; None: nowhere."""
-    return next((place for place, s in enumerate(snapshot.subscribers) if s.id == subscriber), None)
-
-
 def with_word(snapshot: Snapshot, word: Subscriber, place: int | None) -> Snapshot:
-    """``snapshot`` with ``word`` at ``place`` (as ``place_of`` gives it), or after the others."""
+    """``snapshot`` with ``word`` at ``place``, where it lists that subscriber, or (None) after the others."""
     subscribers = list(snapshot.subscribers)
     if place is None:
         return _changed(snapshot, [*subscribers, word], out=(), into=(word,))

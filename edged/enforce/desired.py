@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from edged.enforce.ranges import Clip, longest_match, outermost, prefixes_of
 from edged.enforce.rules import Rules
-from edged.enforce.sets import Element, SetName, Sets
+from edged.enforce.sets import Element, Elements, SetName, Sets
 from edged.model import Access
 from edged.policy.access import View
 from edged.values import BITS, IpAddress, MacAddress, Prefix
@@ -67,7 +67,7 @@ def blocked_count(sets: Sets) -> int:
 
 def desired(view: View, rules: Rules, now: float) -> Desired:
     """The sets of ``view`` at ``now`` (epoch seconds); until ``view.next_end`` they stay what they are."""
-    sets: dict[SetName, frozenset[Element]] = {SetName.BLOCKED_MACS: _macs(view, view.table.devices, now)}
+    sets: dict[SetName, Elements] = {SetName.BLOCKED_MACS: _macs(view, view.table.devices, now)}
     for version in (4, 6):
         served, exempt = _networks(view, version)
         hosts, prefixes = _blocked(view, version, Clip(served, exempt), now)
@@ -111,19 +111,19 @@ def desired_after(before: Desired, then: Instant, now: Instant, changed: Iterabl
     for version in (4, 6):
         clip = Clip(*_networks(now.view, version))
         for region in (r for r in regions if r.version == version):
-            for instant, elements in ((then, out), (now, into)):
+            for instant, side in ((then, out), (now, into)):
                 hosts, prefixes = _blocked(instant.view, version, clip, instant.now, region)
-                elements[_HOSTS[version]].update(hosts)
-                elements[_PREFIXES[version]].update(prefixes)
-    add = {name: frozenset(elements - out[name]) for name, elements in into.items() if elements - out[name]}
-    remove = {name: frozenset(elements - into[name]) for name, elements in out.items() if elements - into[name]}
-    sets = dict(before.sets)
+                side[_HOSTS[version]].update(hosts)
+                side[_PREFIXES[version]].update(prefixes)
+    add = {name: new for name, side in into.items() if (new := side - out[name])}
+    remove = {name: old for name, side in out.items() if (old := side - into[name])}
+    sets: dict[SetName, Elements] = dict(before.sets)
     for name in add.keys() | remove.keys():
-        # one copy and a few changes: the operators of frozenset go through every element
-        changed_set = set(sets[name])
-        changed_set.difference_update(remove.get(name, ()))
-        changed_set.update(add.get(name, ()))
-        sets[name] = frozenset(changed_set)
+        # one copy and a few changes: an operator would go through every element
+        elements = set(sets[name])
+        elements.difference_update(remove.get(name, ()))
+        elements.update(add.get(name, ()))
+        sets[name] = elements
     return Desired(before.rules, sets, Step(before.sets, add, remove))
 
 
@@ -133,7 +133,7 @@ def _networks(view: View, version: int) -> tuple[list[Prefix], list[Prefix]]:
     return served, [p for p, _ in view.table.exempt.items() if p.version == version]
 
 
-def _macs(view: View, macs: Iterable[MacAddress], now: float) -> frozenset[Element]:
+def _macs(view: View, macs: Iterable[MacAddress], now: float) -> Elements:
     return frozenset(mac for mac in macs if view.decide_device(mac, now).access is Access.BLOCKED)
 
 

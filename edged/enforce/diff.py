@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from edged.enforce.desired import Desired, blocked_count
 from edged.enforce.rules import Rules
-from edged.enforce.sets import SETS, Element, Kind, SetName, Sets
+from edged.enforce.sets import SETS, Elements, Kind, SetName, Sets
 from edged.policy.access import View
 from edged.values import BITS, Prefix
 
@@ -79,9 +79,9 @@ def diff(desired: Desired, actual: Actual | None) -> Plan:
     step = desired.step
     if actual is not None and step is not None and actual.sets is step.before:
         return Plan(actual.rules != desired.rules, step.add, step.remove)
-    add: dict[SetName, frozenset[Element]] = {}
-    remove: dict[SetName, frozenset[Element]] = {}
-    nothing: frozenset[Element] = frozenset()
+    add: dict[SetName, Elements] = {}
+    remove: dict[SetName, Elements] = {}
+    nothing: Elements = frozenset()
     for name, wanted in desired.sets.items():
         there = nothing if actual is None else actual.sets.get(name, nothing)
         if wanted is there:
@@ -103,7 +103,7 @@ def subscribers_of(view: View, plan: Plan) -> tuple[list[str], list[str]]:
     return ids(plan.blocked()), ids(plan.unblocked())
 
 
-def element_texts(name: SetName, elements: frozenset[Element]) -> Iterator[str]:
+def element_texts(name: SetName, elements: Elements) -> Iterator[str]:
     """The elements of set ``name`` as text, in numeric order."""
     version = SETS[name].version
     for element in sorted(elements):

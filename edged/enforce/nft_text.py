@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from edged.enforce.desired import Desired
 from edged.enforce.diff import Plan, element_texts
 from edged.enforce.rules import INTERFACE, Portal, Rules
-from edged.enforce.sets import GARDEN_SET, SETS, Element, Kind, SetName
+from edged.enforce.sets import GARDEN_SET, SETS, Elements, Kind, SetName
 from edged.values import IpAddress
 
 TABLE = "inet edged"
@@ -114,7 +114,7 @@ def admit_text(entries: Iterable[tuple[IpAddress, int]], *, replace: bool) -> st
     return "".join(parts)
 
 
-def _elements(verb: str, name: SetName, elements: frozenset[Element]) -> str:
+def _elements(verb: str, name: SetName, elements: Elements) -> str:
     if not elements:
         return ""
     return f"{verb} element {TABLE} {name} {{ {', '.join(element_texts(name, elements))} }}\n"

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -79,4 +80,6 @@ SETS: dict[SetName, SetSpec] = {
 GARDEN_SET = {4: "garden4", 6: "garden6"}
 """The learned garden per IP version: addresses from DNS answers, each with its own time to live."""
 
-Sets = Mapping[SetName, frozenset[Element]]
+Elements = AbstractSet[Element]
+"""Never changed once it is made."""
+Sets = Mapping[SetName, Elements]

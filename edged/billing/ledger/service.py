@@ -17,7 +17,7 @@ import structlog
 
 from edged.billing.ground import Ground
 from edged.billing.guard import Accepted, Held, Reason, Verdict, enforceable, judge, judge_word, lifts, remember
-from edged.billing.reading import evidence, place_of, with_word, with_words
+from edged.billing.reading import evidence, with_word, with_words
 from edged.billing.settings import GuardSettings
 from edged.billing.status import Counters
 from edged.errors import UpstreamError
@@ -55,6 +55,9 @@ class Ledger:
         """True while the list in force is newer than the one on disk."""
         self._spoken: dict[str, Subscriber] = {}
         """Words in force that are not on disk yet, where they are all that is not."""
+        self._places: dict[str, int] = {}
+        self._placed: tuple[Subscriber, ...] = ()
+        """The list that ``_places`` is about."""
         self._memory = GuardMemory()
         self._held_with_keys = False
         self._store = guard_memory
@@ -177,7 +180,7 @@ class Ledger:
         good = self.good
         if good is None:
             return False  # there is nothing yet that a single word could be a change of
-        place = place_of(good, word.id)
+        place = self._place(good, word.id)
         before = None if place is None else good.subscribers[place]
         if before == word:
             return True
@@ -188,9 +191,19 @@ class Ledger:
         if not self.unsaved or self._spoken:
             self._spoken[word.id] = word
         self.good, self.unsaved = with_word(good, word, place), True
+        # a word goes where the one before stood, or after all: the others keep their places
+        self._placed = self.good.subscribers
+        self._places.setdefault(word.id, len(good.subscribers))
         self.counters.words += 1
         await self.publish(self.good, (word,))
         return True
+
+    def _place(self, good: Snapshot, subscriber: str) -> int | None:
+        """Where ``good`` lists a subscriber; found for all at once, and kept while single words change it."""
+        if self._placed is not good.subscribers:
+            self._places = {s.id: place for place, s in enumerate(good.subscribers)}
+            self._placed = good.subscribers
+        return self._places.get(subscriber)
 
     async def _correct_held(self, word: Subscriber) -> None:
         if self.held and (corrected := await asyncio.to_thread(lifts, self.held, evidence([word]))):

@@ -10,7 +10,7 @@ from edged.enforce.desired import Desired, blocks
 from edged.enforce.diff import Actual, Plan
 from edged.enforce.nft_text import change_text
 from edged.enforce.rules import Rules
-from edged.enforce.sets import Element, SetName
+from edged.enforce.sets import Elements, SetName
 from edged.errors import UpstreamError
 from edged.values import IpAddress
 
@@ -45,7 +45,7 @@ class MemoryTarget:
         self._refuse_when_broken()
         if self._actual is None and not plan.base:
             raise UpstreamError("memory: there is no table")
-        empty: dict[SetName, frozenset[Element]] = dict.fromkeys(SetName, frozenset())
+        empty: dict[SetName, Elements] = dict.fromkeys(SetName, frozenset())
         sets = dict(self._actual.sets) if self._actual else empty
         for name, elements in plan.remove.items():
             if not elements <= sets[name]:
