@@ -12,6 +12,7 @@ import secrets
 import time
 from collections.abc import Awaitable, Callable
 from dataclasses import replace
+from random import Random
 
 import structlog
 
@@ -73,6 +74,7 @@ class BillingService:
         own: tuple[Prefix, ...],
         publish: Callable[[Snapshot], Awaitable[None]],
         clock: Callable[[], float] = time.time,
+        random: Random | None = None,
     ) -> None:
         self.counters = Counters()
         self._settings = settings
@@ -82,6 +84,7 @@ class BillingService:
         self._files = snapshots
         self._publish_snapshot = publish
         self._clock = clock
+        self._random = random or secrets.SystemRandom()
         self._polling = asyncio.Lock()
         self._lock = asyncio.Lock()
         """Guards what follows; never held while a whole list is read, which may take minutes. Second looks hold it."""
@@ -123,14 +126,14 @@ class BillingService:
         failures = 0
         full_at = 0.0
         while True:
-            full = time.monotonic() >= full_at
+            full = asyncio.get_running_loop().time() >= full_at
             result = await self._look(full=full)
             if result.outcome is Outcome.FAILED:
                 failures += 1
             else:
                 failures = 0
                 if full:
-                    full_at = time.monotonic() + self._settings.poll.full
+                    full_at = asyncio.get_running_loop().time() + self._settings.poll.full
             await asyncio.sleep(self._delay(failures))
 
     async def stop(self) -> None:
@@ -179,7 +182,7 @@ class BillingService:
         if one is None:
             return None
         async with self._lock:
-            self._words[one.id] = (time.monotonic(), one)
+            self._words[one.id] = (asyncio.get_running_loop().time(), one)
             await self._lift(evidence([one]))
         return one.state
 
@@ -224,12 +227,12 @@ class BillingService:
             longest = _LONGEST_BACKOFF if self._source.every is None else _LONGEST_PAUSE
             pause = min(max(pause, 1.0) * 2.0 ** min(failures, 16), max(longest, pause))
         # a fleet of edges must not ask in step
-        return pause * secrets.SystemRandom().uniform(0.8, 1.2)
+        return pause * self._random.uniform(0.8, 1.2)
 
     async def _look(self, *, full: bool) -> SyncResult:
         async with self._polling:
             self.counters.polls += 1
-            began = time.monotonic()
+            began = asyncio.get_running_loop().time()
             try:
                 reading = await self._source.read(None if full else self._previous)
                 async with self._lock:
@@ -341,7 +344,7 @@ class BillingService:
         heard = await self._lift(snapshot)
         silent = vanished(snapshot, self._good) if self._good is not None else frozenset()
         if silent and {Rule.VANISHED, Rule.EMPTY} & {reason.rule for reason in verdict.reasons}:
-            chosen = secrets.SystemRandom().sample(sorted(silent), min(len(silent), _SECOND_LOOKS))
+            chosen = self._random.sample(sorted(silent), min(len(silent), _SECOND_LOOKS))
             heard |= await self._lift(evidence(await second_look(self._source, chosen)))
         return heard
 
