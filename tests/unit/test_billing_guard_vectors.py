@@ -16,11 +16,11 @@ from edged.billing.guard import Accepted, enforceable, judge, lifts, remember
 from edged.billing.reading import make_snapshot
 from edged.billing.settings import GuardSettings, WidestSettings
 from edged.fields import parse_duration
-from edged.model import Key, MacAddress, Snapshot, State, Subscriber
+from edged.model import Key, Snapshot, State, Subscriber
 from edged.state.database import Database
 from edged.state.guard_memory import GuardMemory, GuardMemoryStore
 from edged.state.snapshots import SnapshotFiles
-from edged.values import Prefix, Secret, parse_prefix
+from edged.values import MacAddress, Prefix, Secret, parse_prefix
 from edged.yamltext import load_text
 
 VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "billing_guard.yaml"
@@ -30,7 +30,7 @@ PROVENANCE = re.compile(
     r"\b(a2 [A-Z]|b0\.[1-6]\b|I\d+\b|F\d+\b|billing 5\.\d+\b|billing 6\.\d\b|design \d\b|feed\b|0008\b|0018\b)"
 )
 
-TABLE: dict[str, list[dict[str, Any]]] = load_text(VECTORS.read_text("utf-8"))  # type: ignore[assignment]
+TABLE: dict[str, list[dict[str, Any]]] = load_text(VECTORS.read_text("utf-8"))
 ROWS = [row for rows in TABLE.values() for row in rows]
 
 _ITEM = re.compile(r"([a-z]*)(\d+)(?:-(\d+))?(?:>(\d+))?(!?)")
@@ -110,13 +110,13 @@ def settings_of(row: dict[str, Any]) -> GuardSettings:
 
 
 def memory_of(row: dict[str, Any], good: Snapshot | None) -> GuardMemory:
-    given = row.get("memory", {})
+    given: Any = row.get("memory", {})
     if given == "none":
         return GuardMemory()
     memory = remember(good, GuardMemory()) if good is not None else GuardMemory()
     for name, value in given.items():
         if name in {"blocked", "vanished", "moved"}:
-            events = {who: START - ago(age) for span, age in value.items() for who in ids(span)}
+            events: Any = {who: START - ago(age) for span, age in value.items() for who in ids(span)}
             memory = replace(memory, **{name: events})
         elif name == "keys_gone":
             memory = replace(memory, keys_gone=tuple((START - ago(age), n) for age, n in value.items()))
