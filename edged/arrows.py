@@ -11,12 +11,13 @@ import structlog
 
 from edged.errors import UpstreamError
 from edged.mpsk.memory import Stale
+from edged.policy.sessions import Roster
 from edged.radius.accounting import read
 from edged.radius.attributes import Attribute, attribute
 from edged.radius.client import disconnect
 from edged.radius.packet import Packet
 from edged.radius.settings import ClientSettings
-from edged.state.sessions import SessionStore
+from edged.state.sessions import Session, SessionStore
 from edged.values import Endpoint, IpAddress, parse_mac
 
 log = structlog.get_logger(__name__)
@@ -29,10 +30,26 @@ AT_ONCE = 32
 
 
 class Accounting:
-    """Accounting-Requests into the session table, acknowledged once they are durable (RFC 2866)."""
+    """Accounting-Requests into the session table, acknowledged once durable (RFC 2866), and on to the policy."""
 
-    def __init__(self, sessions: SessionStore) -> None:
+    def __init__(self, sessions: SessionStore, roster: Roster, heard: Callable[[set[str]], None]) -> None:
         self._sessions = sessions
+        self._roster = roster
+        self._heard = heard
+
+    async def open(self) -> None:
+        """Take what was reported before a restart."""
+        self._report(await self._sessions.open())
+
+    async def end_silent(self) -> None:
+        """End what no NAS has reported on for long."""
+        self._report(await self._sessions.end_silent(time.time()))
+
+    def _report(self, sessions: Iterable[Session]) -> None:
+        concerned: set[str] = set()
+        for session in sessions:
+            concerned |= self._roster.report(("radius", (session.nas, session.session)), session.online())
+        self._heard(concerned)
 
     async def account(self, request: Packet, _client: ClientSettings, source: IpAddress) -> bool:
         """True once the record is kept; False: silence, so that the NAS sends it again."""
@@ -40,7 +57,7 @@ class Accounting:
         if event is None:
             return True
         try:
-            await self._sessions.record(
+            sessions = await self._sessions.record(
                 event.status,
                 nas=event.nas_identifier or str(source),
                 session=event.session_id,
@@ -58,6 +75,7 @@ class Accounting:
         except UpstreamError as error:
             log.warning("accounting-not-kept", error=str(error))
             return False
+        self._report(sessions)
         return True
 
 

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,8 @@ from edged.usage import DEFAULT_CONFIG, OVERVIEW, parser
 
 _DEFAULT_SOCKET = Path("/run/edged/control.sock")
 Arguments = argparse.Namespace
+_PROGRESS_S = 5.0
+"""Seconds between two lines of progress where nobody watches a terminal."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -164,11 +167,30 @@ def _plan(arguments: Arguments) -> int:
 
 def _sync(arguments: Arguments) -> int:
     answer = call(
-        _socket(arguments.config), "sync",
+        _socket(arguments.config), "sync", tell=None if arguments.json else _progress(),
         subscriber=arguments.subscriber, accept=arguments.accept, who=_who(),
     )  # fmt: skip
+    if sys.stderr.isatty():
+        print(end="\033[K", file=sys.stderr, flush=True)
     print(json.dumps(answer, indent=2) if arguments.json else answer["sentence"])
     return 0 if answer["done"] else 1
+
+
+def _progress() -> Callable[[str, int, int | None], None]:
+    """Shows how far a long reading is: on a terminal in one line, in a log a line every few seconds."""
+    terminal, told_at = sys.stderr.isatty(), time.monotonic()
+
+    def tell(what: str, done: int, of: int | None) -> None:
+        nonlocal told_at
+        text = f"reading {what}: {done:,}" + (f" of {of:,}" if of is not None else "")
+        if terminal:
+            # the cursor stays at the line's head: the answer is written over it
+            print(f"{text}\033[K", end="\r", file=sys.stderr, flush=True)
+        elif time.monotonic() - told_at >= _PROGRESS_S:
+            told_at = time.monotonic()
+            print(text, file=sys.stderr, flush=True)
+
+    return tell
 
 
 def _override(arguments: Arguments) -> int:

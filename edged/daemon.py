@@ -7,40 +7,37 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable, Coroutine
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import structlog
 
 from edged.arrows import Accounting, Disconnects
+from edged.billing.online.service import Online
 from edged.billing.service import BillingService
+from edged.billing.settings import BillingSettings
 from edged.billing.sources import open_source
 from edged.captive.service import CaptiveService
 from edged.clerk import Clerk
 from edged.config.derived import rules
 from edged.config.loading import Loaded, load
 from edged.config.restart import refuse_restarts
-from edged.config.schema import Config
 from edged.dns.service import DnsService
 from edged.enforce.service import EnforceService
 from edged.errors import ConfigError, Problem, UpstreamError
-from edged.model import Key, Snapshot
+from edged.model import Key, OnlineSession, Snapshot, Subscriber
 from edged.mpsk.service import MpskService
 from edged.ops import logs, systemd
 from edged.ops.answers import Answers
 from edged.ops.census import CensusTaker
 from edged.ops.control import ControlServer
 from edged.ops.figures import figures
-from edged.ops.host import neighbours, own_addresses
+from edged.ops.host import own_addresses
 from edged.ops.metrics import Exposition
 from edged.ops.rooms import Reload
 from edged.ops.service import OpsService
-from edged.policy.access import Learned, View, drained
-from edged.policy.table import PolicyTable, compile_table, recompiled
 from edged.radius.service import RadiusService
 from edged.standin import served
-from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.files import secret_file
 from edged.state.guard_memory import GuardMemoryStore
@@ -50,17 +47,14 @@ from edged.state.sealing import Seal
 from edged.state.sessions import SessionStore
 from edged.state.signers import SignerStore
 from edged.state.snapshots import SnapshotFiles
-from edged.values import IpAddress, MacAddress, Prefix
+from edged.values import Prefix
 from edged.watching import lifted, targets
+from edged.writer import Writer
 
 log = structlog.get_logger(__name__)
 
 KEYS_UNREAD = "state.keys"
 """Where the warning stands that the stored keys could not be read."""
-LARGE = 5_000
-"""From so many subscribers on the table is compiled in a thread, so that the loop is not held for long."""
-NO_BILLING = Snapshot("none", "", 0.0, ())
-"""What is in force where no billing is configured: nobody is blocked, and that is certain."""
 NEIGHBOURS_S = 2.0
 """Seconds between two looks at the neighbour table, when billing names devices at all."""
 HOUSEKEEPING_S = 60.0
@@ -78,13 +72,12 @@ class House:
         config = loaded.config
         directory = config.state.directory
         self.loaded = loaded
-        self.current = Current()
-        """What is so: enforcement, status and explain read it."""
-        self.acting = Current()
-        """What the rooms that answer act upon: the same, or nobody blocked in watch mode."""
         self.database = Database(directory / "edged.sqlite")
         self.overrides = OverrideStore(self.database)
+        self.writer = Writer(config, self.overrides)
+        self.current, self.acting, self.roster = self.writer.current, self.writer.acting, self.writer.roster
         self.sessions = SessionStore(self.database)
+        self.accounting = Accounting(self.sessions, self.writer.roster, self.writer.heard)
         self.signers = SignerStore(self.database)
         self.keys = KeyStore(self.database, Seal(secret_file(directory / "sealing.key")))
         self.enforce = EnforceService(
@@ -100,7 +93,10 @@ class House:
         )
         self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting)
         self._own = own_addresses(config)
-        self.billing = _billing(config, self._own, self.database, self._publish)
+        self.billing: BillingService | None = None
+        self.online: Online | None = None
+        if config.billing is not None:
+            self._open_billing(config.billing)
         self.clerk = Clerk(self.overrides, self.billing, self.relearn)
         portal = served(config.portal, directory)
         self.warnings = portal.warnings
@@ -129,24 +125,37 @@ class House:
             status=self.answers.status_facts,
         )
 
+    def _open_billing(self, settings: BillingSettings) -> None:
+        source = open_source(settings)
+        self.billing = BillingService(
+            settings,
+            source=source,
+            guard_memory=GuardMemoryStore(self.database),
+            snapshots=SnapshotFiles(self.loaded.config.state.directory),
+            own=self._own,
+            publish=self._publish,
+        )
+        self.writer.may_be_blocked = self.billing.may_be_blocked
+        self.online = Online(source, self._online, every=self._sessions_every)
+
     async def open(self) -> None:
         """Everything remembered first, then every socket. ConfigError names what cannot be had."""
         aside = await self.database.open()
         if aside is not None:
             log.error("database-damaged", path=str(aside))
             self.warnings += (_set_aside(aside),)
-        self._put(compile_table(None, self.loaded.config.subscribers), Learned())
         await self.relearn()
+        await self.accounting.open()
         await self.clerk.open(self.loaded.config.portal.pass_)
         await self._open_keys()
         if self.billing is not None:
             await self.billing.load()
         else:
-            self._put(compile_table(NO_BILLING, self.loaded.config.subscribers), self.current.view.learned)
+            self.writer.publish_nobody()
         self.radius = RadiusService(
             self.loaded.config.radius,
             authorize=self.mpsk.authorize,
-            account=Accounting(self.sessions).account,
+            account=self.accounting.account,
             signed=await self.signers.load(),
         )
         self.warnings += await lifted(self.loaded.config)
@@ -199,6 +208,8 @@ class House:
         }
         if self.billing is not None:
             rooms["billing"] = self.billing.run
+        if self.online is not None:
+            rooms["sessions"] = self.online.run
         return rooms
 
     async def close(self) -> None:
@@ -215,23 +226,20 @@ class House:
 
     # --- arrows -----------------------------------------------------------------------------------
 
-    async def _publish(self, snapshot: Snapshot) -> None:
+    async def _publish(self, snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:
         """Billing -> policy -> everybody; its keys -> the key store -> the keyring."""
-        settings = self.loaded.config.subscribers
-        if len(snapshot.subscribers) > LARGE:
-            table = await asyncio.to_thread(compile_table, snapshot, settings)
-        else:
-            table = compile_table(snapshot, settings)
-        if settings is not self.loaded.config.subscribers:
-            table = recompiled(table, self.loaded.config.subscribers)  # a reload came in between
-        # before the table is in force: who is known by MAC alone is blocked and sees the page from the same moment
-        near = await self._near(table)
-        learned = self.current.view.learned
-        drains = drained(self.current.view, table, time.time())
-        self._put(table, replace(learned, drains=drains, neighbours=near))
-        if snapshot.keys is not None:
+        await self.writer.publish(snapshot, words)
+        if words is None and snapshot.keys is not None:
             self._keys_waiting = snapshot.keys
             await self._hand_over_keys()
+
+    def _online(self, sessions: tuple[OnlineSession, ...], doubtful: bool) -> None:  # noqa: FBT001  as in Hear
+        """Billing's live sessions -> policy."""
+        self.writer.heard(self.writer.roster.replace("billing", sessions, keep=doubtful))
+
+    def _sessions_every(self) -> float:
+        billing = self.loaded.config.billing
+        return 60.0 if billing is None else billing.poll.sessions
 
     async def _hand_over_keys(self) -> None:
         """The list never waits for the database; its keys do."""
@@ -247,19 +255,8 @@ class House:
             self._keys_waiting = None
 
     async def relearn(self) -> None:
-        """The database's words -> policy: after an operator's command, a pass, and at each start."""
-        now = time.time()
-        overrides, passes = await self.overrides.alive(now), await self.overrides.passes(now)
-        known = self.current.view.learned
-        if (overrides, passes) != (known.overrides, known.passes):
-            self._put(self.current.view.table, replace(known, overrides=overrides, passes=passes))
-
-    def _put(self, table: PolicyTable, learned: Learned) -> None:
-        """The one writer."""
-        config = self.loaded.config
-        self.current.publish(View(table, learned))
-        open_to_all = View(compile_table(None, config.subscribers))
-        self.acting.publish(open_to_all if config.mode == "watch" else self.current.view)
+        """The database's words -> policy."""
+        await self.writer.relearn()
 
     async def _expire(self) -> None:
         """What has ended goes, what waits for the database is tried again; a busy or full one is never the end."""
@@ -285,6 +282,7 @@ class House:
             await self._look_at_own_addresses()
             try:
                 await self.relearn()
+                await self.accounting.end_silent()
                 await self.sessions.purge(time.time() - KEEP_SESSIONS_S)
                 await self.overrides.prune(time.time())
                 await self.keys.forget(time.time())
@@ -292,20 +290,9 @@ class House:
                 log.warning("database-failing", error=str(error))
 
     async def _follow_neighbours(self) -> None:
-        """Subscribers known by MAC alone: which address has it now, so that DNS and the page know them too."""
         while True:
             await asyncio.sleep(NEIGHBOURS_S)
-            table = self.current.view.table
-            near = await self._near(table)
-            view = self.current.view
-            # a list that came meanwhile has brought its own
-            if view.table is table and near != view.learned.neighbours:
-                self._put(view.table, replace(view.learned, neighbours=near))
-
-    async def _near(self, table: PolicyTable) -> dict[IpAddress, MacAddress]:
-        """The neighbours whom billing names by their device."""
-        found = await asyncio.to_thread(neighbours) if table.devices else {}
-        return {address: mac for address, mac in found.items() if mac in table.devices}
+            await self.writer.meet_neighbours()
 
     async def _look_at_own_addresses(self) -> None:
         config = self.loaded.config
@@ -374,25 +361,7 @@ class House:
         self.enforce.reconfigure(rules(config))
         logs.configure(config.ops.log.level, config.ops.log.format, config.site)
         self.loaded = loaded
-        self._put(recompiled(self.current.view.table, config.subscribers), self.current.view.learned)
-
-
-def _billing(
-    config: Config,
-    own: tuple[Prefix, ...],
-    database: Database,
-    publish: Callable[[Snapshot], Coroutine[Any, Any, None]],
-) -> BillingService | None:
-    if config.billing is None:
-        return None
-    return BillingService(
-        config.billing,
-        source=open_source(config.billing),
-        guard_memory=GuardMemoryStore(database),
-        snapshots=SnapshotFiles(config.state.directory),
-        own=own,
-        publish=publish,
-    )
+        self.writer.configure(config)
 
 
 def _set_aside(path: Path) -> Problem:

@@ -146,3 +146,5 @@ class Snapshot:
     """Every subscriber billing has, active ones included; None: it did not say."""
     keys: tuple[Key, ...] | None = None
     """None: this source has no keys; an empty tuple: it has none left."""
+    sums: tuple[int, int] | None = None
+    """What the digest in ``id`` is made of, subscribers and keys, so that one word more costs no reading of all."""

@@ -21,6 +21,7 @@ FRONT_DOOR = (
     "clerk.py",
     "standin.py",
     "watching.py",
+    "writer.py",
     "ops/",
     "config/",
 )

@@ -14,7 +14,7 @@ from dataclasses import dataclass, replace
 from enum import StrEnum
 
 from edged.billing.ground import Ground
-from edged.billing.reading import content_digest
+from edged.billing.reading import evidence, with_words
 from edged.billing.settings import GuardSettings, WindowSettings
 from edged.model import Key, Snapshot, State, Subscriber
 from edged.state.guard_memory import GuardMemory
@@ -132,6 +132,34 @@ def judge(
     )
 
 
+def judge_word(
+    word: Subscriber,
+    before: Subscriber | None,
+    memory: GuardMemory,
+    settings: GuardSettings,
+    *,
+    ground: Ground,
+    now: float,
+) -> Verdict:
+    """Whether what billing answered about one subscriber may be acted on, in place of what it said ``before``.
+
+    It is measured as the same change in a whole list is: a hundred words that block are a list that blocks a hundred.
+    """
+    # neither the keys nor how many subscribers there are is what one answer speaks of
+    verdict = judge(
+        evidence([word]),
+        evidence([before] if before is not None else []),
+        replace(memory, keys=0, keys_gone=()),
+        settings,
+        ground=ground,
+        now=now,
+    )
+    if isinstance(verdict, Held):
+        return verdict
+    window = verdict.memory
+    return Accepted(replace(memory, blocked=window.blocked, moved=window.moved, started=window.started))
+
+
 def _first_reasons(reading: Snapshot, memory: GuardMemory, settings: GuardSettings) -> list[Reason]:
     restricted = [s.id for s in reading.subscribers if s.state is not State.ACTIVE]
     # `first: accept` is for a new edge; one that lost its list must not take whatever comes, and an empty list would
@@ -223,15 +251,12 @@ def lifts(last_good: Snapshot, reading: Snapshot, *, absent_too: bool = False) -
     """
     word = {s.id: s.state for s in reading.subscribers}
     silence = State.ACTIVE if absent_too else State.BLOCKED
-    lifted = tuple(
-        replace(s, state=said) if (said := word.get(s.id, silence)).severity < s.state.severity else s
+    lifted = [
+        replace(s, state=said)
         for s in last_good.subscribers
-    )
-    if all(new is old for new, old in zip(lifted, last_good.subscribers, strict=True)):
-        return None
-    digest = content_digest(lifted, last_good.keys)
-    name = f"{last_good.revision}.{digest}" if last_good.revision else digest
-    return replace(last_good, id=name, subscribers=lifted)
+        if (said := word.get(s.id, silence)).severity < s.state.severity
+    ]
+    return with_words(last_good, lifted) if lifted else None
 
 
 def _lines(s: Subscriber) -> set[object]:

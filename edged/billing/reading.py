@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from edged.errors import UpstreamError
 from edged.model import Key, Snapshot, Subscriber
@@ -40,9 +40,21 @@ def make_snapshot(
     read_at: float,
 ) -> Snapshot:
     """A snapshot whose id names exactly its content, whatever order the lists came in."""
-    digest = content_digest(subscribers, keys)
-    name = f"{revision}.{digest}" if revision else digest
-    return Snapshot(name, revision, read_at, subscribers, known, keys)
+    sums = (_sum(map(_subscriber_line, subscribers)), _key_sum(keys))
+    return Snapshot(_name(revision, sums), revision, read_at, subscribers, known, keys, sums)
+
+
+def with_words(snapshot: Snapshot, words: Iterable[Subscriber]) -> Snapshot:
+    """``snapshot`` with ``words`` in place of what it said of these subscribers, or beside the others."""
+    said = {word.id: word for word in words}
+    subscribers = list(snapshot.subscribers)
+    replaced = [(place, s) for place, s in enumerate(subscribers) if s.id in said]
+    total, keys = snapshot.sums or (_sum(map(_subscriber_line, subscribers)), _key_sum(snapshot.keys))
+    total += _sum(map(_subscriber_line, said.values())) - _sum(_subscriber_line(s) for _, s in replaced)
+    for place, s in replaced:
+        subscribers[place] = said.pop(s.id)
+    sums = (total % _MODULUS, keys)
+    return replace(snapshot, id=_name(snapshot.revision, sums), subscribers=(*subscribers, *said.values()), sums=sums)
 
 
 def check_revision(revision: object) -> str:
@@ -56,16 +68,22 @@ def check_revision(revision: object) -> str:
     return revision
 
 
-def content_digest(subscribers: Iterable[Subscriber], keys: Iterable[Key] | None) -> str:
-    """Eight hexadecimal digits of SHA-256: enough to tell readings apart, too few to try passphrases on."""
-    digest = hashlib.sha256()
-    for line in sorted(map(_subscriber_line, subscribers)):
-        digest.update(line)
-    if keys is not None:
-        digest.update(b"keys\n")
-        for line in sorted(map(_key_line, keys)):
-            digest.update(line)
-    return digest.hexdigest()[:8]
+_MODULUS = 1 << 256
+
+
+def _sum(lines: Iterable[bytes]) -> int:
+    """The sum of the SHA-256 of every line: the same for every order, and changed by one line at the cost of one."""
+    return sum(int.from_bytes(hashlib.sha256(line).digest()) for line in lines) % _MODULUS
+
+
+def _key_sum(keys: Iterable[Key] | None) -> int:
+    return 0 if keys is None else (_sum(map(_key_line, keys)) + 1) % _MODULUS
+
+
+def _name(revision: str, sums: tuple[int, int]) -> str:
+    """Eight hexadecimal digits: enough to tell readings apart, too few to try passphrases on."""
+    digest = hashlib.sha256(b"".join(part.to_bytes(32) for part in sums)).hexdigest()[:8]
+    return f"{revision}.{digest}" if revision else digest
 
 
 def _subscriber_line(s: Subscriber) -> bytes:

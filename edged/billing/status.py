@@ -69,6 +69,45 @@ class BillingStatus:
     held: HeldReading | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What one reading put into force, in subscribers."""
+
+    blocked: int = 0
+    """Newly blocked."""
+    opened: int = 0
+    """Blocked until now and no longer."""
+    noticed: int = 0
+    """Newly reminded."""
+    others: int = 0
+    """The same state, other facts: an address, an amount."""
+
+    def __str__(self) -> str:
+        parts = (
+            (self.blocked, "blocked"),
+            (self.opened, "opened"),
+            (self.noticed, "reminded"),
+            (self.others, "changed"),
+        )
+        return ", ".join(f"{count:,} {word}" for count, word in parts if count) or "nothing else than its revision"
+
+
+def change_between(before: Snapshot | None, after: Snapshot) -> Change:
+    """What ``after`` does that ``before`` did not."""
+    were = {s.id: s for s in before.subscribers} if before is not None else {}
+    gone = were.keys() - {s.id for s in after.subscribers}
+    blocked = opened = noticed = others = 0
+    for s in after.subscribers:
+        was = were.get(s.id)
+        state = was.state if was is not None else State.ACTIVE
+        blocked += s.state is State.BLOCKED and state is not State.BLOCKED
+        opened += s.state is not State.BLOCKED and state is State.BLOCKED
+        noticed += s.state is State.NOTICE and state is not State.NOTICE
+        others += was is not None and s.state is state and s != was
+    opened += sum(were[name].state is State.BLOCKED for name in gone)
+    return Change(blocked, opened, noticed, others)
+
+
 class Outcome(StrEnum):
     """What one look at billing came to."""
 
@@ -89,6 +128,8 @@ class SyncResult:
     """Id of the list in force, or of the reading that is held."""
     text: str
     reasons: tuple[Reason, ...] = ()
+    change: Change | None = None
+    """What an accepted reading changed."""
 
 
 @dataclass(slots=True)
@@ -103,6 +144,12 @@ class Counters:
     """Readings that were no valid list, or that could not be had at all."""
     lifts: int = 0
     """How often lines were opened on the word of a reading that was not accepted, or of a single answer."""
+    words: int = 0
+    """Single answers that were acted on."""
+    words_held: int = 0
+    """Single answers that the guard did not let through."""
+    hints: int = 0
+    """Subscribers whom billing told us to look at."""
     saving_failed: int = 0
 
 

@@ -56,16 +56,16 @@ def delete_from(seq: int, host: Prefix, side: Side, protocol: int | None = None)
     if not host.is_host or host.version != 4:
         raise ValueError("the kernel filters by whole IPv4 addresses only")
     address = host.network.to_bytes(_OCTETS[host.version])
-    tuple_ = _nested(_TUPLE_IP, _attribute(_IP_SRC[host.version], address))
+    tuple_ = nested(_TUPLE_IP, attribute(_IP_SRC[host.version], address))
     flags = _FILTER_IP_SRC
     if protocol is not None:
-        tuple_ += _nested(_TUPLE_PROTO, _attribute(_PROTO_NUM, bytes([protocol])))
+        tuple_ += nested(_TUPLE_PROTO, attribute(_PROTO_NUM, bytes([protocol])))
         flags |= _FILTER_PROTO_NUM
     chosen = b"".join(
-        _attribute(number, struct.pack("=I", flags if name == side else 0)) for name, number in _FILTER_FLAGS.items()
+        attribute(number, struct.pack("=I", flags if name == side else 0)) for name, number in _FILTER_FLAGS.items()
     )
     which = _TUPLE_ORIG if side == "original" else _TUPLE_REPLY
-    body = _nested(which, tuple_) + _nested(_FILTER, chosen)
+    body = nested(which, tuple_) + nested(_FILTER, chosen)
     return _message(CT_DELETE, _REQUEST | _ACK, seq, host.version, body)
 
 
@@ -169,12 +169,14 @@ def _attributes(data: bytes) -> Iterator[tuple[int, bytes, bytes]]:
         offset += padded
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
+def attribute(kind: int, value: bytes) -> bytes:
+    """One netlink attribute, padded to four octets."""
     return (struct.pack("=HH", 4 + len(value), kind) + value).ljust((4 + len(value) + 3) & ~3, b"\0")
 
 
-def _nested(kind: int, attributes: bytes) -> bytes:
-    return _attribute(kind | _NESTED, attributes)
+def nested(kind: int, attributes: bytes) -> bytes:
+    """One netlink attribute that holds others."""
+    return attribute(kind | _NESTED, attributes)
 
 
 def _message(kind: int, flags: int, seq: int, version: int, attributes: bytes) -> bytes:

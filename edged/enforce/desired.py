@@ -6,6 +6,7 @@ For every address: it is in the blocked sets exactly when ``view.decide`` says b
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from edged.enforce.ranges import Clip, longest_match, outermost, prefixes_of
@@ -54,10 +55,9 @@ def blocked_count(sets: Sets) -> int:
 
 def desired(view: View, rules: Rules, now: float) -> Desired:
     """The sets of ``view`` at ``now`` (epoch seconds); until ``view.next_end`` they stay what they are."""
-    sets: dict[SetName, frozenset[Element]] = {SetName.BLOCKED_MACS: _macs(view, now)}
+    sets: dict[SetName, frozenset[Element]] = {SetName.BLOCKED_MACS: _macs(view, view.table.devices, now)}
     for version in (4, 6):
-        served = [p for p, _ in view.table.served.items() if p.version == version]
-        exempt = [p for p, _ in view.table.exempt.items() if p.version == version]
+        served, exempt = _networks(view, version)
         hosts, prefixes = _blocked(view, version, Clip(served, exempt), now)
         sets[_HOSTS[version]] = frozenset(hosts)
         sets[_PREFIXES[version]] = frozenset(prefixes)
@@ -69,12 +69,63 @@ def desired(view: View, rules: Rules, now: float) -> Desired:
     return Desired(rules, sets)
 
 
-def _macs(view: View, now: float) -> frozenset[MacAddress]:
-    return frozenset(mac for mac in view.table.devices if view.decide_device(mac, now).access is Access.BLOCKED)
+@dataclass(frozen=True, slots=True)
+class Instant:
+    """A view, and the epoch second at which it is asked."""
+
+    view: View
+    now: float
 
 
-def _blocked(view: View, version: int, clip: Clip, now: float) -> tuple[list[int], list[Prefix]]:
-    """The blocked hosts and the blocked prefixes of one family.
+def desired_after(before: Desired, then: Instant, now: Instant, changed: Iterable[str]) -> Desired:
+    """What ``desired`` gives for ``now``, from what it gave ``then``: only the subscribers ``changed`` are looked at.
+
+    The served and exempt networks and the rules must be the same in both.
+    """
+    sets = dict(before.sets)
+    lines: set[Prefix] = set()
+    macs: set[MacAddress] = set()
+    for instant in (then, now):
+        for name in changed:
+            subscriber = instant.view.table.subscribers.get(name)
+            if subscriber is not None:
+                lines.update(instant.view.lines_of(subscriber))
+                macs.update(subscriber.devices)
+    _exchange(sets, SetName.BLOCKED_MACS, _macs(then.view, macs, then.now), _macs(now.view, macs, now.now))
+    # lines nest or are disjoint, so nothing outside the widest around a changed one can be touched by it
+    regions = outermost(p for line in lines for p in (then.view.outermost(line), now.view.outermost(line)))
+    for version in (4, 6):
+        clip = Clip(*_networks(now.view, version))
+        for region in (r for r in regions if r.version == version):
+            hosts, prefixes = _blocked(then.view, version, clip, then.now, region)
+            hosts_now, prefixes_now = _blocked(now.view, version, clip, now.now, region)
+            _exchange(sets, _HOSTS[version], frozenset(hosts), frozenset(hosts_now))
+            _exchange(sets, _PREFIXES[version], frozenset(prefixes), frozenset(prefixes_now))
+    return Desired(before.rules, sets)
+
+
+def _exchange(
+    sets: dict[SetName, frozenset[Element]], name: SetName, out: frozenset[Element], into: frozenset[Element]
+) -> None:
+    # a set that stays the same stays the same object, which spares comparing it
+    if out != into:
+        sets[name] = (sets[name] - out) | into
+
+
+def _networks(view: View, version: int) -> tuple[list[Prefix], list[Prefix]]:
+    """The served and the exempt networks of one family."""
+    served = [p for p, _ in view.table.served.items() if p.version == version]
+    return served, [p for p, _ in view.table.exempt.items() if p.version == version]
+
+
+def _macs(view: View, macs: Iterable[MacAddress], now: float) -> frozenset[Element]:
+    return frozenset(mac for mac in macs if view.decide_device(mac, now).access is Access.BLOCKED)
+
+
+def _blocked(
+    view: View, version: int, clip: Clip, now: float, region: Prefix | None = None
+) -> tuple[list[int], list[Prefix]]:
+    """The blocked hosts and the blocked prefixes of one family, or of one region of it.
 
     A blocked host needs no arithmetic: nothing is longer than it. Only the prefixes, and the hosts that are
     holes in them, go through the sweep; where none are nested it passes every prefix on as it is.
@@ -82,7 +133,7 @@ def _blocked(view: View, version: int, clip: Clip, now: float) -> tuple[list[int
     bits = BITS[version]
     hosts: list[int] = []
     entries: list[tuple[int, int, bool]] = []
-    for prefix, subscriber in view.table.addresses.items():
+    for prefix, subscriber in view.lines(region):
         if prefix.version != version:
             continue
         verdict = view.decide_subscriber(subscriber, now).access is Access.BLOCKED

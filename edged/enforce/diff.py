@@ -94,7 +94,7 @@ def subscribers_of(view: View, plan: Plan) -> tuple[list[str], list[str]]:
     """The billing ids of whom ``plan`` blocks and unblocks, in order, as far as the table knows them."""
 
     def ids(prefixes: Iterator[Prefix]) -> list[str]:
-        found = (view.table.addresses.covering(prefix) for prefix in prefixes)
+        found = map(view.covering, prefixes)
         return sorted({match[1].id for match in found if match is not None})
 
     return ids(plan.blocked()), ids(plan.unblocked())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edged import __version__
@@ -15,7 +16,7 @@ from edged.billing.status import Outcome
 from edged.enforce.diff import Plan, subscribers_of
 from edged.errors import UpstreamError
 from edged.model import Access, State
-from edged.ops.control import Command, Refused
+from edged.ops.control import Command, Refused, Tell
 from edged.ops.explaining import Explainer
 from edged.ops.keycommands import KeyCommands
 from edged.ops.parts import alarms, parts
@@ -45,14 +46,14 @@ class Answers:
     def commands(self) -> dict[str, Command]:
         """Name to command, as the control socket takes them."""
         return {
-            "status": lambda _: self.status_facts(),
-            "explain": self._explain,
-            "plan": lambda _: self._plan(),
+            "status": lambda *_: self.status_facts(),
+            "explain": lambda request, _: self._explain(request),
+            "plan": lambda *_: self._plan(),
             "sync": self._sync,
-            "block": lambda request: self._override(request, blocked=True),
-            "unblock": lambda request: self._override(request, blocked=False),
-            "keys": self._keys.answer,
-            "reload": lambda _: self._reload(),
+            "block": lambda request, _: self._override(request, blocked=True),
+            "unblock": lambda request, _: self._override(request, blocked=False),
+            "keys": lambda request, _: self._keys.answer(request),
+            "reload": lambda *_: self._reload(),
         }
 
     # --- status ----------------------------------------------------------------------------------
@@ -112,7 +113,7 @@ class Answers:
 
     # --- what changes something ------------------------------------------------------------------
 
-    async def _sync(self, request: dict[str, Any]) -> dict[str, Any]:
+    async def _sync(self, request: dict[str, Any], tell: Tell) -> dict[str, Any]:
         billing = self._house.billing
         if billing is None:
             raise Refused("there is no billing section to read from")
@@ -126,13 +127,14 @@ class Answers:
                     AuditRow(time.time(), who, "accept", str(accept), "edged sync --accept")
                 )
         else:
-            result = await billing.sync()
+            result = await billing.sync(tell)
         return {
             "schema": SCHEMA,
             "done": result.outcome in {Outcome.ACCEPTED, Outcome.UNCHANGED},
             "outcome": result.outcome.value,
             "snapshot": result.snapshot,
-            "sentence": result.text,
+            "sentence": result.text + (f": {result.change}" if result.change else ""),
+            "change": asdict(result.change) if result.change else None,
         }
 
     async def _sync_one(self, billing: BillingService, one: str) -> dict[str, Any]:
@@ -180,10 +182,10 @@ class Answers:
             address = parse_address(subject)
         except ValueError:
             return subject
-        found = self._house.current.view.table.addresses.find(address)
+        found = self._house.current.view.match(address)
         if found is None:
             raise Refused(f"billing lists nobody at {address}")
-        return found.id
+        return found[1].id
 
     async def _end_override(self, subscriber: str, why: str, who: str, now: float) -> dict[str, Any]:
         house = self._house

@@ -22,7 +22,9 @@ class Census:
     draining: int = 0
     """Prefixes."""
     lineless: tuple[str, ...] = ()
-    """Blocked subscribers with no device and no address that is served: nothing can be enforced on them."""
+    """Blocked subscribers with no device, no login and no address that is served: nothing can be enforced on them."""
+    offline: tuple[str, ...] = ()
+    """Blocked subscribers who are known by their login and have no session with an address now."""
 
     def having(self, access: Access) -> int:
         """How many have ``access``."""
@@ -34,15 +36,17 @@ def census(view: View, now: float) -> Census:
     by: Counter[tuple[State, Access]] = Counter()
     reasons: Counter[str] = Counter()
     lineless: list[str] = []
+    offline: list[str] = []
     for subscriber in view.table.subscribers.values():
         decision = view.decide_subscriber(subscriber, now)
         by[subscriber.state, decision.access] += 1
         if decision.access is Access.BLOCKED:
             reasons[decision.reason or "no reason given"] += 1
-            if not subscriber.devices and not any(view.table.served.covering(p) for p in subscriber.addresses):
-                lineless.append(subscriber.id)
+            lines = view.lines_of(subscriber)
+            if not subscriber.devices and not any(view.table.served.covering(p) for p in lines):
+                (offline if subscriber.logins else lineless).append(subscriber.id)
     draining = sum(until > now for _, until in view.learned.drains.items())
-    return Census(dict(by), dict(reasons.most_common()), draining, tuple(sorted(lineless)))
+    return Census(dict(by), dict(reasons.most_common()), draining, tuple(sorted(lineless)), tuple(sorted(offline)))
 
 
 class CensusTaker:

@@ -2,7 +2,8 @@
 """The control socket: one JSON object a line each way, over a Unix socket. Both ends. I/O.
 
 Request ``{"command": NAME, ...arguments}``; answer ``{"ok": true, "result": ...}`` or ``{"ok": false, "error":
-SENTENCE, "exit": STATUS}``. Who may open the socket file may command: mode 0660, owner and group of edged.
+SENTENCE, "exit": STATUS}``, and before it any number of ``{"progress": [WHAT, DONE, OF]}``. Who may open the socket
+file may command: mode 0660, owner and group of edged.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import os
 import socket
 from collections.abc import Awaitable, Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import structlog
 
@@ -25,11 +26,14 @@ REQUEST_OCTETS = 8 * 1024 * 1024
 """A CSV of 50,000 keys fits; more is a slip or an attack."""
 REQUEST_S = 30.0
 """How long a peer may take to finish its line."""
-_CALL_S = 120.0
-"""How long a command waits for its answer: accepting 100,000 subscribers takes seconds, never minutes."""
+_CALL_S = 660.0
+"""How long a command waits for its next line: a reading of billing may take ten minutes, and says so on its way."""
 _CONNECTIONS = 32
+_TELL_EVERY_S = 0.2
 
-Command = Callable[[dict[str, Any]], Awaitable[Any]]
+Tell = Callable[[str, int, int | None], None]
+"""Of what, how many are done, of how many (None: not known)."""
+Command = Callable[[dict[str, Any], Tell], Awaitable[Any]]
 
 
 class Refused(Exception):  # noqa: N818  # a refusal is an answer, not a fault
@@ -80,7 +84,7 @@ class ControlServer:
         try:
             line = await self._received(reader) if self._open <= _CONNECTIONS else b""
             if line:
-                writer.write(json.dumps(await self.answer(line)).encode() + b"\n")
+                writer.write(json.dumps(await self.answer(line, _teller(writer))).encode() + b"\n")
                 await self._sent(writer)
         except asyncio.CancelledError:
             pass  # the daemon stops; asyncio's streams would log a cancelled task as a fault
@@ -104,8 +108,8 @@ class ControlServer:
             # closing would wait for a peer that does not read
             writer.transport.abort()
 
-    async def answer(self, line: bytes) -> dict[str, Any]:
-        """The answer to one request line, whatever it is."""
+    async def answer(self, line: bytes, tell: Tell = lambda *_: None) -> dict[str, Any]:
+        """The answer to one request line, whatever it is; ``tell`` hears of what takes long."""
         try:
             request = json.loads(line)
             name = request.pop("command")
@@ -113,7 +117,7 @@ class ControlServer:
         except (ValueError, KeyError, AttributeError, TypeError, RecursionError):
             return {"ok": False, "error": "not a command that this edged knows", "exit": 2}
         try:
-            return {"ok": True, "result": await command(request)}
+            return {"ok": True, "result": await command(request, tell)}
         except Refused as refusal:
             return {"ok": False, "error": str(refusal), "exit": refusal.status}
         except ConfigError as error:
@@ -127,6 +131,20 @@ class ControlServer:
             return {"ok": False, "error": f"the arguments of {name} are not of its form: {error}", "exit": 2}
 
 
+def _teller(writer: asyncio.StreamWriter) -> Tell:
+    """Progress onto the socket, a few times a second, and never more than a peer takes."""
+    told_at = 0.0
+
+    def tell(what: str, done: int, of: int | None) -> None:
+        nonlocal told_at
+        now = asyncio.get_running_loop().time()
+        if now - told_at >= _TELL_EVERY_S and not writer.transport.get_write_buffer_size():
+            told_at = now
+            writer.write(json.dumps({"progress": [what, done, of]}).encode() + b"\n")
+
+    return tell
+
+
 def _answers(path: Path) -> bool:
     with socket.socket(socket.AF_UNIX) as probe:
         probe.settimeout(1.0)
@@ -137,7 +155,7 @@ def _answers(path: Path) -> bool:
     return True
 
 
-def call(path: Path, command: str, **arguments: Any) -> Any:
+def call(path: Path, command: str, *, tell: Tell | None = None, **arguments: Any) -> Any:
     """The result of one command of the running daemon. ``Refused`` with status 69 when none answers."""
     request = json.dumps({"command": command, **arguments}).encode() + b"\n"
     if len(request) > REQUEST_OCTETS:
@@ -148,7 +166,7 @@ def call(path: Path, command: str, **arguments: Any) -> Any:
             connection.connect(str(path))
             connection.sendall(request)
             with connection.makefile("rb") as file:
-                line = file.readline()
+                line = _final_line(file, tell)
     except PermissionError:
         raise Refused(f"you may not open {path}; become root or join the group edged", 69) from None
     except OSError:
@@ -163,3 +181,13 @@ def call(path: Path, command: str, **arguments: Any) -> Any:
     except (ValueError, KeyError, TypeError):
         raise Refused(f"what answers on {path} is not edged", 69) from None
     raise refusal
+
+
+def _final_line(file: BinaryIO, tell: Tell | None) -> bytes:
+    """The answer; the progress before it is handed to ``tell``."""
+    for line in file:
+        if not line.startswith(b'{"progress"'):
+            return line
+        if tell is not None:
+            tell(*json.loads(line)["progress"])
+    return b""

@@ -36,7 +36,7 @@ _MEANING = {
 
 
 class Explainer:
-    """Answers for an address, a prefix, a MAC, a subscriber's id or a key's id."""
+    """Answers for an address, a prefix, a MAC, a subscriber's id or login, or a key's id."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -49,11 +49,13 @@ class Explainer:
             return await self._address(address, name)
         if name is not None:
             known = self._house.current.view.table.subscribers.get(subject)
-            if known is None or not known.addresses:
+            lines = self._house.current.view.lines_of(known) if known is not None else ()
+            if not lines:
                 raise Refused("a destination can be asked about for an address, or for a subscriber who has one", 2)
-            return await self._destination(_first(known.addresses[0]), name)
+            return await self._destination(_first(lines[0]), name)
         # before the MAC addresses: billing's ids may look like one
-        subscriber = self._house.current.view.table.subscribers.get(subject)
+        table = self._house.current.view.table
+        subscriber = table.subscribers.get(subject) or table.logins.get(subject)
         if subscriber is not None:
             return await self._subscriber(subscriber)
         mac = _mac_of(subject)
@@ -86,8 +88,8 @@ class Explainer:
         return facts
 
     def _claims(self, address: IpAddress) -> str:
-        subscriber = self._house.current.view.table.addresses.find(address)
-        return "lists nobody there" if subscriber is None else f"lists subscriber {subscriber.id} there"
+        found = self._house.current.view.match(address)
+        return "lists nobody there" if found is None else f"lists subscriber {found[1].id} there"
 
     def _decided(self, subject: str, decision: Decision, now: float) -> Facts:
         reason = f" for {decision.reason}" if decision.reason else ""
@@ -114,6 +116,9 @@ class Explainer:
     def _who(self, subscriber: Subscriber) -> list[str]:
         rows = [f"subscriber {subscriber.id}, brand {subscriber.brand or 'default'}"]
         rows += ["has " + ", ".join(map(str, subscriber.addresses))] if subscriber.addresses else []
+        for session in self._house.roster.sessions_of(subscriber.id, subscriber.logins):
+            has = ", ".join(map(str, session.prefixes)) or "no address of its own"
+            rows.append(f"online as {session.login or 'no login'} with {has}, since {moment(session.since)}")
         rows += ["devices " + ", ".join(subscriber.devices)] if subscriber.devices else []
         keys = [
             f"{k.id} ({len(k.devices)} devices)" for k in self._house.mpsk.key_facts() if k.subscriber == subscriber.id
@@ -264,7 +269,7 @@ class Explainer:
         facts["recently"] = [
             {"at": row.at, "what": f"{row.action} by {row.who}" + (f": {row.why}" if row.why else "")} for row in trail
         ]
-        for prefix in subscriber.addresses:
+        for prefix in self._house.current.view.lines_of(subscriber):
             first = _first(prefix)
             facts["gets"] = self._gets(first)
             facts["in_place"] = await self._in_place(first, self._house.current.view.decide(first, now))

@@ -71,6 +71,10 @@ def _billing(house: House, now: float) -> Iterator[Sample]:
     yield _gauge("edged_pull_held", "1: a reading waits for a person.", status.held is not None)
     health = {health: health is status.health for health in Health}
     yield from _family("gauge", "edged_billing_health", "1 at the health that holds.", "health", health)
+    yield _gauge("edged_sessions", "Sessions that NASes and billing have reported.", len(house.roster))
+    yield _count("edged_billing_hints", "Subscribers whom billing told us to look at.", counters.hints)
+    words = {"in-force": counters.words, "held": counters.words_held}
+    yield from _family("counter", "edged_billing_words", "Answers about single subscribers.", "outcome", words)
     outcomes = {
         "accepted": counters.accepted, "unchanged": counters.unchanged,
         "held": counters.held, "refused": counters.refused,

@@ -75,6 +75,8 @@ def _billing(house: House, now: float) -> Part:
     fact = f"{status.source}, {read}"
     if status.contact:
         fact += f"; reached {span(status.age)} ago"
+    if house.roster:
+        fact += f"; {_count(len(house.roster), 'session', 'sessions')} known"
     if status.error:
         fact += f"; {status.error}"
     return Part("billing", state, fact)
@@ -168,6 +170,12 @@ def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
             f" {_in_force(status, now)} stays in force.",
             f"edged sync, which says who; then {status.held.command}",
         )
+    if house.online is not None and house.online.error:
+        yield Alarm(
+            "sessions-unknown",
+            f"Billing does not say who is online: {house.online.error}. Lines whose address changes stay as they were.",
+            "edged status",
+        )
     if status.health is Health.STALE:
         then = "every line is open" if status.opened else f"{_in_force(status, now)} stays in force"
         yield Alarm("billing-stale", f"Billing has been silent for {span(status.age)}; {then}.", "edged sync")
@@ -188,7 +196,16 @@ def _policy_alarms(house: House, now: float) -> Iterator[Alarm]:
             f" {', '.join(map(str, contested[:3]))}; the better treated of them has each.",
             f"edged explain {contested[0]}",
         )
-    lineless = house.census.take(house.current.view, now).lineless
+    names = house.current.view.table.contested_names
+    if names:
+        yield Alarm(
+            "names-contested",
+            f"{_count(len(names), 'device or login stands', 'devices or logins stand')} under two subscribers of"
+            f" billing's list, for example {', '.join(sorted(names)[:3])}; the better treated of them has each.",
+            f"edged explain {min(names)}",
+        )
+    counted = house.census.take(house.current.view, now)
+    lineless = counted.lineless if house.roster else tuple(sorted((*counted.lineless, *counted.offline)))
     if lineless:
         yield Alarm(
             "lines-unknown",

@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
+from edged.billing.online.service import Online
 from edged.billing.service import BillingService
 from edged.captive.service import CaptiveService
 from edged.config.loading import Loaded
@@ -14,6 +15,7 @@ from edged.enforce.service import EnforceService
 from edged.errors import Problem
 from edged.mpsk.service import MpskService
 from edged.ops.census import CensusTaker
+from edged.policy.sessions import Roster
 from edged.radius.service import RadiusService
 from edged.state.current import Current
 from edged.state.database import Database
@@ -46,6 +48,8 @@ class House(Protocol):
     mpsk: MpskService
     radius: RadiusService | None
     reload_state: Reload
+    roster: Roster
+    online: Online | None
     started_at: float
     census: CensusTaker
     warnings: tuple[Problem, ...]

@@ -8,11 +8,13 @@ target and ``edged explain`` call the same two functions.
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edged.model import Access, State, Subscriber
 from edged.policy.prefixes import PrefixMap
+from edged.policy.sessions import OnlineLines
 from edged.policy.table import PolicyTable
 from edged.values import IpAddress, MacAddress, Prefix
 
@@ -63,6 +65,8 @@ class Learned:
     """Prefixes that were blocked a moment ago, each with the end of its drain, epoch seconds."""
     neighbours: dict[IpAddress, MacAddress] = field(default_factory=dict)
     """Which address a device that billing names has now, from the router's neighbour table."""
+    online: OnlineLines = field(default_factory=OnlineLines)
+    """Which addresses listed subscribers have by their sessions."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,7 +104,7 @@ class View:
             return STRANGER
         if table.exempt.find_integer(version, number):
             return _EXEMPT
-        matched = table.addresses.match(address)
+        matched = self.match(address)
         said = _OPEN if matched is None else self.decide_subscriber(matched[1], now, matched[0])
         mac = self.learned.neighbours.get(address) if self.learned.neighbours else None
         if mac is not None and said.access is not Access.BLOCKED:
@@ -113,6 +117,58 @@ class View:
         if drain is not None and drain[1] > now:
             return Decision(Access.DRAIN, Rule.DRAIN, prefix=drain[0], until=drain[1])
         return said
+
+    def match(self, address: IpAddress) -> tuple[Prefix, Subscriber] | None:
+        """Whose line ``address`` is on: the longest prefix of billing's list and of the sessions; None: nobody's."""
+        listed = self.table.addresses.match(address)
+        if not self.learned.online:
+            return listed
+        return self._better(listed, self._holder(self.learned.online.holders.match(address)))
+
+    def covering(self, prefix: Prefix) -> tuple[Prefix, Subscriber] | None:
+        """Whose line holds the whole of ``prefix``; None: nobody's does."""
+        online = self._holder(self.learned.online.holders.covering(prefix))
+        return self._better(self.table.addresses.covering(prefix), online)
+
+    def _holder(self, found: tuple[Prefix, str] | None) -> tuple[Prefix, Subscriber] | None:
+        subscriber = None if found is None else self.table.subscribers.get(found[1])
+        return None if found is None or subscriber is None else (found[0], subscriber)
+
+    def _better(
+        self, listed: tuple[Prefix, Subscriber] | None, online: tuple[Prefix, Subscriber] | None
+    ) -> tuple[Prefix, Subscriber] | None:
+        """The longer of the two; of the same prefix for whoever is treated better."""
+        if listed is None or online is None:
+            return listed or online
+        if listed[0].length != online[0].length:
+            return max(listed, online, key=lambda match: match[0].length)
+        return min(listed, online, key=lambda match: match[1].state.severity)
+
+    def lines(self, region: Prefix | None = None) -> Iterator[tuple[Prefix, Subscriber]]:
+        """Every line with its subscriber, listed and online, each prefix once; with ``region``, those in it."""
+        listed, online = self.table.addresses, self.learned.online.holders
+        if not online:
+            yield from listed.items() if region is None else listed.within(region)
+            return
+        for prefix, subscriber in listed.items() if region is None else listed.within(region):
+            rival = self._holder((prefix, name)) if online and (name := online.get(prefix)) else None
+            yield self._better((prefix, subscriber), rival) or (prefix, subscriber)
+        for prefix, name in online.items() if region is None else online.within(region):
+            held = self._holder((prefix, name))
+            if held is not None and listed.get(prefix) is None:
+                yield held
+
+    def lines_of(self, subscriber: Subscriber) -> tuple[Prefix, ...]:
+        """Every prefix of ``subscriber``, listed or online."""
+        return tuple(dict.fromkeys((*subscriber.addresses, *self.learned.online.lines.get(subscriber.id, ()))))
+
+    def outermost(self, prefix: Prefix) -> Prefix:
+        """The widest line around ``prefix``; ``prefix`` itself when it lies in none."""
+        return min(
+            self.table.addresses.outermost(prefix),
+            self.learned.online.holders.outermost(prefix),
+            key=lambda line: line.length,
+        )
 
     def next_end(self, now: float) -> float:
         """When a word of ours next ends by itself, an override's or a pass's, epoch seconds; infinity: none does."""
@@ -152,17 +208,25 @@ DRAIN_S = 180.0
 """How long a just-unblocked line drains: browsers keep our answer for 60 to 120 s whatever its TTL."""
 
 
-def drained(before: View, table: PolicyTable, now: float) -> PrefixMap[float]:
-    """The drains of ``table``: those still running, and every line that was blocked until now and is not any more."""
+def drained(before: View, after: View, now: float, changed: Iterable[str] | None = None) -> PrefixMap[float]:
+    """The drains of ``after``: those still running, and every line that was blocked until now and is not any more.
+
+    ``changed`` names the subscribers who alone may have changed; None: anybody.
+    """
     running = {prefix: until for prefix, until in before.learned.drains.items() if until > now}
-    for subscriber in before.table.subscribers.values():
-        if subscriber.state is not State.BLOCKED:
-            continue
-        after = table.subscribers.get(subscriber.id)
-        if after is None or after.state is not State.BLOCKED:
-            running |= dict.fromkeys(subscriber.addresses, now + DRAIN_S)
-    for subscriber in table.subscribers.values() if running else ():
+    concerned = None if changed is None else tuple(changed)
+    for subscriber in _among(before.table, concerned):
+        word = after.table.subscribers.get(subscriber.id)
+        if subscriber.state is State.BLOCKED and (word is None or word.state is not State.BLOCKED):
+            running |= dict.fromkeys(before.lines_of(subscriber), now + DRAIN_S)
+    for subscriber in _among(after.table, concerned) if running else ():
         if subscriber.state is State.BLOCKED:
-            for prefix in subscriber.addresses:
+            for prefix in after.lines_of(subscriber):
                 running.pop(prefix, None)  # blocked again: nothing drains
     return PrefixMap(running.items())
+
+
+def _among(table: PolicyTable, ids: Iterable[str] | None) -> Iterable[Subscriber]:
+    if ids is None:
+        return table.subscribers.values()
+    return (table.subscribers[name] for name in ids if name in table.subscribers)

@@ -3,106 +3,22 @@ from __future__ import annotations
 import asyncio
 import shutil
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from edged.billing.service import BillingService
+from edged.billing.reading import silent
 from edged.billing.settings import BillingSettings
-from edged.billing.sources import Source
 from edged.billing.sources.rest import Bounds, RestSource
 from edged.billing.status import Health, Outcome
 from edged.errors import UpstreamError
 from edged.model import Snapshot, State
 from edged.state.database import Database
 from edged.state.guard_memory import GuardMemory, GuardMemoryStore
-from edged.state.snapshots import SnapshotFiles
 from edged.values import parse_prefix
+from tests.loopback.billing_edge import OWN, START, Killed, edge, names, people
 from tests.loopback.feed_server import Feed, FeedServer, serve
-
-OWN = (parse_prefix("203.0.113.10"),)
-START = 1_795_000_000.0
-
-
-class Killed(BaseException):
-    """The process ends here."""
-
-
-class FragileFiles(SnapshotFiles):
-    """Files whose disk may be full, or in the middle of whose saving the process may be killed."""
-
-    full = False
-    kill_at = ""
-
-    def save(self, snapshot: Snapshot) -> None:
-        if self.kill_at == "before file":
-            raise Killed
-        if self.full:
-            # a directory in the way: the real errors of the real system calls
-            blocker = self._newest.with_name(f".{self._newest.name}.new")
-            blocker.mkdir(exist_ok=True)
-        super().save(snapshot)
-        if self.kill_at == "after file":
-            raise Killed
-
-
-@dataclass
-class Edge:
-    """One edge with a real state directory; a restart is another one on the same directory."""
-
-    service: BillingService
-    files: FragileFiles
-    published: list[Snapshot] = field(default_factory=list)
-    now: float = START
-
-    @property
-    def blocked(self) -> set[str]:
-        return {s.id for s in self.published[-1].subscribers if s.state is State.BLOCKED} if self.published else set()
-
-
-@asynccontextmanager
-async def edge(
-    directory: Path, source: Source, *, now: float = START, load: bool = True, **billing: Any
-) -> AsyncIterator[Edge]:
-    document = {
-        "source": "rest",
-        "url": "https://billing.example.net",
-        "guard": {"first": "accept"},
-    } | billing
-    database = Database(directory / "edged.sqlite")
-    await database.open()
-    running: Edge
-    service = BillingService(
-        BillingSettings.model_validate(document),
-        source=source,
-        guard_memory=GuardMemoryStore(database),
-        snapshots=(files := FragileFiles(directory)),
-        own=OWN,
-        publish=lambda snapshot: _publish(running, snapshot),
-        clock=lambda: running.now,
-    )
-    running = Edge(service, files, now=now)
-    try:
-        if load:
-            await service.load()
-        yield running
-    finally:
-        await database.close()
-
-
-async def _publish(running: Edge, snapshot: Snapshot) -> None:
-    running.published.append(snapshot)
-
-
-def people(*ids: object, state: str = "blocked", addresses: tuple[str, ...] = ()) -> list[dict[str, Any]]:
-    return [{"id": str(n), "state": state, "addresses": list(addresses)} for n in ids]
-
-
-def names(*ids: object) -> set[str]:
-    return {str(n) for n in ids}
 
 
 @pytest.fixture
@@ -310,8 +226,8 @@ async def test_a_list_that_was_begun_before_a_payment_does_not_block_again(tmp_p
         started = asyncio.Event()
         go = asyncio.Event()
 
-        async def read(self, previous: Any) -> Any:
-            reading = await super().read(previous)
+        async def read(self, previous: Any, told: Any = silent) -> Any:
+            reading = await super().read(previous, told)
             self.started.set()
             await self.go.wait()
             return reading

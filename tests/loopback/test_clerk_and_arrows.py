@@ -26,6 +26,7 @@ from edged.model import Access, Key, Snapshot, State, Subscriber
 from edged.mpsk.memory import Stale
 from edged.mpsk.service import MpskService
 from edged.policy.access import Learned, Override, View
+from edged.policy.sessions import Roster
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
 from edged.radius.attributes import Attribute, attribute, text
@@ -219,7 +220,8 @@ async def test_asking_billing_again_opens_the_line_of_who_has_paid(tmp_path: Pat
     blocked = [{"id": name, "state": "blocked"} for name in ("1001", "1002")]
     published: list[Snapshot] = []
 
-    async def publish(snapshot: Snapshot) -> None:
+    async def publish(snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:
+        assert words is None or len(words) == 1
         published.append(snapshot)
 
     async def relearn() -> None:
@@ -265,6 +267,11 @@ def nas(port: int = 3799, **more: Any) -> ClientSettings:
     )
 
 
+def accounting(sessions: SessionStore) -> Accounting:
+    """One whose sessions concern nobody."""
+    return Accounting(sessions, Roster(), lambda _: None)
+
+
 def report(status: int, session: str = "s-1", *more: Attribute) -> Packet:
     given = (
         attribute("Acct-Status-Type", status),
@@ -284,7 +291,7 @@ def on_disk(path: Path) -> list[tuple[Any, ...]]:
 
 async def test_accounting_is_on_disk_before_it_is_acknowledged(tmp_path: Path) -> None:
     async with database_in(tmp_path) as database:
-        account = Accounting(SessionStore(database)).account
+        account = accounting(SessionStore(database)).account
 
         assert (
             await account(report(1, "s-1", attribute("Framed-IP-Address", IPv4Address("100.64.1.7"))), nas(), HOME)
@@ -296,7 +303,7 @@ async def test_accounting_is_on_disk_before_it_is_acknowledged(tmp_path: Path) -
 
 async def test_what_cannot_be_kept_is_not_acknowledged(tmp_path: Path) -> None:
     async with database_in(tmp_path) as database:
-        account = Accounting(SessionStore(database)).account
+        account = accounting(SessionStore(database)).account
 
         with locked(database):
             assert await account(report(1), nas(), HOME) is False
@@ -308,7 +315,7 @@ async def test_what_cannot_be_kept_is_not_acknowledged(tmp_path: Path) -> None:
 
 async def test_a_nas_is_known_by_its_identifier_and_else_by_its_address(tmp_path: Path) -> None:
     async with database_in(tmp_path) as database:
-        account = Accounting(SessionStore(database)).account
+        account = accounting(SessionStore(database)).account
 
         await account(report(1, "s-1", attribute("NAS-Identifier", "ap-12")), nas(), HOME)
         await account(report(1, "s-1"), nas(), parse_address("2001:db8:7::1"))
@@ -320,7 +327,7 @@ async def test_a_report_that_came_late_is_dated_back_by_its_delay(tmp_path: Path
     async with database_in(tmp_path) as database:
         sessions = SessionStore(database)
 
-        await Accounting(sessions).account(report(1, "s-1", attribute("Acct-Delay-Time", 300)), nas(), HOME)
+        await accounting(sessions).account(report(1, "s-1", attribute("Acct-Delay-Time", 300)), nas(), HOME)
 
         (session,) = await sessions.open()
         assert 299.0 < time.time() - session.updated < 302.0
@@ -335,21 +342,21 @@ async def test_a_station_that_is_no_mac_address_is_kept_as_it_is_spelt_and_bound
         (attribute("Acct-Status-Type", 1), attribute("Acct-Session-Id", "s"), attribute("Calling-Station-Id", station)),
     )  # fmt: skip
     async with database_in(tmp_path) as database:
-        assert await Accounting(SessionStore(database)).account(packet, nas(), HOME)
+        assert await accounting(SessionStore(database)).account(packet, nas(), HOME)
 
         assert [row[3] for row in on_disk(database.path)] == [station[:64]]
 
 
 async def test_a_status_of_no_session_is_acknowledged_and_not_kept(tmp_path: Path) -> None:
     async with database_in(tmp_path) as database:
-        assert await Accounting(SessionStore(database)).account(report(9), nas(), HOME) is True
+        assert await accounting(SessionStore(database)).account(report(9), nas(), HOME) is True
 
         assert on_disk(database.path) == []
 
 
 async def test_a_report_that_rfc_2866_does_not_allow_is_the_peers_fault(tmp_path: Path) -> None:
     async with database_in(tmp_path) as database:
-        account = Accounting(SessionStore(database)).account
+        account = accounting(SessionStore(database)).account
 
         with pytest.raises(WireError):
             await account(Packet(Code.ACCOUNTING_REQUEST, 7, bytes(16), ()), nas(), HOME)
@@ -362,7 +369,7 @@ async def test_over_the_wire_the_answer_comes_once_the_session_is_kept_and_not_b
         return None
 
     async with database_in(tmp_path) as database:
-        service = RadiusService(settings, authorize=nobody, account=Accounting(SessionStore(database)).account)
+        service = RadiusService(settings, authorize=nobody, account=accounting(SessionStore(database)).account)
         await service.start()
         running = asyncio.create_task(service.run())
         (_, endpoint), *_ = service.endpoints

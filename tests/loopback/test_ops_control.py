@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 from edged.errors import ConfigError, UpstreamError
-from edged.ops.control import REQUEST_OCTETS, ControlServer, Refused, call
+from edged.ops.control import REQUEST_OCTETS, ControlServer, Refused, Tell, call
 
 Answer = dict[str, Any]
 
@@ -22,31 +22,39 @@ PERMITTED = 32
 """Connections at once."""
 
 
-async def echo(request: Answer) -> Answer:
+async def echo(request: Answer, _tell: Tell) -> Answer:
     return request
 
 
-async def refuse(request: Answer) -> Answer:
+async def refuse(request: Answer, _tell: Tell) -> Answer:
     raise Refused("there is no such subscriber", int(request.get("status", 1)))
 
 
-async def misconfigured(_request: Answer) -> Answer:
+async def misconfigured(_request: Answer, _tell: Tell) -> Answer:
     raise ConfigError.of("billing.path", "nothing", "a file")
 
 
-async def unreachable(_request: Answer) -> Answer:
+async def unreachable(_request: Answer, _tell: Tell) -> Answer:
     raise UpstreamError("database: it is locked")
 
 
-async def shape(request: Answer) -> Answer:
+async def shape(request: Answer, _tell: Tell) -> Answer:
     return {"subject": request["subject"], "seconds": int(float(request["seconds"]))}
 
 
-async def big(request: Answer) -> str:
+async def big(request: Answer, _tell: Tell) -> str:
     return "x" * int(request["octets"])
 
 
+async def slow(request: Answer, tell: Tell) -> Answer:
+    for done in range(3):
+        tell("subscribers", done, 3)
+        await asyncio.sleep(0.25)
+    return request
+
+
 COMMANDS = {
+    "slow": slow,
     "echo": echo, "refuse": refuse, "misconfigured": misconfigured, "unreachable": unreachable, "shape": shape,
     "big": big,
 }  # fmt: skip
@@ -372,3 +380,16 @@ async def test_a_socket_that_one_may_not_open_is_said_to_be_so(
         os.setgroups(groups)
 
     assert raised.value.status == os.EX_UNAVAILABLE
+
+
+async def test_what_takes_long_says_how_far_it_is_before_the_answer(server: ControlServer) -> None:
+    heard: list[tuple[str, int, int | None]] = []
+
+    answer = await asyncio.to_thread(call, server.path, "slow", tell=lambda *said: heard.append(said), subject="x")
+
+    assert answer == {"subject": "x"}
+    assert heard == [("subscribers", 0, 3), ("subscribers", 1, 3), ("subscribers", 2, 3)]
+
+
+async def test_who_does_not_ask_for_progress_gets_the_answer_alone(server: ControlServer) -> None:
+    assert await asyncio.to_thread(call, server.path, "slow", subject="x") == {"subject": "x"}

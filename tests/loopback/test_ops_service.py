@@ -46,6 +46,7 @@ CLOSED: dict[str, dict[str, set[str] | None]] = {
     "edged_subscribers": {"state": set(State), "access": set(Access)},
     "edged_billing_health": {"health": set(Health)},
     "edged_billing_readings": {"outcome": {"accepted", "unchanged", "held", "refused"}},
+    "edged_billing_words": {"outcome": {"in-force", "held"}},
     "edged_dns_answers": {"verdict": set(Verdict)},
     "edged_dns_errors": {"kind": set(ERRORS)},
     "edged_dns_dropped": {"reason": set(DROPS)},

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import ip_address
 from itertools import pairwise
 
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.enforce.conntrack import connection, messages
-from edged.enforce.desired import desired
+from edged.enforce.desired import Instant, desired, desired_after
 from edged.enforce.diff import Actual, diff
 from edged.enforce.ranges import prefixes_of
 from edged.enforce.rules import Rules
@@ -18,8 +19,9 @@ from edged.enforce.sets import SETS, Kind
 from edged.model import Access, Snapshot, State, Subscriber
 from edged.policy.access import Learned, Override, View
 from edged.policy.prefixes import PrefixMap
+from edged.policy.sessions import OnlineLines
 from edged.policy.settings import SubscribersSettings
-from edged.policy.table import compile_table
+from edged.policy.table import changed, compile_table
 from edged.values import BITS, IpAddress, Prefix
 
 NOW = 1000.0
@@ -42,6 +44,16 @@ PREFIXES = st.lists(prefixes(), max_size=4).map(tuple)
 TIMES = st.sampled_from([NOW - 1, NOW, NOW + 1])
 
 
+def one_holder_each(online: dict[str, tuple[Prefix, ...]]) -> list[tuple[str, tuple[Prefix, ...]]]:
+    """As a roster has it: an address belongs to one session."""
+    taken: set[Prefix] = set()
+    lines = []
+    for name, given_prefixes in online.items():
+        lines.append((name, tuple(p for p in given_prefixes if p not in taken)))
+        taken |= {*given_prefixes}
+    return lines
+
+
 @st.composite
 def views(draw: st.DrawFn) -> View:
     subscribers = draw(
@@ -55,10 +67,12 @@ def views(draw: st.DrawFn) -> View:
     served = draw(st.sampled_from([("100.64.0.0/10", "2001:db8:100::/40"), ("100.64.0.0/25", "100.64.0.0/26")]))
     exempt = draw(st.lists(prefixes().map(str), max_size=3))
     settings = SubscribersSettings.model_validate({"networks": served, "exempt": exempt})
+    online = draw(st.dictionaries(IDS, st.lists(prefixes(), max_size=2, unique=True).map(tuple), max_size=3))
     learned = Learned(
         {i: Override(i, blocked, until, "why", "who", 0.0) for i, (blocked, until) in overrides.items()},
         draw(st.dictionaries(IDS, TIMES, max_size=4)),
         PrefixMap(draw(st.lists(st.tuples(prefixes(), TIMES), max_size=3))),
+        online=OnlineLines().changed(one_holder_each(online)),
     )
     return View(compile_table(Snapshot("s", "1", NOW, tuple(subscribers)), settings), learned)
 
@@ -91,6 +105,52 @@ def test_the_prefixes_of_every_set_are_disjoint_and_have_no_host_among_the_block
             assert len(ordered) == len(elements)
             assert not any(a.overlaps(b) for a, b in pairwise(ordered))
             assert not (spec.blocked and any(p.is_host for p in ordered))
+
+
+@given(views(), st.lists(st.builds(Subscriber, IDS, st.sampled_from(State), addresses=PREFIXES), max_size=3), TIMES)
+def test_a_few_words_change_the_sets_to_what_they_would_be_made_anew(
+    view: View, words: list[Subscriber], later: float
+) -> None:
+    table = changed(view.table, words, snapshot_id="t")
+    lines = [(word.id, word.addresses[:1]) for word in {w.id: w for w in words}.values()]
+    others = [(i, ()) for i, held in view.learned.online.lines.items() if {*held} & {p for _, ps in lines for p in ps}]
+    learned = replace(view.learned, online=view.learned.online.changed([*others, *one_holder_each(dict(lines))]))
+    after = View(table, learned)
+    ids = {word.id for word in words} | {name for name, _ in others}
+    ids |= {i for i in "abcdefgh" if view.decide_id(i, NOW).access is not after.decide_id(i, later).access}
+
+    known = desired(view, Rules(), NOW)
+
+    assert desired_after(known, Instant(view, NOW), Instant(after, later), ids) == desired(after, Rules(), later)
+
+
+@given(views(), st.lists(st.builds(Subscriber, IDS, st.sampled_from(State), addresses=PREFIXES), max_size=4))
+def test_a_table_with_words_is_that_of_the_list_with_them(view: View, words: list[Subscriber]) -> None:
+    listed = {s.id: s for s in view.table.subscribers.values()} | {w.id: w for w in words}
+
+    table = changed(view.table, words, snapshot_id="t")
+
+    anew = compile_table(Snapshot("t", "1", NOW, tuple(listed.values())), SubscribersSettings())
+    assert dict(table.addresses.items()) == dict(anew.addresses.items())
+    assert (table.subscribers, table.contested, table.claims) == (anew.subscribers, anew.contested, anew.claims)
+    assert dict(table.served.items()) == dict(view.table.served.items())
+
+
+@given(st.dictionaries(prefixes(), st.integers()), st.lists(prefixes()), st.dictionaries(prefixes(), st.integers()))
+def test_a_changed_map_is_the_map_made_anew_and_leaves_the_old_one(
+    entries: dict[Prefix, int], removed: list[Prefix], added: dict[Prefix, int]
+) -> None:
+    before = PrefixMap(entries.items())
+    region = Prefix(4, CORNER[4][0], 25)
+    inside = dict(before.within(region))
+
+    after = before.changed(removed, added.items())
+
+    expected = {p: v for p, v in entries.items() if p not in removed} | added
+    assert (dict(after.items()), len(after)) == (expected, len(expected))
+    assert dict(after.within(region)) == {p: v for p, v in expected.items() if region.contains(p)}
+    assert dict(before.items()) == entries
+    assert dict(before.within(region)) == inside
 
 
 @given(views(), views())

@@ -35,7 +35,7 @@ def table(*subscribers: Subscriber) -> PolicyTable:
 
 
 def drains(before: View, after: PolicyTable, now: float = NOW) -> dict[str, float]:
-    return {str(prefix): until for prefix, until in drained(before, after, now).items()}
+    return {str(prefix): until for prefix, until in drained(before, View(after), now).items()}
 
 
 def running(**ends: float) -> Learned:
@@ -96,7 +96,7 @@ def test_who_is_blocked_again_while_draining_sees_the_page_and_not_the_way_out()
     before = View(table(), running(ana4=NOW + 30))
     after = table(subscriber("1", State.BLOCKED, ANA4))
 
-    view = View(after, Learned(drains=drained(before, after, NOW)))
+    view = View(after, Learned(drains=drained(before, View(after), NOW)))
 
     assert view.decide(ip_address(ANA4), NOW).access is Access.BLOCKED
 
@@ -106,7 +106,7 @@ def test_an_address_that_went_from_a_blocked_subscriber_to_another_drains_only_o
     blocked, open_ = table(subscriber("2", State.BLOCKED, ANA4)), table(subscriber("2", State.ACTIVE, ANA4))
 
     for after, wanted in ((blocked, Access.BLOCKED), (open_, Access.DRAIN)):
-        view = View(after, Learned(drains=drained(before, after, NOW)))
+        view = View(after, Learned(drains=drained(before, View(after), NOW)))
         assert view.decide(ip_address(ANA4), NOW).access is wanted
 
 
@@ -193,6 +193,6 @@ def test_a_drain_holds_only_what_was_blocked_or_was_draining_and_ends_in_time(
         prefix for s in view.table.subscribers.values() if s.state is State.BLOCKED for prefix in s.addresses
     }
 
-    for prefix, until in drained(view, table_after, now).items():
+    for prefix, until in drained(view, View(table_after), now).items():
         assert now < until <= max(now + DRAIN_S, view.learned.drains.get(prefix) or 0.0)
         assert prefix in was_blocked or view.learned.drains.get(prefix) == until

@@ -8,8 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from edged.model import OnlineSession
 from edged.state.database import Database
 from edged.state.sessions import Session, SessionStore, Status
+from edged.values import parse_prefix
 from tests.mpsk_world import MAC, NOW
 
 
@@ -28,7 +30,7 @@ async def test_a_session_is_open_from_start_to_stop(store: SessionStore) -> None
     assert await store.open() == [
         Session(
             "ap-1", "a", "ana@fibre", MAC, "100.64.1.7", started=NOW, updated=NOW + 60,
-            octets_in=5_000_000_000, octets_out=7,
+            octets_in=5_000_000_000, octets_out=7, bound=NOW,
         )
     ]  # fmt: skip
     await store.record(Status.STOP, nas="ap-1", session="a", at=NOW + 90)
@@ -82,3 +84,51 @@ async def test_old_sessions_are_forgotten(store: SessionStore) -> None:
     await store.record(Status.INTERIM, nas="ap-1", session="a", at=NOW)
 
     assert len(await store.open()) == 1
+
+
+async def test_a_session_is_bound_to_its_addresses_when_they_are_first_told(store: SessionStore) -> None:
+    # some NASes send the Start before the address is negotiated
+    await store.record(Status.START, nas="ap-1", session="a", login="ana", at=NOW)
+    await store.record(Status.INTERIM, nas="ap-1", session="a", ipv4="100.64.1.7", at=NOW + 5)
+    (session,) = await store.record(Status.INTERIM, nas="ap-1", session="a", ipv4="100.64.1.7", at=NOW + 300)
+
+    assert (session.bound, session.updated) == (NOW + 5, NOW + 300)
+
+
+async def test_a_session_that_moves_is_bound_anew(store: SessionStore) -> None:
+    await store.record(Status.START, nas="ap-1", session="a", login="ana", ipv4="100.64.1.7", at=NOW)
+    (session,) = await store.record(Status.INTERIM, nas="ap-1", session="a", ipv4="100.64.1.8", at=NOW + 60)
+
+    assert (session.ipv4, session.bound) == ("100.64.1.8", NOW + 60)
+
+
+async def test_a_session_is_online_with_both_families_until_it_stops(store: SessionStore) -> None:
+    (started,) = await store.record(
+        Status.START, nas="ap-1", session="a", login="ana", ipv4="100.64.1.7",
+        ipv6="2001:db8:1::/64", delegated="2001:db8:100:700::/56", at=NOW,
+    )  # fmt: skip
+    (stopped,) = await store.record(Status.STOP, nas="ap-1", session="a", at=NOW + 1)
+
+    prefixes = tuple(map(parse_prefix, ("100.64.1.7", "2001:db8:1::/64", "2001:db8:100:700::/56")))
+    assert started.online() == OnlineSession("ana", prefixes, NOW)
+    assert stopped.online() is None
+
+
+async def test_what_a_nas_that_restarts_ends_is_named(store: SessionStore) -> None:
+    await store.record(Status.START, nas="ap-1", session="a", login="ana", at=NOW)
+    await store.record(Status.START, nas="ap-2", session="b", login="ben", at=NOW)
+
+    assert [s.login for s in await store.record(Status.ON, nas="ap-1", at=NOW + 1)] == ["ana"]
+
+
+async def test_a_session_without_a_stop_ends_after_a_day_of_silence_where_there_were_updates(
+    store: SessionStore,
+) -> None:
+    await store.record(Status.START, nas="ap-1", session="talks", at=NOW)
+    await store.record(Status.INTERIM, nas="ap-1", session="talks", at=NOW + 300)
+    await store.record(Status.START, nas="ap-1", session="never talked", at=NOW)
+
+    assert await store.end_silent(NOW + 86_000) == []
+    assert [s.session for s in await store.end_silent(NOW + 87_000)] == ["talks"]
+    assert [s.session for s in await store.open()] == ["never talked"]
+    assert [s.session for s in await store.end_silent(NOW + 32 * 86400)] == ["never talked"]

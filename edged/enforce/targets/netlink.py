@@ -1,14 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A NETLINK_NETFILTER socket: forget tracked connections, read the ruleset's generation. I/O, blocking."""
+"""A NETLINK_NETFILTER socket: forget connections, change set elements, read the generation. I/O, blocking."""
 
 from __future__ import annotations
 
 import errno
 import socket
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterator, Sequence
 from typing import Self
 
 from edged.enforce import conntrack
+from edged.enforce.nft_elements import Change, batch
 from edged.policy.prefixes import PrefixMap
 from edged.values import Prefix
 
@@ -49,6 +50,18 @@ class Netlink:
             if kind == conntrack.NFT_NEWGEN:
                 return conntrack.generation(payload)
         return 0
+
+    def transact(self, changes: Sequence[Change]) -> None:
+        """Make ``changes`` to sets, all of them or none. OSError when the kernel refuses."""
+        first, last = self._seq + 1, self._seq + len(changes) + 2
+        self._seq = last
+        self._socket.send(batch(changes, first))
+        unanswered = set(range(first + 1, last))
+        while unanswered:
+            for kind, seq, payload in conntrack.messages(self._socket.recv(_BUFFER)):
+                if kind == conntrack.NLMSG_ERROR and first <= seq <= last:
+                    _raise_for(payload)
+                    unanswered.discard(seq)
 
     def forget(self, prefixes: Collection[Prefix], protocol: int | None = None) -> None:
         """Delete the tracked connections (of ``protocol``) from and to ``prefixes``."""
@@ -114,7 +127,12 @@ class Netlink:
                 if kind == conntrack.NLMSG_DONE:
                     return
                 if kind == conntrack.NLMSG_ERROR:
-                    if number := conntrack.error_number(payload):
-                        raise OSError(number, errno.errorcode.get(number, "netlink"))
+                    _raise_for(payload)
                     return
                 yield kind, payload
+
+
+def _raise_for(payload: bytes) -> None:
+    """OSError for an NLMSG_ERROR that is no acknowledgement."""
+    if number := conntrack.error_number(payload):
+        raise OSError(number, errno.errorcode.get(number, "netlink"))

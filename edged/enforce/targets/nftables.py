@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """This host's kernel, through the ``nft`` program and two netlink questions. I/O.
 
-One child process and one transaction per change; nothing but our own table is ever written.
+One transaction per change, few elements by messages of our own, everything else by one child process. Nothing but
+our own table is ever written.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from collections.abc import Sequence
 from edged.enforce import nft_json
 from edged.enforce.desired import Desired
 from edged.enforce.diff import Actual, Plan
+from edged.enforce.nft_elements import FEW, Change, admissions, changes, is_small
 from edged.enforce.nft_text import TABLE, admit_text, base_text, change_text
 from edged.enforce.rules import Rules
 from edged.enforce.sets import SETS, Kind
@@ -23,6 +25,8 @@ from edged.enforce.targets.netlink import Netlink
 from edged.errors import ConfigError, UpstreamError
 from edged.values import IpAddress, Prefix
 
+_TABLE = TABLE.partition(" ")[2]
+"""Its name alone, as netlink wants it."""
 _TIMEOUT = 30.0
 """Seconds for one nft: a hundred thousand prefixes take about three on a small router."""
 _ADMIT_TIMEOUT = 5.0
@@ -99,9 +103,9 @@ class NftablesTarget:
     async def apply(self, desired: Desired, plan: Plan) -> None:
         """As in ``Target``."""
         async with self._comparing:
-            text = await asyncio.to_thread(change_text, desired, plan)
-            self._actual = None  # unknown, should nft be cut short
-            await self._nft(text)
+            self._actual = None  # unknown, should the change be cut short
+            if not (is_small(plan) and await asyncio.to_thread(_transacted, changes(plan, _TABLE))):
+                await self._nft(await asyncio.to_thread(change_text, desired, plan))
             self._own += 1
             if plan.base:
                 listed = await self._list(terse=True)
@@ -167,7 +171,9 @@ class NftablesTarget:
     async def _admit(self, batch: dict[IpAddress, float]) -> None:
         now = time.monotonic()
         lives = {address: int((end - now) * _LIFE) + 1 for address, end in batch.items() if end > now}
-        await self._nft(admit_text(lives.items(), replace=self._replace), seconds=_ADMIT_TIMEOUT)
+        messages = admissions(lives.items(), _TABLE, replace=self._replace) if len(lives) <= FEW else []
+        if not await asyncio.to_thread(_transacted, messages):
+            await self._nft(admit_text(lives.items(), replace=self._replace), seconds=_ADMIT_TIMEOUT)
         self._own += bool(lives)
         self._alive_until = {a: end for a, end in self._alive_until.items() if end > now}
         # counted from before the transaction: the kernel's end is never earlier than ours
@@ -271,6 +277,18 @@ def _generation() -> int:
             return netlink.generation()
     except OSError:
         return -1
+
+
+def _transacted(messages: list[Change]) -> bool:
+    """Make ``messages`` by ourselves; False: none, or the kernel will not have it so: nft knows more ways and words."""
+    if not messages:
+        return False
+    try:
+        with Netlink() as netlink:
+            netlink.transact(messages)
+    except OSError:
+        return False
+    return True
 
 
 def _forget(blocked: frozenset[Prefix], opened: frozenset[Prefix]) -> None:

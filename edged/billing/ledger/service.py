@@ -1,0 +1,235 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The list in force, the reading that is held, and the guard's memory. Publishes, writes files. I/O.
+
+Order of an accepted list: memory, file, publish. Order of a word that opens a line: publish, then file. One caller at a
+time: the billing service holds its lock around every call here.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Protocol
+
+import structlog
+
+from edged.billing.ground import Ground
+from edged.billing.guard import Accepted, Held, Reason, Verdict, enforceable, judge, judge_word, lifts, remember
+from edged.billing.reading import evidence, with_words
+from edged.billing.settings import GuardSettings
+from edged.billing.status import Counters
+from edged.errors import UpstreamError
+from edged.model import Snapshot, State, Subscriber
+from edged.state.guard_memory import GuardMemory, GuardMemoryStore
+from edged.state.snapshots import SnapshotFiles
+
+log = structlog.get_logger(__name__)
+
+
+class Publish(Protocol):
+    """Puts a list into force everywhere."""
+
+    async def __call__(self, snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:
+        """All of ``snapshot``; with ``words`` it differs in these subscribers alone from what was published last."""
+
+
+class Ledger:
+    """What the guard let through, and what became of it."""
+
+    def __init__(
+        self, *, guard_memory: GuardMemoryStore, snapshots: SnapshotFiles, publish: Publish, ground: Ground
+    ) -> None:
+        self.counters = Counters()
+        self.good: Snapshot | None = None
+        self.held: Snapshot | None = None
+        self.reasons: tuple[Reason, ...] = ()
+        self.error = ""
+        """Why the disk does not take what it should; empty: it does."""
+        self.opened = False
+        """True while every line is open because billing is silent."""
+        self.pending = False
+        """True while the list in force and what was published may differ."""
+        self.unsaved = False
+        """True while the list in force is newer than the one on disk."""
+        self._memory = GuardMemory()
+        self._held_with_keys = False
+        self._store = guard_memory
+        self._files = snapshots
+        self._publish = publish
+        self._ground = ground
+
+    async def load(self) -> str:
+        """Take what is on disk; a sentence where a file was damaged."""
+        self._memory = await self._store.load()
+        found = await asyncio.to_thread(self._files.load)
+        held = await asyncio.to_thread(self._files.held)
+        if found.fault:
+            log.error("billing-snapshot-damaged", fault=found.fault, older_taken=found.snapshot is not None)
+        self.good, self.held = found.snapshot, held.snapshot
+        return found.fault
+
+    def guard(self, ground: Ground) -> None:
+        """Take other own addresses and widths; the list is published anew at the next look."""
+        self._ground = ground
+        self.pending = True
+
+    # --- whole readings --------------------------------------------------------------------------
+
+    async def judge(self, snapshot: Snapshot, settings: GuardSettings, now: float) -> Verdict:
+        """What the guard says of ``snapshot`` at ``now`` (epoch seconds)."""
+        return await asyncio.to_thread(judge, snapshot, self.good, self._memory, settings, ground=self._ground, now=now)
+
+    async def follow(self, snapshot: Snapshot, verdict: Accepted) -> bool:
+        """Put an accepted reading into force; False: it says what is in force already. UpstreamError."""
+        good = self.good
+        news = good is None or good.id != snapshot.id or (good.keys is None and snapshot.keys is not None)
+        if good is None or news or self.unsaved:
+            await self._put_in_force(snapshot, verdict.memory)
+            log.info("billing-accepted", snapshot=snapshot.id, subscribers=len(snapshot.subscribers))
+            return True
+        if verdict.memory != self._memory:
+            await self._store.save(verdict.memory)
+            self._memory = verdict.memory
+        self.good = replace(good, read_at=snapshot.read_at, known=snapshot.known)
+        await self._forget_held()
+        return False
+
+    async def accept_held(self, held: Snapshot) -> None:
+        """Put the held reading into force on a person's word. UpstreamError."""
+        memory = remember(held, self._memory)
+        if not self._held_with_keys:
+            # from disk: its keys were not kept, they come with the next poll and are judged then
+            memory = replace(memory, keys=self._memory.keys)
+        elif held.keys is None and self._memory.keys:
+            held = replace(held, keys=())  # a person has seen that the source has no keys any more
+        await self._put_in_force(held, memory)
+
+    async def hold(self, snapshot: Snapshot, reasons: tuple[Reason, ...]) -> None:
+        """Keep the reading until a person has decided, or a better one has come."""
+        news = self.held is None or self.held.id != snapshot.id
+        self.held, self.reasons, self._held_with_keys = snapshot, reasons, True
+        if news:
+            self.counters.held += 1
+            log.error("billing-held", snapshot=snapshot.id, reasons=[str(reason) for reason in reasons])
+            await self._keep_held()
+
+    async def _put_in_force(self, snapshot: Snapshot, memory: GuardMemory) -> None:
+        """What opens lines first, then remember, keep and publish the rest: no payment waits for a disk."""
+        opened = await asyncio.to_thread(lifts, self.good, snapshot, absent_too=True) if self.good else None
+        if opened is not None:
+            self.good = opened
+            await self.publish(opened)
+        try:
+            await self._store.save(memory)
+            self._memory = memory
+            await asyncio.to_thread(self._files.save, snapshot)
+        except UpstreamError:
+            self.counters.saving_failed += 1
+            self.unsaved = True
+            raise
+        self.good, self.unsaved = snapshot, False
+        self.counters.accepted += 1
+        await self.publish(snapshot)
+        await self._forget_held()
+
+    async def _forget_held(self) -> None:
+        if self.held is not None:
+            self.held, self.reasons, self._held_with_keys = None, (), False
+            await asyncio.to_thread(self._files.drop_held)
+
+    async def _keep_held(self) -> None:
+        with contextlib.suppress(UpstreamError):  # a full disk; what is held is held all the same
+            if self.held is not None:
+                await asyncio.to_thread(self._files.hold, self.held)
+
+    # --- words on single subscribers -------------------------------------------------------------
+
+    async def lift(self, words: Snapshot) -> bool:
+        """Open what ``words`` say is active: the line first, the disk second. True when there was any."""
+        if self.held and (corrected := await asyncio.to_thread(lifts, self.held, words)):
+            # accepting it later must not block again who has paid meanwhile; the id that a person saw stays good
+            self.held = replace(corrected, id=self.held.id)
+            await self._keep_held()
+        opened = await asyncio.to_thread(lifts, self.good, words) if self.good else None
+        if opened is None:
+            return False
+        self.good = opened
+        self.counters.lifts += 1
+        await self.publish(opened)
+        self.unsaved = True
+        await self.save()
+        return True
+
+    async def heed(self, word: Subscriber, settings: GuardSettings, now: float) -> bool:
+        """Act on what billing answered about one subscriber, if the guard lets it; True: it is in force.
+
+        A word that opens is never judged. The disk gets the list at the next look: whoever paid does not wait.
+        """
+        if self.held is not None:
+            await self._correct_held(word)
+        good = self.good
+        if good is None:
+            return False  # there is nothing yet that a single word could be a change of
+        before = next((s for s in good.subscribers if s.id == word.id), None)
+        if before == word:
+            return True
+        if before is None and word.state is State.ACTIVE:
+            return True  # nothing is known against them
+        if word.state is State.BLOCKED and not await self._admitted(word, before, settings, now):
+            return False
+        self.good, self.unsaved = with_words(good, (word,)), True
+        self.counters.words += 1
+        await self.publish(self.good, (word,))
+        return True
+
+    async def _correct_held(self, word: Subscriber) -> None:
+        if self.held and (corrected := await asyncio.to_thread(lifts, self.held, evidence([word]))):
+            self.held = replace(corrected, id=self.held.id)
+            await self._keep_held()
+
+    async def _admitted(self, word: Subscriber, before: Subscriber | None, settings: GuardSettings, now: float) -> bool:
+        """Whether a word that blocks may be acted on; the guard has remembered it then."""
+        verdict = judge_word(word, before, self._memory, settings, ground=self._ground, now=now)
+        if isinstance(verdict, Held):
+            self.counters.words_held += 1
+            log.warning("billing-word-held", subject=word.id, reasons=[str(reason) for reason in verdict.reasons])
+            return False
+        if verdict.memory != self._memory:
+            await self._store.save(verdict.memory)
+            self._memory = verdict.memory
+        return True
+
+    # --- everybody, and the disk -----------------------------------------------------------------
+
+    async def publish(self, snapshot: Snapshot, words: Sequence[Subscriber] | None = None) -> None:
+        """Tell everybody; ``words``: nothing else has changed."""
+        ground = self._ground
+        if words is not None and not self.pending and not self.opened:
+            self.pending = True
+            shown = enforceable(evidence(words), ground).subscribers
+            await self._publish(snapshot, shown)
+        else:
+            whole = await asyncio.to_thread(enforceable, snapshot, ground)
+            if self.opened:
+                whole = replace(whole, id=f"{snapshot.id}.open", subscribers=())
+            self.pending = True
+            await self._publish(whole)
+        self.pending = self._ground is not ground  # new own addresses may have come meanwhile
+
+    async def save(self) -> None:
+        """Bring the disk up to the list in force; a word that opened a line must outlive a restart."""
+        if not self.unsaved or self.good is None:
+            return
+        saving = self.good
+        try:
+            await asyncio.to_thread(self._files.save, saving)
+        except UpstreamError as error:
+            self.counters.saving_failed += 1
+            if str(error) != self.error:
+                log.warning("billing-snapshot-not-saved", error=str(error))
+            self.error = str(error)
+        else:
+            self.error = ""
+            self.unsaved = self.good is not saving

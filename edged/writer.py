@@ -1,0 +1,158 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one writer of the policy: what billing says, what edged has learned, and who is online, into one ``View``. I/O.
+
+Each of the three comes by itself; whoever reads sees them together.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import replace
+
+from edged.config.schema import Config
+from edged.model import Snapshot, Subscriber
+from edged.ops.host import neighbours
+from edged.policy.access import Learned, View, drained
+from edged.policy.sessions import OnlineLines, Roster
+from edged.policy.table import PolicyTable, changed, compile_table, recompiled
+from edged.state.current import Current
+from edged.state.overrides import OverrideStore
+from edged.values import IpAddress, MacAddress, Prefix
+
+LARGE = 5_000
+"""From so many subscribers on the table is compiled in a thread, so that the loop is not held for long."""
+_PIECE = 2_000
+"""Subscribers whose sessions are looked up between two turns of the loop."""
+NO_BILLING = Snapshot("none", "", 0.0, ())
+"""What is in force where no billing is configured: nobody is blocked, and that is certain."""
+
+
+class Writer:
+    """``current`` is what is so; ``acting`` what the rooms that answer act upon: nobody is blocked in watch mode."""
+
+    def __init__(self, config: Config, overrides: OverrideStore) -> None:
+        self.current = Current()
+        self.acting = Current()
+        self.roster = Roster()
+        self.may_be_blocked: Callable[[Prefix], bool] = lambda _: True
+        """What a session's address must pass: reports of a NAS are not stricter than billing's list."""
+        self._config = config
+        self._overrides = overrides
+        self._unheard: set[str] = set()
+        """Logins and subscribers whose sessions changed while a table was compiled."""
+        self._put(compile_table(None, config.subscribers), Learned(), None)
+
+    def configure(self, config: Config) -> None:
+        """Take the networks and the mode of another configuration."""
+        self._config = config
+        self._put(recompiled(self.current.view.table, config.subscribers), self.current.view.learned, None)
+
+    def publish_nobody(self) -> None:
+        """There is no billing: nobody is blocked."""
+        self._put(compile_table(NO_BILLING, self._config.subscribers), self.current.view.learned, None)
+
+    async def publish(self, snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:
+        """Put ``snapshot`` into force; ``words``: it differs from what is in force in these subscribers alone."""
+        if words is not None:
+            await self._publish_words(snapshot, words)
+            return
+        settings = self._config.subscribers
+        self._unheard = set()
+        if len(snapshot.subscribers) > LARGE:
+            table = await asyncio.to_thread(compile_table, snapshot, settings)
+        else:
+            table = compile_table(snapshot, settings)
+        online = await self._online(table)
+        # before the table is in force: who is known by MAC alone is blocked and sees the page from the same moment
+        near = await self._near(table)
+        if settings is not self._config.subscribers:
+            table = recompiled(table, self._config.subscribers)  # a reload came in between
+        online = online.changed(self._lines(table, self._unheard))
+        self._follow(table, replace(self.current.view.learned, neighbours=near, online=online), None)
+
+    async def _publish_words(self, snapshot: Snapshot, words: tuple[Subscriber, ...]) -> None:
+        near = None
+        if any(word.devices for word in words):
+            near = await self._near(changed(self.current.view.table, words, snapshot_id=snapshot.id))
+        # after the last wait: the table in force may have become another
+        table = changed(self.current.view.table, words, snapshot_id=snapshot.id)
+        learned = self.current.view.learned
+        ids = frozenset(word.id for word in words)
+        online = learned.online.changed(self._lines(table, ids))
+        neighbours_now = learned.neighbours if near is None else near
+        self._follow(table, replace(learned, online=online, neighbours=neighbours_now), ids)
+
+    async def relearn(self) -> None:
+        """The database's words: after an operator's command, a pass, and at each start."""
+        now = time.time()
+        overrides, passes = await self._overrides.alive(now), await self._overrides.passes(now)
+        known = self.current.view.learned
+        ids = _differing(known.overrides, overrides) | _differing(known.passes, passes)
+        if ids:
+            self._put(self.current.view.table, replace(known, overrides=overrides, passes=passes), ids)
+
+    def heard(self, concerned: set[str]) -> None:
+        """The sessions of these logins and subscribers may be others than they were."""
+        self._unheard |= concerned
+        view = self.current.view
+        online = view.learned.online.changed(self._lines(view.table, concerned))
+        if online is not view.learned.online:
+            ids = frozenset(s.id for s in self._listed(view.table, concerned))
+            self._follow(view.table, replace(view.learned, online=online), ids)
+
+    async def meet_neighbours(self) -> None:
+        """Subscribers known by MAC alone: which address has it now, so that DNS and the page know them too."""
+        table = self.current.view.table
+        near = await self._near(table)
+        view = self.current.view
+        # a list that came meanwhile has brought its own
+        if view.table is table and near != view.learned.neighbours:
+            self._put(view.table, replace(view.learned, neighbours=near), frozenset())
+
+    def _follow(self, table: PolicyTable, learned: Learned, ids: frozenset[str] | None) -> None:
+        """As ``_put``; lines that were blocked until now drain."""
+        drains = drained(self.current.view, View(table, learned), time.time(), ids)
+        self._put(table, replace(learned, drains=drains), ids)
+
+    def _put(self, table: PolicyTable, learned: Learned, ids: frozenset[str] | None) -> None:
+        self.current.publish(View(table, learned), ids)
+        if self._config.mode == "watch":
+            self.acting.publish(View(compile_table(None, self._config.subscribers)), frozenset())
+        else:
+            self.acting.publish(self.current.view, ids)
+
+    async def _online(self, table: PolicyTable) -> OnlineLines:
+        if not self.roster:
+            return OnlineLines()
+        pairs: list[tuple[str, tuple[Prefix, ...]]] = []
+        for number, subscriber in enumerate(table.subscribers.values()):
+            if number % _PIECE == 0:
+                await asyncio.sleep(0)
+            if lines := self._lines_of(table, subscriber):
+                pairs.append((subscriber.id, lines))
+        return await asyncio.to_thread(OnlineLines().changed, pairs)
+
+    def _lines(self, table: PolicyTable, concerned: Iterable[str]) -> list[tuple[str, tuple[Prefix, ...]]]:
+        return [(s.id, self._lines_of(table, s)) for s in self._listed(table, concerned)]
+
+    def _lines_of(self, table: PolicyTable, subscriber: Subscriber) -> tuple[Prefix, ...]:
+        # a login that two subscribers claim is whose the table says
+        logins = (login for login in subscriber.logins if table.logins.get(login) is subscriber)
+        return tuple(filter(self.may_be_blocked, self.roster.lines_of(subscriber.id, logins)))
+
+    def _listed(self, table: PolicyTable, concerned: Iterable[str]) -> list[Subscriber]:
+        """The listed subscribers behind names that are logins or billing's ids, each once."""
+        found = (index.get(name) for name in concerned for index in (table.logins, table.subscribers))
+        return list({s.id: s for s in found if s is not None}.values())
+
+    async def _near(self, table: PolicyTable) -> dict[IpAddress, MacAddress]:
+        """The neighbours whom billing names by their device."""
+        found = await asyncio.to_thread(neighbours) if table.devices else {}
+        return {address: mac for address, mac in found.items() if mac in table.devices}
+
+
+def _differing(before: Mapping[str, object], after: Mapping[str, object]) -> frozenset[str]:
+    """The keys whose values differ."""
+    return frozenset(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))

@@ -1,0 +1,188 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who has which address by the sessions that a NAS or billing reports: late, doubled, lost and lying ones too."""
+
+from __future__ import annotations
+
+from ipaddress import ip_address
+from typing import Any
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged.model import Access, OnlineSession, Snapshot, State, Subscriber
+from edged.policy.access import Learned, View
+from edged.policy.sessions import MOST, OnlineLines, Roster
+from edged.policy.settings import SubscribersSettings
+from edged.policy.table import compile_table
+from edged.values import Prefix, parse_prefix
+
+NOW = 1_800_000_000.0
+HOME, HOME6 = "100.64.1.7", "2001:db8:100:700::/56"
+SETTINGS = SubscribersSettings.model_validate(
+    {"networks": ["100.64.0.0/10", "2001:db8:100::/40"], "exempt": ["100.64.0.53"]}
+)
+
+
+def session(login: str, *addresses: str, since: float = NOW, subscriber: str = "") -> OnlineSession:
+    return OnlineSession(login, tuple(map(parse_prefix, addresses)), since, subscriber)
+
+
+def held(roster: Roster, login: str, subscriber: str = "") -> set[str]:
+    return {str(prefix) for prefix in roster.lines_of(subscriber, [login])}
+
+
+def test_a_login_has_the_addresses_of_its_session_until_it_ends() -> None:
+    roster = Roster()
+
+    assert roster.report(("radius", "a"), session("ana", HOME, HOME6)) == {"ana"}
+    assert held(roster, "ana") == {HOME, HOME6}
+    assert roster.report(("radius", "a"), None) == {"ana"}
+    assert held(roster, "ana") == set()
+    assert not roster
+
+
+def test_an_address_that_is_given_to_somebody_else_is_lost_to_who_had_it() -> None:
+    roster = Roster()
+    roster.report(("radius", "a"), session("ana", HOME, HOME6))  # whose Stop never came
+
+    assert roster.report(("radius", "b"), session("ben", HOME, since=NOW + 60)) == {"ana", "ben"}
+    assert (held(roster, "ana"), held(roster, "ben")) == ({HOME6}, {HOME})
+
+
+def test_a_report_that_was_overtaken_takes_no_address_back() -> None:
+    roster = Roster()
+    roster.report(("radius", "b"), session("ben", HOME, since=NOW + 60))
+
+    roster.report(("radius", "a"), session("ana", HOME, since=NOW))
+
+    assert (held(roster, "ana"), held(roster, "ben")) == (set(), {HOME})
+
+
+def test_two_reporters_of_one_session_do_not_take_it_from_each_other() -> None:
+    roster = Roster()
+    roster.report(("radius", "a"), session("ana", HOME, since=NOW))
+    roster.replace("billing", [session("ana", HOME, since=NOW + 5, subscriber="1001")])
+    assert held(roster, "", "1001") == {HOME}
+
+    roster.replace("billing", [])
+
+    assert held(roster, "ana") == {HOME}
+
+
+def test_what_billing_says_of_whose_session_it_is_goes_before_the_login() -> None:
+    roster = Roster()
+
+    roster.replace("billing", [session("ana", HOME, subscriber="1001")])
+
+    assert held(roster, "ana", "2002") == set()
+    assert held(roster, "", "1001") == {HOME}
+
+
+def test_who_is_missing_from_a_whole_list_is_offline_unless_the_list_is_doubted() -> None:
+    roster = Roster()
+    roster.replace("billing", [session("ana", HOME), session("ben", "100.64.1.8")])
+
+    roster.replace("billing", [session("ben", "100.64.1.8")], keep=True)
+    assert held(roster, "ana") == {HOME}
+
+    assert roster.replace("billing", [session("ben", "100.64.1.8")]) == {"ana"}
+    assert held(roster, "ana") == set()
+
+
+def test_a_flood_of_sessions_ends_at_a_bound() -> None:
+    roster = Roster()
+    for number in range(MOST + 10):
+        roster.report(("radius", number), OnlineSession("", (), NOW))
+
+    assert len(roster) == MOST
+
+
+PREFIXES = st.sampled_from([parse_prefix(text) for text in ("100.64.1.1", "100.64.1.2", "100.64.1.0/29", HOME6)])
+REPORTS = st.lists(
+    st.tuples(
+        st.integers(0, 5),
+        st.none()
+        | st.builds(
+            OnlineSession,
+            st.sampled_from(["ana", "ben", "eve"]),
+            st.lists(PREFIXES, max_size=3, unique=True).map(tuple),
+            st.integers(0, 9).map(float),
+            st.sampled_from(["", "1", "2"]),
+        ),
+    ),
+    max_size=30,
+)
+
+
+@given(REPORTS)
+def test_no_address_is_ever_anybodys_twice_and_whose_lines_change_is_always_named(
+    reports: list[tuple[int, OnlineSession | None]],
+) -> None:
+    roster = Roster()
+    people = [("", login) for login in ("ana", "ben", "eve")] + [("1", ""), ("2", "")]
+
+    def lines() -> dict[tuple[str, str], tuple[Prefix, ...]]:
+        return {(s, login): roster.lines_of(s, [login] if login else []) for s, login in people}
+
+    for key, report in reports:
+        before = lines()
+        concerned = roster.report(("radius", key), report)
+        after = lines()
+        assert {name for name in people if before[name] != after[name]} <= {
+            (s, login) for s, login in people if {s, login} & concerned
+        }
+        everybody = [prefix for held_now in after.values() for prefix in held_now]
+        assert len(everybody) == len(set(everybody))
+
+
+# --- in the policy ---------------------------------------------------------------------------------
+
+
+def view(*subscribers: Subscriber, online: dict[str, tuple[str, ...]] | None = None) -> View:
+    lines = [(name, tuple(map(parse_prefix, texts))) for name, texts in (online or {}).items()]
+    table = compile_table(Snapshot("s", "1", 0.0, subscribers), SETTINGS)
+    return View(table, Learned(online=OnlineLines().changed(lines)))
+
+
+def blocked(name: str, *addresses: str, **more: Any) -> Subscriber:
+    return Subscriber(name, State.BLOCKED, addresses=tuple(map(parse_prefix, addresses)), **more)
+
+
+def access(of: View, address: str) -> Access:
+    return of.decide(ip_address(address), NOW).access
+
+
+def test_a_blocked_login_is_blocked_on_the_address_of_its_session_in_both_families() -> None:
+    of = view(blocked("1001", logins=("ana",)), online={"1001": (HOME, HOME6)})
+
+    assert access(of, HOME) is Access.BLOCKED
+    assert access(of, "2001:db8:100:7ff::1") is Access.BLOCKED
+    assert access(of, "100.64.1.8") is Access.OPEN
+    assert of.decide(ip_address(HOME), NOW).subscriber == of.table.subscribers["1001"]
+
+
+def test_exempt_and_foreign_addresses_stay_so_whatever_a_session_says() -> None:
+    of = view(blocked("1001"), online={"1001": ("100.64.0.53", "192.0.2.1")})
+
+    assert access(of, "100.64.0.53") is Access.EXEMPT
+    assert access(of, "192.0.2.1") is Access.STRANGER
+
+
+def test_of_a_listed_and_an_online_claim_on_one_address_the_better_treated_has_it() -> None:
+    notice = Subscriber("2", State.NOTICE, addresses=(parse_prefix(HOME),))
+    of = view(notice, blocked("1001"), online={"1001": (HOME,)})
+
+    assert access(of, HOME) is Access.NOTICE
+    assert dict(of.lines())[parse_prefix(HOME)].id == "2"
+
+
+def test_a_session_within_a_listed_prefix_is_the_longer_match() -> None:
+    of = view(blocked("2", "100.64.1.0/24"), Subscriber("3", State.NOTICE), online={"3": (HOME,)})
+
+    assert access(of, HOME) is Access.NOTICE
+    assert access(of, "100.64.1.8") is Access.BLOCKED
+    assert of.outermost(parse_prefix(HOME)) == parse_prefix("100.64.1.0/24")
+
+
+def test_a_session_of_nobody_in_the_list_means_nothing() -> None:
+    assert access(view(online={"gone": (HOME,)}), HOME) is Access.OPEN
