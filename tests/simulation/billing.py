@@ -145,13 +145,15 @@ class Desk:
     """One process's connection; ``Source``."""
 
     name = "billing.example.net"
-    every = None
+    every: float | None = None
 
     def __init__(self, billing: Billing, faults: list[Fault], random: Random, wall: Callable[[], float]) -> None:
         self._billing, self._faults, self._random, self._wall = billing, faults, random, wall
         self.answers: list[Answer] = []
         self.asking = 0
         self.began: list[float] = []
+        self._misled = -1.0
+        """When a single answer was last wrong: until everything is read anew, changes do not mend it."""
 
     def active(self) -> dict[str, Fault]:
         now = self._billing.time()
@@ -173,7 +175,9 @@ class Desk:
         except UpstreamError:
             self.answers.append(Answer(began, self._billing.time(), true=False, failed=True))
             raise
-        self.answers.append(Answer(began, self._billing.time(), true=true))
+        if previous is None and began > self._misled:
+            self._misled = -1.0
+        self.answers.append(Answer(began, self._billing.time(), true=true and self._misled < 0))
         told("subscribers", 1, 1)
         return reading
 
@@ -265,6 +269,8 @@ class Desk:
         await self._travel(faults, 0.3)
         if "one-fails" in faults:
             raise UpstreamError(f"{self.name}: 500")
+        if state is not self._billing.state.get(subscriber):
+            self._misled = self._billing.time()
         return None if state is None else Subscriber(subscriber, state, addresses=line_of(int(subscriber)))
 
     async def sessions(self) -> tuple[OnlineSession, ...] | None:

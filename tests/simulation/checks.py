@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from edged.model import Snapshot, State
+from edged.model import Snapshot, State, Subscriber
 from tests.simulation.billing import OWNER, Answer, Billing
 
 STALENESS = 4 * 3600.0
@@ -42,7 +42,10 @@ class Checks:
     accepted: set[str] = field(default_factory=set)
     """Who is blocked by the reading that the guard, or a person, accepted last."""
     by_hand: set[str] = field(default_factory=set)
-    last: Answer | None = None
+    judged_true: bool = False
+    """Whether the reading that was accepted last was complete and of its moment."""
+    single: dict[str, float] = field(default_factory=dict)
+    """Who was blocked by a single answer, and when."""
     words: tuple[float, set[str]] | None = None
     """When the reading that is held was judged, and whom it names as active or reminded."""
     newly: list[tuple[float, str]] = field(default_factory=list)
@@ -59,13 +62,22 @@ class Checks:
 
     # --- what the daemon does ------------------------------------------------------------------
 
-    def judged(self, reading: Snapshot, *, accepted: bool) -> None:
+    def judged(self, reading: Snapshot, answer: Answer, *, accepted: bool) -> None:
         self.note(f"{'accepted' if accepted else 'held'}: {len(blocked_in(reading))} blocked in {reading.id}")
         self.words = None
         if not accepted:
             self.words = self.time(), {s.id for s in reading.subscribers if s.state is not State.BLOCKED}
         if accepted:
+            self.judged_true = answer.true
             self.accepted, self.by_hand = blocked_in(reading), set()
+
+    def judged_word(self, word: Subscriber) -> None:
+        self.note(f"a single answer: {word.id} is {word.state.value}")
+        if word.state is State.BLOCKED:
+            self.accepted = self.accepted | {word.id}
+            self.single[word.id] = self.time()
+            if self.words is not None:
+                self.words[1].discard(word.id)
 
     def by_person(self, reading: Snapshot) -> None:
         self.note(f"the operator accepts {reading.id}")
@@ -116,10 +128,12 @@ class Checks:
 
     def _no_payer(self, new: set[str], *, loading: bool) -> None:
         """Whoever was opened for a payment is not blocked again by a reading that is older than the payment."""
-        if loading or self.last is None or not self.last.true:
+        if loading or not self.judged_true:
             return
         for who in new:
-            if self.billing.state.get(who) is State.ACTIVE and self.billing.changed[who] <= self.time() - SLACK:
+            paid = self.billing.changed.get(who, 0.0)
+            late = self.single.get(who, -1.0) >= paid  # a single answer that lagged behind
+            if self.billing.state.get(who) is State.ACTIVE and paid <= self.time() - SLACK and not late:
                 self.fail("c", f"{who} has paid, was opened, and is blocked again though billing answers truly")
 
     def _within_limit(self, new: set[str], *, loading: bool) -> None:

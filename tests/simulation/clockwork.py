@@ -89,10 +89,10 @@ class Clockwork(asyncio.SelectorEventLoop):
         if executor is not None or self._random.random() < 0.5:
             self.call_later(took, work())
         else:
-            self.call_later(took, lambda: work()())
+            self.call_later(took, lambda: work()())  # noqa: PLW0108  # the work itself is done then, not now
         return future
 
-    async def shutdown_default_executor(self, timeout: float | None = None) -> None:  # noqa: ARG002
+    async def shutdown_default_executor(self, timeout: float | None = None) -> None:
         """There is none."""
 
 

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -18,13 +19,13 @@ from unittest import mock
 
 import structlog
 
-from edged.billing import service as billing_service
+from edged.billing import guard
 from edged.billing.guard import Accepted, Verdict
+from edged.billing.ledger import service as ledger
 from edged.billing.service import BillingService
 from edged.billing.settings import BillingSettings
 from edged.errors import UpstreamError
-from edged.model import Snapshot, State
-from edged.state import files as state_files
+from edged.model import Snapshot, State, Subscriber
 from edged.state.database import Database
 from edged.state.guard_memory import GuardMemoryStore
 from edged.state.snapshots import SnapshotFiles
@@ -188,7 +189,7 @@ class Day:
             own=(),
             publish=self.publish,
             clock=self.loop.clock,
-            random=self.service_random,
+            chance=self.service_random,
         )
         self.checks.note("edged starts")
         self.loading = True
@@ -219,7 +220,7 @@ class Day:
             newest = None
             while seen < len(desk.answers) and desk.answers[seen].ended <= now - SECOND_LOOK - 5:
                 newest, seen = desk.answers[seen], seen + 1
-            waits = "silence" in KNOWN_GAPS and self.service is not None and self.service._held is not None
+            waits = "silence" in KNOWN_GAPS and self.service is not None and self.service._ledger.held is not None
             if newest is not None and newest.true and not waits and not self.troubled(newest.began, now):
                 self.checks.payers_open(newest.began)
             while asked + 1 < len(desk.began):
@@ -238,12 +239,10 @@ class Day:
         """Whether anything was wrong with billing, or with the publisher, in that time."""
         return self.publish_fails_until > since or any(f.begins <= until and f.ends > since for f in self.faults)
 
-    async def publish(self, snapshot: Snapshot) -> None:
+    async def publish(self, snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:  # noqa: ARG002
         await asyncio.sleep(self.random.uniform(0, 0.05))
         if self.loop.time() < self.publish_fails_until and not self.loading:
             raise UpstreamError("the rooms are busy")
-        if self.desk is not None and self.desk.answers:
-            self.checks.last = self.desk.answers[-1]
         self.checks.publish(snapshot, loading=self.loading)
 
     def answered_since_trouble(self) -> bool:
@@ -282,14 +281,22 @@ class Day:
                 continue
             who, state = moved
             self.checks.note(f"billing: {who} is {state.value}")
-            if state is not State.BLOCKED:
-                # the webhook, or the subscriber who presses "I have paid": lost, late, twice
-                for _ in range(self.random.choice([0, 1, 1, 2])):
-                    self.loop.call_later(self.random.choice([0.2, 2, 20, 120]), self.hint, who)
+            # the webhook: lost, late, twice, overtaken; and the subscriber who presses "I have paid"
+            for _ in range(self.random.choice([0, 1, 1, 2])):
+                self.loop.call_later(self.random.choice([0.2, 2, 20, 120]), self.hint, who)
+            if state is not State.BLOCKED and self.random.random() < 0.3:
+                self.loop.call_later(self.random.uniform(1, 90), self.press, who)
 
     def hint(self, who: str) -> None:
-        if self.life is not None and not self.life.done() and not self.loading and self.service is not None:
+        if self.alive() and self.service is not None:
+            self.service.hint([who], lists=self.random.random() < 0.2)
+
+    def press(self, who: str) -> None:
+        if self.alive() and self.service is not None and self.life is not None:
             self.hints.create_task(self.look(self.service, who, self.life))
+
+    def alive(self) -> bool:
+        return self.life is not None and not self.life.done() and not self.loading
 
     async def look(self, service: BillingService, who: str, life: asyncio.Task[None]) -> None:
         looking = asyncio.ensure_future(service.recheck(who))
@@ -356,9 +363,9 @@ class Day:
 
     async def accept_what_is_right(self) -> None:
         service = self.service
-        if service is None or self.life is None or self.life.done() or self.loading:
+        if service is None or self.life is None or not self.alive():
             return
-        held = service._held
+        held = service._ledger.held
         if held is None or not self.is_right(held):
             return
         self.checks.by_person(held)
@@ -405,8 +412,8 @@ class Day:
         """The faults are over: within two full intervals all is as billing has it, or held with an alarm."""
         self.checks.note("the faults are over")
         self.faults.clear()
-        self.disk.full, self.disk.kill, self.publish_fails_until = False, "", 0.0
-        if self.life is None or self.life.done() or self.loading:
+        self.disk.full, self.disk.kill, self.publish_fails_until = False, "", self.loop.time()
+        if not self.alive():
             if self.service is not None and self.life is not None:
                 await self.kill()
             await self.start()
@@ -419,20 +426,28 @@ class Day:
 
 @contextlib.contextmanager
 def watched(day: Day) -> Iterator[None]:
-    """The checkers hear every verdict, nothing is logged, and no disk is waited for: the process is killed, not the host."""
-    judge = billing_service.judge
+    """The checkers hear every verdict; nothing is logged; no disk is waited for, for the host itself never dies."""
+    judge, judge_word = guard.judge, guard.judge_word
 
     def judged(reading: Snapshot, *args: Any, **keywords: Any) -> Verdict:
         verdict = judge(reading, *args, **keywords)
-        day.checks.judged(reading, accepted=isinstance(verdict, Accepted))
+        assert day.desk is not None
+        day.checks.judged(reading, day.desk.answers[-1], accepted=isinstance(verdict, Accepted))
+        return verdict
+
+    def judged_word(word: Subscriber, *args: Any, **keywords: Any) -> Verdict:
+        verdict = judge_word(word, *args, **keywords)
+        if isinstance(verdict, Accepted):
+            day.checks.judged_word(word)
         return verdict
 
     quiet = structlog.get_config()
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(50))
     try:
         with (
-            mock.patch.object(billing_service, "judge", judged),
-            mock.patch.object(state_files.os, "fsync", lambda _descriptor: None),
+            mock.patch.object(ledger, "judge", judged),
+            mock.patch.object(ledger, "judge_word", judged_word),
+            mock.patch.object(os, "fsync"),
         ):
             yield
     finally:
