@@ -9,6 +9,7 @@ from collections.abc import Awaitable, Callable
 from edged.billing.service import BillingService
 from edged.captive.settings import PassSettings
 from edged.errors import UpstreamError
+from edged.model import Event, EventType, Tell, untold
 from edged.state.overrides import OverrideStore
 
 _DAY_S = 86400.0
@@ -18,12 +19,17 @@ class Clerk:
     """Fulfils ``captive.service.Clerk``."""
 
     def __init__(
-        self, overrides: OverrideStore, billing: BillingService | None, relearn: Callable[[], Awaitable[None]]
+        self,
+        overrides: OverrideStore,
+        billing: BillingService | None,
+        relearn: Callable[[], Awaitable[None]],
+        tell: Tell = untold,
     ) -> None:
         self.settings: PassSettings | None = None
         self._overrides = overrides
         self._billing = billing
         self._relearn = relearn
+        self._tell = tell
         self._used: dict[str, list[float]] = {}
         """Starts of passes within a day, by subscriber; the database has the same."""
 
@@ -55,6 +61,7 @@ class Clerk:
             # not kept, so not given: the next press must not find it used
             self._used[subscriber_id].remove(now)
             raise
+        self._tell(Event(EventType.PASS_STARTED, now, subscriber_id))
         await self._relearn()
         return True
 

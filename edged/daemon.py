@@ -13,10 +13,7 @@ from typing import Any
 import structlog
 
 from edged.arrows import Accounting, Disconnects
-from edged.billing.online.service import Online
-from edged.billing.service import BillingService
-from edged.billing.settings import BillingSettings
-from edged.billing.sources import open_source
+from edged.backoffice import BackOffice
 from edged.captive.service import CaptiveService
 from edged.clerk import Clerk
 from edged.config.derived import rules
@@ -40,13 +37,11 @@ from edged.radius.service import RadiusService
 from edged.standin import served
 from edged.state.database import Database
 from edged.state.files import secret_file
-from edged.state.guard_memory import GuardMemoryStore
 from edged.state.keys import KeyStore
 from edged.state.overrides import OverrideStore
 from edged.state.sealing import Seal
 from edged.state.sessions import SessionStore
 from edged.state.signers import SignerStore
-from edged.state.snapshots import SnapshotFiles
 from edged.values import Prefix
 from edged.watching import lifted, targets
 from edged.writer import Writer
@@ -91,13 +86,14 @@ class House:
             current=self.acting,
             admit=self.enforce.admit,
         )
-        self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting)
         self._own = own_addresses(config)
-        self.billing: BillingService | None = None
-        self.online: Online | None = None
-        if config.billing is not None:
-            self._open_billing(config.billing)
-        self.clerk = Clerk(self.overrides, self.billing, self.relearn)
+        self.office = BackOffice(config, self.database, own=self._own, publish=self._publish, hear=self._online)
+        self.billing = self.office.billing
+        if self.billing is not None:
+            self.writer.may_be_blocked = self.billing.may_be_blocked
+        tell = self.office.tell
+        self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting, tell=tell)
+        self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell)
         portal = served(config.portal, directory)
         self.warnings = portal.warnings
         self.captive = CaptiveService(
@@ -105,6 +101,7 @@ class House:
             current=self.acting,
             link_key=secret_file(directory / "links.key").reveal(),
             clerk=self.clerk,
+            tell=tell,
         )
         self.radius: RadiusService | None = None
         self._keys_waiting: tuple[Key, ...] | None = None
@@ -124,19 +121,6 @@ class House:
             healthy=self.is_running,
             status=self.answers.status_facts,
         )
-
-    def _open_billing(self, settings: BillingSettings) -> None:
-        source = open_source(settings)
-        self.billing = BillingService(
-            settings,
-            source=source,
-            guard_memory=GuardMemoryStore(self.database),
-            snapshots=SnapshotFiles(self.loaded.config.state.directory),
-            own=self._own,
-            publish=self._publish,
-        )
-        self.writer.may_be_blocked = self.billing.may_be_blocked
-        self.online = Online(source, self._online, every=self._sessions_every)
 
     async def open(self) -> None:
         """Everything remembered first, then every socket. ConfigError names what cannot be had."""
@@ -165,6 +149,7 @@ class House:
             self.captive.start,
             self.radius.start,
             self.ops.start,
+            self.office.start,
         ):
             await start()
         await self.control.start()
@@ -206,11 +191,7 @@ class House:
             "reload": self._reload_when_wanted,
             "neighbours": self._follow_neighbours,
         }
-        if self.billing is not None:
-            rooms["billing"] = self.billing.run
-        if self.online is not None:
-            rooms["sessions"] = self.online.run
-        return rooms
+        return rooms | self.office.rooms()
 
     async def close(self) -> None:
         """Close every socket; what is enforced stays in force."""
@@ -218,9 +199,8 @@ class House:
         stops = [self.ops.stop, self.captive.stop, self.dns.stop, self.mpsk.stop, self.enforce.stop]
         if self.radius is not None:
             stops.insert(0, self.radius.stop)
-        if self.billing is not None:
-            stops.insert(0, self.billing.stop)
-        for stop in stops:
+        *listening, last = self.office.stops or [self.control.stop]
+        for stop in (*listening, *stops, last):
             await stop()
         await self.database.close()
 
@@ -236,10 +216,6 @@ class House:
     def _online(self, sessions: tuple[OnlineSession, ...], doubtful: bool) -> None:  # noqa: FBT001  as in Hear
         """Billing's live sessions -> policy."""
         self.writer.heard(self.writer.roster.replace("billing", sessions, keep=doubtful))
-
-    def _sessions_every(self) -> float:
-        billing = self.loaded.config.billing
-        return 60.0 if billing is None else billing.poll.sessions
 
     async def _hand_over_keys(self) -> None:
         """The list never waits for the database; its keys do."""
@@ -301,7 +277,7 @@ class House:
         own = await asyncio.to_thread(own_addresses, config, self._own)
         if own != self._own:
             self._own = own
-            self.billing.reconfigure(config.billing, own)
+            self.office.reconfigure(config.billing, own)
 
     async def _watchdog(self) -> None:
         """From the loop itself: a loop that is stuck sends no sign of life."""
@@ -357,7 +333,7 @@ class House:
             self.radius.reconfigure(config.radius)
         if self.billing is not None and config.billing is not None:
             self._own = own
-            self.billing.reconfigure(config.billing, own)
+            self.office.reconfigure(config.billing, own)
         self.enforce.reconfigure(rules(config))
         logs.configure(config.ops.log.level, config.ops.log.format, config.site)
         self.loaded = loaded

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 import sys
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -148,3 +149,37 @@ class Snapshot:
     """None: this source has no keys; an empty tuple: it has none left."""
     sums: tuple[int, int] | None = None
     """What the digest in ``id`` is made of, subscribers and keys, so that one word more costs no reading of all."""
+
+
+class EventType(StrEnum):
+    """What billing may be told (docs/feed.md, "Telling billing")."""
+
+    PASS_STARTED = "pass.started"  # noqa: S105  # a word of the glossary, not a password
+    """A subscriber opened their own line for a while, to pay."""
+    PAGE_OPENED = "page.opened"
+    """A subscriber looked at the page that says why their line is blocked, or will be."""
+    DEVICE_LEARNED = "device.learned"
+    """A device proved a key that it had not used before."""
+
+
+@dataclass(frozen=True, slots=True)
+class Event:
+    """Something billing may want to know. No name, host or URL of what anybody looks at is ever in one."""
+
+    type: EventType
+    at: float
+    """Epoch seconds."""
+    subscriber: str = ""
+    """Billing's id; empty: not known."""
+    key: str = ""
+    """Billing's id of the key."""
+    device: str = ""
+    """A MAC address."""
+
+
+Tell = Callable[[Event], None]
+"""Takes an event from a room: never waits, never raises."""
+
+
+def untold(_event: Event) -> None:
+    """Where nobody is to be told."""

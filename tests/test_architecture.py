@@ -18,6 +18,7 @@ FRONT_DOOR = (
     "process.py",
     "daemon.py",
     "arrows.py",
+    "backoffice.py",
     "clerk.py",
     "standin.py",
     "watching.py",
@@ -32,7 +33,7 @@ IO_FOLDERS = ("sources", "targets")
 # the hinge's memory: files by design.md ("state: the current value, the database"), each named for what it keeps
 IO_STATE = {
     "state/database.py", "state/files.py", "state/overrides.py", "state/snapshots.py",
-    "state/guard_memory.py", "state/keys.py", "state/sessions.py",
+    "state/guard_memory.py", "state/keys.py", "state/sessions.py", "state/hooks.py", "state/outbox.py",
     "state/current.py",  # asyncio.Event to wait for a change; touches nothing outside the process
 }  # fmt: skip
 
@@ -42,10 +43,16 @@ IMPURE = {
 }  # fmt: skip
 
 CAGES = {
-    "aiohttp": {"captive/http/service.py", "captive/service.py", "billing/client.py", "ops/service.py"},
+    "aiohttp": {
+        "captive/http/service.py",
+        "captive/service.py",
+        "billing/client.py",
+        "billing/hook/http/service.py",
+        "ops/service.py",
+    },
     "jinja2": {"captive/pages.py"},
     "yaml": {"yamltext.py", "config/document.py", "billing/sources/file.py"},
-    "sqlite3": {"state/database.py", "state/keys.py", "state/sessions.py", "state/guard_memory.py"},
+    "sqlite3": {"state/database.py", "state/keys.py", "state/sessions.py", "state/guard_memory.py", "state/outbox.py"},
     "prometheus_client": {"ops/metrics.py"},
 }
 

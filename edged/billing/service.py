@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The billing room's shell: poll the source, follow its hints, have it judged, say how things stand. Dials out."""
+"""The billing room's shell: poll the source, ask about single subscribers, have all judged. Dials out."""
 
 from __future__ import annotations
 
@@ -48,8 +48,6 @@ _CONTACT_EVERY = 60.0
 """Seconds between two notes on disk that billing was reached."""
 _AT_ONCE = 8
 """Subscribers whom a hint names that are asked about at the same time."""
-_HINTED = 10_000
-"""Subscribers that wait for it; more are left to the next poll, which comes at once then."""
 _SAVE_AFTER = 1.0
 """Seconds after a word until the list with it is written: a payday's words are one writing."""
 
@@ -85,9 +83,6 @@ class BillingService:
         self._contact_noted = 0.0
         self._words: dict[str, tuple[float, Subscriber]] = {}
         """Single answers that came while a list was being read: newer than it."""
-        self._hinted: dict[str, None] = {}
-        """Whom billing told us to look at, first come first."""
-        self._hint = asyncio.Event()
         self._hurry = asyncio.Event()
         """The next poll is due now."""
 
@@ -108,10 +103,9 @@ class BillingService:
             log.info("billing-loaded", snapshot=ledger.good.id, subscribers=len(ledger.good.subscribers))
 
     async def run(self) -> None:
-        """Poll and follow hints until cancelled."""
+        """Poll until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._poll(), name="billing-poll")
-            group.create_task(self._follow_hints(), name="billing-hints")
             group.create_task(self._keep_saved(), name="billing-save")
 
     async def _poll(self) -> None:
@@ -177,40 +171,23 @@ class BillingService:
 
     # --- one subscriber at a time ----------------------------------------------------------------
 
-    def hint(self, subscribers: Iterable[str], *, lists: bool = False) -> None:
-        """Billing has news of these: ask about each now. ``lists``: of more than these, so poll now."""
-        for name in subscribers:
-            if len(self._hinted) < _HINTED:
-                self._hinted.setdefault(name)
-                self.counters.hints += 1
-            else:
-                lists = True
-        self._hint.set()
+    async def hear(self, subscribers: Iterable[str], *, lists: bool = False) -> None:
+        """Billing has news of these: ask about each now. ``lists``: of more than these, so poll now.
+
+        UpstreamError when one could not be asked about; the others were.
+        """
         if lists:
             self._hurry.set()
+        free = asyncio.Semaphore(_AT_ONCE)
 
-    async def _follow_hints(self) -> None:
-        """Ask about whom billing named, a few at a time; a newer hint on somebody being read is a reading more."""
-        async with asyncio.TaskGroup() as group:
-            free = asyncio.Semaphore(_AT_ONCE)
-            while True:
-                await self._hint.wait()
-                self._hint.clear()
-                while self._hinted:
-                    await free.acquire()
-                    name = next(iter(self._hinted))
-                    del self._hinted[name]
-                    group.create_task(self._follow_hint(name, free), name="billing-hint")
+        async def ask(name: str) -> None:
+            async with free:
+                await self.recheck(name)
 
-    async def _follow_hint(self, name: str, free: asyncio.Semaphore) -> None:
-        try:
-            await self.recheck(name)
-        except UpstreamError as error:
-            # the next poll has it: a hint only hurries
-            log.warning("billing-hint-lost", error=str(error))
-            self._hurry.set()
-        finally:
-            free.release()
+        answers = await asyncio.gather(*map(ask, subscribers), return_exceptions=True)
+        for error in answers:
+            if isinstance(error, BaseException):
+                raise error
 
     async def recheck(self, subscriber: str) -> State | None:
         """What billing says of one subscriber now, put into force as far as the guard lets it; opening always is.

@@ -33,7 +33,7 @@ class PollSettings(Settings):
 
 
 class WebhookSettings(Settings):
-    """Where billing may tell us to look (not in this version: see docs/configure.md)."""
+    """Where billing may tell us to look: docs/webhook.md."""
 
     listen: EndpointField
     path: str = Field(default="/hooks/billing", pattern=r"^/[\x21-\x7e]*$")

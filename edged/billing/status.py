@@ -148,8 +148,6 @@ class Counters:
     """Single answers that were acted on."""
     words_held: int = 0
     """Single answers that the guard did not let through."""
-    hints: int = 0
-    """Subscribers whom billing told us to look at."""
     saving_failed: int = 0
 
 

@@ -23,6 +23,7 @@ from edged.captive.respond import Portal, Request, pressed, respond, topic_of
 from edged.captive.settings import CertificateAcme, PortalSettings
 from edged.captive.statement import make_link
 from edged.errors import ConfigError, UpstreamError
+from edged.model import Event, EventType, Tell, untold
 from edged.policy.access import Decision
 from edged.state.current import Current
 from edged.values import Endpoint, IpAddress
@@ -39,6 +40,9 @@ _CHECK_WAIT = 4.0
 """Seconds the reader waits for billing's answer before the page says that it is being looked for."""
 _MAX_PRESSES = 4096
 """Presses remembered; above it the oldest are forgotten."""
+
+_TOLD = frozenset({Topic.BLOCKED, Topic.NOTICE})
+"""The pages that billing may be told were opened: those about a debt."""
 
 
 class Clerk(Protocol):
@@ -73,10 +77,12 @@ class CaptiveService:
         clock: Callable[[], float] = time.time,
         clerk: Clerk | None = None,
         deadlines: Deadlines | None = None,
+        tell: Tell = untold,
     ) -> None:
         self.counters = Counters()
         self.endpoints = Endpoints()
         self._current, self._key, self._clock, self._clerk = current, link_key, clock, clerk
+        self._tell = tell
         self._deadlines = deadlines or Deadlines()
         self._doors: Doors | None = None
         self._presses: dict[tuple[Button, str], float] = {}
@@ -185,6 +191,9 @@ class CaptiveService:
 
     def _with_page(self, answer: Response, page: Page, now: float) -> Finished:
         self.counters.pages[page.topic] += 1
+        subscriber = page.decision.subscriber
+        if subscriber is not None and page.topic in _TOLD:
+            self._tell(Event(EventType.PAGE_OPENED, now, subscriber.id))
         rendered = self._pages.render(page, now, self._desk(page.decision))
         return Response(answer.status, (*answer.headers, *rendered.headers), b"", answer.kind), rendered.body
 

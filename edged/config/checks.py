@@ -144,8 +144,6 @@ def _not_in_this_version(config: Config) -> _Found:
             ("billing", "source"), f'"{config.billing.source}"',
             "this version reads only rest and file; edged run will refuse until then",
         )  # fmt: skip
-    if config.billing and config.billing.webhook:
-        yield _warning(("billing", "webhook"), "a webhook", f"this version does not listen for it; {_LATER}")
     for index, target in enumerate(config.enforce):
         for kind in ("routeros", "radius"):
             if getattr(target, kind) is not None:

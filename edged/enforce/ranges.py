@@ -63,6 +63,9 @@ class Clip:
 
     def __call__(self, whole: Range) -> Iterator[Range]:
         """The parts of ``whole`` that may be blocked, in order."""
+        if self._holds(whole):
+            yield whole
+            return
         for first, last in _overlaps(whole, self._served, self._served_starts):
             cursor = first
             for hole_first, hole_last in _overlaps((first, last), self._exempt, self._exempt_starts):
@@ -71,6 +74,15 @@ class Clip:
                 cursor = hole_last + 1
             if cursor <= last:
                 yield cursor, last
+
+    def _holds(self, whole: Range) -> bool:
+        """True when all of ``whole`` may be blocked, as of nearly every line."""
+        first, last = whole
+        served = bisect_right(self._served_starts, first) - 1
+        if served < 0 or self._served[served][1] < last:
+            return False
+        exempt = bisect_right(self._exempt_starts, last) - 1
+        return exempt < 0 or self._exempt[exempt][1] < first
 
 
 def _overlaps(whole: Range, ranges: list[Range], starts: list[int]) -> Iterator[Range]:

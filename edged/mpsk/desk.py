@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from edged.model import Event, EventType, Tell, untold
 from edged.mpsk.authorize import authorize_device, authorize_key
 from edged.mpsk.keyring import Keyring, Pool, same_key
 from edged.mpsk.memory import Counters, Grant, Last, Recent, Stale
@@ -22,7 +23,7 @@ from edged.mpsk.wpa import Challenge, challenge_of
 from edged.policy.access import View
 from edged.radius.packet import Answer, Packet
 from edged.radius.settings import ClientSettings
-from edged.state.keys import Sighting, StoredKey
+from edged.state.keys import BILLING, Sighting, StoredKey
 from edged.values import IpAddress, MacAddress
 
 SEEN_AGAIN = 3600.0
@@ -68,8 +69,9 @@ class Search:
 class Desk:
     """Everything between a request and its answer that needs no waiting."""
 
-    def __init__(self, settings: MpskSettings) -> None:
+    def __init__(self, settings: MpskSettings, tell: Tell = untold) -> None:
         self.settings = settings
+        self._tell = tell
         self.ring = Keyring()
         """Swapped by the service."""
         self.counters = Counters()
@@ -183,10 +185,10 @@ class Desk:
         if isinstance(outcome, Accept):
             self.patience.forgive(question.mac)
             if network.learn:
-                self._learn(Sighting(question.ssid, question.mac, known.name, now))
+                self._learn(Sighting(question.ssid, question.mac, known.name, now), known.key.subscriber)
         return self._conclude(question, outcome, source, now)
 
-    def _learn(self, sighting: Sighting) -> None:
+    def _learn(self, sighting: Sighting, subscriber: str) -> None:
         place = (sighting.ssid, sighting.mac)
         before = self.ring.learned.get(place)
         if before is not None and before.key == sighting.key and sighting.at < before.at + SEEN_AGAIN:
@@ -194,6 +196,10 @@ class Desk:
         self.sightings[place] = sighting
         self.ring = self.ring.with_sightings((sighting,))
         self.counters.devices = len(self.ring.learned)
+        news = before is None or before.key != sighting.key
+        if news and sighting.key.origin == BILLING:  # of a key made here billing knows nothing
+            event = Event(EventType.DEVICE_LEARNED, sighting.at, subscriber, sighting.key.id, sighting.mac)
+            self._tell(event)
 
     def _refuse(self, outcome: Reject, client: ClientSettings, now: float) -> Answer | None:
         """A request that is no question of ours."""

@@ -17,7 +17,7 @@ from dataclasses import replace
 import structlog
 
 from edged.errors import Problem, UpstreamError
-from edged.model import Key
+from edged.model import Key, Tell, untold
 from edged.mpsk.client import Searcher
 from edged.mpsk.csvfile import read_keys
 from edged.mpsk.desk import Desk, Search
@@ -58,11 +58,12 @@ class MpskService:
         store: KeyStore,
         current: Current,
         clock: Callable[[], float] = time.time,
+        tell: Tell = untold,
     ) -> None:
         self._store = store
         self._current = current
         self._clock = clock
-        self._desk = Desk(settings)
+        self._desk = Desk(settings, tell)
         self._searcher = Searcher()
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="edged-pmk")
         self._serving = False

@@ -27,6 +27,8 @@ def figures(house: House) -> Iterator[Sample]:
     yield Sample("edged_info", "Version, site and mode.", "gauge", 1, facts)
     yield from _policy(house, now)
     yield from _billing(house, now)
+    yield from _hooks(house)
+    yield from _events(house)
     yield from _dns(house)
     yield from _portal(house)
     yield from _radius(house)
@@ -72,7 +74,6 @@ def _billing(house: House, now: float) -> Iterator[Sample]:
     health = {health: health is status.health for health in Health}
     yield from _family("gauge", "edged_billing_health", "1 at the health that holds.", "health", health)
     yield _gauge("edged_sessions", "Sessions that NASes and billing have reported.", len(house.roster))
-    yield _count("edged_billing_hints", "Subscribers whom billing told us to look at.", counters.hints)
     words = {"in-force": counters.words, "held": counters.words_held}
     yield from _family("counter", "edged_billing_words", "Answers about single subscribers.", "outcome", words)
     outcomes = {
@@ -80,6 +81,31 @@ def _billing(house: House, now: float) -> Iterator[Sample]:
         "held": counters.held, "refused": counters.refused,
     }  # fmt: skip
     yield from _family("counter", "edged_billing_readings", "Readings, by what became of them.", "outcome", outcomes)
+
+
+def _hooks(house: House) -> Iterator[Sample]:
+    if house.office.hooks is None:
+        return
+    hooks = house.office.hooks.counters
+    yield _count("edged_hook_posts_accepted", "Webhook posts taken for a hint to read.", hooks.accepted)
+    yield _count("edged_hook_pings", "Webhook pings and tests.", hooks.pings)
+    yield from _family("counter", "edged_hook_refused", "Webhook posts refused, by reason.", "reason", hooks.refused)
+    yield _count("edged_hook_readings", "Hints handed on; many posts may be one.", hooks.readings)
+    yield _count("edged_hook_readings_failed", "Hints for which billing could not be asked.", hooks.failed)
+    yield _count("edged_hook_ids_unkept", "Times that ids of posts could not be written.", hooks.unkept)
+    yield _count("edged_hook_faults", "Our own bugs, met while answering a post.", hooks.faults)
+    yield _gauge("edged_hook_waiting", "Names that wait to be read.", house.office.hooks.waiting)
+
+
+def _events(house: House) -> Iterator[Sample]:
+    if house.office.events is None:
+        return
+    events = house.office.events.counters
+    yield from _family("counter", "edged_events", "Events that rooms told, by type.", "type", events.told)
+    yield _count("edged_events_posted", "Events that billing accepted.", events.posted)
+    yield _count("edged_events_posts_failed", "Posts of events without success.", events.failed)
+    yield from _family("counter", "edged_events_dropped", "Events given up, by reason.", "reason", events.dropped)
+    yield _gauge("edged_events_waiting", "Events on disk that billing has not accepted.", events.waiting)
 
 
 def _dns(house: House) -> Iterator[Sample]:

@@ -170,10 +170,11 @@ def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
             f" {_in_force(status, now)} stays in force.",
             f"edged sync, which says who; then {status.held.command}",
         )
-    if house.online is not None and house.online.error:
+    online = house.office.online
+    if online is not None and online.error:
         yield Alarm(
             "sessions-unknown",
-            f"Billing does not say who is online: {house.online.error}. Lines whose address changes stay as they were.",
+            f"Billing does not say who is online: {online.error}. Lines whose address changes stay as they were.",
             "edged status",
         )
     if status.health is Health.STALE:

@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from edged.billing.online.service import Online
+from edged.backoffice import BackOffice
 from edged.billing.service import BillingService
 from edged.captive.service import CaptiveService
 from edged.config.loading import Loaded
@@ -49,7 +49,7 @@ class House(Protocol):
     radius: RadiusService | None
     reload_state: Reload
     roster: Roster
-    online: Online | None
+    office: BackOffice
     started_at: float
     census: CensusTaker
     warnings: tuple[Problem, ...]

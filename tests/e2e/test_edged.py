@@ -402,3 +402,39 @@ def test_a_static_record_of_the_garden_is_reachable_without_a_network_of_its_own
     assert edge.command("reload").returncode == 78
     edge.config.write_text(right)
     assert edge.command("reload").returncode == 0
+
+
+def _account(edge: Edge, status: str, session: str, login: str, **attributes: str) -> str:
+    """One Accounting-Request of a real RADIUS client; what the client says of the answer."""
+    pairs = {"Acct-Status-Type": status, "Acct-Session-Id": session, "User-Name": login, "NAS-Identifier": "bng"}
+    request = ",".join(f'{name}="{value}"' for name, value in (pairs | attributes).items())
+    done = edge.lab.run(
+        "router", "radclient", "-x", "-t", "3", "-r", "1", "127.0.0.1:1813", "acct", "lab-radius-secret",
+        check=False, input=request,
+    )  # fmt: skip
+    return done.stdout + done.stderr
+
+
+def test_a_blocked_login_is_blocked_on_whatever_addresses_its_session_has_until_it_ends(edge: Edge) -> None:
+    edge.tell({**BLOCKED, "addresses": [], "logins": ["ana@fibre"]})
+    edge.wait_for("the line by address is open", lambda: _reaches_the_internet(edge, "-4"), timeout=10.0)
+
+    lines = {"Framed-IP-Address": BAD4, "Delegated-IPv6-Prefix": places.BAD_PREFIX6}
+    assert "Accounting-Response" in _account(edge, "Start", "s-1", "ana@fibre", **lines)
+    edge.wait_for("the session is blocked", lambda: _blocked_in_kernel(edge), timeout=3.0)
+    for family in ("-4", "-6"):
+        assert "North Fibre" in edge.curl("bad", "http://example.com/", family, "-L").stdout
+    assert any("online as ana@fibre" in row for row in edge.facts("explain", BAD4)["who"])
+
+    edge.kill()
+    edge.start()
+    assert _blocked_in_kernel(edge)
+    assert edge.access(BAD4) == "blocked"
+
+    # its Stop was lost, and somebody else has the IPv4 address now
+    _account(edge, "Start", "s-2", "ben@fibre", **{"Framed-IP-Address": BAD4})
+    edge.wait_for("the address is the other's", lambda: _reaches_the_internet(edge, "-4"), timeout=3.0)
+    assert not _reaches_the_internet(edge, "-6")
+
+    _account(edge, "Stop", "s-1", "ana@fibre")
+    edge.wait_for("nothing is left", lambda: _reaches_the_internet(edge, "-6"), timeout=3.0)

@@ -11,6 +11,7 @@ import pytest
 
 from edged.billing.sources.rest import Bounds, RestSource
 from edged.billing.status import Health, Outcome
+from edged.errors import UpstreamError
 from edged.model import State, Subscriber
 from tests.loopback.billing_edge import START, Edge, edge, names, people
 from tests.loopback.feed_server import Feed, FeedServer, serve
@@ -61,7 +62,7 @@ async def test_a_hint_that_somebody_is_blocked_now_blocks_that_line_alone_at_onc
     async with edge(tmp_path, source) as e, at_work(e):
         feed(server).subscribers += people("77", addresses=(LINE,))
 
-        e.service.hint(["77"])
+        await e.service.hear(["77"])
         await until(lambda: "77" in e.blocked)
 
         assert e.blocked == names(*range(10), 77)
@@ -76,7 +77,7 @@ async def test_a_hint_that_somebody_has_paid_opens_that_line_at_once(
         feed(server).subscribers = people(*range(1, 10))
         feed(server).active = {"0"}
 
-        e.service.hint(["0"])
+        await e.service.hear(["0"])
         await until(lambda: "0" not in e.blocked)
 
         assert e.blocked == names(*range(1, 10))
@@ -168,7 +169,7 @@ async def test_a_word_is_on_disk_a_moment_later_and_in_force_after_a_restart(
     async with edge(tmp_path, source) as e, at_work(e):
         feed(server).subscribers = people(*range(1, 10)) + people("77")
         feed(server).active = {"0"}
-        e.service.hint(["0", "77"])
+        await e.service.hear(["0", "77"])
         await until(lambda: e.blocked == names(*range(1, 10), 77))
         await asyncio.sleep(1.3)
 
@@ -206,35 +207,33 @@ async def test_a_full_disk_keeps_no_payer_waiting_and_blocks_nobody(
         assert e.blocked == names(*range(1, 10))
 
 
-async def test_many_hints_on_one_subscriber_are_few_questions(
-    tmp_path: Path, server: FeedServer, source: RestSource
+async def test_one_who_cannot_be_asked_about_does_not_keep_the_others_waiting(
+    tmp_path: Path, server: FeedServer
 ) -> None:
-    async with edge(tmp_path, source) as e, at_work(e):
-        before = len(server.requests)
-        for _ in range(1000):
-            e.service.hint(["3"])
-        await asyncio.sleep(0.2)
+    class Deaf(RestSource):
+        async def read_one(self, subscriber: str) -> Subscriber | None:
+            if subscriber == "1":
+                raise UpstreamError("billing does not answer")
+            return await super().read_one(subscriber)
 
-        assert len(server.requests) - before <= 2
+    source = Deaf(server.url, None)
+    async with edge(tmp_path, source) as e:
+        await e.service.sync()
+        feed(server).subscribers = []
+        feed(server).active = names(*range(10))
 
+        with pytest.raises(UpstreamError, match="does not answer"):
+            await e.service.hear(map(str, range(10)))
 
-async def test_a_hint_that_cannot_be_followed_brings_the_next_poll_forward(
-    tmp_path: Path, server: FeedServer, source: RestSource
-) -> None:
-    async with edge(tmp_path, source) as e, at_work(e):
-        server.faults = {"no-one"}
-        feed(server).subscribers = [entry | {"state": "notice"} for entry in people("0")] + people(*range(1, 10))
-
-        e.service.hint(["0"])
-
-        await until(lambda: "0" not in e.blocked)
+        assert e.blocked == {"1"}
+    await source.close()
 
 
 async def test_a_hint_of_lists_polls_now(tmp_path: Path, server: FeedServer, source: RestSource) -> None:
     async with edge(tmp_path, source) as e, at_work(e):
         feed(server).subscribers += people("77")
 
-        e.service.hint([], lists=True)
+        await e.service.hear([], lists=True)
 
         await until(lambda: "77" in e.blocked)
 

@@ -18,7 +18,9 @@ from prometheus_client.metrics_core import Metric
 from prometheus_client.parser import text_string_to_metric_families
 from structlog.testing import capture_logs
 
+from edged.billing.events.service import DROPS as EVENT_DROPS
 from edged.billing.status import Health
+from edged.billing.webhook import Fault
 from edged.captive.answers import Kind, Topic
 from edged.captive.counters import DROPPED
 from edged.config import load
@@ -26,7 +28,7 @@ from edged.daemon import House
 from edged.dns.counters import DROPS, ERRORS
 from edged.dns.verdict import Kind as Verdict
 from edged.errors import ConfigError
-from edged.model import Access, Snapshot, State, Subscriber
+from edged.model import Access, EventType, Snapshot, State, Subscriber
 from edged.mpsk.outcome import Reason
 from edged.ops import parts
 from edged.ops.metrics import Exposition, Sample
@@ -47,6 +49,9 @@ CLOSED: dict[str, dict[str, set[str] | None]] = {
     "edged_billing_health": {"health": set(Health)},
     "edged_billing_readings": {"outcome": {"accepted", "unchanged", "held", "refused"}},
     "edged_billing_words": {"outcome": {"in-force", "held"}},
+    "edged_hook_refused": {"reason": set(Fault)},
+    "edged_events": {"type": set(EventType)},
+    "edged_events_dropped": {"reason": set(EVENT_DROPS)},
     "edged_dns_answers": {"verdict": set(Verdict)},
     "edged_dns_errors": {"kind": set(ERRORS)},
     "edged_dns_dropped": {"reason": set(DROPS)},

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import json
 import pickle
-from ipaddress import IPv4Address, IPv4Network, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address
 
 import pytest
 from hypothesis import given
@@ -49,7 +49,44 @@ def test_a_v4_prefix_agrees_with_the_standard_library(number: int, length: int) 
 def test_a_v6_prefix_agrees_with_the_standard_library(number: int, length: int) -> None:
     network = IPv6Network((number, length), strict=False)
 
-    assert parse_prefix(str(network)) == Prefix(6, int(network.network_address), length)
+    prefix = parse_prefix(str(network))
+
+    assert prefix == Prefix(6, int(network.network_address), length)
+    assert str(prefix) == (str(network.network_address) if length == 128 else str(network))
+
+
+HEXTETS = st.sampled_from(
+    ["", "0", "00", "1", "ff", "0db8", "DB8", "fffff", "g", " 1", "+1", "1_0", "1.2.3.4", "%eth0"]
+)
+
+
+@given(st.lists(HEXTETS, min_size=2, max_size=10).map(":".join))
+def test_any_spelling_of_a_v6_address_is_what_the_standard_library_makes_of_it(text: str) -> None:
+    try:
+        expected = None if "%" in text else int(IPv6Address(text))
+    except ValueError:
+        expected = None
+    try:
+        found = parse_prefix(text).network
+    except ValueError:
+        found = None
+
+    assert found == expected
+
+
+@given(st.lists(st.sampled_from(["0", "1", "01", "255", "256", "", " 1", "1 ", "+1", "1_0", "\u0661"]), max_size=5))
+def test_any_spelling_of_a_v4_address_is_what_the_standard_library_makes_of_it(octets: list[str]) -> None:
+    text = ".".join(octets)
+    try:
+        expected = int(IPv4Address(text))
+    except ValueError:
+        expected = None
+    try:
+        found = parse_prefix(text).network
+    except ValueError:
+        found = None
+
+    assert found == expected
 
 
 @given(st.text(max_size=60))

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Everything between edged and the billing system: its lists, its sessions, what it tells us and what we tell it. I/O.
+
+Built where the configuration has a ``billing:`` section; without one nobody is blocked.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any
+
+from edged.billing.events.service import EventService
+from edged.billing.hook.service import HookService
+from edged.billing.ledger.service import Publish
+from edged.billing.online.service import Hear, Online
+from edged.billing.service import BillingService
+from edged.billing.settings import BillingSettings
+from edged.billing.sources import open_source
+from edged.billing.webhook import Hint
+from edged.config.schema import Config
+from edged.model import Tell, untold
+from edged.state.database import Database
+from edged.state.guard_memory import GuardMemoryStore
+from edged.state.hooks import HookStore
+from edged.state.outbox import OutboxStore
+from edged.state.snapshots import SnapshotFiles
+from edged.values import Prefix
+
+
+class BackOffice:
+    """The billing rooms, and the arrows among them."""
+
+    def __init__(
+        self, config: Config, database: Database, *, own: tuple[Prefix, ...], publish: Publish, hear: Hear
+    ) -> None:
+        self.billing: BillingService | None = None
+        self.online: Online | None = None
+        self.hooks: HookService | None = None
+        self.events: EventService | None = None
+        self._settings = settings = config.billing
+        if settings is None:
+            return
+        source = open_source(settings)
+        self.billing = BillingService(
+            settings,
+            source=source,
+            guard_memory=GuardMemoryStore(database),
+            snapshots=SnapshotFiles(config.state.directory),
+            own=own,
+            publish=publish,
+        )
+        self.online = Online(source, hear, every=self._sessions_every)
+        if settings.webhook is not None:
+            store = HookStore(database)
+            self.hooks = HookService(settings.webhook, source=settings.source, store=store, tell=self._heard)
+        if settings.source == "rest":  # the open feed alone has a place for events
+            self.events = EventService(settings, site=config.site, store=OutboxStore(database))
+
+    @property
+    def tell(self) -> Tell:
+        """Where rooms say what billing may want to know."""
+        return self.events.tell if self.events is not None else untold
+
+    def rooms(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
+        """What runs, by name."""
+        services = {"billing": self.billing, "sessions": self.online, "hooks": self.hooks, "events": self.events}
+        return {name: service.run for name, service in services.items() if service is not None}
+
+    async def start(self) -> None:
+        """Listen for what billing has to tell. ConfigError."""
+        if self.hooks is not None:
+            await self.hooks.start()
+
+    @property
+    def stops(self) -> list[Callable[[], Awaitable[None]]]:
+        """What stops, in order; the events last, since rooms may tell until they stop."""
+        return [service.stop for service in (self.hooks, self.billing, self.events) if service is not None]
+
+    def reconfigure(self, settings: BillingSettings, own: tuple[Prefix, ...]) -> None:
+        """Take what a reload may change."""
+        self._settings = settings
+        if self.billing is not None:
+            self.billing.reconfigure(settings, own)
+        if self.hooks is not None and settings.webhook is not None:
+            self.hooks.reconfigure(settings.webhook)
+
+    async def _heard(self, hint: Hint) -> None:
+        """The webhook -> billing: read what was named, now. UpstreamError when that cannot be had."""
+        if self.billing is not None:
+            await self.billing.hear(hint.subscribers, lists=hint.everything or bool(hint.keys))
+
+    def _sessions_every(self) -> float:
+        assert self._settings is not None, "asked by Online alone"  # noqa: S101  # an order of our own making
+        return self._settings.poll.sessions

@@ -1,0 +1,243 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP/1.1 connections in, ``Post`` values out to an answering function, short answers back. Touches sockets.
+
+One request a connection, bounded in octets and seconds. Nothing that a client sent is repeated or logged.
+RFC 9110, RFC 9112, RFC 6585 section 4 (429).
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from edged.billing.hook.counters import Counters
+from edged.billing.webhook import Fault, Post
+from edged.errors import ConfigError
+from edged.values import Endpoint
+
+log = structlog.get_logger(__name__)
+
+_BODY = 64 * 1024
+"""Octets: a post with 1024 subscribers and as many keys has half of it."""
+_LINE = 8190
+"""Octets of the request line and of a field."""
+_FIELDS = 64
+_READ_BUFFER = 16 * 1024
+"""Octets of a body that are taken before the rest waits in the kernel."""
+_CONNECTIONS = 256
+"""At once; beyond, the oldest that has not asked anything yet makes room."""
+_LINGER = 0.5
+"""Seconds for a client to finish sending what we do not read, so that it gets the answer and no reset."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """How long a connection may take, in seconds, whatever trickles in meanwhile."""
+
+    head: float = 5.0
+    """Until the header is whole."""
+    whole: float = 10.0
+    """From there to the end of the answer."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What goes back: a status and one line of text."""
+
+    status: int
+    text: str
+    retry_after: int = 0
+    """Seconds; 0: not said."""
+
+
+Answering = Callable[[Post], Awaitable[Answer]]
+
+
+class _Protocol(web.RequestHandler):
+    """aiohttp's protocol with deadlines, and without its error page and log, which repeat what the client sent."""
+
+    __slots__ = ("front", "timer")
+
+    front: HookFront
+    timer: asyncio.TimerHandle | None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the client in, and start the clock."""
+        super().connection_made(transport)
+        self.front.entered(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Count the client out."""
+        super().connection_lost(exc)
+        self.front.left(self)
+
+    def deadline(self, seconds: float) -> None:
+        """End the connection after ``seconds``, unless it has ended or got another deadline by then."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = asyncio.get_running_loop().call_later(seconds, self._late)
+
+    def _late(self) -> None:
+        self.front.counters.refused[Fault.SLOW] += 1
+        self.cut()
+
+    def cut(self) -> None:
+        """End the connection now."""
+        if self.transport is not None:
+            self.transport.abort()
+
+    def handle_error(
+        self,
+        request: web.BaseRequest,
+        status: int = 500,
+        exc: BaseException | None = None,
+        message: str | None = None,  # noqa: ARG002  # it quotes the request
+    ) -> web.StreamResponse:
+        """One line: 400 for what is no HTTP, 500 for a fault of ours."""
+        if isinstance(exc, HttpProcessingError):
+            self.front.counters.refused[Fault.MALFORMED] += 1
+        else:
+            self.front.report_fault(exc)
+        if request.writer.output_size > 0:
+            raise ConnectionResetError
+        return _written(Answer(status, "this is not a request that we can read" if status < 500 else "a fault of ours"))
+
+    def log_exception(self, *_args: Any, **fields: Any) -> None:
+        """Count what aiohttp would log."""
+        self.front.report_fault(fields.get("exc_info"))
+
+
+class HookFront(web.Server):
+    """The listening socket and the few clients behind it."""
+
+    def __init__(
+        self, path: str, answering: Answering, counters: Counters, deadlines: Deadlines, connections: int = _CONNECTIONS
+    ) -> None:
+        super().__init__(self._answer)
+        self.path = path
+        """Where posts are taken; everything else is 404."""
+        self.counters = counters
+        self._answering, self._deadlines, self._room = answering, deadlines, connections
+        self._inside: set[_Protocol] = set()
+        self._waiting: dict[_Protocol, None] = {}
+        self._listener: asyncio.Server | None = None
+
+    async def open(self, endpoint: Endpoint, key: str) -> Endpoint:
+        """Listen on ``endpoint``; the one that the system chose where its port is 0. ConfigError."""
+        loop = asyncio.get_running_loop()
+        try:
+            self._listener = await loop.create_server(self._protocol, str(endpoint.address), endpoint.port)
+        except OSError as error:
+            raise ConfigError.unbound(key, endpoint, error) from None
+        return Endpoint(endpoint.address, self._listener.sockets[0].getsockname()[1])
+
+    async def close(self) -> None:
+        """Close the socket and every connection; at once."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+        for protocol in tuple(self._inside):
+            protocol.cut()
+        await self.shutdown(timeout=0)
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol = _Protocol(
+            self,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=0.0,
+            tcp_keepalive=False,
+            access_log=None,  # type: ignore[arg-type]  # aiohttp's way to say none
+            max_line_size=_LINE,
+            max_field_size=_LINE,
+            max_headers=_FIELDS,
+            lingering_time=_LINGER,
+            read_bufsize=_READ_BUFFER,
+            auto_decompress=False,
+        )
+        protocol.front, protocol.timer = self, None
+        return protocol
+
+    def entered(self, protocol: _Protocol) -> None:
+        """A client is here; where all are busy, it is turned away."""
+        if len(self._inside) >= self._room:
+            oldest = next(iter(self._waiting), protocol)
+            self.counters.refused[Fault.FULL] += 1
+            self._waiting.pop(oldest, None)
+            oldest.cut()
+        self._inside.add(protocol)
+        self._waiting[protocol] = None
+        protocol.deadline(self._deadlines.head)
+
+    def left(self, protocol: _Protocol) -> None:
+        """A client has gone."""
+        self._inside.discard(protocol)
+        self._waiting.pop(protocol, None)
+        if protocol.timer is not None:
+            protocol.timer.cancel()
+
+    def report_fault(self, error: BaseException | None) -> None:
+        """Count a bug of ours; the type alone is logged, since the text may hold what a client sent."""
+        self.counters.faults += 1
+        if self.counters.faults & (self.counters.faults - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a flood is not a log
+            log.error("hook-fault", error=type(error).__name__, count=self.counters.faults)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        protocol = request.protocol
+        if not isinstance(protocol, _Protocol) or request.transport is None:
+            raise ConnectionResetError
+        self._waiting.pop(protocol, None)
+        protocol.deadline(self._deadlines.whole)
+        return _written(await self._judge(request))
+
+    async def _judge(self, request: web.BaseRequest) -> Answer:
+        if request.raw_path != self.path:
+            return self._refused(Fault.NOT_FOUND, Answer(404, "nothing is here"))
+        if request.method != "POST":
+            return self._refused(Fault.METHOD, Answer(405, "this address takes POST"))
+        try:
+            body = await _body(request)
+        except (ConnectionError, web.RequestPayloadError, HttpProcessingError):
+            # gone, or chunks that are none
+            return self._refused(Fault.MALFORMED, Answer(400, "the body did not come whole"))
+        if body is None:
+            return self._refused(Fault.SIZE, Answer(413, f"a body may have {_BODY} octets"))
+        fields = {name.lower(): tuple(request.headers.getall(name)) for name in request.headers}
+        return await self._answering(Post(body, fields))
+
+    def _refused(self, fault: Fault, answer: Answer) -> Answer:
+        self.counters.refused[fault] += 1
+        return answer
+
+
+async def _body(request: web.BaseRequest) -> bytes | None:
+    """The body, whole; None for one that is too large. The connection's deadline bounds the wait."""
+    if (request.content_length or 0) > _BODY:
+        return None
+    if request.headers.get("Expect", "").lower() == "100-continue":
+        # older clients of PHP ask so from a kilobyte on, and wait a second for it
+        await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
+        request.writer.output_size = 0
+    octets = bytearray()
+    async for piece in request.content.iter_any():
+        octets += piece
+        if len(octets) > _BODY:
+            return None
+    return bytes(octets)
+
+
+def _written(answer: Answer) -> web.Response:
+    response = web.Response(status=answer.status, text=f"{answer.text}\n")
+    response.headers["Server"] = "edged"  # no version: nothing to look an exploit up by
+    response.headers["Cache-Control"] = "no-store"
+    if answer.status == 405:
+        response.headers["Allow"] = "POST"
+    if answer.retry_after:
+        response.headers["Retry-After"] = str(answer.retry_after)
+    response.force_close()
+    return response
