@@ -99,8 +99,13 @@ class Clockwork(asyncio.SelectorEventLoop):
 def run(loop: Clockwork, main: Callable[[], Any]) -> Any:
     """``main()`` to its end on ``loop``, which is closed then."""
     asyncio.set_event_loop(loop)
+    lost: list[dict[str, Any]] = []
+    loop.set_exception_handler(lambda _loop, context: lost.append(context))
     try:
-        return loop.run_until_complete(main())
+        result = loop.run_until_complete(main())
+        if lost:
+            raise RuntimeError(f"an exception that nobody saw: {lost[0]}")
+        return result
     finally:
         left = asyncio.all_tasks(loop)
         for task in left:

@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -215,7 +215,7 @@ class Day:
         while True:
             await asyncio.sleep(LOOK_EVERY)
             now = self.loop.time()
-            if self.publish_fails_until < now - 60:
+            if self.publish_fails_until < now - 60 and not self.own_trouble(now):
                 self.checks.words_heard(now - SECOND_LOOK - 5)
             newest = None
             while seen < len(desk.answers) and desk.answers[seen].ended <= now - SECOND_LOOK - 5:
@@ -288,18 +288,19 @@ class Day:
                 self.loop.call_later(self.random.uniform(1, 90), self.press, who)
 
     def hint(self, who: str) -> None:
-        if self.alive() and self.service is not None:
-            self.service.hint([who], lists=self.random.random() < 0.2)
+        if self.alive() and self.service is not None and self.life is not None:
+            hearing = self.service.hear([who], lists=self.random.random() < 0.2)
+            self.hints.create_task(self.look(hearing, self.life))
 
     def press(self, who: str) -> None:
         if self.alive() and self.service is not None and self.life is not None:
-            self.hints.create_task(self.look(self.service, who, self.life))
+            self.hints.create_task(self.look(self.service.recheck(who), self.life))
 
     def alive(self) -> bool:
         return self.life is not None and not self.life.done() and not self.loading
 
-    async def look(self, service: BillingService, who: str, life: asyncio.Task[None]) -> None:
-        looking = asyncio.ensure_future(service.recheck(who))
+    async def look(self, asking: Coroutine[Any, Any, object], life: asyncio.Task[None]) -> None:
+        looking = asyncio.ensure_future(asking)
         with contextlib.suppress(UpstreamError, asyncio.CancelledError):
             await self.in_its_life(looking, life)
 
