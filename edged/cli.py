@@ -194,17 +194,34 @@ def _progress() -> Callable[[str, int, int | None], None]:
 
 
 def _override(arguments: Arguments) -> int:
-    from edged.fields import parse_duration
+    from edged.ops.deadline import end_of
 
+    _refuse_no_reason(arguments)
+    request: dict[str, Any] = {"kind": getattr(arguments, "kind", None)}
+    if not arguments.end:
+        request |= end_of(arguments.length, arguments.until)
+    elif any(request.values()) or arguments.length is not None or arguments.until is not None:
+        raise Refused("--end takes the word back now: no --for, --until or --kind goes with it", 2)
+    return _said(arguments, end=arguments.end, **request)
+
+
+def _pass(arguments: Arguments) -> int:
+    from edged.ops.deadline import end_of
+
+    _refuse_no_reason(arguments)
+    return _said(arguments, **end_of(arguments.length, None))
+
+
+def _refuse_no_reason(arguments: Arguments) -> None:
     if not arguments.why.strip():
         raise Refused('--why "…" is missing: the audit wants a reason', 2)
-    try:
-        seconds = parse_duration(arguments.length)
-    except ValueError:
-        raise Refused(f'--for "{arguments.length}" is not a duration; 30m, 2h and 7d work', 2) from None
+
+
+def _said(arguments: Arguments, **request: Any) -> int:
+    """An operator's word on one subscriber, and the daemon's answer to it."""
     answer = call(
         _socket(arguments.config), arguments.command,
-        subscriber=arguments.subscriber, end=arguments.end, seconds=seconds, why=arguments.why, who=_who(),
+        subscriber=arguments.subscriber, why=arguments.why, who=_who(), **request,
     )  # fmt: skip
     print(json.dumps(answer, indent=2) if arguments.json else answer["sentence"])
     return 0
@@ -303,6 +320,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "sync": _sync,
     "block": _override,
     "unblock": _override,
+    "pass": _pass,
     "keys": _keys,
     "reload": _reload,
     "schema": _schema,

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edged.values import MacAddress, Prefix, Secret
@@ -147,7 +147,7 @@ class Snapshot:
     """Every subscriber billing has, active ones included; None: it did not say."""
     keys: tuple[Key, ...] | None = None
     """None: this source has no keys; an empty tuple: it has none left."""
-    sums: tuple[int, int] | None = None
+    sums: tuple[int, int] | None = field(default=None, compare=False)
     """What the digest in ``id`` is made of, subscribers and keys, so that one word more costs no reading of all."""
 
 

@@ -29,6 +29,7 @@ edged: blocked-subscriber redirection and per-resident Wi-Fi keys.
   edged plan                      what would change on each target?
   edged sync                      read billing now
   edged block 20417 --why T-4471  block one line for two hours; or unblock
+  edged pass 20417 --why "phone"  open it for some minutes, to pay with
   edged keys list                 who may use the Wi-Fi?
 
 edged COMMAND --help says more of each."""
@@ -115,14 +116,35 @@ def _sync_arguments(sync: argparse.ArgumentParser) -> None:
     sync.add_argument("--accept", metavar="SNAPSHOT", help="approve exactly this held reading")
 
 
-def _override_arguments(override: argparse.ArgumentParser) -> None:
+def _block_arguments(block: argparse.ArgumentParser) -> None:
+    _word_arguments(block, "31d")
+
+
+def _unblock_arguments(unblock: argparse.ArgumentParser) -> None:
+    _word_arguments(unblock, "31d, an exemption 366d")
+    unblock.add_argument(
+        "--kind", choices=("promise", "exemption"), help="a promise to pay (default), or an exemption until a date"
+    )
+
+
+def _word_arguments(override: argparse.ArgumentParser, longest: str) -> None:
     _facts(override)
-    override.add_argument("subscriber")
+    override.add_argument("subscriber", help="billing's id, or an address of theirs")
+    override.add_argument("--for", dest="length", metavar="DURATION", help=f"how long; default 2h, at most {longest}")
     override.add_argument(
-        "--for", dest="length", default="2h", metavar="DURATION", help="how long; default 2h, at most 31d"
+        "--until", metavar="DATE", help="instead: to the end of 2026-11-27 here, or to 2026-11-27T18:00+01:00"
     )
     override.add_argument("--why", default="", help="for the audit; required")
     override.add_argument("--end", action="store_true", help="take the operator's word back; billing's holds again")
+
+
+def _pass_arguments(grant: argparse.ArgumentParser) -> None:
+    _facts(grant)
+    grant.add_argument("subscriber", help="billing's id, or an address of theirs")
+    grant.add_argument(
+        "--for", dest="length", metavar="DURATION", help="how long; default portal.pass.length, at most 24h"
+    )
+    grant.add_argument("--why", default="", help="for the audit; required")
 
 
 def _init_arguments(init: argparse.ArgumentParser) -> None:
@@ -198,12 +220,20 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "block": (
         "block one subscriber for a while, whatever billing says",
         'edged block 20417 --for 2h --why "ticket 4471"',
-        _override_arguments,
+        _block_arguments,
     ),
     "unblock": (
         "open one subscriber's line for a while, whatever billing says",
-        'edged unblock 20417 --for 7d --why "promise to pay"',
-        _override_arguments,
+        (
+            'edged unblock 20417 --until 2026-11-27 --why "pays on Friday"\n'
+            'edged unblock 20417 --kind exemption --for 90d --why "court order"'
+        ),
+        _unblock_arguments,
+    ),
+    "pass": (
+        "open a line for some minutes, to pay with: the page's button, by phone",
+        'edged pass 20417 --why "the bank\'s page does not load"',
+        _pass_arguments,
     ),
     "reload": ("take the changed file into force, or say why not", "edged reload", _facts),
     "keys": (

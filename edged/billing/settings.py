@@ -76,22 +76,38 @@ class StaleSettings(Settings):
     then: Literal["hold", "open"] = "hold"
 
 
+def _label(value: str) -> str:
+    if not value.strip() or len(value) > 256:
+        raise wrong("a label as it is written in Splynx", "for example [VIP, Staff]")
+    return value
+
+
+class SplynxSettings(Settings):
+    """What is Splynx's alone."""
+
+    exempt_labels: tuple[Annotated[str, AfterValidator(_label)], ...] = ()
+    """Customers with one of these labels (name or number) are never restricted."""
+    direct_pay: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
+    """The add-on whose page takes a payment without a log-in: the first part of its path."""
+
+
 class BillingSettings(Settings):
     """The central billing system."""
 
     source: Literal["splynx", "uisp", "rest", "file"] = "file"
     url: BillingUrl | None = None
     key: SecretField | None = None
-    """What identifies us; for ``rest`` the bearer token may stand here or in ``secret``."""
+    """What identifies us; for ``rest`` the bearer token may stand here or in ``secret``; for ``splynx`` the API key."""
     secret: SecretField | None = None
     ca: Path | None = None
     """PEM of a private authority; its certificates alone are trusted then. Omitted: the system's."""
     path: Path | None = None
-    """``source: file``: YAML, JSON, or a folder of CSV files."""
+    """``source: file``: YAML, JSON, a CSV file of subscribers, or a folder of CSV files."""
     poll: PollSettings = PollSettings()
     webhook: WebhookSettings | None = None
     guard: GuardSettings = GuardSettings()
     stale: StaleSettings = StaleSettings()
+    splynx: SplynxSettings = SplynxSettings()
 
     @model_validator(mode="after")
     def _has_its_place(self) -> BillingSettings:
@@ -99,4 +115,21 @@ class BillingSettings(Settings):
             raise wrong("path: FILE beside source: file", "path: /var/lib/edged/billing.yaml")
         if self.source != "file" and self.url is None:
             raise wrong(f"url: URL beside source: {self.source}", "url: https://billing.example.net")
+        if self.source == "splynx" and not (self.key and self.secret):
+            absent = " and ".join(name for name in ("key", "secret") if not getattr(self, name))
+            raise wrong(
+                f"{absent} beside source: splynx: the API key and its secret",
+                "key: !file /etc/edged/secrets/splynx-key and secret: !file /etc/edged/secrets/splynx",
+            )
+        return self
+
+    @model_validator(mode="after")
+    def _has_both_keys(self) -> BillingSettings:
+        # without the Network's token no suspended service has an address, and nobody would ever be blocked
+        wanted = {"key: (the CRM's app key)": self.key, "secret: (the Network's API token)": self.secret}
+        missing = " and ".join(name for name, value in wanted.items() if value is None)
+        if self.source == "uisp" and missing:
+            raise wrong(
+                f"{missing} beside source: uisp, which wants both", "docs/billing-uisp.md says where each is made"
+            )
         return self

@@ -139,11 +139,6 @@ def _keys(config: Config) -> _Found:
 
 
 def _not_in_this_version(config: Config) -> _Found:
-    if config.billing and config.billing.source in {"splynx", "uisp"}:
-        yield _warning(
-            ("billing", "source"), f'"{config.billing.source}"',
-            "this version reads only rest and file; edged run will refuse until then",
-        )  # fmt: skip
     for index, target in enumerate(config.enforce):
         for kind in ("routeros", "radius"):
             if getattr(target, kind) is not None:

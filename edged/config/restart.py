@@ -11,8 +11,8 @@ from edged.errors import ConfigError, Problem
 RESTART_KEYS = (
     "mode", "state", "dns.listen", "portal.listen", "radius.auth", "radius.acct", "radius.tls", "ops.listen",
     "ops.socket",
-    "billing.source", "billing.url", "billing.path", "billing.key", "billing.secret", "billing.webhook.listen",
-    "enforce",
+    "billing.source", "billing.url", "billing.path", "billing.key", "billing.secret", "billing.ca", "billing.splynx",
+    "billing.webhook.listen", "enforce",
 )  # fmt: skip
 """Keys that are woven into sockets and files; a reload that changes one is refused and names it."""
 

@@ -20,10 +20,9 @@ from edged.ops.control import Command, Refused, Tell
 from edged.ops.explaining import Explainer
 from edged.ops.keycommands import KeyCommands
 from edged.ops.parts import alarms, parts
-from edged.ops.text import moment
-from edged.policy.access import Override, View
+from edged.ops.words import WordCommands, words_in_force
+from edged.policy.access import View
 from edged.state.overrides import AuditRow
-from edged.values import parse_address
 
 if TYPE_CHECKING:
     from edged.billing.service import BillingService
@@ -31,8 +30,6 @@ if TYPE_CHECKING:
 
 SCHEMA = 1
 """Of every JSON answer; a field may be added within it, never changed or taken away."""
-LONGEST_OVERRIDE_S = 31 * 86400.0
-"""No word of an operator is in force for ever."""
 
 
 class Answers:
@@ -42,24 +39,31 @@ class Answers:
         self._house = house
         self._explainer = Explainer(house)
         self._keys = KeyCommands(house)
+        self._words = WordCommands(house, SCHEMA)
 
     def commands(self) -> dict[str, Command]:
         """Name to command, as the control socket takes them."""
         return {
-            "status": lambda *_: self.status_facts(),
+            "status": lambda *_: self._status(),
             "explain": lambda request, _: self._explain(request),
             "plan": lambda *_: self._plan(),
             "sync": self._sync,
-            "block": lambda request, _: self._override(request, blocked=True),
-            "unblock": lambda request, _: self._override(request, blocked=False),
+            "block": lambda request, _: self._words.override(request, blocked=True),
+            "unblock": lambda request, _: self._words.override(request, blocked=False),
+            "pass": lambda request, _: self._words.grant(request),
             "keys": lambda request, _: self._keys.answer(request),
             "reload": lambda *_: self._reload(),
         }
 
     # --- status ----------------------------------------------------------------------------------
 
+    async def _status(self) -> dict[str, Any]:
+        """What ``edged status`` prints: with the operators' words one by one."""
+        facts = await self.status_facts()
+        return facts | {"words": words_in_force(self._house, time.time(), listed=True)}
+
     async def status_facts(self) -> dict[str, Any]:
-        """What ``edged status`` prints and ``/status`` serves."""
+        """What ``/status`` serves: figures, and nobody's name."""
         house, now = self._house, time.time()
         found = alarms(house, now)
         counted = await asyncio.to_thread(house.census.take, house.current.view, now)
@@ -86,6 +90,7 @@ class Answers:
                 "reasons": counted.reasons,
                 "access": {"blocked": blocked, "pass": counted.having(Access.PASS), "drain": counted.draining},
             },
+            "words": words_in_force(house, now, listed=False),
             "parts": [part.facts() for part in parts(house, now)],
             "alarms": [alarm.facts() for alarm in found],
         }
@@ -146,55 +151,6 @@ class Answers:
             "done": state is not None,
             "sentence": f"{said}; here the line is {access.value}",
         }
-
-    async def _override(self, request: dict[str, Any], *, blocked: bool) -> dict[str, Any]:
-        house, now = self._house, time.time()
-        subscriber, why = self._subscriber_of(str(request["subscriber"])), str(request["why"])[:500]
-        who = str(request.get("who", "?"))[:64]
-        if request.get("end"):
-            return await self._end_override(subscriber, why, who, now)
-        seconds = float(request["seconds"])
-        if not 0 < seconds <= LONGEST_OVERRIDE_S:
-            raise Refused("an override lasts between a moment and 31 days", 2)
-        listed = subscriber in house.current.view.table.subscribers
-        if blocked and not listed:
-            raise Refused(
-                f'billing does not list a subscriber "{subscriber}", so edged knows no line of theirs to block'
-            )
-        saved = await house.overrides.put(Override(subscriber, blocked, now + seconds, why, who, now))
-        await house.relearn()
-        until = moment(now + seconds)
-        if blocked:
-            sentence = f"{subscriber} is blocked (abuse) until {until}.\nUndo:  edged block {subscriber} --end --why …"
-        else:
-            sentence = f"{subscriber} is open until {until}, whatever billing says."
-        if not listed:
-            sentence += "\nBilling does not list them now; the word holds should it block them meanwhile."
-        if house.loaded.config.mode == "watch":
-            sentence += "\nedged is watching: nothing is done about it."
-        if not saved:
-            sentence += "\nThe database cannot be written now: a restart before it can would forget this."
-        return {"schema": SCHEMA, "sentence": sentence, "until": now + seconds}
-
-    def _subscriber_of(self, subject: str) -> str:
-        """Billing's id; an address stands for whose line it is."""
-        try:
-            address = parse_address(subject)
-        except ValueError:
-            return subject
-        found = self._house.current.view.match(address)
-        if found is None:
-            raise Refused(f"billing lists nobody at {address}")
-        return found[1].id
-
-    async def _end_override(self, subscriber: str, why: str, who: str, now: float) -> dict[str, Any]:
-        house = self._house
-        if subscriber not in house.current.view.learned.overrides:
-            raise Refused(f'no operator\'s word is in force for "{subscriber}"')
-        await house.overrides.end(subscriber, who=who, why=why, at=now)
-        await house.relearn()
-        access = house.current.view.decide_id(subscriber, now).access
-        return {"schema": SCHEMA, "sentence": f"billing's word holds for {subscriber} again: {access.value}."}
 
     async def _reload(self) -> dict[str, Any]:
         await self._house.reload()

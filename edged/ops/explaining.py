@@ -15,6 +15,7 @@ from edged.captive.respond import Portal, Request, respond
 from edged.model import Access, State, Subscriber
 from edged.ops.control import Refused
 from edged.ops.text import moment, span
+from edged.ops.words import kind_of, word_facts
 from edged.policy.access import Decision, Rule
 from edged.values import BITS, IpAddress, MacAddress, Prefix, parse_address, parse_mac, parse_prefix
 
@@ -85,6 +86,8 @@ class Explainer:
             return facts
         facts["gets"] = self._gets(address)
         facts["in_place"] = await self._in_place(address, decision)
+        if decision.subscriber is not None:
+            facts["recently"] = await self._recently(decision.subscriber.id)
         return facts
 
     def _claims(self, address: IpAddress) -> str:
@@ -111,6 +114,9 @@ class Explainer:
         if decision.subscriber is not None:
             facts["who"] = self._who(decision.subscriber)
             facts["subscriber"] = decision.subscriber.id
+            override = self._house.current.view.learned.overrides.get(decision.subscriber.id)
+            if override is not None and override.until > now:
+                facts["word"] = word_facts(self._house, override)
         return facts
 
     def _who(self, subscriber: Subscriber) -> list[str]:
@@ -148,7 +154,10 @@ class Explainer:
             Rule.DEFAULT: "open",
         }
         if override is not None and override.until > now:
-            said[Rule.OVERRIDE] = f"{'block' if override.blocked else 'unblock'} by {override.who}: {override.why}"
+            kind = kind_of(self._house, override)
+            said[Rule.OVERRIDE] = (
+                f"{kind} by {override.who}, {moment(override.at)}, until {moment(override.until)}: {override.why}"
+            )
         steps = []
         for rule in Rule:
             steps.append({"rule": rule.value, "said": said[rule], "decided": rule is decision.rule})
@@ -265,16 +274,20 @@ class Explainer:
         facts["subscriber"] = subscriber.id
         if self._house.loaded.config.portal.url:
             facts["link"] = self._house.captive.link(subscriber.id)
-        trail = await self._house.overrides.recent(subscriber.id)
-        facts["recently"] = [
-            {"at": row.at, "what": f"{row.action} by {row.who}" + (f": {row.why}" if row.why else "")} for row in trail
-        ]
+        facts["recently"] = await self._recently(subscriber.id)
         for prefix in self._house.current.view.lines_of(subscriber):
             first = _first(prefix)
             facts["gets"] = self._gets(first)
             facts["in_place"] = await self._in_place(first, self._house.current.view.decide(first, now))
             break
         return facts
+
+    async def _recently(self, subscriber: str) -> list[Facts]:
+        """The newest lines of the audit about them."""
+        trail = await self._house.overrides.recent(subscriber)
+        return [
+            {"at": row.at, "what": f"{row.action} by {row.who}" + (f": {row.why}" if row.why else "")} for row in trail
+        ]
 
     def _device(self, mac: MacAddress) -> Facts:
         now = time.time()

@@ -107,6 +107,7 @@ def status(answer: Answer) -> str:
         f"  {'right now':<14}{now['blocked']:,} {sees} the page   {now['pass']:,} have a pass"
         f"   {now['drain']:,} draining"
     )
+    lines += _words(answer.get("words", {}))
     lines.append("")
     for part in answer["parts"]:
         lines += _wrapped(f"  {part['name']:<13} {part['state']:<7}", part["fact"], 23)
@@ -125,6 +126,31 @@ def status(answer: Answer) -> str:
         f"edged {answer['version']}, up {span(answer['uptime_s'])}, configuration of {moment(answer['loaded_at'])}",
     ]
     return "\n".join(lines)
+
+
+SOON_SHOWN = 5
+"""Words that end within a day, named for people."""
+
+
+def _words(words: Answer) -> Iterator[str]:
+    """Operators' words in force, the one that ends next, and those that end within a day; nothing without any."""
+    if not words.get("blocks") and not words.get("openings"):
+        return
+    counts = [_count(words["blocks"], "block")] if words["blocks"] else []
+    if words["openings"]:
+        kinds = [_count(words[f"{kind}s"], kind) for kind in ("promise", "exemption") if words[f"{kind}s"]]
+        counts.append(f"{_count(words['openings'], 'opening')} ({', '.join(kinds)})")
+    yield f"  {'operators':<14}{'   '.join(counts)}"
+    listed = words.get("list", [])
+    if listed:
+        first = listed[0]
+        yield from _wrapped(
+            f"  {'ends next':<14}", f"{first['kind']} of {first['subscriber']}, {moment(first['until'])}", 16
+        )
+    if words["ending_soon"]:
+        soon = [f"{word['subscriber']} ({word['kind']})" for word in listed[: min(words["ending_soon"], SOON_SHOWN)]]
+        left = words["ending_soon"] - len(soon)
+        yield from _wrapped(f"  {'within 24 h':<14}", ", ".join(soon) + (f" and {left:,} more" if left else ""), 16)
 
 
 # --- explain -----------------------------------------------------------------------------------

@@ -3,11 +3,27 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from enum import StrEnum
+
+import structlog
 
 from edged.errors import UpstreamError
 from edged.policy.access import Override
 from edged.state.database import Database
+
+log = structlog.get_logger(__name__)
+
+
+class Kind(StrEnum):
+    """What an operator's word on a subscriber is."""
+
+    BLOCK = "block"
+    PROMISE = "promise"
+    """Open: they have promised to pay."""
+    EXEMPTION = "exemption"
+    """Open: they are not to be blocked until a date."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,10 +37,25 @@ class AuditRow:
     why: str
 
 
+@dataclass(frozen=True, slots=True)
+class _Word:
+    override: Override
+    kind: Kind
+
+
+SUBSCRIBER = "subscriber"
+"""Who takes a pass on the page."""
 _PUT = (
-    "INSERT OR REPLACE INTO overrides (subscriber, blocked, until, reason, why, who, at) VALUES (?, ?, ?, ?, ?, ?, ?)"
+    "INSERT OR REPLACE INTO overrides (subscriber, blocked, until, reason, why, who, at, kind)"
+    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
 _AUDIT = "INSERT INTO audit (at, who, action, subject, why) VALUES (?, ?, ?, ?, ?)"
+_AUDIT_ENDED = (
+    "INSERT INTO audit (at, who, action, subject, why)"
+    " SELECT until, 'edged', 'ended', subscriber, kind || ': ' || why FROM overrides"
+    " WHERE until <= ? AND ended IS NULL"
+)
+_NOTE_ENDED = "UPDATE overrides SET ended = ? WHERE until <= ? AND ended IS NULL"
 
 
 class OverrideStore:
@@ -32,53 +63,71 @@ class OverrideStore:
 
     def __init__(self, database: Database) -> None:
         self._database = database
-        self._unsaved: dict[str, Override] = {}
+        self.kinds: Mapping[str, Kind] = {}
+        """Of the words that ``alive`` found last, by subscriber id."""
+        self._unsaved: dict[str, _Word] = {}
         """Words that open a line and wait for the disk: they hold meanwhile."""
 
     async def alive(self, now: float) -> dict[str, Override]:
-        """Every override that has not ended, by subscriber id."""
-        for override in tuple(self._unsaved.values()):
+        """Every override that has not ended, by subscriber id; those that have are noted as ended, once."""
+        for word in tuple(self._unsaved.values()):
             # another word may have come while the one before was written
-            if self._unsaved.get(override.subscriber) is override:
-                await self.put(override)
+            if self._unsaved.get(word.override.subscriber) is word:
+                await self.put(word.override, word.kind)
+        await self._note_ended(now)
         rows = await self._database.read(
-            "SELECT subscriber, blocked, until, why, who, at, reason FROM overrides WHERE until > ?", (now,)
+            "SELECT subscriber, blocked, until, why, who, at, reason, kind FROM overrides WHERE until > ?", (now,)
         )
-        waiting = {name: override for name, override in self._unsaved.items() if override.until > now}
-        return {row[0]: Override(row[0], bool(row[1]), *row[2:]) for row in rows} | waiting
+        words = {row[0]: _Word(Override(row[0], bool(row[1]), *row[2:7]), Kind(row[7])) for row in rows}
+        words |= {name: word for name, word in self._unsaved.items() if word.override.until > now}
+        self.kinds = {name: word.kind for name, word in words.items()}
+        return {name: word.override for name, word in words.items()}
 
-    async def put(self, override: Override) -> bool:
-        """Make ``override`` the word on its subscriber, and say so in the audit.
+    async def _note_ended(self, now: float) -> None:
+        """A line in the audit and one in the log for each word that ended by itself.
+
+        Its row stays: were the clock ahead of time by a fault, the word holds again once it is right.
+        """
+        rows = await self._database.read(
+            "SELECT subscriber, until, kind FROM overrides WHERE until <= ? AND ended IS NULL", (now,)
+        )
+        if not rows:
+            return
+        try:
+            await self._database.write((_AUDIT_ENDED, (now,)), (_NOTE_ENDED, (now, now)))
+        except UpstreamError:
+            return  # noted as soon as the disk takes it; the word has ended all the same
+        for name, until, kind in rows:
+            log.info("override-ended", subject=name, kind=kind, until=until)
+
+    async def put(self, override: Override, kind: Kind | None = None) -> bool:
+        """Make ``override`` the word on its subscriber, and say so in the audit; opening is a promise unless said.
 
         Opening a line never waits for the disk: False means that it holds, and is saved as soon as that is possible.
         """
+        word = _Word(override, Kind.BLOCK if override.blocked else kind or Kind.PROMISE)
         waiting = self._unsaved.pop(override.subscriber, None)
         try:
-            await self._put(override)
+            await self._put(word)
         except UpstreamError:
             if override.blocked:
                 self._keep(waiting)
                 raise
-            self._keep(override)
+            self._keep(word)
             return False
         return True
 
-    def _keep(self, waiting: Override | None) -> None:
+    def _keep(self, waiting: _Word | None) -> None:
         if waiting is not None:
-            self._unsaved[waiting.subscriber] = waiting
+            self._unsaved[waiting.override.subscriber] = waiting
 
-    async def _put(self, override: Override) -> None:
-        action = "block" if override.blocked else "unblock"
+    async def _put(self, word: _Word) -> None:
+        one, kind = word.override, word.kind
+        action = "block" if one.blocked else f"unblock ({kind})"
         await self._database.write(
-            (
-                _PUT,
-                (
-                    override.subscriber, int(override.blocked), override.until, override.reason,
-                    override.why, override.who, override.at,
-                ),
-            ),
-            (_AUDIT, (override.at, override.who, action, override.subscriber, override.why)),
-        )  # fmt: skip
+            (_PUT, (one.subscriber, int(one.blocked), one.until, one.reason, one.why, one.who, one.at, kind.value)),
+            (_AUDIT, (one.at, one.who, action, one.subscriber, one.why)),
+        )
 
     async def end(self, subscriber: str, *, who: str, why: str, at: float) -> None:
         """Take back the word on ``subscriber``; billing's holds again."""
@@ -100,17 +149,21 @@ class OverrideStore:
         return dict(rows)
 
     async def pass_starts(self, since: float) -> dict[str, list[float]]:
-        """When each subscriber took passes since ``since``."""
+        """When each subscriber took passes since ``since``; what an operator gave costs them none of theirs."""
         starts: dict[str, list[float]] = {}
-        for subscriber, at in await self._database.read("SELECT subscriber, at FROM passes WHERE at > ?", (since,)):
+        for subscriber, at in await self._database.read(
+            "SELECT subscriber, at FROM passes WHERE at > ? AND who = ?", (since, SUBSCRIBER)
+        ):
             starts.setdefault(subscriber, []).append(at)
         return starts
 
-    async def start_pass(self, subscriber: str, at: float, ends: float) -> None:
+    async def start_pass(
+        self, subscriber: str, at: float, ends: float, *, who: str = SUBSCRIBER, why: str = "pressed on the page"
+    ) -> None:
         """One more pass, and its line in the audit."""
         await self._database.write(
-            ("INSERT INTO passes (subscriber, at, ends) VALUES (?, ?, ?)", (subscriber, at, ends)),
-            (_AUDIT, (at, "subscriber", "pass", subscriber, "pressed on the page")),
+            ("INSERT INTO passes (subscriber, at, ends, who) VALUES (?, ?, ?, ?)", (subscriber, at, ends, who)),
+            (_AUDIT, (at, who, "pass", subscriber, why)),
         )
 
     async def prune(self, now: float) -> None:

@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.billing.cells import parse_cells
+from edged.billing.feed_fields import SUBSCRIBER
 from edged.billing.ground import Ground
 from edged.billing.guard import Accepted, judge, lifts, remember
 from edged.billing.mapping import map_keys, map_subscribers
@@ -141,7 +142,7 @@ def test_any_octets_are_json_or_refused(octets: bytes) -> None:
 @given(st.text(max_size=200))
 def test_any_text_is_a_table_or_refused(text: str) -> None:
     try:
-        parse_cells(text, "subscribers.csv")
+        parse_cells(text, "subscribers.csv", SUBSCRIBER)
     except UpstreamError:
         return
 

@@ -97,6 +97,8 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["keys"], "the following arguments are required: ACTION"),
         (["block"], "the following arguments are required: subscriber"),
         (["explain"], "the following arguments are required: subject"),
+        (["block", "1001", "--kind", "promise"], "unrecognized arguments: --kind promise"),
+        (["pass", "1001", "--until", "2026-11-27"], "unrecognized arguments: --until 2026-11-27"),
         (["check", "--jsno"], "unrecognized arguments: --jsno"),
         (["keys", "add", "--ssid", "R", "--vlan", "x"], "argument --vlan: invalid int value: 'x'"),
     ],
@@ -112,16 +114,30 @@ def test_a_slip_is_one_line_with_the_nearest_word_and_status_2(
     [
         (["block", "1001"], "--why"),
         (["block", "1001", "--why", "  "], "--why"),
+        (["pass", "1001"], "--why"),
         (["unblock", "1001", "--why", "x", "--for", "2 hours"], '"2 hours" is not a duration; 30m, 2h and 7d work'),
+        (["pass", "1001", "--why", "x", "--for", "soon"], '"soon" is not a duration; 30m, 2h and 7d work'),
+        (["block", "1001", "--why", "x", "--for", "2h", "--until", "2026-11-27"], "give one of them"),
+        (["unblock", "1001", "--why", "x", "--until", "friday"], '--until "friday" is no end; 2026-11-27'),
+        (["unblock", "1001", "--why", "x", "--until", "27.11.2026"], "is no end"),
+        (["unblock", "1001", "--why", "x", "--until", "2026-02-30"], "is no end"),
+        (["unblock", "1001", "--why", "x", "--until", "20261127"], "is no end"),
+        (["unblock", "1001", "--why", "x", "--until", "2026-11-27T18:00"], "is no end"),
+        (["unblock", "1001", "--why", "x", "--until", "9999-12-31"], "is no end"),
+        (["unblock", "1001", "--why", "x", "--until", ""], "is no end"),
+        (["unblock", "1001", "--why", "x", "--end", "--for", "2h"], "--end takes the word back now"),
+        (["unblock", "1001", "--why", "x", "--end", "--kind", "promise"], "--end takes the word back now"),
+        (["block", "1001", "--why", "x", "--end", "--until", "2026-11-27"], "--end takes the word back now"),
     ],
 )  # fmt: skip
-def test_an_override_without_a_reason_or_with_an_odd_length_is_status_2(
+def test_an_override_without_a_reason_or_with_an_odd_end_is_status_2(
     arguments: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     status, err = refused(capsys, *arguments)
 
     assert status == 2
     assert said in err
+    assert err.count("\n") == 1
 
 
 # --- without a daemon ------------------------------------------------------------------------------
@@ -137,7 +153,7 @@ def test_without_a_daemon_every_question_is_status_69_with_what_to_look_at(
 
     for command in (
         ("status", "-c"), ("explain", "100.64.7.9", "-c"), ("sync", "-c"), ("block", "1", "--why", "x", "-c"),
-        ("unblock", "1", "--why", "x", "-c"),
+        ("unblock", "1", "--why", "x", "-c"), ("pass", "1", "--why", "x", "-c"),
     ):  # fmt: skip
         status, err = refused(capsys, *command, str(config))
         assert status == 69

@@ -151,9 +151,23 @@ def test_serving_the_whole_internet_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_this_version_does_not_do_is_a_warning(tmp_path: Path) -> None:
-    found = warnings("billing: {source: splynx, url: https://b.example}", tmp_path)
+    found = warnings("radius: {tls: {listen: ['0.0.0.0:2083'], ca: a, chain: b, key: c}}", tmp_path)
 
-    assert "billing.source" in found
+    assert "radius.tls" in found
+
+
+@pytest.mark.parametrize("source", ["splynx", "uisp"])
+def test_splynx_and_uisp_are_in_this_version(tmp_path: Path, source: str) -> None:
+    text = f"billing: {{source: {source}, url: https://b.example, key: a, secret: b, splynx: {{exempt_labels: [VIP]}}}}"
+
+    assert not {key for key in warnings(text, tmp_path) if key.startswith("billing")}
+
+
+def test_splynx_without_its_secret_is_one_problem(tmp_path: Path) -> None:
+    (problem,) = problems("billing: {source: splynx, url: https://b.example, key: a}", tmp_path)
+
+    assert problem.key == "billing"
+    assert problem.expected.startswith("secret beside source: splynx")
 
 
 @given(st.text(max_size=300))

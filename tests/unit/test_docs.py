@@ -86,7 +86,17 @@ def test_the_manual_states_the_default_in_force(path: str) -> None:
 SNIPPET = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
 CONFIGURATIONS = [
     pytest.param(match[1], id=f"{name}:{page(name)[: match.start()].count(chr(10)) + 1}")
-    for name in ("configure.md", "everyday.md", "install.md", "linux.md", "security.md", "webhook.md", "wifi.md")
+    for name in (
+        "billing-splynx.md",
+        "billing-uisp.md",
+        "configure.md",
+        "everyday.md",
+        "install.md",
+        "linux.md",
+        "security.md",
+        "webhook.md",
+        "wifi.md",
+    )
     for match in SNIPPET.finditer(page(name))
 ]
 

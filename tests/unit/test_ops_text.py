@@ -89,6 +89,17 @@ TROUBLE: Answer = {
 
 WATCHING: Answer = {**WELL, "mode": "watch", "verdict": "watching; nothing is changed for anyone"}
 
+WORDS: Answer = {
+    **WELL,
+    "words": {
+        "blocks": 2, "openings": 9, "promises": 8, "exemptions": 1, "next_end": SINCE, "ending_soon": 7,
+        "list": [
+            {"subscriber": f"2041{n}", "kind": "promise" if n else "block", "until": SINCE + n}
+            for n in range(10)
+        ],
+    },
+}  # fmt: skip
+
 BLOCKED: Answer = {
     "headline": "100.64.7.9 is BLOCKED for unpaid, since 2026-11-22 06:00 (4 d 3 h)",
     "who": [
@@ -191,6 +202,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     "status-all-well": lambda: text.status(WELL),
     "status-watching": lambda: text.status(WATCHING),
     "status-held": lambda: text.status(TROUBLE),
+    "status-words": lambda: text.status(WORDS),
     "explain-blocked": lambda: text.explain(BLOCKED),
     "explain-long": lambda: text.explain(LONG),
     "explain-stranger": lambda: text.explain(STRANGER),

@@ -8,14 +8,16 @@ import sqlite3
 from collections.abc import AsyncIterator, Iterator
 from contextlib import closing, contextmanager
 from dataclasses import replace
+from importlib.resources import files
 from pathlib import Path
 
 import pytest
+from structlog.testing import capture_logs
 
 from edged.errors import UpstreamError
 from edged.policy.access import Override
 from edged.state.database import Database
-from edged.state.overrides import AuditRow, OverrideStore
+from edged.state.overrides import AuditRow, Kind, OverrideStore
 
 NOW = 1_800_000_000.0
 BLOCK = Override("1001", blocked=True, until=NOW + 60, why="ticket 4471", who="noc", at=NOW)
@@ -99,6 +101,91 @@ async def test_any_text_of_an_operator_is_kept_as_it_was_said(store: OverrideSto
     assert await trail(store, odd.subscriber) == [("block", "Ω", odd.why)]
 
 
+async def test_a_word_keeps_its_kind_and_an_opening_is_a_promise_unless_said(store: OverrideStore) -> None:
+    await store.put(BLOCK)
+    await store.put(UNBLOCK)
+    await store.put(replace(UNBLOCK, subscriber="1003"), Kind.EXEMPTION)
+
+    await store.alive(NOW)
+
+    assert store.kinds == {"1001": Kind.BLOCK, "1002": Kind.PROMISE, "1003": Kind.EXEMPTION}
+
+
+async def test_a_word_that_ended_is_noted_once_with_its_kind_and_its_end(store: OverrideStore) -> None:
+    await store.put(UNBLOCK, Kind.EXEMPTION)
+
+    with capture_logs() as logged:
+        for later in (3599.0, 3600.0, 3601.0, 7200.0):
+            await store.alive(NOW + later)
+
+    assert [(e["event"], e["subject"], e["kind"], e["until"]) for e in logged] == [
+        ("override-ended", "1002", "exemption", NOW + 3600)
+    ]
+    assert await store.recent("1002") == [
+        AuditRow(NOW + 3600, "edged", "ended", "1002", "exemption: promise to pay"),
+        AuditRow(NOW + 1, "desk", "unblock (exemption)", "1002", "promise to pay"),
+    ]
+
+
+async def test_the_end_of_one_word_is_not_noted_again_with_the_end_of_another(store: OverrideStore) -> None:
+    await store.put(BLOCK)
+    await store.put(UNBLOCK)
+
+    await store.alive(NOW + 60)
+    await store.alive(NOW + 3600)
+
+    assert [action for action, _, _ in await trail(store, "1001")] == ["ended", "block"]
+    assert [action for action, _, _ in await trail(store, "1002")] == ["ended", "unblock (promise)"]
+
+
+async def test_a_clock_that_was_ahead_for_a_while_takes_no_word_away(store: OverrideStore) -> None:
+    await store.put(UNBLOCK)
+
+    assert await store.alive(NOW + 10 * 366 * 86400) == {}
+
+    assert await store.alive(NOW) == {"1002": UNBLOCK}
+
+
+async def test_a_word_that_is_said_again_ends_again(store: OverrideStore) -> None:
+    await store.put(BLOCK)
+    await store.alive(NOW + 60)
+    await store.put(replace(BLOCK, until=NOW + 120, at=NOW + 61))
+    await store.alive(NOW + 120)
+
+    assert [action for action, _, _ in await trail(store, "1001")] == ["ended", "block", "ended", "block"]
+
+
+async def test_an_end_that_cannot_be_noted_is_noted_later(store: OverrideStore, database: Database) -> None:
+    await store.put(BLOCK)
+    with locked(database), capture_logs() as logged:
+        assert await store.alive(NOW + 60) == {}
+    assert logged == []
+
+    with capture_logs() as logged:
+        assert await store.alive(NOW + 61) == {}
+    assert [entry["event"] for entry in logged] == ["override-ended"]
+
+
+async def test_words_and_passes_of_an_older_edged_get_their_kind(tmp_path: Path) -> None:
+    first = files("edged.state").joinpath("migrations", "001.sql").read_text("utf-8")
+    with closing(sqlite3.connect(tmp_path / "edged.sqlite")) as old:
+        old.executescript(f"{first}\nPRAGMA user_version = 1;")
+        for name, blocked in (("1001", 1), ("1002", 0)):
+            old.execute(
+                "INSERT INTO overrides VALUES (?, ?, ?, 'abuse', 'why', 'noc', ?)", (name, blocked, NOW + 9, NOW)
+            )
+        old.execute("INSERT INTO passes VALUES ('1003', ?, ?)", (NOW, NOW + 900))
+        old.commit()
+    database = Database(tmp_path / "edged.sqlite")
+    await database.open()
+    store = OverrideStore(database)
+
+    assert set(await store.alive(NOW)) == {"1001", "1002"}
+    assert store.kinds == {"1001": Kind.BLOCK, "1002": Kind.PROMISE}
+    assert await store.pass_starts(NOW - 1) == {"1003": [NOW]}
+    await database.close()
+
+
 # --- without a disk ---------------------------------------------------------------------------------
 
 
@@ -106,13 +193,14 @@ async def test_a_word_that_opens_a_line_holds_though_it_cannot_be_saved_and_is_s
     store: OverrideStore, database: Database
 ) -> None:
     with locked(database):
-        assert await store.put(UNBLOCK) is False
+        assert await store.put(UNBLOCK, Kind.EXEMPTION) is False
         assert await store.alive(NOW) == {"1002": UNBLOCK}
+        assert store.kinds == {"1002": Kind.EXEMPTION}
         assert await store.alive(NOW + 3600) == {}, "it ends all the same"
 
     assert await store.alive(NOW) == {"1002": UNBLOCK}
     assert await OverrideStore(database).alive(NOW) == {"1002": UNBLOCK}
-    assert await trail(store, "1002") == [("unblock", "desk", "promise to pay")]
+    assert await trail(store, "1002") == [("unblock (exemption)", "desk", "promise to pay")]
 
 
 async def test_a_word_that_closes_a_line_is_refused_when_it_cannot_be_saved(
@@ -174,6 +262,14 @@ async def test_of_several_running_passes_the_one_that_ends_last_holds(store: Ove
     assert await store.passes(NOW + 100) == {"1001": NOW + 900, "1002": NOW + 990}
     starts = await store.pass_starts(NOW - 1)
     assert {who: sorted(at) for who, at in starts.items()} == {"1001": [NOW, NOW + 60], "1002": [NOW + 90]}
+
+
+async def test_a_pass_of_an_operator_runs_like_any_and_is_none_of_the_subscribers_own(store: OverrideStore) -> None:
+    await store.start_pass("1001", NOW, NOW + 900, who="desk", why="by phone")
+
+    assert await store.passes(NOW) == {"1001": NOW + 900}
+    assert await store.pass_starts(NOW - 1) == {}
+    assert await store.recent("1001") == [AuditRow(NOW, "desk", "pass", "1001", "by phone")]
 
 
 async def test_a_pass_leaves_its_line_in_the_audit(store: OverrideStore) -> None:

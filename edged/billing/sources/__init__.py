@@ -10,7 +10,8 @@ from edged.billing.reading import Progress, Reading
 from edged.billing.settings import BillingSettings
 from edged.billing.sources.file import FileSource
 from edged.billing.sources.rest import RestSource
-from edged.errors import ConfigError
+from edged.billing.sources.splynx import SplynxSource
+from edged.billing.sources.uisp import UispSource
 from edged.model import OnlineSession, Subscriber
 
 
@@ -38,16 +39,11 @@ class Source(Protocol):
 SOURCES: dict[str, Callable[[BillingSettings], Source]] = {
     "file": FileSource.of,
     "rest": RestSource.of,
+    "splynx": SplynxSource.of,
+    "uisp": UispSource.of,
 }
 
 
 def open_source(settings: BillingSettings) -> Source:
-    """The source that ``settings`` names. ConfigError for one that this version does not have."""
-    if settings.source not in SOURCES:
-        raise ConfigError.of(
-            "billing.source",
-            f"{settings.source} is not in this version of edged",
-            " or ".join(SOURCES),
-            "source: rest speaks docs/feed.md, which a small script in front of any billing system can offer",
-        )
+    """The source that ``settings`` names."""
     return SOURCES[settings.source](settings)

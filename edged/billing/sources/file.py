@@ -1,5 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A YAML or JSON document, or a folder of CSV files, in, a Reading out. Reads files, never half-written."""
+"""A YAML or JSON document, a CSV file, or a folder of them, in, a Reading out. Reads files, never half-written.
+
+A file is taken when it has rested, and when its end shows that no word was cut in two: half an address is another's.
+What was cut between two lines is for ``total`` and the guard to notice; it can only leave somebody out.
+"""
 
 from __future__ import annotations
 
@@ -12,7 +16,7 @@ from pathlib import Path
 import yaml
 
 from edged.billing.cells import parse_cells
-from edged.billing.feed_fields import found
+from edged.billing.feed_fields import KEY, SUBSCRIBER, found
 from edged.billing.mapping import map_keys, map_subscribers
 from edged.billing.paging import Page, parse_json, parse_page
 from edged.billing.reading import Progress, Reading, make_snapshot, silent
@@ -25,6 +29,8 @@ _OCTETS = 256 * 1024 * 1024
 """Half a million subscribers with every field; a larger file is refused while it is read."""
 _LOOKS = 10
 """How often a file that keeps changing is looked at before we say so."""
+_RESTS_LONG = 5
+"""So many looks alike, and not one, where a file was overwritten in place by less than half of it."""
 _FOLDER = {"subscribers": "subscribers.csv", "keys": "keys.csv"}
 
 Stamp = tuple[tuple[str, int, int, int], ...]
@@ -41,6 +47,8 @@ class FileSource:
         self._settle = settle
         self._clock = clock
         self._last: Reading | None = None
+        self._taken: Stamp = ()
+        """Of the version that was read last."""
 
     @classmethod
     def of(cls, settings: BillingSettings) -> FileSource:
@@ -54,13 +62,16 @@ class FileSource:
         stamp = self._stamp()
         if previous is not None and previous.marks.get("stamp") == repr(stamp):
             return None
+        alike = 0
         for _ in range(_LOOKS):
             await asyncio.sleep(self._settle)
             before, stamp = stamp, self._stamp()
-            if before == stamp:
+            alike = alike + 1 if before == stamp else 0
+            if alike >= (_RESTS_LONG if self._shrinks(stamp) else 1):
                 octets = await asyncio.to_thread(self._octets, stamp)
                 if self._stamp() == stamp:
                     self._last = await asyncio.to_thread(self._parse, octets, repr(stamp))
+                    self._taken = stamp
                     return self._last
         raise UpstreamError(f"{self._path} is still being written")
 
@@ -88,6 +99,11 @@ class FileSource:
             return tuple(_mark(name, path.stat()) for name, path in files.items() if path.exists())
         except OSError as error:
             raise UpstreamError(f"{self._path}: {error.strerror}") from error
+
+    def _shrinks(self, stamp: Stamp) -> bool:
+        """True where a file was overwritten, not replaced, and is less than half of what it was: a writer at work."""
+        before = {(name, inode): size for name, _, size, inode in self._taken}
+        return any(2 * size < before.get((name, inode), 0) for name, _, size, inode in stamp)
 
     def _octets(self, stamp: Stamp) -> dict[str, bytes]:
         octets = {}
@@ -120,14 +136,19 @@ class FileSource:
         return Reading(snapshot, {"stamp": stamp})
 
     def _document(self, octets: dict[str, bytes]) -> dict[str, object]:
+        suffix = self._path.suffix.lower()
         if "" not in octets:
             tables = {kind: file for kind, file in _FOLDER.items() if file in octets}
-            return {kind: parse_cells(_decode(octets[file], "utf-8-sig"), file) for kind, file in tables.items()}
-        if self._path.suffix.lower() == ".json":
+            return {kind: _table(octets[file], kind, file) for kind, file in tables.items()}
+        if suffix == ".csv":
+            return {"subscribers": _table(octets[""], "subscribers", self._path.name)}
+        if suffix == ".json":
             document = parse_json(octets[""])
         else:
+            text = _decode(octets[""], "utf-8")
+            _refuse_cut(text, "\n}]", "a line end, } or ]")
             try:
-                document = load_text(_decode(octets[""], "utf-8"))
+                document = load_text(text)
             except yaml.YAMLError as error:
                 raise UpstreamError(f"the reading is refused: {_yaml_fault(error)}") from None
         if not isinstance(document, dict):
@@ -137,6 +158,20 @@ class FileSource:
 
 def _mark(name: str, status: os.stat_result) -> tuple[str, int, int, int]:
     return (name, status.st_mtime_ns, status.st_size, status.st_ino)
+
+
+def _table(octets: bytes, kind: str, name: str) -> list[object]:
+    text = _decode(octets, "utf-8-sig")
+    _refuse_cut(text, "\n\r", f"a line end ({name})")
+    return parse_cells(text, name, SUBSCRIBER if kind == "subscribers" else KEY)
+
+
+def _refuse_cut(text: str, ends: str, expected: str) -> None:
+    """UpstreamError where the last word may be the beginning of a longer one."""
+    if text and text[-1] not in ends:
+        raise UpstreamError(
+            f"the reading is refused: it is cut off, or still being written: expected {expected} at its end"
+        )
 
 
 def _decode(octets: bytes, encoding: str) -> str:

@@ -1,0 +1,48 @@
+# SPDX-License-Identifier: Apache-2.0
+"""``--for`` and ``--until`` in, seconds or a moment out, or the one sentence that says what was expected. Pure.
+
+ISO 8601. A day is one of the host's own time zone and ends at its midnight; a time must bear its zone.
+"""
+
+from __future__ import annotations
+
+import re
+from datetime import date, datetime, time, timedelta
+
+from edged.fields import parse_duration
+from edged.ops.control import Refused
+
+_DAY = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+def end_of(length: str | None, until: str | None) -> dict[str, float]:
+    """``{"seconds": …}`` or ``{"until": …}`` (epoch seconds) as the daemon takes it; empty: it has its own default.
+
+    ``Refused`` with status 2.
+    """
+    if length is not None and until is not None:
+        raise Refused("--for and --until say the same thing: give one of them", 2)
+    if until is not None:
+        return {"until": parse_until(until)}
+    if length is None:
+        return {}
+    try:
+        return {"seconds": parse_duration(length)}
+    except ValueError:
+        raise Refused(f'--for "{length}" is not a duration; 30m, 2h and 7d work', 2) from None
+
+
+def parse_until(text: str) -> float:
+    """Epoch seconds of ``2026-11-27`` (the end of that day here) or ``2026-11-27T18:00+01:00``. ``Refused``."""
+    try:
+        if _DAY.fullmatch(text):
+            # midnight of the next day rather than 24 hours more: clocks change
+            return datetime.combine(date.fromisoformat(text) + timedelta(days=1), time.min).astimezone().timestamp()
+        moment = datetime.fromisoformat(text) if len(text) <= 40 else None
+        if moment is not None and moment.tzinfo is not None:
+            return moment.timestamp()
+    except (ValueError, OverflowError, OSError):
+        pass
+    raise Refused(
+        f'--until "{text[:40]}" is no end; 2026-11-27 (that day, here) and 2026-11-27T18:00+01:00 work', 2
+    ) from None

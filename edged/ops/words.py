@@ -1,0 +1,187 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What an operator says of one subscriber: block, unblock, pass; and what is in force of it. Asks the house."""
+
+from __future__ import annotations
+
+import time
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+from edged.model import Access, State
+from edged.ops.control import Refused
+from edged.ops.text import moment
+from edged.policy.access import Override, Rule
+from edged.state.overrides import Kind
+from edged.values import parse_address
+
+if TYPE_CHECKING:
+    from edged.ops.rooms import House
+
+Facts = dict[str, Any]
+
+DAY_S = 86400.0
+LONGEST_S = {Kind.BLOCK: 31 * DAY_S, Kind.PROMISE: 31 * DAY_S, Kind.EXEMPTION: 366 * DAY_S}
+"""No word of an operator is in force for ever."""
+_CALLED = {Kind.BLOCK: "a block", Kind.PROMISE: "a promise to pay", Kind.EXEMPTION: "an exemption"}
+DEFAULT_S = 2 * 3600.0
+LONGEST_PASS_S = DAY_S
+DEFAULT_PASS_S = 900.0
+"""Where ``portal.pass`` is not set."""
+SOON_S = DAY_S
+LISTED = 100
+"""Words that ``status`` lists one by one."""
+
+
+class WordCommands:
+    """The answers of ``block``, ``unblock`` and ``pass``."""
+
+    def __init__(self, house: House, schema: int) -> None:
+        self._house = house
+        self._schema = schema
+
+    async def override(self, request: Facts, *, blocked: bool) -> Facts:
+        """``edged block`` and ``edged unblock``, with ``--end`` too."""
+        now = time.time()
+        subscriber, who, why = self._said(request)
+        if request.get("end"):
+            return await self._end(subscriber, why, who, now)
+        kind = Kind.BLOCK if blocked else _kind(request.get("kind"))
+        until = _until(request, now, DEFAULT_S)
+        if not now < until <= now + LONGEST_S[kind]:
+            raise Refused(_too_long(kind, now), 2)
+        listed = subscriber in self._house.current.view.table.subscribers
+        if blocked and not listed:
+            raise Refused(
+                f'billing does not list a subscriber "{subscriber}", so edged knows no line of theirs to block'
+            )
+        saved = await self._house.overrides.put(Override(subscriber, blocked, until, why, who, now), kind)
+        await self._house.relearn()
+        if blocked:
+            sentence = f"{subscriber} is blocked (abuse) until {moment(until)}."
+            sentence += f"\nUndo:  edged block {subscriber} --end --why …"
+        else:
+            sentence = f"{subscriber} is open until {moment(until)} ({kind}), whatever billing says."
+        if not listed:
+            sentence += "\nBilling does not list them now; the word holds should it block them meanwhile."
+        if not saved:
+            sentence += "\nThe database cannot be written now: a restart before it can would forget this."
+        return self._answer(sentence, until=until, kind=kind.value)
+
+    async def grant(self, request: Facts) -> Facts:
+        """``edged pass``: what the button of the page does, for somebody on the phone."""
+        house, now = self._house, time.time()
+        subscriber, who, why = self._said(request)
+        settings = house.loaded.config.portal.pass_
+        until = _until(request, now, settings.length if settings else DEFAULT_PASS_S)
+        if not now < until <= now + LONGEST_PASS_S:
+            raise Refused("a pass lasts between a moment and 24 hours; edged unblock opens a line for longer", 2)
+        decision = house.current.view.decide_id(subscriber, now)
+        if decision.rule is Rule.OVERRIDE and decision.access is Access.BLOCKED:
+            raise Refused(
+                f"an operator's word blocks {subscriber}, and a pass does not open that:"
+                f" edged block {subscriber} --end --why …"
+            )
+        if decision.subscriber is None or decision.subscriber.state is not State.BLOCKED:
+            raise Refused(f"billing does not block {subscriber}: there is nothing for a pass to open")
+        if decision.rule is Rule.OVERRIDE:
+            raise Refused(f"{subscriber} is open until {moment(decision.until)} by an operator's word already")
+        if decision.rule is Rule.PASS and decision.until >= until:
+            raise Refused(f"{subscriber} has a pass until {moment(decision.until)} already")
+        await house.overrides.start_pass(subscriber, now, until, who=who, why=why)
+        await house.relearn()
+        return self._answer(f"{subscriber} has a pass until {moment(until)}.", until=until)
+
+    async def _end(self, subscriber: str, why: str, who: str, now: float) -> Facts:
+        house = self._house
+        if subscriber not in house.current.view.learned.overrides:
+            raise Refused(f'no operator\'s word is in force for "{subscriber}"')
+        await house.overrides.end(subscriber, who=who, why=why, at=now)
+        await house.relearn()
+        access = house.current.view.decide_id(subscriber, now).access
+        return {"schema": self._schema, "sentence": f"billing's word holds for {subscriber} again: {access.value}."}
+
+    def _said(self, request: Facts) -> tuple[str, str, str]:
+        """Whom it is about, who says it and why."""
+        why = str(request["why"]).strip()[:500]
+        if not why:
+            raise Refused('--why "…" is missing: the audit wants a reason', 2)
+        return self._subscriber_of(str(request["subscriber"])), str(request.get("who", "?"))[:64], why
+
+    def _subscriber_of(self, subject: str) -> str:
+        """Billing's id; an address stands for whose line it is."""
+        try:
+            address = parse_address(subject)
+        except ValueError:
+            return subject
+        found = self._house.current.view.match(address)
+        if found is None:
+            raise Refused(f"billing lists nobody at {address}")
+        return found[1].id
+
+    def _answer(self, sentence: str, **more: Any) -> Facts:
+        if self._house.loaded.config.mode == "watch":
+            sentence += "\nedged is watching: nothing is done about it."
+        return {"schema": self._schema, "sentence": sentence, **more}
+
+
+def _kind(said: object) -> Kind:
+    if said is None:
+        return Kind.PROMISE
+    if said not in {Kind.PROMISE.value, Kind.EXEMPTION.value}:
+        raise Refused("--kind is promise or exemption", 2)
+    return Kind(str(said))
+
+
+def _until(request: Facts, now: float, default: float) -> float:
+    """When it ends, epoch seconds; what is no number ends nothing and is refused by the caller."""
+    if request.get("until") is not None:
+        return float(request["until"])
+    seconds = request.get("seconds")
+    return now + (default if seconds is None else float(seconds))
+
+
+def _too_long(kind: Kind, now: float) -> str:
+    longest = LONGEST_S[kind]
+    sentence = (
+        f"{_CALLED[kind]} lasts between a moment and {longest / DAY_S:.0f} days:"
+        f" until {moment(now + longest)} at the latest"
+    )
+    return sentence + ("; an exemption may be longer: --kind exemption" if kind is Kind.PROMISE else "")
+
+
+def kind_of(house: House, override: Override) -> Kind:
+    """What kind of word ``override`` is."""
+    return Kind.BLOCK if override.blocked else house.overrides.kinds.get(override.subscriber, Kind.PROMISE)
+
+
+def word_facts(house: House, override: Override) -> Facts:
+    """One word, for a program. Epoch seconds."""
+    return {
+        "subscriber": override.subscriber,
+        "kind": kind_of(house, override).value,
+        "at": override.at,
+        "until": override.until,
+        "who": override.who,
+        "why": override.why,
+    }
+
+
+def words_in_force(house: House, now: float, *, listed: bool) -> Facts:
+    """How many of each kind are in force, which ends next, which end within a day; ``listed``: and who, the next first.
+
+    The list holds names and reasons: it is for the control socket, not for the ops address.
+    """
+    words = sorted(
+        (word for word in house.current.view.learned.overrides.values() if word.until > now),
+        key=lambda word: (word.until, word.subscriber),
+    )
+    count = Counter(kind_of(house, word) for word in words)
+    facts: Facts = {
+        "blocks": count[Kind.BLOCK],
+        "openings": count[Kind.PROMISE] + count[Kind.EXEMPTION],
+        "promises": count[Kind.PROMISE],
+        "exemptions": count[Kind.EXEMPTION],
+        "next_end": words[0].until if words else None,
+        "ending_soon": sum(word.until <= now + SOON_S for word in words),
+    }
+    return facts | ({"list": [word_facts(house, word) for word in words[:LISTED]]} if listed else {})
