@@ -6,7 +6,7 @@ A field of a wrong type names its object and itself; the whole reading is refuse
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Any, Generic, TypeVar
 
 from edged.billing.feed_fields import KEY, SUBSCRIBER, Reader, Wrong, found
@@ -59,7 +59,10 @@ def _key(values: Values) -> Key:
 class Listing(Generic[T]):
     """All pages of one list: ``add`` each, then ``done``."""
 
-    def __init__(self, kind: str, fields: dict[str, Reader], build: Callable[[Values], T]) -> None:
+    def __init__(
+        self, kind: str, fields: dict[str, Reader], build: Callable[[Values], T], before: Iterable[T] = ()
+    ) -> None:
+        self._before = {entry.id: entry for entry in before}
         self._kind = kind
         self._fields = fields
         self._build = build
@@ -95,17 +98,21 @@ class Listing(Generic[T]):
         if not wrong and values["id"] in self._objects:
             self._faults.add(f"{where} is listed twice")
         elif not wrong:
-            self._objects[values["id"]] = self._build(values)
+            built = self._build(values)
+            same = self._before.get(built.id)
+            # an entry that has not changed is the same object: two readings then take the room of one
+            self._objects[built.id] = same if same is not None and same == built else built
 
     def done(self) -> tuple[T, ...]:
         """Every object, in the order of the reading. UpstreamError when anything was wrong."""
         self._faults.refuse()
+        self._before = {}
         return tuple(self._objects.values())
 
 
-def subscriber_listing() -> Listing[Subscriber]:
-    """An empty list of subscribers to add pages to."""
-    return Listing("subscriber", SUBSCRIBER, _subscriber)
+def subscriber_listing(before: Iterable[Subscriber] = ()) -> Listing[Subscriber]:
+    """An empty list of subscribers to add pages to; those equal to one of ``before`` are that one."""
+    return Listing("subscriber", SUBSCRIBER, _subscriber, before)
 
 
 def key_listing() -> Listing[Key]:

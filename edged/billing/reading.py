@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from edged.errors import UpstreamError
@@ -44,17 +44,44 @@ def make_snapshot(
     return Snapshot(_name(revision, sums), revision, read_at, subscribers, known, keys, sums)
 
 
-def with_words(snapshot: Snapshot, words: Iterable[Subscriber]) -> Snapshot:
-    """``snapshot`` with ``words`` in place of what it said of these subscribers, or beside the others."""
-    said = {word.id: word for word in words}
+def place_of(snapshot: Snapshot, subscriber: str) -> int | None:
+    """Where ``snapshot`` lists a subscriber; None: nowhere."""
+    return next((place for place, s in enumerate(snapshot.subscribers) if s.id == subscriber), None)
+
+
+def with_word(snapshot: Snapshot, word: Subscriber, place: int | None) -> Snapshot:
+    """``snapshot`` with ``word`` at ``place`` (as ``place_of`` gives it), or after the others."""
     subscribers = list(snapshot.subscribers)
-    replaced = [(place, s) for place, s in enumerate(subscribers) if s.id in said]
-    total, keys = snapshot.sums or (_sum(map(_subscriber_line, subscribers)), _key_sum(snapshot.keys))
-    total += _sum(map(_subscriber_line, said.values())) - _sum(_subscriber_line(s) for _, s in replaced)
-    for place, s in replaced:
-        subscribers[place] = said.pop(s.id)
+    if place is None:
+        return _changed(snapshot, [*subscribers, word], out=(), into=(word,))
+    replaced, subscribers[place] = subscribers[place], word
+    return _changed(snapshot, subscribers, out=(replaced,), into=(word,))
+
+
+def with_words(snapshot: Snapshot, words: Iterable[Subscriber]) -> Snapshot:
+    """``snapshot`` with ``words`` in place of what it said of these subscribers, or after the others."""
+    said = {word.id: word for word in words}
+    into = tuple(said.values())
+    out = [s for s in snapshot.subscribers if s.id in said]
+    subscribers = [said.pop(s.id, s) for s in snapshot.subscribers]
+    return _changed(snapshot, [*subscribers, *said.values()], out=out, into=into)
+
+
+def _changed(
+    snapshot: Snapshot, subscribers: list[Subscriber], *, out: Iterable[Subscriber], into: Iterable[Subscriber]
+) -> Snapshot:
+    total, keys = snapshot.sums or (_sum(map(_subscriber_line, snapshot.subscribers)), _key_sum(snapshot.keys))
+    total += _sum(map(_subscriber_line, into)) - _sum(map(_subscriber_line, out))
     sums = (total % _MODULUS, keys)
-    return replace(snapshot, id=_name(snapshot.revision, sums), subscribers=(*subscribers, *said.values()), sums=sums)
+    return replace(snapshot, id=_name(snapshot.revision, sums), subscribers=tuple(subscribers), sums=sums)
+
+
+def reused(fresh: Iterable[Subscriber], before: Iterable[Subscriber]) -> Iterator[Subscriber]:
+    """``fresh``, each as the equal object of ``before`` where there is one: two readings then take the room of one."""
+    known = {s.id: s for s in before}
+    for s in fresh:
+        same = known.get(s.id)
+        yield same if same is not None and same == s else s
 
 
 def check_revision(revision: object) -> str:

@@ -42,6 +42,8 @@ _LONGEST_BACKOFF = 300.0
 """Seconds: a billing system that is down for long is found again within five minutes."""
 _LONGEST_PAUSE = 5.0
 """Seconds, where a look is cheap: whoever mends the file is waiting for it."""
+_FULL_AGAIN = 60.0
+"""Seconds from a full reading that failed to the next, where the changes can be had meanwhile."""
 _SECOND_LOOKS = 32
 """How many vanished subscribers are asked about, one by one, when a reading is held; others the next time."""
 _CONTACT_EVERY = 60.0
@@ -115,12 +117,13 @@ class BillingService:
             self._hurry.clear()
             full = _now() >= full_at
             result = await self._look(full=full)
-            if result.outcome is Outcome.FAILED:
-                failures += 1
-            else:
-                failures = 0
-                if full:
-                    full_at = _now() + self._settings.poll.full
+            if full and result.outcome is Outcome.FAILED and self._previous is not None:
+                # a large list may fail for an hour while billing answers what has changed: no payment waits for it
+                full_at = _now() + min(self._settings.poll.full, _FULL_AGAIN)
+                result = await self._look(full=False)
+            elif full and result.outcome is not Outcome.FAILED:
+                full_at = _now() + self._settings.poll.full
+            failures = failures + 1 if result.outcome is Outcome.FAILED else 0
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._delay(failures)):
                     await self._hurry.wait()

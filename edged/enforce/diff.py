@@ -76,6 +76,9 @@ class Plan:
 
 def diff(desired: Desired, actual: Actual | None) -> Plan:
     """The change from ``actual`` (None: our table is absent) to ``desired``."""
+    step = desired.step
+    if actual is not None and step is not None and actual.sets is step.before:
+        return Plan(actual.rules != desired.rules, step.add, step.remove)
     add: dict[SetName, frozenset[Element]] = {}
     remove: dict[SetName, frozenset[Element]] = {}
     nothing: frozenset[Element] = frozenset()

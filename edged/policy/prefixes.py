@@ -53,7 +53,7 @@ class PrefixMap(Generic[V]):
             version, shift = place
             if place not in touched:
                 touched.add(place)
-                by_length[version][shift] = dict(by_length[version].get(shift, {}))
+                by_length[version][shift] = by_length[version].get(shift, {}).copy()
                 if place in orders:
                     orders[place] = orders[place].copy()
             return by_length[version][shift], orders.get(place), prefix.network >> shift

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.billing.reading import Progress, Reading, silent
 from edged.billing.sources.rest import Bounds, RestSource
 from edged.billing.status import Health, Outcome
 from edged.errors import UpstreamError
@@ -236,6 +237,27 @@ async def test_a_hint_of_lists_polls_now(tmp_path: Path, server: FeedServer, sou
         await e.service.hear([], lists=True)
 
         await until(lambda: "77" in e.blocked)
+
+
+async def test_payments_come_by_the_changes_while_the_whole_list_cannot_be_read(
+    tmp_path: Path, server: FeedServer
+) -> None:
+    class Large(RestSource):
+        broken = False
+
+        async def read(self, previous: Reading | None, told: Progress = silent) -> Reading | None:
+            if self.broken and previous is None:
+                raise UpstreamError("no whole list within 600 s")
+            return await super().read(previous, told)
+
+    source = Large(server.url, None)
+    async with edge(tmp_path, source, poll={"changes": "100ms", "full": "300ms"}) as e, at_work(e):
+        source.broken = True
+        await asyncio.sleep(0.4)
+        feed(server).subscribers = [entry | {"state": "notice"} for entry in people("0")] + people(*range(1, 10))
+
+        await until(lambda: "0" not in e.blocked)
+    await source.close()
 
 
 async def test_an_older_answer_that_comes_later_is_not_heeded(tmp_path: Path, server: FeedServer) -> None:

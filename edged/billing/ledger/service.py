@@ -17,7 +17,7 @@ import structlog
 
 from edged.billing.ground import Ground
 from edged.billing.guard import Accepted, Held, Reason, Verdict, enforceable, judge, judge_word, lifts, remember
-from edged.billing.reading import evidence, with_words
+from edged.billing.reading import evidence, place_of, with_word, with_words
 from edged.billing.settings import GuardSettings
 from edged.billing.status import Counters
 from edged.errors import UpstreamError
@@ -53,6 +53,8 @@ class Ledger:
         """True while the list in force and what was published may differ."""
         self.unsaved = False
         """True while the list in force is newer than the one on disk."""
+        self._spoken: dict[str, Subscriber] = {}
+        """Words in force that are not on disk yet, where they are all that is not."""
         self._memory = GuardMemory()
         self._held_with_keys = False
         self._store = guard_memory
@@ -68,6 +70,8 @@ class Ledger:
         if found.fault:
             log.error("billing-snapshot-damaged", fault=found.fault, older_taken=found.snapshot is not None)
         self.good, self.held = found.snapshot, held.snapshot
+        if self.good is not None and found.words:
+            self.good = await asyncio.to_thread(with_words, self.good, found.words)
         return found.fault
 
     def guard(self, ground: Ground) -> None:
@@ -121,6 +125,7 @@ class Ledger:
         if opened is not None:
             self.good = opened
             await self.publish(opened)
+        self._spoken = {}
         try:
             await self._store.save(memory)
             self._memory = memory
@@ -158,7 +163,7 @@ class Ledger:
         self.good = opened
         self.counters.lifts += 1
         await self.publish(opened)
-        self.unsaved = True
+        self.unsaved, self._spoken = True, {}
         await self.save()
         return True
 
@@ -172,14 +177,17 @@ class Ledger:
         good = self.good
         if good is None:
             return False  # there is nothing yet that a single word could be a change of
-        before = next((s for s in good.subscribers if s.id == word.id), None)
+        place = place_of(good, word.id)
+        before = None if place is None else good.subscribers[place]
         if before == word:
             return True
         if before is None and word.state is State.ACTIVE:
             return True  # nothing is known against them
         if word.state is State.BLOCKED and not await self._admitted(word, before, settings, now):
             return False
-        self.good, self.unsaved = with_words(good, (word,)), True
+        if not self.unsaved or self._spoken:
+            self._spoken[word.id] = word
+        self.good, self.unsaved = with_word(good, word, place), True
         self.counters.words += 1
         await self.publish(self.good, (word,))
         return True
@@ -222,14 +230,16 @@ class Ledger:
         """Bring the disk up to the list in force; a word that opened a line must outlive a restart."""
         if not self.unsaved or self.good is None:
             return
-        saving = self.good
+        saving, words = self.good, tuple(self._spoken.values())
         try:
-            await asyncio.to_thread(self._files.save, saving)
+            appended = await asyncio.to_thread(self._files.append, words) if words else False
+            if not appended:
+                await asyncio.to_thread(self._files.save, saving)
         except UpstreamError as error:
             self.counters.saving_failed += 1
             if str(error) != self.error:
                 log.warning("billing-snapshot-not-saved", error=str(error))
             self.error = str(error)
         else:
-            self.error = ""
+            self.error, self._spoken = "", {}
             self.unsaved = self.good is not saving

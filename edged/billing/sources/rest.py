@@ -70,6 +70,8 @@ class RestSource:
         self._bounds = bounds
         self._clock = clock
         self._client = BillingClient(self.name, seconds=bounds.request, octets=bounds.page_octets, authority=authority)
+        self._last: tuple[Subscriber, ...] = ()
+        """Of the latest reading."""
         self._no_since: set[str] = set()
         """Lists whose server has shown that it does not know ``since``."""
 
@@ -84,7 +86,7 @@ class RestSource:
         marks = dict(previous.marks) if previous else {}
         try:
             async with asyncio.timeout(self._bounds.reading):
-                subscribers = await self._changes("subscribers", subscriber_listing, marks, told)
+                subscribers = await self._changes("subscribers", lambda: subscriber_listing(self._last), marks, told)
                 keys = await self._changes("keys", key_listing, marks, told)
         except TimeoutError:
             raise UpstreamError(f"{self.name}: no whole list within {self._bounds.reading:.0f} s") from None
@@ -107,6 +109,7 @@ class RestSource:
             known=known,
             read_at=now,
         )
+        self._last = snapshot.subscribers
         return Reading(snapshot, marks)
 
     async def read_one(self, subscriber: str) -> Subscriber | None:

@@ -17,7 +17,7 @@ from typing import TypeVar
 import structlog
 
 from edged.billing.paging import parse_json
-from edged.billing.reading import Progress, Reading, make_snapshot, silent
+from edged.billing.reading import Progress, Reading, make_snapshot, reused, silent
 from edged.billing.settings import BillingSettings, SplynxSettings
 from edged.billing.splynx.claims import Claims
 from edged.billing.splynx.client import BOUNDS, Bounds, RefusedError, SplynxClient
@@ -96,6 +96,8 @@ class SplynxSource:
         self._terms = Terms(self._exempt, self._pay)
         self._claims: Claims | None = None
         """Whose addresses they are, by the last full reading."""
+        self._last: tuple[Subscriber, ...] = ()
+        """Of the last full reading."""
         self._admitted = False
         self._said: dict[str, str] = {}
         """Warnings that stand, so that each is logged once."""
@@ -171,7 +173,8 @@ class SplynxSource:
                     services.claims.add(prefix, row.customer)
             listed = subscribers_of(customers.values(), services.lines, invoices, terms)
             mine, withheld = cleared(listed, services.claims, restricted)
-            return make_snapshot(mine, None, revision="", known=known, read_at=self._clock()), withheld
+            kept = tuple(reused(mine, self._last))
+            return make_snapshot(kept, None, revision="", known=known, read_at=self._clock()), withheld
 
         snapshot, withheld = await asyncio.to_thread(assemble)
         self._terms, self._claims = terms, services.claims
@@ -179,6 +182,7 @@ class SplynxSource:
         self._warn("splynx-active-customers-overlap", withheld)
         marks = _marks(changes, first_day) if changes is not None else await self._counted()
         reading = Reading(snapshot, marks)
+        self._last = snapshot.subscribers
         with suppress(UpstreamError, _ManyChangesError):
             # who paid during a long reading does not wait for the next look
             return await self._since(reading) or reading
