@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 
 from edged.model import Snapshot, State, Subscriber
+from edged.values import Prefix
 from tests.simulation.billing import OWNER, Answer, Billing
 
 STALENESS = 4 * 3600.0
@@ -37,6 +38,8 @@ class Checks:
     """What the packet filter has: it outlives the daemon."""
     cut_off: set[str] = field(default_factory=set)
     """Who is blocked in it."""
+    lines: dict[Prefix, str] = field(default_factory=dict)
+    """The addresses that are blocked in it, and as whose."""
     on_disk: set[str] | None = None
     """Who is blocked by the list on disk; None: there is none."""
     accepted: set[str] = field(default_factory=set)
@@ -86,6 +89,13 @@ class Checks:
     def saved(self, snapshot: Snapshot) -> None:
         self.on_disk = blocked_in(snapshot)
 
+    def spoken(self, words: Iterable[Subscriber]) -> None:
+        """Words that were appended to the list on disk."""
+        for word in words:
+            self.on_disk = (self.on_disk or set()) - {word.id}
+            if word.state is State.BLOCKED:
+                self.on_disk.add(word.id)
+
     def publish(self, snapshot: Snapshot, *, loading: bool) -> None:
         before, now = self.cut_off, blocked_in(snapshot)
         new, opened = now - before, before - now
@@ -101,7 +111,7 @@ class Checks:
                 )
         elif not new <= self.accepted:
             self.fail("e", f"{sorted(new - self.accepted)} are blocked and no accepted reading says so")
-        self._right_lines(snapshot, new)
+        self._right_lines(snapshot)
         self._no_payer(new, loading=loading)
         self._within_limit(new - self.by_hand, loading=loading)
         if len(before) > 5 and not now:
@@ -114,17 +124,18 @@ class Checks:
 
     # --- (a), (b), (e), (c) --------------------------------------------------------------------
 
-    def _right_lines(self, snapshot: Snapshot, new: set[str]) -> None:
+    def _right_lines(self, snapshot: Snapshot) -> None:
+        """Every address that was not blocked before is somebody's who was."""
+        lines = {prefix: s.id for s in snapshot.subscribers if s.state is State.BLOCKED for prefix in s.addresses}
+        before, self.lines = self.lines, lines
         if not self.honest:
             return
         since = self.time() - STALENESS
-        for s in snapshot.subscribers:
-            if s.id not in new:
-                continue
-            for prefix in s.addresses:
+        for prefix, name in lines.items():
+            if prefix not in before:
                 owner = OWNER[prefix]
                 if not self.billing.truly_blocked_since(owner, since):
-                    self.fail("a", f"the line of {owner}, who was not blocked, is blocked as {s.id}")
+                    self.fail("a", f"the line of {owner}, who was not blocked, is blocked as {name}")
 
     def _no_payer(self, new: set[str], *, loading: bool) -> None:
         """Whoever was opened for a payment is not blocked again by a reading that is older than the payment."""

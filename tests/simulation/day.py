@@ -9,7 +9,7 @@ import asyncio
 import contextlib
 import os
 import tempfile
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
@@ -118,9 +118,9 @@ class FragileDatabase(Database):
 class FragileFiles(SnapshotFiles):
     """The real ones, on a disk that may be full, in a process that may be killed before or after a write."""
 
-    def __init__(self, directory: Path, disk: Disk, saved: Callable[[Snapshot], None]) -> None:
+    def __init__(self, directory: Path, disk: Disk, checks: Checks) -> None:
         super().__init__(directory)
-        self._disk, self._saved = disk, saved
+        self._disk, self._saved, self._spoken = disk, checks.saved, checks.spoken
 
     def save(self, snapshot: Snapshot) -> None:
         kill, self._disk.kill = self._disk.kill, ""
@@ -131,6 +131,19 @@ class FragileFiles(SnapshotFiles):
         self._saved(snapshot)
         if kill == "after":
             raise Killed
+
+    def append(self, words: Iterable[Subscriber]) -> bool:
+        kill, self._disk.kill = self._disk.kill, ""
+        if kill == "before":
+            raise Killed
+        self._disk.check()
+        words = tuple(words)
+        appended = super().append(words)
+        if appended:
+            self._spoken(words)
+        if kill == "after":
+            raise Killed
+        return appended
 
     def hold(self, snapshot: Snapshot) -> None:
         self._disk.check()
@@ -185,7 +198,7 @@ class Day:
             self.settings,
             source=self.desk,
             guard_memory=GuardMemoryStore(self.database),
-            snapshots=FragileFiles(self.directory, self.disk, self.checks.saved),
+            snapshots=FragileFiles(self.directory, self.disk, self.checks),
             own=(),
             publish=self.publish,
             clock=self.loop.clock,

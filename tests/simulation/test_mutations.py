@@ -141,7 +141,7 @@ MUTATIONS: dict[Callable[[], Patches], str] = {
     accept_everything: "abef",
     forget_the_window: "b",
     forget_at_a_restart: "b",
-    count_by_share_alone: "ab",
+    count_by_share_alone: "abf",
     count_reminders_as_blocked_before: "b",
     let_the_empty_list_pass: "f",
     let_lines_move: "a",
