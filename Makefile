@@ -8,6 +8,9 @@ SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 APT_TEST := nftables iproute2 conntrack bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium procps libatomic1
 APT_BENCH := dnsperf
 
+# seconds of new seeds in `make test`
+SIMULATED ?= 60
+
 .PHONY: run test check unit e2e fmt lint types layers schema lab lab-down bench clean lock apt-test
 
 run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, without root
@@ -15,13 +18,15 @@ run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, wit
 
 test: apt-test $(VENV)/dev.stamp  ## everything: checks, loopback, end to end in network namespaces
 	@CI=$(CI) $(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest -q tests/simulation --seconds $(SIMULATED)
 	$(BIN)/python -m pytest -q tests/loopback
 	$(BIN)/python -m pytest -q tests/e2e
 
 check: $(VENV)/dev.stamp fmt-check lint types layers unit  ## format, lint, types, layers, unit: under a minute
 
 unit: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -q tests/test_architecture.py tests/unit tests/property
+	$(BIN)/python -m pytest -q tests/test_architecture.py tests/unit tests/property \
+	  tests/simulation/test_day.py tests/simulation/test_gaps.py
 
 e2e: apt-test $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q tests/e2e

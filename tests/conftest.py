@@ -1,11 +1,19 @@
-"""Shared by all tests: profiles of hypothesis and nothing else."""
+"""Shared by all tests: profiles of hypothesis, and the options of tests/simulation."""
 
 from __future__ import annotations
 
 import os
 
+import pytest
 from hypothesis import HealthCheck, settings
 
 settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 settings.register_profile("dev", deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
+
+
+def pytest_addoption(parser: pytest.Parser) -> None:
+    days = parser.getgroup("simulation")
+    days.addoption("--seed", type=int, default=None, help="replay this seed alone")
+    days.addoption("--days", type=float, default=1.0, help="how long each simulated run is")
+    days.addoption("--seconds", type=float, default=0.0, help="go on with other seeds for so long")

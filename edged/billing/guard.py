@@ -16,7 +16,7 @@ from enum import StrEnum
 from edged.billing.ground import Ground
 from edged.billing.reading import evidence, with_words
 from edged.billing.settings import GuardSettings, WindowSettings
-from edged.model import Snapshot, State, Subscriber
+from edged.model import Key, Snapshot, State, Subscriber
 from edged.state.guard_memory import GuardMemory
 
 _SAMPLES = 5
@@ -46,7 +46,7 @@ _SENTENCES = {
     Rule.WIDE: "{count} have a prefix wider than may ever be blocked",
     Rule.OWN: "{count} have an address of the network itself",
     Rule.MOVED: "{count} blocked subscribers have other lines than before within the window, {limit} may",
-    Rule.KEYS: "{count} keys vanished within the window, {limit} may, and never all of them",
+    Rule.KEYS: "{count} keys vanished or became others within the window, {limit} may, and never all of them",
 }
 
 
@@ -92,6 +92,7 @@ def judge(
 ) -> Verdict:
     """Whether ``reading`` may follow ``last_good`` at ``now`` without a person.
 
+    ``now`` is in seconds of a clock that never jumps ahead (docs/decisions/0018): a jump would empty the windows.
     An empty first list is accepted, for it blocks nobody; the first that blocks anybody is still the first.
     """
     always = [*_ground_reasons(reading, last_good, ground)]
@@ -104,19 +105,21 @@ def judge(
         return Held(tuple(reasons)) if reasons else Accepted(next_memory)
     known = _denominator(reading, memory)
     new = newly_blocked(reading, last_good)
-    gone = vanished(reading, last_good)
+    gone = vanished(reading, last_good) | bared(reading, last_good)
     elsewhere = moved(reading, last_good)
-    moved_before = _within(memory.moved, now - settings.blocked.window) | dict.fromkeys(elsewhere, now)
-    blocked = _within(memory.blocked, now - settings.blocked.window) | dict.fromkeys(new, now)
-    gone_before = _within(memory.vanished, now - settings.vanished.window) | dict.fromkeys(gone, now)
+    moved_before = _within(memory.moved, settings.blocked.window, now) | dict.fromkeys(elsewhere, now)
+    blocked = _within(memory.blocked, settings.blocked.window, now) | dict.fromkeys(new, now)
+    gone_before = _within(memory.vanished, settings.vanished.window, now) | dict.fromkeys(gone, now)
+    # who may vanish are those on the list: a share of everybody is more than any list holds, and lets half of it go
+    listed = len({s.id for s in last_good.subscribers if s.state is not State.ACTIVE} | gone_before.keys())
     reasons = [
         Reason(rule, len(events), limit, _sample(who))
-        for rule, events, who, window in (
-            (Rule.BLOCKED, blocked, new, settings.blocked),
-            (Rule.VANISHED, gone_before, gone, settings.vanished),
-            (Rule.MOVED, moved_before, elsewhere, settings.blocked),
+        for rule, events, who, window, whole in (
+            (Rule.BLOCKED, blocked, new, settings.blocked, known),
+            (Rule.VANISHED, gone_before, gone, settings.vanished, listed),
+            (Rule.MOVED, moved_before, elsewhere, settings.blocked, known),
         )
-        if who and len(events) > (limit := _limit(window, known, settings.floor))
+        if who and len(events) > (limit := _limit(window, whole, settings.floor))
     ]
     # one who paid may be the only one there was; more than so few at once are a fault until a person looks
     if len(gone) > settings.floor and not _restricted(reading):
@@ -159,23 +162,26 @@ def judge_word(
 
 def _first_reasons(reading: Snapshot, memory: GuardMemory, settings: GuardSettings) -> list[Reason]:
     restricted = [s.id for s in reading.subscribers if s.state is not State.ACTIVE]
-    # `first: accept` is for a new edge; one that lost its list must not take whatever comes
-    if restricted and (memory.started or settings.first == "hold"):
-        return [Reason(Rule.LOST if memory.started else Rule.FIRST, len(restricted), 0, _sample(restricted))]
+    # `first: accept` is for a new edge; one that lost its list must not take whatever comes, and an empty list would
+    # open all that the earlier run has left in the packet filter
+    if memory.started:
+        return [Reason(Rule.LOST, len(restricted), 0, _sample(restricted))]
+    if restricted and settings.first == "hold":
+        return [Reason(Rule.FIRST, len(restricted), 0, _sample(restricted))]
     return []
 
 
 def _judge_keys(
     reading: Snapshot, last_good: Snapshot | None, memory: GuardMemory, settings: GuardSettings, now: float
 ) -> tuple[tuple[tuple[float, int], ...], Reason | None]:
-    """When how many keys vanished, and why that is too many: residents lose the Wi-Fi with them."""
+    """When how many keys vanished or became others, and why that is too many: residents lose the Wi-Fi with them."""
     if last_good is not None and last_good.keys is not None:
-        ids = {k.id for k in last_good.keys}.difference(k.id for k in reading.keys or ())
+        ids = lost_keys(reading, last_good)
         gone = len(ids)
     else:
         # after a restart the last good list bears no keys: count alone
-        ids, gone = set(), max(0, memory.keys - len(reading.keys or ()))
-    then = tuple(event for event in memory.keys_gone if event[0] > now - settings.vanished.window)
+        ids, gone = frozenset(), max(0, memory.keys - len(reading.keys or ()))
+    then = tuple((min(at, now), n) for at, n in memory.keys_gone if at > now - settings.vanished.window)
     if not gone:
         return then, None
     count, limit = sum(n for _, n in then) + gone, _limit(settings.vanished, memory.keys, settings.floor)
@@ -202,12 +208,34 @@ def newly_blocked(reading: Snapshot, last_good: Snapshot) -> frozenset[str]:
 
 def moved(reading: Snapshot, last_good: Snapshot) -> frozenset[str]:
     """Ids blocked in both whose lines are others now: a column that slipped by a row blocks whoever has them."""
-    before = {s.id: {*s.addresses, *s.devices} for s in last_good.subscribers if s.state is State.BLOCKED}
+    before = {s.id: _lines(s) for s in last_good.subscribers if s.state is State.BLOCKED}
     return frozenset(
         s.id
         for s in reading.subscribers
-        if s.state is State.BLOCKED and s.id in before and not {*s.addresses, *s.devices} <= before[s.id]
+        if s.state is State.BLOCKED and s.id in before and not _lines(s) <= before[s.id]
     )
+
+
+def bared(reading: Snapshot, last_good: Snapshot) -> frozenset[str]:
+    """Ids restricted in both of whose lines ``reading`` names none: an empty column opens as an empty list does."""
+    before = {s.id for s in last_good.subscribers if s.state is not State.ACTIVE and _lines(s)}
+    return frozenset(
+        s.id for s in reading.subscribers if s.state is not State.ACTIVE and s.id in before and not _lines(s)
+    )
+
+
+def lost_keys(reading: Snapshot, last_good: Snapshot) -> frozenset[str]:
+    """Ids of keys of ``last_good`` that no longer give their holder what they gave: gone, changed, or dead now."""
+    now = {k.id: k for k in reading.keys or ()}
+
+    def lost(old: Key) -> bool:
+        new = now.get(old.id)
+        if new is None or _gives(new) != _gives(old):
+            return True
+        changed = (new.not_before, new.expires) != (old.not_before, old.expires)
+        return changed and (new.not_before > reading.read_at or 0 < new.expires <= reading.read_at)
+
+    return frozenset(k.id for k in last_good.keys or () if lost(k))
 
 
 def vanished(reading: Snapshot, last_good: Snapshot) -> frozenset[str]:
@@ -231,6 +259,14 @@ def lifts(last_good: Snapshot, reading: Snapshot, *, absent_too: bool = False) -
     return with_words(last_good, lifted) if lifted else None
 
 
+def _lines(s: Subscriber) -> set[object]:
+    return {*s.addresses, *s.devices, *s.logins}
+
+
+def _gives(key: Key) -> tuple[object, ...]:
+    return key.ssid, key.site, key.passphrase, key.subscriber, key.vlan
+
+
 def _blocked(snapshot: Snapshot) -> frozenset[str]:
     return frozenset(s.id for s in snapshot.subscribers if s.state is State.BLOCKED)
 
@@ -249,9 +285,10 @@ def _limit(window: WindowSettings, whole: int, floor: int) -> int:
     return max(floor, min(math.floor(window.share * whole + 1e-9), window.count))
 
 
-def _within(events: Mapping[str, float], since: float) -> dict[str, float]:
-    # an event after `now` stays: the clock was set back, and forgetting would widen the window
-    return {who: at for who, at in events.items() if at > since}
+def _within(events: Mapping[str, float], window: float, now: float) -> dict[str, float]:
+    # an event after `now` (the clock was set back) counts as one of now: forgotten it would widen the window, and
+    # left where it is it would close it for as long as the clock had been wrong
+    return {who: min(at, now) for who, at in events.items() if at > now - window}
 
 
 _MANY_DEVICES = 64
@@ -260,16 +297,21 @@ _MANY_DEVICES = 64
 
 def _ground_reasons(reading: Snapshot, last_good: Snapshot | None, ground: Ground) -> tuple[Reason, ...]:
     """Prefixes that may never be blocked; one that a person has accepted (we leave it out) is no news."""
-    seen = {s.id: s.addresses for s in last_good.subscribers} if last_good is not None else {}
+    # what stands beside an active subscriber was never judged
+    before = () if last_good is None else (s for s in last_good.subscribers if s.state is not State.ACTIVE)
+    seen = {s.id: s for s in before}
     wide: list[str] = []
     own: list[str] = []
     for subscriber in reading.subscribers:
-        news = subscriber.state is not State.ACTIVE and subscriber.addresses != seen.get(subscriber.id)
+        if subscriber.state is State.ACTIVE:
+            continue
+        old = seen.get(subscriber.id)
+        news = old is None or old.addresses != subscriber.addresses or old.devices != subscriber.devices
         if news and (ground.is_vast(subscriber.addresses) or len(subscriber.devices) > _MANY_DEVICES):
             wide.append(subscriber.id)
         for prefix in subscriber.addresses:
             forbidden = ground.forbids(prefix)
-            if forbidden is None or subscriber.state is State.ACTIVE or prefix in seen.get(subscriber.id, ()):
+            if forbidden is None or (old is not None and prefix in old.addresses):
                 continue
             (wide if forbidden == "wide" else own).append(subscriber.id)
     reasons = ((Rule.WIDE, wide), (Rule.OWN, own))

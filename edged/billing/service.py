@@ -9,11 +9,12 @@ import random
 import secrets
 import time
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 
 import structlog
 
 from edged.billing.ground import Ground
-from edged.billing.guard import Held, Rule, vanished
+from edged.billing.guard import Held, lifts, vanished
 from edged.billing.ledger.service import Ledger, Publish
 from edged.billing.reading import Progress, Reading, evidence, silent, with_words
 from edged.billing.settings import BillingSettings
@@ -82,7 +83,14 @@ class BillingService:
         self._previous: Reading | None = None
         self._error = ""
         self._contact = 0.0
-        self._contact_noted = 0.0
+        self._running_from = 0.0
+        """Running time at second 0 of the loop: what edged has run in all, by a clock that nobody can set."""
+        self._heard = 0.0
+        """Running time at which billing was last reached."""
+        self._noted = 0.0
+        """Running time of the last note on disk."""
+        self._answered = False
+        """True when billing answered the last look, whatever came of the answer here."""
         self._words: dict[str, tuple[float, Subscriber]] = {}
         """Single answers that came while a list was being read: newer than it."""
         self._hurry = asyncio.Event()
@@ -98,6 +106,10 @@ class BillingService:
         ledger = self._ledger
         self._error = await ledger.load()
         self._contact = await self._store.contact()
+        running, self._heard = await self._store.running()
+        # time in which edged did not run is not counted: only the wall clock could say how long it was
+        start = max(running, ledger.latest) or self._clock()
+        self._running_from, self._heard = start - _now(), self._heard or start
         if ledger.good is not None:
             self._contact = max(self._contact, ledger.good.read_at)
             ledger.opened = self._stale() and self._settings.stale.then == "open"
@@ -123,7 +135,8 @@ class BillingService:
                 result = await self._look(full=False)
             elif full and result.outcome is not Outcome.FAILED:
                 full_at = _now() + self._settings.poll.full
-            failures = failures + 1 if result.outcome is Outcome.FAILED else 0
+            # a disk of ours that is full is no reason to ask billing less often
+            failures = 0 if self._answered else failures + 1
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._delay(failures)):
                     await self._hurry.wait()
@@ -205,10 +218,20 @@ class BillingService:
             earlier = self._words.get(one.id)
             if earlier is not None and earlier[0] > asked:
                 return one.state  # asked later, answered sooner: that one is the newer
-            in_force = await self._ledger.heed(one, self._settings.guard, self._clock())
+            in_force = await self._ledger.heed(one, self._settings.guard, self._running())
             if in_force or one.state is State.ACTIVE:
                 self._words[one.id] = (asked, one)
+            await self._correct_base(one)
         return one.state
+
+    async def _correct_base(self, word: Subscriber) -> None:
+        """Changes that forget this payment must not block again: they are built upon the reading before."""
+        base = self._previous
+        if base is None or word.state is State.BLOCKED:
+            return
+        corrected = await asyncio.to_thread(lifts, base.snapshot, evidence([word]))
+        if corrected is not None and self._previous is base:
+            self._previous = replace(base, snapshot=corrected)
 
     async def _keep_saved(self) -> None:
         """Write the list with the words in it, a moment after they came."""
@@ -222,7 +245,7 @@ class BillingService:
 
     def status(self) -> BillingStatus:
         """How things stand."""
-        ledger, now = self._ledger, self._clock()
+        ledger = self._ledger
         good, held = ledger.good, ledger.held
         return BillingStatus(
             source=self._source.name,
@@ -230,7 +253,7 @@ class BillingService:
             snapshot=good.id if good else "",
             read_at=good.read_at if good else 0.0,
             contact=self._contact,
-            age=max(0.0, now - self._contact) if self._contact else 0.0,
+            age=self._running() - self._heard if self._contact else 0.0,
             subscribers=len(good.subscribers) if good else 0,
             blocked=blocked_in(good) if good else 0,
             known=good.known if good else None,
@@ -240,7 +263,10 @@ class BillingService:
         )
 
     def _stale(self) -> bool:
-        return bool(self._contact) and self._clock() - self._contact > self._settings.stale.after
+        return bool(self._contact) and self._running() - self._heard > self._settings.stale.after
+
+    def _running(self) -> float:
+        return self._running_from + _now()
 
     def _health(self) -> Health:
         if self._stale():
@@ -267,12 +293,16 @@ class BillingService:
     async def _look(self, *, full: bool, watch: Progress = silent) -> SyncResult:
         async with self._polling:
             self.counters.polls += 1
-            began = _now()
+            began, self._answered = _now(), False
             try:
                 reading = await self._source.read(None if full else self._previous, watch)
+                self._answered = True
                 async with self._lock:
                     await self._reached()
-                    return self._unchanged() if reading is None else await self._take(reading, began)
+                    if reading is not None:
+                        return await self._take(reading, began)
+                    again = await self._asked_again()
+                    return self._unchanged() if again is None else await self._take(again, began, ask=False)
             except UpstreamError as error:
                 async with self._lock:
                     return await self._failed(error)
@@ -283,6 +313,7 @@ class BillingService:
         if str(error) != self._error:
             log.error("billing-failed", error=str(error))
         self._error = str(error)
+        await self._note()
         if self._stale() and self._settings.stale.then == "open" and not ledger.opened and ledger.good is not None:
             ledger.opened = True
             log.error("billing-stale-opened")
@@ -296,21 +327,27 @@ class BillingService:
     async def _reached(self) -> None:
         """Billing has answered: silence is counted anew, and lines opened for it follow the list again."""
         ledger = self._ledger
-        now = self._contact = self._clock()
+        self._contact, self._heard = self._clock(), self._running()
         if self._error:
             log.info("billing-recovered")
         self._error = ""
         if (ledger.opened or ledger.pending) and ledger.good is not None:
             ledger.opened = False
             await ledger.publish(ledger.good)
-        if abs(now - self._contact_noted) >= _CONTACT_EVERY:
-            try:
-                await self._store.note_contact(now)
-            except UpstreamError:
-                # what billing says, a payment perhaps, does not wait for the disk
-                self.counters.saving_failed += 1
-            self._contact_noted = now
+        await self._note()
         await ledger.save()
+
+    async def _note(self) -> None:
+        """On disk, now and then: how long edged has run, and when billing was last reached."""
+        running = self._running()
+        if running - self._noted < _CONTACT_EVERY:
+            return
+        self._noted = running
+        try:
+            await self._store.note_contact(self._contact, running, self._heard)
+        except UpstreamError:
+            # what billing says, a payment perhaps, does not wait for the disk
+            self.counters.saving_failed += 1
 
     def _unchanged(self) -> SyncResult:
         ledger = self._ledger
@@ -319,7 +356,7 @@ class BillingService:
             return SyncResult(Outcome.HELD, ledger.held.id, told(ledger.held, ledger.reasons), ledger.reasons)
         return SyncResult(Outcome.UNCHANGED, ledger.good.id if ledger.good else "", "nothing changed")
 
-    async def _take(self, reading: Reading, began: float) -> SyncResult:
+    async def _take(self, reading: Reading, began: float, *, ask: bool = True) -> SyncResult:
         """Judge ``reading``, which was begun at ``began`` (loop time), and act on the verdict."""
         ledger, guard = self._ledger, self._settings.guard
         self._words = {name: word for name, word in self._words.items() if word[0] >= began}
@@ -327,26 +364,31 @@ class BillingService:
         if self._words:
             snapshot = await asyncio.to_thread(with_words, snapshot, [one for _, one in self._words.values()])
         before = ledger.good
-        verdict = await ledger.judge(snapshot, guard, self._clock())
-        if isinstance(verdict, Held) and await self._heed(snapshot, verdict):
-            verdict = await ledger.judge(snapshot, guard, self._clock())
+        verdict = await ledger.judge(snapshot, guard, self._running())
+        if isinstance(verdict, Held) and ask and await self._heed(snapshot):
+            verdict = await ledger.judge(snapshot, guard, self._running())
         if isinstance(verdict, Held):
             await ledger.hold(snapshot, verdict.reasons)
-            self._previous = reading
+            self._previous = replace(reading, snapshot=snapshot)
             return SyncResult(Outcome.HELD, snapshot.id, told(snapshot, ledger.reasons), ledger.reasons)
         accepted = await ledger.follow(snapshot, verdict)
-        self._previous = reading
+        self._previous = replace(reading, snapshot=snapshot)
         if not accepted:
             return self._unchanged()
         change = await asyncio.to_thread(change_between, before, snapshot)
         return SyncResult(Outcome.ACCEPTED, snapshot.id, f"{snapshot.id} is in force", change=change)
 
-    async def _heed(self, snapshot: Snapshot, verdict: Held) -> bool:
-        """Open at once what a held reading says is active; ask about those it leaves out. True: any."""
+    async def _asked_again(self) -> Reading | None:
+        """Billing has no news while a reading is held: that reading, if somebody whom it leaves out has paid."""
+        held = self._ledger.held
+        return self._previous if held is not None and await self._heed(held) else None
+
+    async def _heed(self, snapshot: Snapshot) -> bool:
+        """Open at once what a held reading, whatever it is held for, says is active; ask about those it leaves out."""
         ledger = self._ledger
         heard = await ledger.lift(snapshot)
         silent_ones = vanished(snapshot, ledger.good) if ledger.good is not None else frozenset()
-        if silent_ones and {Rule.VANISHED, Rule.EMPTY} & {reason.rule for reason in verdict.reasons}:
+        if silent_ones:
             chosen = self._chance.sample(sorted(silent_ones), min(len(silent_ones), _SECOND_LOOKS))
             heard |= await ledger.lift(evidence(await second_look(self._source, chosen)))
         return heard

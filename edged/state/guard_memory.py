@@ -39,6 +39,7 @@ class GuardMemory:
 _FACT = "INSERT INTO facts (name, value) VALUES (?, ?) ON CONFLICT (name) DO UPDATE SET value = excluded.value"
 _COUNTS = "billing.guard"
 _CONTACT = "billing.contact"
+_RUNNING = "billing.running"
 
 
 class GuardMemoryStore:
@@ -76,9 +77,18 @@ class GuardMemoryStore:
         rows = await self._database.read("SELECT value FROM facts WHERE name = ?", (_CONTACT,))
         return float(rows[0][0]) if rows else 0.0
 
-    async def note_contact(self, at: float) -> None:
-        """Remember that billing was reached."""
-        await self._database.write((_FACT, (_CONTACT, repr(at))))
+    async def running(self) -> tuple[float, float]:
+        """The last noted running time, and that at which billing was last reached; 0: never noted."""
+        rows = await self._database.read("SELECT value FROM facts WHERE name = ?", (_RUNNING,))
+        running, heard = json.loads(rows[0][0]) if rows else (0.0, 0.0)
+        return float(running), float(heard)
+
+    async def note_contact(self, at: float, running: float = 0.0, heard: float = 0.0) -> None:
+        """Remember when billing was last reached, by the wall clock and in running time, and how long edged has run."""
+        await self._database.write(
+            (_FACT, (_CONTACT, repr(at))),
+            (_FACT, (_RUNNING, json.dumps([running, heard]))),
+        )
 
 
 def _load(connection: Connection) -> GuardMemory:

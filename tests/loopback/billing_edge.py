@@ -53,6 +53,11 @@ class Edge:
     words: list[tuple[Subscriber, ...] | None] = field(default_factory=list)
     now: float = START
 
+    def passes(self, seconds: float) -> None:
+        """Time goes on, by the clock on the wall and by the one that nobody can set."""
+        self.now += seconds
+        self.service._running_from += seconds
+
     @property
     def blocked(self) -> set[str]:
         return {s.id for s in self.published[-1].subscribers if s.state is State.BLOCKED} if self.published else set()

@@ -327,10 +327,10 @@ async def test_a_silent_billing_system_holds_or_opens_and_its_return_restores(
     async with edge(tmp_path, source, stale={"after": "1h", "then": then}) as e:
         await e.service.sync()
         server.faults = {"error"}
-        e.now += 3000
+        e.passes(3000)
         await e.service.sync()
         assert len(e.blocked) == 10
-        e.now += 700
+        e.passes(700)
 
         await e.service.sync()
 

@@ -65,6 +65,12 @@ class Ledger:
         self._publish = publish
         self._ground = ground
 
+    @property
+    def latest(self) -> float:
+        """Running time of the latest event that the guard remembers; 0: none."""
+        memory = self._memory
+        return max(0.0, *memory.blocked.values(), *memory.vanished.values(), *memory.moved.values(), 0.0)
+
     async def load(self) -> str:
         """Take what is on disk; a sentence where a file was damaged."""
         self._memory = await self._store.load()
@@ -85,7 +91,7 @@ class Ledger:
     # --- whole readings --------------------------------------------------------------------------
 
     async def judge(self, snapshot: Snapshot, settings: GuardSettings, now: float) -> Verdict:
-        """What the guard says of ``snapshot`` at ``now`` (epoch seconds)."""
+        """What the guard says of ``snapshot`` at ``now`` (running time)."""
         return await asyncio.to_thread(judge, snapshot, self.good, self._memory, settings, ground=self._ground, now=now)
 
     async def follow(self, snapshot: Snapshot, verdict: Accepted) -> bool:
@@ -163,10 +169,10 @@ class Ledger:
         opened = await asyncio.to_thread(lifts, self.good, words) if self.good else None
         if opened is None:
             return False
-        self.good = opened
+        # before it is published: that may fail, and the word must outlive it
+        self.good, self.unsaved, self._spoken = opened, True, {}
         self.counters.lifts += 1
         await self.publish(opened)
-        self.unsaved, self._spoken = True, {}
         await self.save()
         return True
 
