@@ -14,9 +14,9 @@ from dataclasses import replace
 import structlog
 
 from edged.billing.ground import Ground
-from edged.billing.guard import Held, lifts, vanished
+from edged.billing.guard import Held, vanished
 from edged.billing.ledger.service import Ledger, Publish
-from edged.billing.reading import Progress, Reading, evidence, silent, with_words
+from edged.billing.reading import Progress, Reading, evidence, silent
 from edged.billing.settings import BillingSettings
 from edged.billing.sources import Source
 from edged.billing.sources.asking import second_look
@@ -31,8 +31,9 @@ from edged.billing.status import (
     change_between,
     told,
 )
+from edged.billing.words.service import Words
 from edged.errors import UpstreamError
-from edged.model import Snapshot, State, Subscriber
+from edged.model import Snapshot, State
 from edged.state.guard_memory import GuardMemoryStore
 from edged.state.snapshots import SnapshotFiles
 from edged.values import Prefix
@@ -49,8 +50,6 @@ _SECOND_LOOKS = 32
 """How many vanished subscribers are asked about, one by one, when a reading is held; others the next time."""
 _CONTACT_EVERY = 60.0
 """Seconds between two notes on disk that billing was reached."""
-_AT_ONCE = 8
-"""Subscribers whom a hint names that are asked about at the same time."""
 _SAVE_AFTER = 1.0
 """Seconds after a word until the list with it is written: a payday's words are one writing."""
 
@@ -91,8 +90,7 @@ class BillingService:
         """Running time of the last note on disk."""
         self._answered = False
         """True when billing answered the last look, whatever came of the answer here."""
-        self._words: dict[str, tuple[float, Subscriber]] = {}
-        """Single answers that came while a list was being read: newer than it."""
+        self._words = Words(source, self._ledger, self._lock, guard=lambda: self._settings.guard, running=self._running)
         self._hurry = asyncio.Event()
         """The next poll is due now."""
 
@@ -137,6 +135,7 @@ class BillingService:
                 full_at = _now() + self._settings.poll.full
             # a disk of ours that is full is no reason to ask billing less often
             failures = 0 if self._answered else failures + 1
+            await self._words.confirm()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._delay(failures)):
                     await self._hurry.wait()
@@ -194,44 +193,14 @@ class BillingService:
         """
         if lists:
             self._hurry.set()
-        free = asyncio.Semaphore(_AT_ONCE)
-
-        async def ask(name: str) -> None:
-            async with free:
-                await self.recheck(name)
-
-        answers = await asyncio.gather(*map(ask, subscribers), return_exceptions=True)
-        for error in answers:
-            if isinstance(error, BaseException):
-                raise error
+        await self._words.hear(subscribers)
 
     async def recheck(self, subscriber: str) -> State | None:
         """What billing says of one subscriber now, put into force as far as the guard lets it; opening always is.
 
         None: billing says nothing (or cannot be asked: UpstreamError).
         """
-        asked = _now()
-        one = await self._source.read_one(subscriber)
-        if one is None:
-            return None
-        async with self._lock:
-            earlier = self._words.get(one.id)
-            if earlier is not None and earlier[0] > asked:
-                return one.state  # asked later, answered sooner: that one is the newer
-            in_force = await self._ledger.heed(one, self._settings.guard, self._running())
-            if in_force or one.state is State.ACTIVE:
-                self._words[one.id] = (asked, one)
-            await self._correct_base(one)
-        return one.state
-
-    async def _correct_base(self, word: Subscriber) -> None:
-        """Changes that forget this payment must not block again: they are built upon the reading before."""
-        base = self._previous
-        if base is None or word.state is State.BLOCKED:
-            return
-        corrected = await asyncio.to_thread(lifts, base.snapshot, evidence([word]))
-        if corrected is not None and self._previous is base:
-            self._previous = replace(base, snapshot=corrected)
+        return await self._words.ask(subscriber)
 
     async def _keep_saved(self) -> None:
         """Write the list with the words in it, a moment after they came."""
@@ -295,6 +264,7 @@ class BillingService:
             self.counters.polls += 1
             began, self._answered = _now(), False
             try:
+                self._previous = await self._words.base(self._previous)
                 reading = await self._source.read(None if full else self._previous, watch)
                 self._answered = True
                 async with self._lock:
@@ -359,10 +329,8 @@ class BillingService:
     async def _take(self, reading: Reading, began: float, *, ask: bool = True) -> SyncResult:
         """Judge ``reading``, which was begun at ``began`` (loop time), and act on the verdict."""
         ledger, guard = self._ledger, self._settings.guard
-        self._words = {name: word for name, word in self._words.items() if word[0] >= began}
-        snapshot = reading.snapshot
-        if self._words:
-            snapshot = await asyncio.to_thread(with_words, snapshot, [one for _, one in self._words.values()])
+        self._words.forget(before=began)
+        snapshot = await self._words.over(reading.snapshot)
         before = ledger.good
         verdict = await ledger.judge(snapshot, guard, self._running())
         if isinstance(verdict, Held) and ask and await self._heed(snapshot):

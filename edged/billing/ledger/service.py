@@ -176,6 +176,11 @@ class Ledger:
         await self.save()
         return True
 
+    def says(self, word: Subscriber) -> bool:
+        """True when the list in force has this subscriber in this state."""
+        place = self._place(self.good, word.id) if self.good is not None else None
+        return self.good is not None and place is not None and self.good.subscribers[place].state is word.state
+
     async def heed(self, word: Subscriber, settings: GuardSettings, now: float) -> bool:
         """Act on what billing answered about one subscriber, if the guard lets it; True: it is in force.
 
