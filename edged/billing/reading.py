@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from edged.errors import UpstreamError
-from edged.model import Key, Snapshot, Subscriber
+from edged.model import Key, Snapshot, State, Subscriber
 
 _REVISION_LENGTH = 64
 """An operator types it after ``--accept``."""
@@ -60,6 +60,25 @@ def with_words(snapshot: Snapshot, words: Iterable[Subscriber]) -> Snapshot:
     out = [s for s in snapshot.subscribers if s.id in said]
     subscribers = [said.pop(s.id, s) for s in snapshot.subscribers]
     return _changed(snapshot, [*subscribers, *said.values()], out=out, into=into)
+
+
+def words_between(before: Snapshot, after: Snapshot, most: int) -> tuple[Subscriber, ...] | None:
+    """What ``after`` says that ``before`` did not, as words; who is gone is active. None: more than ``most``, or none.
+
+    The keys must be the same: they are not what a word speaks of.
+    """
+    if before.keys is not after.keys and before.keys != after.keys:
+        return None
+    known = {s.id: s for s in before.subscribers}
+    words: list[Subscriber] = []
+    for s in after.subscribers:
+        was = known.pop(s.id, None)
+        if was is not s and was != s:
+            words.append(s)
+            if len(words) > most:
+                return None
+    words += (Subscriber(name, State.ACTIVE) for name in known)
+    return tuple(words) if 0 < len(words) <= most else None
 
 
 def _changed(

@@ -33,7 +33,7 @@ from edged.billing.status import (
 )
 from edged.billing.words.service import Words
 from edged.errors import UpstreamError
-from edged.model import Snapshot, State
+from edged.model import State
 from edged.state.guard_memory import GuardMemoryStore
 from edged.state.snapshots import SnapshotFiles
 from edged.values import Prefix
@@ -119,6 +119,7 @@ class BillingService:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._poll(), name="billing-poll")
             group.create_task(self._keep_saved(), name="billing-save")
+            group.create_task(self._confirm(), name="billing-confirm")
 
     async def _poll(self) -> None:
         failures = 0
@@ -135,7 +136,6 @@ class BillingService:
                 full_at = _now() + self._settings.poll.full
             # a disk of ours that is full is no reason to ask billing less often
             failures = 0 if self._answered else failures + 1
-            await self._words.confirm()
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._delay(failures)):
                     await self._hurry.wait()
@@ -202,6 +202,11 @@ class BillingService:
         """
         return await self._words.ask(subscriber)
 
+    async def _confirm(self) -> None:
+        while True:
+            await asyncio.sleep(self._delay(0))
+            await self._words.confirm()
+
     async def _keep_saved(self) -> None:
         """Write the list with the words in it, a moment after they came."""
         while True:
@@ -264,18 +269,35 @@ class BillingService:
             self.counters.polls += 1
             began, self._answered = _now(), False
             try:
-                self._previous = await self._words.base(self._previous)
+                if not full:
+                    self._previous = await self._words.base(self._previous)
                 reading = await self._source.read(None if full else self._previous, watch)
                 self._answered = True
-                async with self._lock:
-                    await self._reached()
-                    if reading is not None:
-                        return await self._take(reading, began)
-                    again = await self._asked_again()
-                    return self._unchanged() if again is None else await self._take(again, began, ask=False)
+                return await self._answer(reading, began)
             except UpstreamError as error:
                 async with self._lock:
                     return await self._failed(error)
+
+    async def _answer(self, reading: Reading | None, began: float) -> SyncResult:
+        """Act on what billing answered. Who is left out of a reading that is held is asked about without the lock."""
+        async with self._lock:
+            await self._reached()
+            held = self._ledger.held
+            if reading is None and (held is None or self._previous is None):
+                return self._unchanged()
+            result = self._unchanged() if reading is None else await self._take(reading, began)
+            silent_ones = self._silent_ones() if result.outcome is Outcome.HELD else []
+        answers = await second_look(self._source, silent_ones)
+        async with self._lock:
+            if not await self._ledger.lift(evidence(answers)) or self._previous is None:
+                return result
+            return await self._take(self._previous, began)
+
+    def _silent_ones(self) -> list[str]:
+        """Some of those whom the held reading leaves out, whatever it is held for: any may have paid."""
+        held, good = self._ledger.held, self._ledger.good
+        gone = sorted(vanished(held, good)) if held is not None and good is not None else []
+        return self._chance.sample(gone, min(len(gone), _SECOND_LOOKS))
 
     async def _failed(self, error: UpstreamError) -> SyncResult:
         ledger = self._ledger
@@ -326,14 +348,13 @@ class BillingService:
             return SyncResult(Outcome.HELD, ledger.held.id, told(ledger.held, ledger.reasons), ledger.reasons)
         return SyncResult(Outcome.UNCHANGED, ledger.good.id if ledger.good else "", "nothing changed")
 
-    async def _take(self, reading: Reading, began: float, *, ask: bool = True) -> SyncResult:
+    async def _take(self, reading: Reading, began: float) -> SyncResult:
         """Judge ``reading``, which was begun at ``began`` (loop time), and act on the verdict."""
         ledger, guard = self._ledger, self._settings.guard
-        self._words.forget(before=began)
-        snapshot = await self._words.over(reading.snapshot)
+        snapshot = await self._words.over(reading.snapshot, began)
         before = ledger.good
         verdict = await ledger.judge(snapshot, guard, self._running())
-        if isinstance(verdict, Held) and ask and await self._heed(snapshot):
+        if isinstance(verdict, Held) and await ledger.lift(snapshot):
             verdict = await ledger.judge(snapshot, guard, self._running())
         if isinstance(verdict, Held):
             await ledger.hold(snapshot, verdict.reasons)
@@ -341,25 +362,11 @@ class BillingService:
             return SyncResult(Outcome.HELD, snapshot.id, told(snapshot, ledger.reasons), ledger.reasons)
         accepted = await ledger.follow(snapshot, verdict)
         self._previous = replace(reading, snapshot=snapshot)
+        self._words.taken(began)
         if not accepted:
             return self._unchanged()
         change = await asyncio.to_thread(change_between, before, snapshot)
         return SyncResult(Outcome.ACCEPTED, snapshot.id, f"{snapshot.id} is in force", change=change)
-
-    async def _asked_again(self) -> Reading | None:
-        """Billing has no news while a reading is held: that reading, if somebody whom it leaves out has paid."""
-        held = self._ledger.held
-        return self._previous if held is not None and await self._heed(held) else None
-
-    async def _heed(self, snapshot: Snapshot) -> bool:
-        """Open at once what a held reading, whatever it is held for, says is active; ask about those it leaves out."""
-        ledger = self._ledger
-        heard = await ledger.lift(snapshot)
-        silent_ones = vanished(snapshot, ledger.good) if ledger.good is not None else frozenset()
-        if silent_ones:
-            chosen = self._chance.sample(sorted(silent_ones), min(len(silent_ones), _SECOND_LOOKS))
-            heard |= await ledger.lift(evidence(await second_look(self._source, chosen)))
-        return heard
 
 
 def _now() -> float:

@@ -75,7 +75,8 @@ class SnapshotFiles:
         """Add ``words`` to what the newest file says; False: it is time to write the whole list. UpstreamError."""
         try:
             size = self._journal.stat().st_size if self._journal.exists() else 0
-            if not self._newest_id or size > _JOURNAL_OCTETS:
+            # not before there are two generations of the list: one alone is no good copy of itself
+            if not self._newest_id or size > _JOURNAL_OCTETS or not self._older.exists():
                 return False
             lines = b"".join(_word_line(self._newest_id, word) for word in words)
             descriptor = os.open(self._journal, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from edged.billing.reading import with_words
 from edged.billing.service import BillingService
 from edged.billing.settings import BillingSettings
 from edged.billing.sources import Source
@@ -41,6 +42,21 @@ class FragileFiles(SnapshotFiles):
         super().save(snapshot)
         if self.kill_at == "after file":
             raise Killed
+
+    def append(self, words: Iterable[Subscriber]) -> bool:
+        if self.kill_at == "before file":
+            raise Killed
+        if self.full:
+            self._journal.unlink(missing_ok=True)
+            self._journal.mkdir()  # a directory in the way, as above
+        try:
+            appended = super().append(words)
+        finally:
+            if self.full:
+                self._journal.rmdir()
+        if appended and self.kill_at == "after file":
+            raise Killed
+        return appended
 
 
 @dataclass
@@ -94,6 +110,8 @@ async def edge(
 
 
 async def _publish(running: Edge, snapshot: Snapshot, words: tuple[Subscriber, ...] | None) -> None:
+    if words is not None:
+        snapshot = replace(with_words(running.published[-1], words), id=snapshot.id)
     running.published.append(snapshot)
     running.words.append(words)
 

@@ -133,7 +133,7 @@ async def test_a_kill_between_two_steps_forgets_nothing_and_counts_nothing_twice
     async with edge(tmp_path, source, now=START + 60) as e:
         e.files.kill_at = step
         if step == "before publish":
-            e.published = Murderous()
+            e.published = Murderous(e.published)
         with pytest.raises(Killed):
             await e.service.sync()
 

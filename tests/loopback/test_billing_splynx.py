@@ -600,6 +600,9 @@ async def test_a_customer_who_is_gone_leaves_the_list_without_a_word(
 
 
 async def test_one_customer_is_answered_alone(server: SplynxServer, source: SplynxSource) -> None:
+    assert await source.read_one("31") is None, "whose addresses they are is not known before the first list"
+    await read(source)
+    server.requests.clear()
     blocked, active, unknown = [await source.read_one(n) for n in ("31", "1", "8888")]
     foreign = [await source.read_one(n) for n in ("../../x", "031", " 31", "", "31?x")]
 

@@ -16,6 +16,7 @@ from typing import Any, Self
 import pytest
 
 from edged.arrows import Accounting, Disconnects
+from edged.billing.reading import with_words
 from edged.billing.service import BillingService
 from edged.billing.settings import BillingSettings
 from edged.billing.sources.rest import RestSource
@@ -221,8 +222,7 @@ async def test_asking_billing_again_opens_the_line_of_who_has_paid(tmp_path: Pat
     published: list[Snapshot] = []
 
     async def publish(snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:
-        assert words is None or len(words) == 1
-        published.append(snapshot)
+        published.append(snapshot if words is None else with_words(published[-1], words))
 
     async def relearn() -> None:
         pass

@@ -10,7 +10,7 @@ import contextlib
 import os
 import tempfile
 from collections.abc import Callable, Coroutine, Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from random import Random
 from sqlite3 import Connection
@@ -22,6 +22,7 @@ import structlog
 from edged.billing import guard
 from edged.billing.guard import Accepted, Verdict
 from edged.billing.ledger import service as ledger
+from edged.billing.reading import with_words
 from edged.billing.service import BillingService
 from edged.billing.settings import BillingSettings
 from edged.errors import UpstreamError
@@ -180,6 +181,7 @@ class Day:
         self.loading = False
         self.publish_fails_until = self.disk_full_until = 0.0
         self.settings = BillingSettings.model_validate(SETTINGS | dict(plan.settings))
+        self.published: Snapshot | None = None
         self.lives = 0
         self.born = 0.0
         """When the running process began."""
@@ -252,10 +254,14 @@ class Day:
         """Whether anything was wrong with billing, or with the publisher, in that time."""
         return self.publish_fails_until > since or any(f.begins <= until and f.ends > since for f in self.faults)
 
-    async def publish(self, snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:  # noqa: ARG002
+    async def publish(self, snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:
         await asyncio.sleep(self.random.uniform(0, 0.05))
         if self.loop.time() < self.publish_fails_until and not self.loading:
             raise UpstreamError("the rooms are busy")
+        if words is not None:
+            assert self.published is not None, "words on nothing"
+            snapshot = replace(with_words(self.published, words), id=snapshot.id)
+        self.published = snapshot
         self.checks.publish(snapshot, loading=self.loading)
 
     def answered_since_trouble(self) -> bool:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edged.billing.reading import Progress, Reading, make_snapshot, silent
+from edged.billing.reading import Progress, Reading, make_snapshot, silent, with_words
 from edged.billing.service import BillingService
 from edged.billing.settings import BillingSettings
 from edged.billing.status import Health
@@ -113,9 +113,13 @@ class Scene:
         await self.service.load()
         self.polling = asyncio.create_task(self.service.run())
 
-    async def publish(self, snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:  # noqa: ARG002
+    async def publish(self, snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:
         if self.deaf:
             raise UpstreamError("the rooms are busy")
+        if words is not None:
+            assert self.published is not None, "words on nothing"
+            snapshot = with_words(self.published, words)
+        self.published = snapshot
         self.in_force = blocked_in(snapshot)
 
     async def end(self) -> None:

@@ -12,7 +12,7 @@ from unittest import mock
 import pytest
 
 from edged.billing import guard
-from edged.billing.guard import Accepted, Held
+from edged.billing.guard import Accepted
 from edged.billing.ledger import service
 from edged.billing.ledger.service import Ledger
 from edged.billing.service import BillingService
@@ -60,10 +60,10 @@ def let_lines_move() -> Patches:
 
 
 def hear_no_word_in_a_held_reading() -> Patches:
-    async def heed(_self: BillingService, _snapshot: Snapshot, _verdict: Held) -> bool:
+    async def lift(_self: Ledger, _words: Snapshot) -> bool:
         return False
 
-    return [(BillingService, "_heed", heed)]
+    return [(Ledger, "lift", lift)]
 
 
 def take_silence_for_a_word() -> Patches:

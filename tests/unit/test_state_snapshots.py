@@ -23,6 +23,7 @@ PAID = replace(ANA, state=State.ACTIVE)
 @pytest.fixture
 def files(tmp_path: Path) -> SnapshotFiles:
     made = SnapshotFiles(tmp_path)
+    made.save(replace(LIST, id="6.00"))
     made.save(LIST)
     return made
 
@@ -117,3 +118,10 @@ def test_after_some_ten_thousand_words_the_whole_list_is_due(
 
 def test_nothing_is_added_where_there_is_no_list(tmp_path: Path) -> None:
     assert not SnapshotFiles(tmp_path).append([PAID])
+
+
+def test_nothing_is_added_to_a_list_of_which_there_is_one_generation_alone(tmp_path: Path) -> None:
+    alone = SnapshotFiles(tmp_path)
+    alone.save(LIST)
+
+    assert not alone.append([PAID])

@@ -15,8 +15,8 @@ SPACING = 1.0
 """Seconds between two readings of one subscriber: a flood of one name costs billing one request a second."""
 SPACING_ALL = 15.0
 """Seconds between two looks at everything."""
-BATCH = 64
-"""Names handed out at once."""
+BATCH = 8
+"""Names handed out at once: as many as are asked about at the same time, so that none waits for a second round."""
 LIMIT = 4096
 """Names that may wait; beyond, one look at everything is cheaper than asking for each."""
 RETRY = (2.0, 10.0, 60.0)

@@ -17,7 +17,7 @@ import structlog
 
 from edged.billing.ground import Ground
 from edged.billing.guard import Accepted, Held, Reason, Verdict, enforceable, judge, judge_word, lifts, remember
-from edged.billing.reading import evidence, with_word, with_words
+from edged.billing.reading import evidence, with_word, with_words, words_between
 from edged.billing.settings import GuardSettings
 from edged.billing.status import Counters
 from edged.errors import UpstreamError
@@ -28,11 +28,15 @@ from edged.state.snapshots import SnapshotFiles
 log = structlog.get_logger(__name__)
 
 
+_FEW = 64
+"""So many subscribers whom an accepted reading changes are put into force one by one."""
+
+
 class Publish(Protocol):
     """Puts a list into force everywhere."""
 
     async def __call__(self, snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:
-        """All of ``snapshot``; with ``words`` it differs in these subscribers alone from what was published last."""
+        """All of ``snapshot``; or, with ``words``, its name, and these subscribers in place of what was published."""
 
 
 class Ledger:
@@ -111,6 +115,7 @@ class Ledger:
 
     async def accept_held(self, held: Snapshot) -> None:
         """Put the held reading into force on a person's word. UpstreamError."""
+        held = with_words(held, ())  # under its own name: it may have been corrected since a person saw it
         memory = remember(held, self._memory)
         if not self._held_with_keys:
             # from disk: its keys were not kept, they come with the next poll and are judged then
@@ -130,28 +135,40 @@ class Ledger:
 
     async def _put_in_force(self, snapshot: Snapshot, memory: GuardMemory) -> None:
         """What opens lines first, then remember, keep and publish the rest: no payment waits for a disk."""
-        opened = await asyncio.to_thread(lifts, self.good, snapshot, absent_too=True) if self.good else None
-        if opened is not None:
+        good = self.good
+        words = await asyncio.to_thread(words_between, good, snapshot, _FEW) if good and not self.unsaved else None
+        opened = await asyncio.to_thread(lifts, good, snapshot, absent_too=True) if good else None
+        if good is not None and opened is not None:
+            places = [self._place(good, word.id) for word in words or ()]
+            lifted = tuple(
+                opened.subscribers[place]
+                for place in places
+                if place is not None and opened.subscribers[place] is not good.subscribers[place]
+            )
             self.good = opened
-            await self.publish(opened)
+            await self.publish(opened, lifted if words else None)
         self._spoken = {}
         try:
             await self._store.save(memory)
             self._memory = memory
-            await asyncio.to_thread(self._files.save, snapshot)
+            # a few changes are a few lines in the journal: not the whole list at each look
+            appended = await asyncio.to_thread(self._files.append, words) if words else False
+            if not appended:
+                await asyncio.to_thread(self._files.save, snapshot)
         except UpstreamError:
             self.counters.saving_failed += 1
             self.unsaved = True
             raise
         self.good, self.unsaved = snapshot, False
         self.counters.accepted += 1
-        await self.publish(snapshot)
+        await self.publish(snapshot, words)
         await self._forget_held()
 
     async def _forget_held(self) -> None:
         if self.held is not None:
             self.held, self.reasons, self._held_with_keys = None, (), False
-            await asyncio.to_thread(self._files.drop_held)
+            with contextlib.suppress(UpstreamError):  # it is found again after a restart, and asked about again
+                await asyncio.to_thread(self._files.drop_held)
 
     async def _keep_held(self) -> None:
         with contextlib.suppress(UpstreamError):  # a full disk; what is held is held all the same
@@ -162,19 +179,20 @@ class Ledger:
 
     async def lift(self, words: Snapshot) -> bool:
         """Open what ``words`` say is active: the line first, the disk second. True when there was any."""
-        if self.held and (corrected := await asyncio.to_thread(lifts, self.held, words)):
-            # accepting it later must not block again who has paid meanwhile; the id that a person saw stays good
+        # accepting it later must not block again who has paid meanwhile; the id that a person saw stays good
+        corrected = await asyncio.to_thread(lifts, self.held, words) if self.held else None
+        if self.held and corrected:
             self.held = replace(corrected, id=self.held.id)
-            await self._keep_held()
         opened = await asyncio.to_thread(lifts, self.good, words) if self.good else None
-        if opened is None:
-            return False
-        # before it is published: that may fail, and the word must outlive it
-        self.good, self.unsaved, self._spoken = opened, True, {}
-        self.counters.lifts += 1
-        await self.publish(opened)
-        await self.save()
-        return True
+        if opened is not None:
+            # before it is published: that may fail, and the word must outlive it
+            self.good, self.unsaved, self._spoken = opened, True, {}
+            self.counters.lifts += 1
+            await self.publish(opened)
+            await self.save()
+        if corrected:
+            await self._keep_held()
+        return opened is not None
 
     def says(self, word: Subscriber) -> bool:
         """True when the list in force has this subscriber in this state."""
@@ -186,8 +204,15 @@ class Ledger:
 
         A word that opens is never judged. The disk gets the list at the next look: whoever paid does not wait.
         """
-        if self.held is not None:
-            await self._correct_held(word)
+        in_force = await self._heed(word, settings, now)
+        if self.held is not None and (in_force or word.state is State.ACTIVE):
+            # accepting it later must not undo what was heard since; the id that a person saw stays good
+            corrected = await asyncio.to_thread(with_words, self.held, [word])
+            self.held = replace(corrected, id=self.held.id)
+            await self._keep_held()
+        return in_force
+
+    async def _heed(self, word: Subscriber, settings: GuardSettings, now: float) -> bool:
         good = self.good
         if good is None:
             return False  # there is nothing yet that a single word could be a change of
@@ -216,11 +241,6 @@ class Ledger:
             self._placed = good.subscribers
         return self._places.get(subscriber)
 
-    async def _correct_held(self, word: Subscriber) -> None:
-        if self.held and (corrected := await asyncio.to_thread(lifts, self.held, evidence([word]))):
-            self.held = replace(corrected, id=self.held.id)
-            await self._keep_held()
-
     async def _admitted(self, word: Subscriber, before: Subscriber | None, settings: GuardSettings, now: float) -> bool:
         """Whether a word that blocks may be acted on; the guard has remembered it then."""
         verdict = judge_word(word, before, self._memory, settings, ground=self._ground, now=now)
@@ -241,7 +261,7 @@ class Ledger:
         if words is not None and not self.pending and not self.opened:
             self.pending = True
             shown = enforceable(evidence(words), ground).subscribers
-            await self._publish(snapshot, shown)
+            await self._publish(replace(snapshot, subscribers=(), keys=None, sums=None), shown)
         else:
             whole = await asyncio.to_thread(enforceable, snapshot, ground)
             if self.opened:

@@ -51,7 +51,7 @@ from edged.billing.splynx.rows import (
     Services,
 )
 from edged.errors import UpstreamError
-from edged.model import OnlineSession, Snapshot, Subscriber
+from edged.model import OnlineSession, Snapshot, State, Subscriber
 from edged.values import Secret
 
 log = structlog.get_logger(__name__)
@@ -127,8 +127,10 @@ class SplynxSource:
         if name is None or str(name) != subscriber:
             return None
         one = await self._one(name)
-        if one is None or self._claims is None:
+        if one is None or one.state is State.ACTIVE:
             return one
+        if self._claims is None:
+            return None  # whose addresses they are is not known before the first whole list
         (mine,), _ = cleared((one,), self._claims, {name})
         return mine
 

@@ -201,6 +201,8 @@ class UispSource:
                 suspended = {n: s for n, s in services.items() if s.status == Status.SUSPENDED}
                 if not suspended:
                     return Subscriber(subscriber, State.ACTIVE)
+                if self._suspended is None:
+                    return None  # whose addresses they are is not known before the first whole list
                 self._note_active(number, services)
                 self._clients.put(number, client)
                 active = [s for s in services.values() if s.status == Status.ACTIVE]

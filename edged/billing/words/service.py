@@ -11,9 +11,8 @@ import asyncio
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from edged.billing.guard import lifts
 from edged.billing.ledger.service import Ledger
-from edged.billing.reading import Reading, evidence, with_words
+from edged.billing.reading import Reading, with_words
 from edged.billing.settings import GuardSettings
 from edged.billing.sources import Source
 from edged.errors import UpstreamError
@@ -21,6 +20,8 @@ from edged.model import Snapshot, State, Subscriber
 
 _AT_ONCE = 8
 """Subscribers who are asked about at the same time."""
+_ATTEMPTS = 3
+"""Questions about one subscriber while whole lists keep coming in between."""
 _CONFIRMED = 32
 """How many who were blocked by a word are asked about again at one look; others at the next."""
 
@@ -45,8 +46,8 @@ class Words:
         self._said: dict[str, tuple[float, Subscriber]] = {}
         """The latest answers in force, with the loop's second at which they were asked for: newer than any list
         that was begun before."""
-        self._opened: dict[str, Subscriber] = {}
-        """Answers that opened since the latest reading: changes that forget them must not block again."""
+        self._list_begun = 0.0
+        """The loop's second at which the list in force was begun to be read."""
         self._unconfirmed: dict[str, None] = {}
         """Blocked by a single answer, not asked about again yet."""
 
@@ -67,23 +68,29 @@ class Words:
 
         UpstreamError when it cannot be asked.
         """
-        asked = asyncio.get_running_loop().time()
-        one = await self._source.read_one(name)
-        if one is None:
-            return None
-        async with self._lock:
-            earlier = self._said.get(one.id)
-            if earlier is not None and earlier[0] > asked:
-                return one.state  # asked later, answered sooner: that one is the newer
-            news = not self._ledger.says(one)
-            in_force = await self._ledger.heed(one, self._guard(), self._running())
-            if in_force or one.state is State.ACTIVE:
-                self._said[one.id] = (asked, one)
-            if one.state is not State.BLOCKED:
-                self._opened[one.id] = one
-            elif in_force and news:
-                self._unconfirmed.setdefault(one.id)
-        return one.state
+        one = None
+        for _ in range(_ATTEMPTS):
+            asked = asyncio.get_running_loop().time()
+            one = await self._source.read_one(name)
+            if one is None:
+                return None
+            async with self._lock:
+                # a whole list that was begun later, and is in force already, knows better: ask again
+                if asked >= self._list_begun or one.state is State.ACTIVE:
+                    await self._heed(one, asked)
+                    break
+        return one.state if one is not None else None
+
+    async def _heed(self, one: Subscriber, asked: float) -> None:
+        earlier = self._said.get(one.id)
+        if earlier is not None and earlier[0] > asked:
+            return  # asked later, answered sooner: that one is the newer
+        news = not self._ledger.says(one)
+        in_force = await self._ledger.heed(one, self._guard(), self._running())
+        if in_force or one.state is State.ACTIVE:
+            self._said[one.id] = (asked, one)
+        if in_force and news and one.state is State.BLOCKED:
+            self._unconfirmed.setdefault(one.id)
 
     async def confirm(self) -> None:
         """Ask once more about those whom a single answer has blocked."""
@@ -96,19 +103,22 @@ class Words:
                 self._unconfirmed.setdefault(name)
                 return
 
-    def forget(self, before: float) -> None:
-        """Let go of answers that were asked for before a reading begun at ``before`` (loop time): it has them."""
-        self._said = {name: word for name, word in self._said.items() if word[0] >= before}
-
-    async def over(self, snapshot: Snapshot) -> Snapshot:
-        """``snapshot`` with the answers that are newer than it."""
+    async def over(self, snapshot: Snapshot, begun: float) -> Snapshot:
+        """``snapshot``, whose reading began at ``begun`` (loop time), with the answers that are newer than it."""
+        self._said = {name: word for name, word in self._said.items() if word[0] >= begun}
         words = [one for _, one in self._said.values()]
         return await asyncio.to_thread(with_words, snapshot, words) if words else snapshot
 
+    def taken(self, begun: float) -> None:
+        """A reading that began at ``begun`` is in force."""
+        self._list_begun = begun
+
     async def base(self, reading: Reading | None) -> Reading | None:
-        """The latest reading, as changes are built upon it: with the payments that were heard since."""
-        words, self._opened = tuple(self._opened.values()), {}
+        """The latest reading, as changes are built upon it: with the answers that were heard since.
+
+        Changes speak of those who have changed, not of those of whom an answer was heard already.
+        """
+        words, self._said = [one for _, one in self._said.values()], {}
         if reading is None or not words:
             return reading
-        corrected = await asyncio.to_thread(lifts, reading.snapshot, evidence(words))
-        return reading if corrected is None else replace(reading, snapshot=corrected)
+        return replace(reading, snapshot=await asyncio.to_thread(with_words, reading.snapshot, words))
