@@ -39,7 +39,10 @@ class Accounting:
 
     async def open(self) -> None:
         """Take what was reported before a restart."""
-        self._report(await self._sessions.open())
+        now = time.time()
+        sessions = await self._sessions.open()
+        # what was bound in the future was told while the clock was wrong: everything else is the better word
+        self._report(sorted(sessions, key=lambda s: (s.updated <= now, s.updated)))
 
     async def end_silent(self) -> None:
         """End what no NAS has reported on for long."""
@@ -47,8 +50,10 @@ class Accounting:
 
     def _report(self, sessions: Iterable[Session]) -> None:
         concerned: set[str] = set()
+        now = time.time()
         for session in sessions:
-            concerned |= self._roster.report(("radius", (session.nas, session.session)), session.online())
+            for kind, line in session.online().items():
+                concerned |= self._roster.report(("radius", (session.nas, session.session, kind)), line, now)
         self._heard(concerned)
 
     async def account(self, request: Packet, _client: ClientSettings, source: IpAddress) -> bool:
@@ -59,7 +64,8 @@ class Accounting:
         try:
             sessions = await self._sessions.record(
                 event.status,
-                nas=event.nas_identifier or str(source),
+                # identities are often those of the factory: two routers must not end each other's sessions
+                nas=f"{event.nas_identifier}@{source}" if event.nas_identifier else str(source),
                 session=event.session_id,
                 login=event.user_name,
                 mac=_mac(event.calling_station_id),

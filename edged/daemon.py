@@ -90,7 +90,7 @@ class House:
         self.office = BackOffice(config, self.database, own=self._own, publish=self._publish, hear=self._online)
         self.billing = self.office.billing
         if self.billing is not None:
-            self.writer.may_be_blocked = self.billing.may_be_blocked
+            self.writer.lines_to_block = self.billing.lines_to_block
         tell = self.office.tell
         self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting, tell=tell)
         self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell)
@@ -215,7 +215,7 @@ class House:
 
     def _online(self, sessions: tuple[OnlineSession, ...], doubtful: bool) -> None:  # noqa: FBT001  as in Hear
         """Billing's live sessions -> policy."""
-        self.writer.heard(self.writer.roster.replace("billing", sessions, keep=doubtful))
+        self.writer.heard(self.roster.replace("billing", sessions, keep=doubtful, now=time.time()))
 
     async def _hand_over_keys(self) -> None:
         """The list never waits for the database; its keys do."""

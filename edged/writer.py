@@ -36,8 +36,8 @@ class Writer:
         self.current = Current()
         self.acting = Current()
         self.roster = Roster()
-        self.may_be_blocked: Callable[[Prefix], bool] = lambda _: True
-        """What a session's address must pass: reports of a NAS are not stricter than billing's list."""
+        self.lines_to_block: Callable[[tuple[Prefix, ...]], tuple[Prefix, ...]] = lambda prefixes: prefixes
+        """What a subscriber's sessions must pass: reports of a NAS are judged no less strictly than billing's list."""
         self._config = config
         self._overrides = overrides
         self._unheard: set[str] = set()
@@ -73,13 +73,18 @@ class Writer:
         self._follow(table, replace(self.current.view.learned, neighbours=near, online=online), None)
 
     async def _publish_words(self, snapshot: Snapshot, words: tuple[Subscriber, ...]) -> None:
-        near = None
-        if any(word.devices for word in words):
-            near = await self._near(changed(self.current.view.table, words, snapshot_id=snapshot.id))
-        # after the last wait: the table in force may have become another
-        table = changed(self.current.view.table, words, snapshot_id=snapshot.id)
+        before = self.current.view.table
+        if before.contested or before.contested_names or any(word.devices for word in words):
+            # two claim one thing: all is compiled anew, which is no work for the loop
+            table = await asyncio.to_thread(changed, before, words, snapshot_id=snapshot.id)
+            near = await self._near(table) if any(word.devices for word in words) else None
+        else:
+            table, near = changed(before, words, snapshot_id=snapshot.id), None
+        if self.current.view.table is not before:
+            # a reload came in between: its networks hold
+            table = recompiled(table, self._config.subscribers)
         learned = self.current.view.learned
-        ids = frozenset(word.id for word in words)
+        ids = frozenset(word.id for word in words) | _login_holders(words, before, table)
         online = learned.online.changed(self._lines(table, ids))
         neighbours_now = learned.neighbours if near is None else near
         self._follow(table, replace(learned, online=online, neighbours=neighbours_now), ids)
@@ -140,7 +145,7 @@ class Writer:
     def _lines_of(self, table: PolicyTable, subscriber: Subscriber) -> tuple[Prefix, ...]:
         # a login that two subscribers claim is whose the table says
         logins = (login for login in subscriber.logins if table.logins.get(login) is subscriber)
-        return tuple(filter(self.may_be_blocked, self.roster.lines_of(subscriber.id, logins)))
+        return self.lines_to_block(self.roster.lines_of(subscriber.id, logins))
 
     def _listed(self, table: PolicyTable, concerned: Iterable[str]) -> list[Subscriber]:
         """The listed subscribers behind names that are logins or billing's ids, each once."""
@@ -151,6 +156,14 @@ class Writer:
         """The neighbours whom billing names by their device."""
         found = await asyncio.to_thread(neighbours) if table.devices else {}
         return {address: mac for address, mac in found.items() if mac in table.devices}
+
+
+def _login_holders(words: Iterable[Subscriber], *tables: PolicyTable) -> frozenset[str]:
+    """Whose a login was or is that ``words`` speak of: its sessions go with it."""
+    logins = {login for word in words for login in word.logins}
+    for table in tables:
+        logins |= {login for word in words if (s := table.subscribers.get(word.id)) for login in s.logins}
+    return frozenset(s.id for table in tables for login in logins if (s := table.logins.get(login)) is not None)
 
 
 def _differing(before: Mapping[str, object], after: Mapping[str, object]) -> frozenset[str]:

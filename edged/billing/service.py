@@ -152,9 +152,9 @@ class BillingService:
         self._ground = Ground(settings.guard.widest, own)
         self._ledger.guard(self._ground)
 
-    def may_be_blocked(self, prefix: Prefix) -> bool:
-        """False for what is too wide or the network's own, whoever says it."""
-        return self._ground.forbids(prefix) is None
+    def lines_to_block(self, prefixes: tuple[Prefix, ...]) -> tuple[Prefix, ...]:
+        """Of one subscriber's online lines those that may ever be blocked, whoever says it; none when they are vast."""
+        return () if self._ground.is_vast(prefixes) else tuple(p for p in prefixes if self._ground.forbids(p) is None)
 
     async def sync(self, watch: Progress = silent) -> SyncResult:
         """Read everything now."""

@@ -55,8 +55,8 @@ def changes(plan: Plan, table: str) -> list[Change]:
     ]
 
 
-def admissions(entries: Iterable[tuple[IpAddress, int]], table: str, *, replace: bool) -> list[Change]:
-    """What puts addresses, each with its seconds to live, into the learned garden; ``replace`` as in ``admit_text``."""
+def admissions(entries: Iterable[tuple[IpAddress, int]], table: str) -> list[Change]:
+    """What puts addresses, each with its seconds to live, into the learned garden; as ``admit_text`` does."""
     result: list[Change] = []
     by_version: dict[int, list[tuple[IpAddress, int]]] = {4: [], 6: []}
     for address, seconds in entries:
@@ -66,7 +66,7 @@ def admissions(entries: Iterable[tuple[IpAddress, int]], table: str, *, replace:
             bare = b"".join(_element(address.packed) for address, _ in group)
             timed = b"".join(_element(address.packed, _life(seconds)) for address, seconds in group)
             add, delete = _add(table, GARDEN_SET[version], timed), _delete(table, GARDEN_SET[version], bare)
-            result += [add, delete, add] if replace else [add]
+            result += [add, delete, add]
     return result
 
 

@@ -94,11 +94,11 @@ def change_text(desired: Desired, plan: Plan) -> str:
     return "".join(parts)
 
 
-def admit_text(entries: Iterable[tuple[IpAddress, int]], *, replace: bool) -> str:
+def admit_text(entries: Iterable[tuple[IpAddress, int]]) -> str:
     """The transaction that puts addresses, each with its seconds to live, into the learned garden.
 
-    ``replace``: before Linux 6.12 adding what is there keeps the old end without a word. There each element
-    is added (so that it exists), deleted and added in one transaction.
+    Adding what is there does not renew its life: never before Linux 6.12, and since then only when the life is
+    another one than before (seen on 6.18). So each element is added (that it exists), deleted and added.
     """
     by_version: dict[int, list[tuple[IpAddress, int]]] = {4: [], 6: []}
     for address, seconds in entries:
@@ -110,7 +110,7 @@ def admit_text(entries: Iterable[tuple[IpAddress, int]], *, replace: bool) -> st
             timed = ", ".join(f"{address} timeout {seconds}s" for address, seconds in group)
             bare = ", ".join(str(address) for address, _ in group)
             add = f"add element {TABLE} {name} {{ {timed} }}\n"
-            parts.append(f"{add}delete element {TABLE} {name} {{ {bare} }}\n{add}" if replace else add)
+            parts.append(f"{add}delete element {TABLE} {name} {{ {bare} }}\n{add}")
     return "".join(parts)
 
 

@@ -174,7 +174,7 @@ def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
     if online is not None and online.error:
         yield Alarm(
             "sessions-unknown",
-            f"Billing does not say who is online: {online.error}. Lines whose address changes stay as they were.",
+            f"Billing does not say who is online: {online.error}. Lines whose address changes open within minutes.",
             "edged status",
         )
     if status.health is Health.STALE:

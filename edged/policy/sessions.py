@@ -1,18 +1,21 @@
 # SPDX-License-Identifier: Apache-2.0
 """Who is online with which addresses: reports in, the lines of those whom billing lists out. Pure.
 
-An address belongs to one session. Of two that claim it the later has it, and the other has lost it for good: a
-Stop that went missing must not leave a paying customer with the address of somebody who does not.
+An address belongs to one session. Of two that claim it, or a part of it, the later has it, and the other has lost it
+for good: a Stop that went missing must not leave a paying customer with the address of somebody who does not.
 """
 
 from __future__ import annotations
 
-from collections.abc import Hashable, Iterable, Iterator
+import math
+from bisect import bisect_left, bisect_right, insort
+from collections import Counter
+from collections.abc import Hashable, Iterable
 from dataclasses import dataclass, field, replace
 
 from edged.model import OnlineSession
 from edged.policy.prefixes import PrefixMap
-from edged.values import Prefix
+from edged.values import BITS, Prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +38,8 @@ class OnlineLines:
                 after[subscriber] = prefixes
             if before != prefixes:
                 news = True
-                gone += before
+                # what was somebody else's meanwhile stays theirs
+                gone += (prefix for prefix in before if holders.get(prefix) == subscriber)
                 come += ((prefix, subscriber) for prefix in prefixes)
         return OnlineLines(holders.changed(gone, come), after) if news else self
 
@@ -45,24 +49,67 @@ class OnlineLines:
 
 MOST = 500_000
 """Sessions that are remembered: what reports them may be broken, or stolen."""
+CROWD = 48
+"""Sessions of one subscriber; more is a fault, or a forgery, and none of them counts."""
 
 Key = tuple[str, Hashable]
 """Who reports, and their name of the session."""
 
 
+class _Holdings:
+    """Which session holds which prefix, and what overlaps one."""
+
+    __slots__ = ("_holders", "_lengths", "_order")
+
+    def __init__(self) -> None:
+        self._holders: dict[Prefix, Key] = {}
+        self._order: list[Prefix] = []
+        self._lengths: Counter[tuple[int, int]] = Counter()
+
+    def get(self, prefix: Prefix) -> Key | None:
+        return self._holders.get(prefix)
+
+    def put(self, prefix: Prefix, key: Key) -> None:
+        if prefix not in self._holders:
+            insort(self._order, prefix)
+            self._lengths[prefix.version, prefix.length] += 1
+        self._holders[prefix] = key
+
+    def remove(self, prefix: Prefix) -> None:
+        if self._holders.pop(prefix, None) is not None:
+            del self._order[bisect_left(self._order, prefix)]
+            self._lengths[prefix.version, prefix.length] -= 1
+
+    def overlapping(self, prefix: Prefix) -> list[tuple[Prefix, Key]]:
+        """Every held prefix around, in, or equal to ``prefix``."""
+        version, bits = prefix.version, BITS[prefix.version]
+        around = [
+            Prefix(version, prefix.network >> (bits - length) << (bits - length), length)
+            for (of, length), count in self._lengths.items()
+            if count and of == version and length < prefix.length
+        ]
+        first = bisect_left(self._order, Prefix(version, prefix.network, 0))
+        last = bisect_right(self._order, Prefix(version, prefix.last, bits))
+        found = [*around, *(inside for inside in self._order[first:last] if inside.length >= prefix.length)]
+        return [(other, self._holders[other]) for other in found if other in self._holders]
+
+
 class Roster:
     """Every session that was reported, by whomever, and which of them holds which address."""
 
-    __slots__ = ("_held_by", "_of_login", "_of_subscriber", "_sessions")
+    __slots__ = ("_held", "_of_login", "_of_subscriber", "_sessions")
 
     def __init__(self) -> None:
         self._sessions: dict[Key, OnlineSession] = {}
-        self._held_by: dict[Prefix, Key] = {}
+        self._held = _Holdings()
         self._of_login: dict[str, set[Key]] = {}
         self._of_subscriber: dict[str, set[Key]] = {}
 
-    def report(self, key: Key, session: OnlineSession | None) -> set[str]:
-        """Take one report; None: the session is over. The logins and subscribers whose lines may be others now."""
+    def report(self, key: Key, session: OnlineSession | None, now: float = math.inf) -> set[str]:
+        """Take one report at ``now`` (epoch seconds); None: the session is over.
+
+        The logins and subscribers whose lines may be others now.
+        """
         before = self._sessions.get(key)
         if before == session or (before is None and len(self._sessions) >= MOST):
             return set()
@@ -70,73 +117,94 @@ class Roster:
         if before is not None:
             concerned |= self._drop(key, before)
         if session is not None:
-            concerned |= self._add(key, session)
+            concerned |= self._add(key, session, now)
         return concerned
 
-    def replace(self, reporter: str, sessions: Iterable[OnlineSession], *, keep: bool = False) -> set[str]:
+    def replace(
+        self, reporter: str, sessions: Iterable[OnlineSession], *, keep: bool = False, now: float = math.inf
+    ) -> set[str]:
         """Take ``reporter``'s whole list; who is not on it has gone, unless ``keep``."""
         concerned: set[str] = set()
         there = {(reporter, (s.subscriber, s.login, s.prefixes)): s for s in sessions}
         for key in () if keep else [key for key in self._sessions if key[0] == reporter and key not in there]:
             concerned |= self.report(key, None)
         for key, session in there.items():
-            concerned |= self.report(key, session)
+            concerned |= self.report(key, session, now)
         return concerned
 
     def lines_of(self, subscriber: str, logins: Iterable[str]) -> tuple[Prefix, ...]:
-        """The addresses that the sessions of ``subscriber`` hold, in order."""
-        if not self._sessions:
+        """The addresses that the sessions of ``subscriber`` hold, in order; none of a crowd's."""
+        keys = self._keys(subscriber, logins) if self._sessions else set()
+        if not keys or len(keys) > CROWD:
             return ()
-        sessions = self.sessions_of(subscriber, logins)
-        return tuple(sorted({prefix for session in sessions for prefix in session.prefixes}))
+        return tuple(sorted({prefix for key in keys for prefix in self._holds(key)}))
 
     def sessions_of(self, subscriber: str, logins: Iterable[str]) -> list[OnlineSession]:
-        """The sessions of billing's id ``subscriber`` and of ``logins``; their prefixes are those that they hold."""
+        """Some sessions of billing's id ``subscriber`` and of ``logins``; their prefixes are those that they hold."""
+        keys = sorted(self._keys(subscriber, logins), key=repr)[:CROWD]
+        return [replace(self._sessions[key], prefixes=tuple(self._holds(key))) for key in keys]
+
+    def is_crowd(self, subscriber: str, logins: Iterable[str]) -> bool:
+        """True when there are more sessions of one subscriber than a household has."""
+        return len(self._keys(subscriber, logins)) > CROWD
+
+    def _keys(self, subscriber: str, logins: Iterable[str]) -> set[Key]:
         keys = set(self._of_subscriber.get(subscriber, ()))
         for login in logins:
             # what billing says of whose session it is goes before the name alone
             keys |= {key for key in self._of_login.get(login, ()) if not self._sessions[key].subscriber}
-        return [replace(self._sessions[key], prefixes=tuple(self._held(key))) for key in keys]
+        return keys
 
-    def _held(self, key: Key) -> Iterator[Prefix]:
-        return (prefix for prefix in self._sessions[key].prefixes if self._held_by.get(prefix) == key)
+    def _holds(self, key: Key) -> list[Prefix]:
+        return [prefix for prefix in self._sessions[key].prefixes if self._held.get(prefix) == key]
 
-    def _add(self, key: Key, session: OnlineSession) -> set[str]:
+    def _add(self, key: Key, session: OnlineSession, now: float) -> set[str]:
         self._sessions[key] = session
-        self._of_login.setdefault(session.login, set()).add(key)
-        if session.subscriber:
-            self._of_subscriber.setdefault(session.subscriber, set()).add(key)
+        for index, name in ((self._of_login, session.login), (self._of_subscriber, session.subscriber)):
+            if name:
+                index.setdefault(name, set()).add(key)
         concerned = {session.login, session.subscriber}
         for prefix in session.prefixes:
-            holder = self._held_by.get(prefix)
-            other = self._sessions.get(holder) if holder is not None else None
-            if other is not None and other.since > session.since:
+            # of one's own an equal one alone is another's: the link lies within the delegated prefix
+            rivals = [
+                (other, self._sessions[holder])
+                for other, holder in self._held.overlapping(prefix)
+                if other == prefix or not _same(self._sessions[holder], session)
+            ]
+            # one that was bound in the future was reported while the clock was wrong
+            if any(session.since < rival.since <= now for _, rival in rivals):
                 continue  # a report that was overtaken
-            if other is not None:
-                concerned |= {other.login, other.subscriber}
-            self._held_by[prefix] = key
+            for other, rival in rivals:
+                concerned |= {rival.login, rival.subscriber}
+                self._held.remove(other)
+            self._held.put(prefix, key)
         return concerned - {""}
 
     def _drop(self, key: Key, session: OnlineSession) -> set[str]:
-        held = list(self._held(key))
+        held = self._holds(key)
         del self._sessions[key]
+        same: set[Key] = set()
         for index, name in ((self._of_login, session.login), (self._of_subscriber, session.subscriber)):
             keys = index.get(name)
             if keys is not None:
                 keys.discard(key)
+                # two reporters of one session: the other's word still stands; in a crowd nobody's does
+                same |= keys if len(keys) <= CROWD else set()
                 if not keys:
                     del index[name]
-        # two reporters of one session: the other's word still stands
-        same = self._of_login.get(session.login, set()) | self._of_subscriber.get(session.subscriber, set())
         concerned = {session.login, session.subscriber}
         for prefix in held:
+            self._held.remove(prefix)
             heir = next((k for k in same if prefix in self._sessions[k].prefixes), None)
-            if heir is None:
-                del self._held_by[prefix]
-            else:
-                self._held_by[prefix] = heir
+            if heir is not None:
+                self._held.put(prefix, heir)
                 concerned |= {self._sessions[heir].login, self._sessions[heir].subscriber}
         return concerned - {""}
 
     def __len__(self) -> int:
         return len(self._sessions)
+
+
+def _same(a: OnlineSession, b: OnlineSession) -> bool:
+    """True when both are sessions of one customer, as far as they say."""
+    return bool((a.login and a.login == b.login) or (a.subscriber and a.subscriber == b.subscriber))

@@ -43,27 +43,41 @@ class Session:
     stopped: float | None = None
     octets_in: int = 0
     octets_out: int = 0
-    bound: float = 0.0
-    """When it was given the addresses it has, epoch seconds."""
+    bound_ipv4: float = 0.0
+    """When it was given this address, epoch seconds; the same for the other two kinds."""
+    bound_ipv6: float = 0.0
+    bound_delegated: float = 0.0
+    silent: int = 0
+    """1: it was ended because nobody reported on it."""
 
-    def online(self) -> OnlineSession | None:
-        """The session as the policy wants it; None: it is over."""
-        if self.stopped is not None:
-            return None
-        spelt = f"{self.ipv4} {self.ipv6} {self.delegated}".split()
-        return OnlineSession(self.login, tuple(map(parse_prefix, spelt[:_MOST_PREFIXES])), self.bound)
+    def online(self) -> dict[str, OnlineSession | None]:
+        """The session as the policy wants it, kind by kind of its addresses; None: it has none of that kind now."""
+        lines: dict[str, OnlineSession | None] = {}
+        for kind in KINDS:
+            spelt = str(getattr(self, kind)).split()[:_MOST_PREFIXES] if self.stopped is None else []
+            prefixes = tuple(dict.fromkeys(map(parse_prefix, spelt)))
+            since = float(getattr(self, f"bound_{kind}"))
+            lines[kind] = OnlineSession(self.login, prefixes, since) if prefixes else None
+        return lines
 
 
-_MOST_PREFIXES = 16
-"""Of one session; a packet has room for two hundred, a household has three."""
+KINDS = ("ipv4", "ipv6", "delegated")
+"""Framed-IP-Address; Framed-IPv6-Prefix or -Address; Delegated-IPv6-Prefix. Each may come and go by itself."""
+_MOST_PREFIXES = 8
+"""Of one session and kind; a packet has room for two hundred, a household has one."""
+_RETOLD_S = 60.0
+"""A Start so much later than the one before is another session's: the NAS counts from 1 again and its On was lost."""
 _SILENT_S = 86400.0
 """A session that was reported on from time to time and is not for so long has ended without a Stop."""
 _SILENT_FROM_THE_START_S = 31 * 86400.0
 """The same for one whose NAS sends no Interim-Updates at all."""
 
-_COLUMNS = "nas, session, login, mac, ipv4, ipv6, delegated, started, updated, stopped, octets_in, octets_out, bound"
+_COLUMNS = (
+    "nas, session, login, mac, ipv4, ipv6, delegated, started, updated, stopped, octets_in, octets_out,"
+    " bound_ipv4, bound_ipv6, bound_delegated, silent"
+)
 _SELECT = f"SELECT {_COLUMNS} FROM sessions"  # noqa: S608  # our own text
-_PUT = f"INSERT OR REPLACE INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 13)})"  # noqa: S608  # our own text
+_PUT = f"INSERT OR REPLACE INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 16)})"  # noqa: S608  # our own text
 
 
 _OF_NAS = "nas = ? AND started <= ?"
@@ -87,22 +101,26 @@ class SessionStore:
         The sessions that it concerns, as they stand now.
         """
         if status in {Status.ON, Status.OFF}:
-            return await self._end(_OF_NAS, (nas, at), at)
+            return await self._end(_OF_NAS, (nas, at), "?", at, silent=0)
         event = Session(
             nas, session, login, mac, ipv4, ipv6, delegated, at - seconds, at,
-            at if status == Status.STOP else None, octets_in, octets_out, at,
+            at if status == Status.STOP else None, octets_in, octets_out, at, at, at,
         )  # fmt: skip
         return [await self._database.run(lambda connection: _put(connection, event, status), write=True)]
 
     async def end_silent(self, now: float) -> list[Session]:
-        """End what nobody has reported on for long; these sessions."""
-        return await self._end(_SILENT, (now - _SILENT_S, now - _SILENT_FROM_THE_START_S), now)
+        """End what nobody has reported on for long, as of the last report; these sessions. A report wakes them."""
+        silent_since = (now - _SILENT_S, now - _SILENT_FROM_THE_START_S)
+        return await self._end(_SILENT, silent_since, "max(updated, ?)", 0.0, silent=1)
 
-    async def _end(self, which: str, parameters: tuple[object, ...], at: float) -> list[Session]:
+    async def _end(
+        self, which: str, parameters: tuple[object, ...], stopped: str, at: float, *, silent: int
+    ) -> list[Session]:
         def end(connection: sqlite3.Connection) -> list[Session]:
             rows = connection.execute(f"{_SELECT} WHERE stopped IS NULL AND {which}", parameters).fetchall()
-            connection.execute(f"UPDATE sessions SET stopped = ? WHERE stopped IS NULL AND {which}", (at, *parameters))  # noqa: S608  # our own text
-            return [replace(Session(*row), stopped=at) for row in rows]
+            change = f"UPDATE sessions SET stopped = {stopped}, silent = ? WHERE stopped IS NULL AND {which}"  # noqa: S608  # our own text
+            connection.execute(change, (at, silent, *parameters))
+            return [replace(Session(*row), stopped=at, silent=silent) for row in rows]
 
         return await self._database.run(end, write=True)
 
@@ -125,22 +143,37 @@ def _put(connection: sqlite3.Connection, event: Session, status: int) -> Session
 
 
 def _merged(known: Session, event: Session, status: int) -> Session:
-    """``known`` after ``event``. A Start after its Stop is a new session: some NASes count from 1 again."""
-    if status == Status.START and known.stopped is not None and event.updated > known.stopped:
+    """``known`` after ``event``, unless that is about another session with the same name."""
+    if event.updated > known.updated and _is_another(known, event, status):
         return event
     newer, older = (event, known) if event.updated >= known.updated else (known, event)
-    addresses = (newer.ipv4 or older.ipv4, newer.ipv6 or older.ipv6, newer.delegated or older.delegated)
-    same = addresses == (known.ipv4, known.ipv6, known.delegated)
+    lines: dict[str, str | float] = {}
+    for kind in KINDS:
+        # an address that is not named is not given up; one that is the same was not given anew
+        value = getattr(newer, kind) or getattr(older, kind)
+        lines[kind] = value
+        lines[f"bound_{kind}"] = getattr(known, f"bound_{kind}") if value == getattr(known, kind) else event.updated
+    woken = bool(known.silent) and event.updated > known.updated and status != Status.STOP
+    stopped = event.stopped if woken or known.stopped is None else known.stopped
     return Session(
-        known.nas,
-        known.session,
-        newer.login or older.login,
-        newer.mac or older.mac,
-        *addresses,
-        min(known.started, event.started),
-        newer.updated,
-        known.stopped if known.stopped is not None else event.stopped,
-        max(known.octets_in, event.octets_in),
-        max(known.octets_out, event.octets_out),
-        known.bound if same else event.updated,
+        nas=known.nas,
+        session=known.session,
+        login=newer.login or older.login,
+        mac=newer.mac or older.mac,
+        started=min(known.started, event.started),
+        updated=newer.updated,
+        stopped=stopped,
+        octets_in=max(known.octets_in, event.octets_in),
+        octets_out=max(known.octets_out, event.octets_out),
+        silent=0 if woken or stopped is None else known.silent,
+        **lines,  # type: ignore[arg-type]  # by name
     )
+
+
+def _is_another(known: Session, event: Session, status: int) -> bool:
+    """Some NASes count from 1 again, and their Stop or their On may be lost."""
+    if event.login and known.login and event.login != known.login:
+        return True
+    if status != Status.START:
+        return False
+    return known.stopped is not None or event.updated > known.started + _RETOLD_S

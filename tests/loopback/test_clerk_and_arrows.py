@@ -313,14 +313,14 @@ async def test_what_cannot_be_kept_is_not_acknowledged(tmp_path: Path) -> None:
     assert await account(report(1, "s-2"), nas(), HOME) is False, "the database is closed"
 
 
-async def test_a_nas_is_known_by_its_identifier_and_else_by_its_address(tmp_path: Path) -> None:
+async def test_a_nas_is_known_by_its_address_and_its_identifier_where_it_has_one(tmp_path: Path) -> None:
     async with database_in(tmp_path) as database:
         account = accounting(SessionStore(database)).account
 
         await account(report(1, "s-1", attribute("NAS-Identifier", "ap-12")), nas(), HOME)
         await account(report(1, "s-1"), nas(), parse_address("2001:db8:7::1"))
 
-        assert sorted(row[0] for row in on_disk(database.path)) == ["2001:db8:7::1", "ap-12"]
+        assert sorted(row[0] for row in on_disk(database.path)) == ["2001:db8:7::1", "ap-12@127.0.0.1"]
 
 
 async def test_a_report_that_came_late_is_dated_back_by_its_delay(tmp_path: Path) -> None:

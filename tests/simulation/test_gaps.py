@@ -81,6 +81,7 @@ class Scene:
     settings: dict[str, Any]
     in_force: set[str] = field(default_factory=set)
     deaf: bool = False
+    published: Snapshot | None = None
     full: bool = False
     service: BillingService = field(init=False)
     database: Database | None = None

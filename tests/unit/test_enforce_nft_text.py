@@ -41,8 +41,7 @@ TEXTS = {
     "no-portal-and-no-garden": base_text(Rules(garden_ports=())),
     "first-list": change_text(BEFORE, diff(BEFORE, None)),
     "change": change_text(AFTER, diff(AFTER, Actual(AFTER.rules, BEFORE.sets))),
-    "admit": admit_text([(ip_address("203.0.113.99"), 30), (ip_address("2001:db8::99"), 60)], replace=False),
-    "admit-before-6.12": admit_text([(ip_address("203.0.113.99"), 30), (ip_address("2001:db8::99"), 60)], replace=True),
+    "admit": admit_text([(ip_address("203.0.113.99"), 30), (ip_address("2001:db8::99"), 60)]),
 }
 
 
@@ -70,7 +69,7 @@ def test_no_text_deletes_or_flushes_more_than_a_chain_or_a_set_of_ours(name: str
 
 def test_an_empty_plan_is_an_empty_text() -> None:
     assert not change_text(BEFORE, Plan())
-    assert not admit_text([], replace=True)
+    assert not admit_text([])
 
 
 def test_a_hash_set_gets_exactly_what_changes_and_an_interval_set_is_refilled() -> None:

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from edged.model import Access, OnlineSession, Snapshot, State, Subscriber
 from edged.policy.access import Learned, View
-from edged.policy.sessions import MOST, OnlineLines, Roster
+from edged.policy.sessions import CROWD, MOST, OnlineLines, Roster
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
 from edged.values import Prefix, parse_prefix
@@ -58,6 +58,55 @@ def test_a_report_that_was_overtaken_takes_no_address_back() -> None:
     assert (held(roster, "ana"), held(roster, "ben")) == (set(), {HOME})
 
 
+def test_a_prefix_around_or_within_one_that_is_held_is_the_same_ground() -> None:
+    roster = Roster()
+    roster.report(("radius", "a"), session("ana", HOME6))
+    roster.report(("radius", "b"), session("ben", "2001:db8:100:710::/60", since=NOW + 1))
+    assert (held(roster, "ana"), held(roster, "ben")) == (set(), {"2001:db8:100:710::/60"})
+
+    roster.report(("radius", "c"), session("eve", HOME6, since=NOW + 2))
+    assert (held(roster, "ben"), held(roster, "eve")) == (set(), {HOME6})
+
+    roster.report(("radius", "d"), session("ana", "2001:db8:100:720::/60", since=NOW + 1))
+    assert held(roster, "ana") == set(), "what came before does not take a part back"
+
+
+def test_a_link_within_ones_own_delegated_prefix_is_no_rival_of_it() -> None:
+    roster = Roster()
+    roster.report(("radius", "a-delegated"), session("ana", HOME6))
+    roster.report(("radius", "a-link"), session("ana", "2001:db8:100:700::/64", since=NOW + 1))
+
+    assert held(roster, "ana") == {HOME6, "2001:db8:100:700::/64"}
+
+
+def test_a_session_that_was_bound_in_the_future_gives_way_to_the_next() -> None:
+    roster = Roster()
+    roster.report(("radius", "a"), session("ana", HOME, since=NOW + 86400), NOW + 86400)  # the clock was a day ahead
+
+    roster.report(("radius", "b"), session("ben", HOME, since=NOW + 60), NOW + 60)
+
+    assert (held(roster, "ana"), held(roster, "ben")) == (set(), {HOME})
+
+
+def test_a_session_that_names_a_prefix_twice_holds_and_loses_it_once() -> None:
+    roster = Roster()
+    roster.report(("radius", "a"), session("ana", HOME6, HOME6))
+
+    assert roster.report(("radius", "a"), None) == {"ana"}
+    assert held(roster, "ana") == set()
+
+
+def test_more_sessions_than_a_household_has_count_for_nothing() -> None:
+    roster = Roster()
+    for number in range(CROWD + 1):
+        assert not roster.is_crowd("", ["ana"])
+        roster.report(("radius", number), session("ana", f"100.64.2.{number}"))
+
+    assert held(roster, "ana") == set()
+    assert roster.is_crowd("", ["ana"])
+    assert len(roster.sessions_of("", ["ana"])) == CROWD
+
+
 def test_two_reporters_of_one_session_do_not_take_it_from_each_other() -> None:
     roster = Roster()
     roster.report(("radius", "a"), session("ana", HOME, since=NOW))
@@ -92,7 +141,7 @@ def test_who_is_missing_from_a_whole_list_is_offline_unless_the_list_is_doubted(
 def test_a_flood_of_sessions_ends_at_a_bound() -> None:
     roster = Roster()
     for number in range(MOST + 10):
-        roster.report(("radius", number), OnlineSession("", (), NOW))
+        roster.report(("radius", number), OnlineSession(f"u{number}", (), NOW))
 
     assert len(roster) == MOST
 

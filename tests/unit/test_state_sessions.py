@@ -30,7 +30,7 @@ async def test_a_session_is_open_from_start_to_stop(store: SessionStore) -> None
     assert await store.open() == [
         Session(
             "ap-1", "a", "ana@fibre", MAC, "100.64.1.7", started=NOW, updated=NOW + 60,
-            octets_in=5_000_000_000, octets_out=7, bound=NOW,
+            octets_in=5_000_000_000, octets_out=7, bound_ipv4=NOW, bound_ipv6=NOW, bound_delegated=NOW,
         )
     ]  # fmt: skip
     await store.record(Status.STOP, nas="ap-1", session="a", at=NOW + 90)
@@ -92,14 +92,14 @@ async def test_a_session_is_bound_to_its_addresses_when_they_are_first_told(stor
     await store.record(Status.INTERIM, nas="ap-1", session="a", ipv4="100.64.1.7", at=NOW + 5)
     (session,) = await store.record(Status.INTERIM, nas="ap-1", session="a", ipv4="100.64.1.7", at=NOW + 300)
 
-    assert (session.bound, session.updated) == (NOW + 5, NOW + 300)
+    assert (session.bound_ipv4, session.updated) == (NOW + 5, NOW + 300)
 
 
 async def test_a_session_that_moves_is_bound_anew(store: SessionStore) -> None:
     await store.record(Status.START, nas="ap-1", session="a", login="ana", ipv4="100.64.1.7", at=NOW)
     (session,) = await store.record(Status.INTERIM, nas="ap-1", session="a", ipv4="100.64.1.8", at=NOW + 60)
 
-    assert (session.ipv4, session.bound) == ("100.64.1.8", NOW + 60)
+    assert (session.ipv4, session.bound_ipv4) == ("100.64.1.8", NOW + 60)
 
 
 async def test_a_session_is_online_with_both_families_until_it_stops(store: SessionStore) -> None:
@@ -109,9 +109,9 @@ async def test_a_session_is_online_with_both_families_until_it_stops(store: Sess
     )  # fmt: skip
     (stopped,) = await store.record(Status.STOP, nas="ap-1", session="a", at=NOW + 1)
 
-    prefixes = tuple(map(parse_prefix, ("100.64.1.7", "2001:db8:1::/64", "2001:db8:100:700::/56")))
-    assert started.online() == OnlineSession("ana", prefixes, NOW)
-    assert stopped.online() is None
+    lines = {"ipv4": "100.64.1.7", "ipv6": "2001:db8:1::/64", "delegated": "2001:db8:100:700::/56"}
+    assert started.online() == {kind: OnlineSession("ana", (parse_prefix(line),), NOW) for kind, line in lines.items()}
+    assert stopped.online() == dict.fromkeys(lines)
 
 
 async def test_what_a_nas_that_restarts_ends_is_named(store: SessionStore) -> None:
@@ -132,3 +132,55 @@ async def test_a_session_without_a_stop_ends_after_a_day_of_silence_where_there_
     assert [s.session for s in await store.end_silent(NOW + 87_000)] == ["talks"]
     assert [s.session for s in await store.open()] == ["never talked"]
     assert [s.session for s in await store.end_silent(NOW + 32 * 86400)] == ["never talked"]
+
+
+async def test_an_address_that_is_not_named_is_neither_given_up_nor_given_anew(store: SessionStore) -> None:
+    await store.record(Status.START, nas="ap-1", session="a", login="ana", delegated="2001:db8:100:700::/56", at=NOW)
+    (session,) = await store.record(Status.INTERIM, nas="ap-1", session="a", ipv4="100.64.1.7", at=NOW + 300)
+
+    assert (session.delegated, session.bound_delegated) == ("2001:db8:100:700::/56", NOW)
+    assert (session.ipv4, session.bound_ipv4) == ("100.64.1.7", NOW + 300)
+
+
+async def test_a_nas_that_counts_from_one_again_has_another_session_although_its_on_was_lost(
+    store: SessionStore,
+) -> None:
+    await store.record(Status.START, nas="ap-1", session="1", login="ana", delegated="2001:db8:100:700::/56", at=NOW)
+    (again,) = await store.record(Status.START, nas="ap-1", session="1", login="ana", ipv4="100.64.1.8", at=NOW + 900)
+
+    assert (again.delegated, again.ipv4, again.started) == ("", "100.64.1.8", NOW + 900)
+
+
+async def test_a_start_that_is_sent_twice_is_one_session(store: SessionStore) -> None:
+    await store.record(Status.START, nas="ap-1", session="1", login="ana", ipv4="100.64.1.7", at=NOW)
+    await store.record(Status.INTERIM, nas="ap-1", session="1", delegated="2001:db8:100:700::/56", at=NOW + 1)
+    (again,) = await store.record(Status.START, nas="ap-1", session="1", login="ana", ipv4="100.64.1.7", at=NOW + 5)
+
+    assert (again.delegated, again.bound_ipv4) == ("2001:db8:100:700::/56", NOW)
+
+
+async def test_a_session_name_with_another_login_is_another_session(store: SessionStore) -> None:
+    await store.record(Status.START, nas="ap-1", session="1", login="ana", ipv4="100.64.1.7", at=NOW)
+    (other,) = await store.record(Status.INTERIM, nas="ap-1", session="1", login="ben", at=NOW + 9)
+
+    assert (other.login, other.ipv4) == ("ben", "")
+
+
+async def test_a_session_that_was_only_silent_is_woken_by_a_report(store: SessionStore) -> None:
+    await store.record(Status.START, nas="ap-1", session="a", login="ana", ipv4="100.64.1.7", at=NOW)
+    await store.record(Status.INTERIM, nas="ap-1", session="a", at=NOW + 300)
+    await store.end_silent(NOW + 400 * 86400)  # a clock that ran ahead
+
+    (woken,) = await store.record(Status.INTERIM, nas="ap-1", session="a", at=NOW + 600)
+
+    assert woken.online()["ipv4"] is not None
+    assert await store.open() == [woken]
+
+
+async def test_a_prefix_that_is_named_twice_is_held_once(store: SessionStore) -> None:
+    twice = "2001:db8:100:700::/56 2001:db8:100:700::/56"
+    (session,) = await store.record(Status.START, nas="ap-1", session="a", login="ana", delegated=twice, at=NOW)
+
+    line = session.online()["delegated"]
+    assert line is not None
+    assert line.prefixes == (parse_prefix("2001:db8:100:700::/56"),)

@@ -24,6 +24,8 @@ Hear = Callable[[tuple[OnlineSession, ...], bool], None]
 
 _FEW = 20
 """So few may all go offline at once."""
+_OLD_LOOKS, _OLD_S = 10, 600.0
+"""So many looks, and at least so many seconds, without an answer: then nobody is online by billing's word."""
 _LOOKS = 3
 """A shrunken list that is the answer so often in a row is the truth."""
 
@@ -43,6 +45,8 @@ class Online:
         self._every = every
         self._chance = chance or secrets.SystemRandom()
         self._doubted = 0
+        self._heard_at = 0.0
+        """The loop's second of the last answer."""
 
     async def run(self) -> None:
         """Ask until cancelled; what was heard last stays while billing does not answer."""
@@ -58,13 +62,24 @@ class Online:
             if str(error) != self.error:
                 log.warning("billing-sessions-failed", error=str(error))
             self.error = str(error)
+            self._forget_old()
             return
         self.error = ""
         if sessions is None:
-            return  # this source has none, or we may not read them
+            self._forget_old()  # this source has none, or we may not read them any more
+            return
+        self._heard_at = asyncio.get_running_loop().time()
         shrunken = self.count > _FEW and len(sessions) < self.count / 2
         self._doubted = self._doubted + 1 if shrunken else 0
         doubtful = shrunken and self._doubted < _LOOKS
         if not doubtful:
             self.count, self._doubted = len(sessions), 0
         self._hear(sessions, doubtful)
+
+    def _forget_old(self) -> None:
+        """Addresses change hands: what nobody has confirmed for long may be a paying customer's by now."""
+        old = max(_OLD_LOOKS * self._every(), _OLD_S)
+        if self.count and asyncio.get_running_loop().time() - self._heard_at > old:
+            log.warning("billing-sessions-forgotten", count=self.count)
+            self.count, doubtful = 0, False
+            self._hear((), doubtful)

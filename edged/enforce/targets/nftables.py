@@ -11,6 +11,7 @@ import asyncio
 import errno
 import os
 import socket
+import threading
 import time
 from collections.abc import Sequence
 
@@ -37,8 +38,6 @@ _FULL_READ_SHARE = 40.0
 """... and at the least so many times what a reading takes: at most 2.5 % of the time goes into it."""
 _LIFE = 2.0
 """A learned address lives this many times as long as asked: not every DNS answer costs a transaction."""
-_REFRESHES = (6, 12)
-"""The first Linux in which adding an element again renews its life."""
 
 
 class NftablesTarget:
@@ -46,12 +45,11 @@ class NftablesTarget:
 
     name = "nftables"
 
-    def __init__(self, *, program: str = "nft", replace: bool | None = None) -> None:
+    def __init__(self, *, program: str = "nft") -> None:
         self._foreign: tuple[str, ...] = ()
         self._reluctant: tuple[str, ...] = ()
         """What connection tracking said when it would not forget; empty while it does."""
         self._program = program
-        self._replace = _kernel() < _REFRESHES if replace is None else replace
         self._rules: Rules | None = None
         self._digest = ""
         """What the kernel showed right after we wrote ``_rules``; another one now: somebody touched them."""
@@ -60,6 +58,8 @@ class NftablesTarget:
         """The ruleset's generation for which ``_actual`` holds."""
         self._own = 0
         """Transactions of our own since then."""
+        self._counting = threading.Lock()
+        """Held around a transaction of our own and its being counted, and around reading both numbers."""
         self._read_at = -_FULL_READ_EVERY
         self._read_took = 0.0
         self._alive_until: dict[IpAddress, float] = {}
@@ -95,8 +95,8 @@ class NftablesTarget:
         """As in ``Target``; from memory while the ruleset's generation says that nobody else wrote."""
         async with self._comparing:
             await self._forget()
-            generation, own = _generation(), self._own
-            if self._actual is not None and await self._is_untouched(generation):
+            generation, own = await asyncio.to_thread(self._counted)
+            if self._actual is not None and await self._is_untouched(generation, own):
                 return self._actual
             return await self._read_all(generation, own)
 
@@ -104,9 +104,10 @@ class NftablesTarget:
         """As in ``Target``."""
         async with self._comparing:
             self._actual = None  # unknown, should the change be cut short
-            if not (is_small(plan) and await asyncio.to_thread(_transacted, changes(plan, _TABLE))):
+            messages = changes(plan, _TABLE) if is_small(plan) else []
+            if not await asyncio.to_thread(self._transacted, messages):
                 await self._nft(await asyncio.to_thread(change_text, desired, plan))
-            self._own += 1
+                self._own += 1
             if plan.base:
                 listed = await self._list(terse=True)
                 self._digest = "" if listed is None else nft_json.digest(listed)
@@ -171,17 +172,37 @@ class NftablesTarget:
     async def _admit(self, batch: dict[IpAddress, float]) -> None:
         now = time.monotonic()
         lives = {address: int((end - now) * _LIFE) + 1 for address, end in batch.items() if end > now}
-        messages = admissions(lives.items(), _TABLE, replace=self._replace) if len(lives) <= FEW else []
-        if not await asyncio.to_thread(_transacted, messages):
-            await self._nft(admit_text(lives.items(), replace=self._replace), seconds=_ADMIT_TIMEOUT)
-        self._own += bool(lives)
+        messages = admissions(lives.items(), _TABLE) if len(lives) <= FEW else []
+        if not await asyncio.to_thread(self._transacted, messages) and lives:
+            async with self._comparing:  # what nft does is counted when it has ended: nobody may look in between
+                await self._nft(admit_text(lives.items()), seconds=_ADMIT_TIMEOUT)
+                self._own += 1
         self._alive_until = {a: end for a, end in self._alive_until.items() if end > now}
         # counted from before the transaction: the kernel's end is never earlier than ours
         self._alive_until.update((address, now + life) for address, life in lives.items())
 
-    async def _is_untouched(self, generation: int) -> bool:
+    def _transacted(self, messages: list[Change]) -> bool:
+        """Make ``messages`` by ourselves, and count it; False: none, or the kernel will not have it so.
+
+        nft knows more ways, and words for what is wrong.
+        """
+        try:
+            with self._counting, Netlink() as netlink:
+                if messages:
+                    netlink.transact(messages)
+                    self._own += 1
+        except OSError:
+            return False
+        return bool(messages)
+
+    def _counted(self) -> tuple[int, int]:
+        """The ruleset's generation, and how many transactions of our own since the last reading are in it."""
+        with self._counting:
+            return _generation(), self._own
+
+    async def _is_untouched(self, generation: int, own: int) -> bool:
         """True when nobody else wrote, or not to our rules; elements are looked at less often."""
-        if 0 <= self._generation == generation - self._own:
+        if 0 <= self._generation == generation - own:
             return True
         if time.monotonic() - self._read_at >= min(_FULL_READ_EVERY, _FULL_READ_SHARE * self._read_took):
             return False
@@ -196,7 +217,8 @@ class NftablesTarget:
         listed = await self._list(terse=False)
         self._read_at = time.monotonic()
         self._read_took = self._read_at - begun
-        self._generation, self._own = generation, self._own - own
+        with self._counting:
+            self._generation, self._own = generation, self._own - own
         admitted = nft_json.garden(listed or ())
         self._alive_until = {a: end for a, end in self._alive_until.items() if a in admitted}
         if listed is None:
@@ -279,18 +301,6 @@ def _generation() -> int:
         return -1
 
 
-def _transacted(messages: list[Change]) -> bool:
-    """Make ``messages`` by ourselves; False: none, or the kernel will not have it so: nft knows more ways and words."""
-    if not messages:
-        return False
-    try:
-        with Netlink() as netlink:
-            netlink.transact(messages)
-    except OSError:
-        return False
-    return True
-
-
 def _forget(blocked: frozenset[Prefix], opened: frozenset[Prefix]) -> None:
     """Everything of a line that is now blocked; of one that is now open its UDP flows alone.
 
@@ -300,13 +310,6 @@ def _forget(blocked: frozenset[Prefix], opened: frozenset[Prefix]) -> None:
     with Netlink() as netlink:
         netlink.forget(blocked)
         netlink.forget(opened - blocked, socket.IPPROTO_UDP)
-
-
-def _kernel() -> tuple[int, int]:
-    """The running kernel's first two numbers; (0, 0) when they cannot be read."""
-    major, _, rest = os.uname().release.partition(".")
-    minor = rest.partition(".")[0].partition("-")[0]
-    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
 
 
 def _first_line(complaint: str) -> str:
