@@ -26,13 +26,13 @@ def plans(seed: int) -> tuple[Plan, ...]:
 
 def test_no_active_line_is_blocked_and_no_payer_waits_on_days_of_random_faults(request: pytest.FixtureRequest) -> None:
     chosen = request.config.getoption("--seed")
-    for seed in QUICK if chosen is None else [chosen]:
+    for seed in QUICK[::2] if chosen is None else [chosen]:
         live(Plan(seed, days=request.config.getoption("--days")))
 
 
 def test_billing_that_lies_blocks_no_more_than_the_limit(request: pytest.FixtureRequest) -> None:
     chosen = request.config.getoption("--seed")
-    for seed in QUICK if chosen is None else [chosen]:
+    for seed in QUICK[1::2] if chosen is None else [chosen]:
         live(Plan(seed, days=request.config.getoption("--days"), lies=True))
 
 
