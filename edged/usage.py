@@ -158,7 +158,10 @@ def _init_arguments(init: argparse.ArgumentParser) -> None:
         "--billing",
         default="file:/etc/edged/billing.yaml",
         metavar="URL",
-        help="https://… (the open feed) or file:PATH",
+        help="https://… (the billing system of --source) or file:PATH",
+    )
+    init.add_argument(
+        "--source", choices=("rest", "splynx", "uisp"), default="rest", help="what answers there; rest: the open feed"
     )
     init.add_argument("--interface", nargs="+", default=["lan0"], help="where subscribers come in")
     init.add_argument("--force", action="store_true", help="overwrite an existing file")
@@ -198,7 +201,10 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     ),
     "init": (
         "write a first configuration",
-        "edged init --site tower-12 --networks 100.64.0.0/10 2001:db8:100::/40",
+        (
+            "edged init --site tower-12 --networks 100.64.0.0/10 2001:db8:100::/40\n"
+            "edged init --billing https://billing.example.net --source splynx"
+        ),
         _init_arguments,
     ),
     "status": (

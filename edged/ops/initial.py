@@ -50,6 +50,14 @@ keys: []
 """
 
 
+_SECRETS = {
+    "rest": {"secret": ("billing", "the bearer key")},
+    "splynx": {"key": ("billing-key", "the API key"), "secret": ("billing", "its secret")},
+    "uisp": {"key": ("billing-key", "the CRM's app key"), "secret": ("billing", "the Network's API token")},
+}
+"""What a billing system knows us by: the key of the configuration, its file and its meaning."""
+
+
 def initial(answers: Namespace, path: Path) -> dict[Path, tuple[str, int]]:
     """File to (content, mode). A secret never stands in the YAML: its file is made empty, and ``check`` asks for it."""
     files: dict[Path, tuple[str, int]] = {}
@@ -59,10 +67,12 @@ def initial(answers: Namespace, path: Path) -> dict[Path, tuple[str, int]]:
         if not feed.exists():
             files[feed] = (_FILE_BILLING, 0o640)
     else:
-        secret = path.parent / "secrets" / "billing"
-        billing = f"  source: rest\n  url: {answers.billing}\n  secret: !file {secret}"
-        if not secret.exists():
-            files[secret] = ("", 0o600)
+        billing = f"  source: {answers.source}\n  url: {answers.billing}"
+        for key, (name, meaning) in _SECRETS[answers.source].items():
+            secret = path.parent / "secrets" / name
+            billing += f"\n  {key}: !file {secret} # {meaning}"
+            if not secret.exists():
+                files[secret] = ("", 0o600)
     content = _TEMPLATE.format(
         site=answers.site,
         billing=billing,

@@ -253,6 +253,24 @@ def test_a_secret_that_init_asks_for_is_a_file_of_its_own_that_its_owner_alone_m
     assert config.stat().st_mode & 0o007 == 0
 
 
+@pytest.mark.parametrize("source", ["splynx", "uisp"])
+def test_init_asks_for_what_a_billing_system_wants_and_check_is_content_once_it_is_there(
+    tmp_path: Path, source: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "edged.yaml"
+    assert main(["init", "-c", str(config), "--source", source, "--billing", "https://crm.example.net"]) == 0
+    assert main(["check", "-c", str(config)]) == 78
+    asked = capsys.readouterr().out
+    assert "billing.key" in asked
+    assert "billing.secret" in asked
+
+    for name in ("billing-key", "billing"):
+        (tmp_path / "secrets" / name).write_text("a secret")
+
+    assert main(["check", "-c", str(config)]) == 0
+    assert f"source: {source}" in config.read_text()
+
+
 def test_init_never_overwrites_a_secret_or_a_billing_file(tmp_path: Path) -> None:
     config, secret, feed = tmp_path / "edged.yaml", tmp_path / "secrets" / "billing", tmp_path / "billing.yaml"
     secret.parent.mkdir()
