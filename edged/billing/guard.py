@@ -30,6 +30,7 @@ class Rule(StrEnum):
     LOST = "lost"
     BLOCKED = "blocked"
     VANISHED = "vanished"
+    SHRUNKEN = "shrunken"
     EMPTY = "empty"
     WIDE = "too-wide"
     OWN = "own-address"
@@ -42,6 +43,7 @@ _SENTENCES = {
     Rule.LOST: "the last good list was lost; this one would block or remind {count}",
     Rule.BLOCKED: "{count} newly blocked within the window, {limit} may be",
     Rule.VANISHED: "{count} vanished from the list within the window, {limit} may",
+    Rule.SHRUNKEN: "{count} vanished within the window, half of the list; {limit} may",
     Rule.EMPTY: "the list is empty and {count} were in the last good one",
     Rule.WIDE: "{count} have a prefix wider than may ever be blocked",
     Rule.OWN: "{count} have an address of the network itself",
@@ -110,20 +112,22 @@ def judge(
     moved_before = _within(memory.moved, settings.blocked.window, now) | dict.fromkeys(elsewhere, now)
     blocked = _within(memory.blocked, settings.blocked.window, now) | dict.fromkeys(new, now)
     gone_before = _within(memory.vanished, settings.vanished.window, now) | dict.fromkeys(gone, now)
-    # who may vanish are those on the list: a share of everybody is more than any list holds, and lets half of it go
-    listed = len({s.id for s in last_good.subscribers if s.state is not State.ACTIVE} | gone_before.keys())
     reasons = [
         Reason(rule, len(events), limit, _sample(who))
-        for rule, events, who, window, whole in (
-            (Rule.BLOCKED, blocked, new, settings.blocked, known),
-            (Rule.VANISHED, gone_before, gone, settings.vanished, listed),
-            (Rule.MOVED, moved_before, elsewhere, settings.blocked, known),
+        for rule, events, who, window in (
+            (Rule.BLOCKED, blocked, new, settings.blocked),
+            (Rule.VANISHED, gone_before, gone, settings.vanished),
+            (Rule.MOVED, moved_before, elsewhere, settings.blocked),
         )
-        if who and len(events) > (limit := _limit(window, whole, settings.floor))
+        if who and len(events) > (limit := _limit(window, known, settings.floor))
     ]
-    # one who paid may be the only one there was; more than so few at once are a fault until a person looks
+    # a share of everybody is often more than a list holds: half of the list is a fault until a person looks, unless
+    # the operator has said that even more may go
+    listed = len({s.id for s in last_good.subscribers if s.state is not State.ACTIVE} | gone_before.keys())
     if len(gone) > settings.floor and not _restricted(reading):
         reasons.append(Reason(Rule.EMPTY, len(gone), 0, _sample(gone)))
+    elif gone and len(gone_before) > (less := max(settings.floor, _less_than(settings.vanished.share, listed))):
+        reasons.append(Reason(Rule.SHRUNKEN, len(gone_before), less, _sample(gone)))
     reasons += always
     return (
         Held(tuple(reasons))
@@ -283,6 +287,14 @@ def _denominator(reading: Snapshot, memory: GuardMemory) -> int:
 def _limit(window: WindowSettings, whole: int, floor: int) -> int:
     # the sliver keeps 7 % of 100 at 7 whatever binary fractions make of it
     return max(floor, min(math.floor(window.share * whole + 1e-9), window.count))
+
+
+_HALF = 0.5
+
+
+def _less_than(share: float, listed: int) -> int:
+    """The most that is less than half of ``listed``; or ``share`` of it, where the operator lets more go."""
+    return max(math.ceil(_HALF * listed) - 1, math.floor(share * listed + 1e-9) if share >= _HALF else 0)
 
 
 def _within(events: Mapping[str, float], window: float, now: float) -> dict[str, float]:

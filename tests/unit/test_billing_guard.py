@@ -157,19 +157,21 @@ def test_without_a_stated_count_the_largest_list_seen_is_the_whole() -> None:
 
 
 def test_a_shrunken_list_is_held() -> None:
-    """The share is of those listed: 30 % of everybody is more than any list holds, and half a list would pass."""
-    edge = Edge.following(reading(blocked(*range(100))))
+    everybody = reading(blocked(*range(400)))
+    edge = Edge.following(everybody)
 
-    assert edge.hears(reading(blocked(*range(69)))) == {Rule.VANISHED}
-    assert edge.hears(reading(blocked(*range(70)))) == set()
+    assert edge.hears(reading(blocked(*range(99)))) == {Rule.VANISHED, Rule.SHRUNKEN}
+    assert edge.hears(reading(blocked(*range(200)))) == {Rule.SHRUNKEN}
+    assert edge.hears(reading(blocked(*range(201)))) == set()
 
 
 def test_vanishing_by_and_by_is_added_up_within_the_window() -> None:
     edge = Edge.following(reading(blocked(*range(400))))
 
     assert edge.hears(reading(blocked(*range(300))), 0.0) == set()
-    assert edge.hears(reading(blocked(*range(279))), 60.0) == {Rule.VANISHED}  # 121 of the 400 listed an hour ago
-    assert edge.hears(reading(blocked(*range(279))), 3700.0) == set()
+    assert edge.hears(reading(blocked(*range(99))), 60.0) == {Rule.VANISHED, Rule.SHRUNKEN}
+    assert edge.hears(reading(blocked(*range(200))), 90.0) == {Rule.SHRUNKEN}  # half of the 400 listed an hour ago
+    assert edge.hears(reading(blocked(*range(200))), 3700.0) == set()
 
 
 def test_those_who_are_named_active_have_not_vanished() -> None:
