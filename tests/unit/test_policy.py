@@ -11,7 +11,7 @@ from edged.model import Access, Snapshot, State, Subscriber
 from edged.policy.access import Learned, Override, Rule, View
 from edged.policy.prefixes import PrefixMap
 from edged.policy.settings import SubscribersSettings
-from edged.policy.table import compile_table
+from edged.policy.table import PolicyTable, changed, compile_table
 from edged.values import MacAddress, Prefix, host_prefix, parse_prefix
 
 NOW = 1_800_000_000.0
@@ -161,3 +161,73 @@ def test_an_address_that_was_given_to_somebody_else_is_not_blocked_for_its_forme
 
         assert access(v, "100.64.1.7") is Access.OPEN
         assert v.table.contested == (parse_prefix("100.64.1.7"),)
+
+
+# --- words -----------------------------------------------------------------------------------------
+
+MAC, NEXT_MAC = MacAddress("02:00:5e:10:00:01"), MacAddress("02:00:5e:10:00:02")
+
+
+def named(id_: str, *, logins: tuple[str, ...] = (), devices: tuple[MacAddress, ...] = ()) -> Subscriber:
+    return Subscriber(id_, State.BLOCKED, logins=logins, devices=devices)
+
+
+def facts(table: PolicyTable) -> tuple[object, ...]:
+    """Everything a table says, but for when it was read."""
+    maps = (dict(table.served.items()), dict(table.exempt.items()), dict(table.addresses.items()))
+    names = (dict(table.devices), dict(table.logins), dict(table.subscribers))
+    return (table.snapshot_id, table.known, table.claims, table.contested, table.contested_names, *maps, *names)
+
+
+@pytest.mark.parametrize(
+    ("before", "words"),
+    [
+        ((named("1", logins=("a",), devices=(MAC,)),), (named("1", logins=("b",), devices=(NEXT_MAC,)),)),
+        ((named("1", logins=("a",), devices=(MAC,)),), (named("1"),)),
+        ((named("1"),), (named("1", logins=("a", "b"), devices=(MAC, NEXT_MAC)), named("2"))),
+        ((named("1", logins=("a",)),), (named("2", logins=("a",)),)),
+        ((named("1", devices=(MAC,)),), (named("2", devices=(MAC,)),)),
+        ((named("1", logins=("a",)), named("2", logins=("a",))), (named("1"),)),
+        ((named("1", logins=("a",)), named("2", logins=("a",))), (named("2"),)),
+        ((named("1", logins=("a",)), named("2", logins=("a",))), (named("1"), named("2"))),
+        ((named("1", devices=(MAC,)), named("2", devices=(MAC,))), (named("1"), named("2", devices=(MAC,)))),
+        (
+            (subscriber("1", State.BLOCKED, "100.64.1.7"), subscriber("2", State.BLOCKED, "100.64.1.7")),
+            (subscriber("1", State.BLOCKED), subscriber("2", State.BLOCKED)),
+        ),
+    ],
+)
+def test_a_table_with_words_says_of_devices_and_logins_what_the_whole_list_would(
+    before: tuple[Subscriber, ...], words: tuple[Subscriber, ...]
+) -> None:
+    table = compile_table(Snapshot("8812.aa", "8812", 50.0, before, known=90), SETTINGS)
+    as_it_was = facts(table)
+    listed = {s.id: s for s in (*before, *words)}
+
+    after = changed(table, words, snapshot_id="8812.bb")
+
+    whole = compile_table(Snapshot("8812.bb", "8812", 50.0, tuple(listed.values()), known=90), SETTINGS)
+    assert facts(after) == facts(whole)
+    assert after.read_at == 50.0
+    assert facts(table) == as_it_was, "the table that others still read"
+
+
+def test_a_word_without_a_contest_does_not_index_the_whole_list_anew() -> None:
+    table = view(named("1", devices=(MAC,)), named("2", logins=("b",))).table
+
+    moved = changed(table, [named("1", devices=(NEXT_MAC,))], snapshot_id="s")
+    renamed = changed(table, [named("2", logins=("c",))], snapshot_id="s")
+
+    assert moved.devices == {NEXT_MAC: moved.subscribers["1"]}
+    assert moved.logins is table.logins
+    assert renamed.logins == {"c": renamed.subscribers["2"]}
+    assert renamed.devices is table.devices
+
+
+def test_names_that_two_subscribers_claim_are_told() -> None:
+    table = view(
+        named("1", logins=("a", "b"), devices=(MAC,)), named("2", logins=("a",), devices=(MAC, NEXT_MAC))
+    ).table
+
+    assert table.contested_names == {"a", MAC}
+    assert table.logins["a"].id == table.devices[MAC].id == "1", "the first of two who are treated alike"
