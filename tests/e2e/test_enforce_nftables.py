@@ -16,7 +16,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.enforce.diff import diff
+from edged.enforce.diff import Plan, diff
 from edged.enforce.nft_text import base_text
 from edged.enforce.rules import Rules
 from edged.enforce.service import EnforceService
@@ -26,7 +26,7 @@ from edged.errors import ConfigError, UpstreamError
 from edged.state.current import Current
 from edged.values import IpAddress, parse_prefix
 from tests.e2e import lab as places
-from tests.e2e.enforce_contract import RULES, bring, fulfils, subscriber, view_of, wanted
+from tests.e2e.enforce_contract import RULES, STATES, bring, fulfils, subscriber, view_of, wanted
 from tests.e2e.lab import (
     BAD4,
     BAD6,
@@ -96,6 +96,45 @@ def addresses(version: int) -> tuple[str, str, str, str]:
 
 async def test_the_nftables_target_fulfils_the_contract(target: NftablesTarget) -> None:
     await fulfils(target)
+
+
+LAST = {
+    SetName.BLOCKED_PREFIXES_4: frozenset({parse_prefix("255.255.255.0/24")}),
+    SetName.BLOCKED_PREFIXES_6: frozenset({parse_prefix("ffff::/16")}),
+}
+
+
+async def test_after_every_small_change_the_kernel_holds_what_we_believe_it_does(target: NftablesTarget) -> None:
+    def kernel() -> NftablesTarget:
+        return NftablesTarget()  # one that remembers nothing, so that it reads
+
+    await bring(target, wanted())
+    for subscribers in STATES * 2:
+        value = wanted(*subscribers)
+        plan = await bring(target, value)
+        actual = await kernel().read()
+        assert actual is not None
+        assert actual.sets == value.sets, (plan.added, plan.removed)
+    value = wanted()
+    up_to_the_last = dataclasses.replace(value, sets={**value.sets, **LAST})
+    for of, plan in ((up_to_the_last, Plan(add=LAST)), (value, Plan(remove=LAST))):
+        await target.apply(of, plan)
+        actual = await kernel().read()
+        assert actual is not None
+        assert actual.sets == of.sets
+
+
+async def test_a_few_elements_are_changed_without_the_nft_program(target: NftablesTarget, tmp_path: Path) -> None:
+    await bring(target, wanted(BAD))
+    value = wanted(subscriber("2", "100.64.1.8", "100.64.9.0/24"))
+    alone = NftablesTarget(program=str(tmp_path / "nft-that-is-not-there"))
+
+    await alone.apply(value, diff(value, await target.read()))
+    await alone.admit([(ip_address(GARDEN4), 10.0), (ip_address(GARDEN6), 10.0)])
+
+    actual = await NftablesTarget().read()
+    assert actual is not None
+    assert actual.sets == value.sets
 
 
 @FAMILIES
