@@ -137,6 +137,65 @@ async def test_a_few_elements_are_changed_without_the_nft_program(target: Nftabl
     assert actual.sets == value.sets
 
 
+def wrapped(directory: Path, *, then: str = "") -> tuple[str, Path]:
+    """An ``nft`` that writes down how it was called, and the file where; ``then``: what its changes end with."""
+    log, program = directory / "calls", directory / "nft"
+    program.write_text(
+        f'#!/bin/sh\necho "$*" >> {log}\nnft "$@" || exit 1\ncase "$*" in "-f -") {then or ":"};; esac\n'
+    )
+    program.chmod(0o755)
+    log.touch()
+    return str(program), log
+
+
+async def test_a_ruleset_that_we_alone_write_is_not_read_again(target: NftablesTarget, tmp_path: Path) -> None:
+    program, log = wrapped(tmp_path)
+    target = NftablesTarget(program=program)
+    await bring(target, wanted(BAD))
+    many = [subscriber(str(n), f"100.64.{n // 250}.{n % 250 + 1}") for n in range(400)]
+
+    async def looks() -> list[str]:
+        log.write_text("")
+        for _ in range(3):
+            assert await target.read() is not None
+        return log.read_text().splitlines()
+
+    await looks()
+    for subscribers in ([BAD], [BAD, subscriber("2", "100.64.9.9")], many, []):
+        await bring(target, wanted(*subscribers))
+        assert await looks() == []
+    await target.admit([(ip_address(GARDEN4), 10.0)])
+    assert await looks() == []
+
+
+async def test_a_change_that_was_made_although_nft_said_no_is_seen(target: NftablesTarget, tmp_path: Path) -> None:
+    await bring(target, wanted(BAD))
+    flaky = NftablesTarget(program=wrapped(tmp_path, then="exit 1")[0])
+    await flaky.read()
+    value = wanted(BAD, *(subscriber(str(n), f"100.64.{n // 250}.{n % 250 + 1}") for n in range(400)))
+
+    with pytest.raises(UpstreamError):
+        await bring(flaky, value)
+
+    actual = await flaky.read()
+    assert actual is not None
+    assert actual.sets == value.sets
+
+
+async def test_what_was_admitted_before_somebody_flushed_our_table_is_admitted_again(
+    lab: Lab, target: NftablesTarget
+) -> None:
+    await bring(target, wanted(BAD))
+    await target.admit([(ip_address(GARDEN4), 60.0)])
+    lab.run("router", "nft", "delete", "table", "inet", "edged")
+    assert await target.read() is None
+    await bring(target, wanted(BAD))
+
+    await target.admit([(ip_address(GARDEN4), 60.0)])
+
+    assert GARDEN4 in lab.run("router", "nft", "list", "set", "inet", "edged", "garden4").stdout
+
+
 @FAMILIES
 @pytest.mark.parametrize(
     "blocked",

@@ -80,6 +80,10 @@ async def test_a_list_that_comes_back_ends_the_doubt_and_the_next_gap_is_doubted
     assert [doubtful for _, doubtful in heard] == [False, True, True, False, True, True, False]
 
 
+async def test_what_was_believed_in_the_end_is_what_the_next_gap_is_measured_by() -> None:
+    assert await heard_of(100, 40, 40, 40, 10) == [(100, False), (40, True), (40, True), (40, False), (10, True)]
+
+
 async def test_doubted_lists_do_not_lower_what_the_next_one_is_measured_by() -> None:
     billing, ears = Billing(), Ears()
     follower = online(billing, ears)

@@ -155,6 +155,36 @@ def test_a_default_route_holds_everything(version: int) -> None:
     assert table.find_integer(version, 12345) == "all"
 
 
+def test_a_map_that_has_been_asked_for_a_region_and_is_changed_answers_for_it_as_one_made_anew() -> None:
+    region, texts = parse_prefix("100.64.1.0/24"), ("100.64.1.0/24", "100.64.1.7", "100.64.1.8", "100.64.2.1")
+    before = PrefixMap((parse_prefix(text), text) for text in texts)
+    assert len(list(before.within(region))) == 3
+
+    after = before.changed(
+        [parse_prefix("100.64.1.7"), parse_prefix("100.64.1.99")],
+        [(parse_prefix("100.64.1.8"), "again"), (parse_prefix("100.64.1.255"), "new"), (region, "all")],
+    )
+
+    found = [(str(prefix), value) for prefix, value in after.within(region)]
+    assert found == [("100.64.1.8", "again"), ("100.64.1.255", "new"), ("100.64.1.0/24", "all")]
+    assert [value for _, value in before.within(region)] == ["100.64.1.7", "100.64.1.8", "100.64.1.0/24"]
+
+
+def test_around_a_prefix_there_are_the_longest_and_the_widest_entry_that_hold_it_whole() -> None:
+    table = PrefixMap((parse_prefix(text), text) for text in ("100.64.0.0/16", "100.64.1.0/24", "100.64.1.7"))
+
+    def around(text: str) -> tuple[str, str]:
+        prefix = parse_prefix(text)
+        held = table.covering(prefix)
+        return held[1] if held else "", str(table.outermost(prefix))
+
+    assert around("100.64.1.7") == ("100.64.1.7", "100.64.0.0/16")
+    assert around("100.64.1.0/25") == ("100.64.1.0/24", "100.64.0.0/16")
+    assert around("100.64.0.0/16") == ("100.64.0.0/16", "100.64.0.0/16")
+    assert around("100.64.0.0/15") == ("", "100.64.0.0/15")
+    assert around("100.65.0.1") == ("", "100.65.0.1")
+
+
 def test_an_address_that_was_given_to_somebody_else_is_not_blocked_for_its_former_holders_debt() -> None:
     for former, present in (("1", "2"), ("2", "1")):
         v = view(subscriber(former, State.BLOCKED, "100.64.1.7"), subscriber(present, State.ACTIVE, "100.64.1.7"))
