@@ -169,17 +169,34 @@ async def test_a_ruleset_that_we_alone_write_is_not_read_again(target: NftablesT
 
 
 async def test_a_change_that_was_made_although_nft_said_no_is_seen(target: NftablesTarget, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    target = NftablesTarget(program=wrapped(tmp_path, then=f"test ! -e {broken} || exit 1")[0])
     await bring(target, wanted(BAD))
-    flaky = NftablesTarget(program=wrapped(tmp_path, then="exit 1")[0])
-    await flaky.read()
     value = wanted(BAD, *(subscriber(str(n), f"100.64.{n // 250}.{n % 250 + 1}") for n in range(400)))
+    broken.touch()
 
     with pytest.raises(UpstreamError):
-        await bring(flaky, value)
+        await bring(target, value)
 
-    actual = await flaky.read()
+    actual = await target.read()
     assert actual is not None
     assert actual.sets == value.sets
+
+
+async def test_an_element_that_somebody_took_out_of_our_table_is_missed_before_long(
+    lab: Lab, target: NftablesTarget
+) -> None:
+    value = wanted(subscriber("1", BAD4), subscriber("2", "100.64.9.9"))
+    await bring(target, value)
+    lab.run("router", "nft", "delete", "element", "inet", "edged", "blocked4h", f"{{ {BAD4} }}")
+
+    async def missed() -> bool:
+        actual = await target.read()
+        return actual is not None and diff(value, actual).added == 1
+
+    async with asyncio.timeout(20.0):
+        while not await missed():
+            await asyncio.sleep(0.05)
 
 
 async def test_what_was_admitted_before_somebody_flushed_our_table_is_admitted_again(
