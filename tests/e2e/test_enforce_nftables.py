@@ -307,6 +307,27 @@ async def test_unblocking_frees_a_flow_with_fixed_ports_within_one_comparison(
         assert answer() == "resolver"
 
 
+@FAMILIES
+async def test_taking_our_table_away_frees_a_flow_with_fixed_ports_and_leaves_nothing_of_ours(
+    lab: Lab, target: NftablesTarget, version: int
+) -> None:
+    resolver, _, _, _ = addresses(version)
+    await bring(target, wanted(BAD, rules=LAN_RULES))
+    with lab.socket("bad", "udp", resolver, 53, source_port=40001) as client:
+
+        def answer() -> str:
+            client.send(b"?")
+            return client.recv(1500).decode().split()[0]
+
+        assert answer() == "sinkhole"
+
+        assert await NftablesTarget().lift() is True
+
+        assert answer() == "resolver"
+    assert await target.read() is None
+    assert await target.lift() is False
+
+
 @WEBS
 async def test_a_request_that_is_under_way_when_the_line_opens_is_still_answered(
     lab: Lab, target: NftablesTarget, web: str
