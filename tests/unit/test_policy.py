@@ -91,6 +91,13 @@ def test_an_operators_unblock_holds_against_billing_until_it_ends() -> None:
     assert access(v, "100.64.1.7", NOW + 61) is Access.BLOCKED
 
 
+def test_the_next_end_is_the_first_of_the_words_that_have_not_ended() -> None:
+    word = Override("1", blocked=True, until=NOW + 10, why="abuse", who="desk", at=NOW)
+    v = view(learned=Learned(overrides={"1": word}, passes={"2": NOW + 20, "3": NOW}))
+
+    assert [v.next_end(NOW + n) for n in (0, 9, 10, 19, 20)] == [NOW + 10, NOW + 10, NOW + 20, NOW + 20, float("inf")]
+
+
 def test_a_line_that_was_blocked_a_moment_ago_drains() -> None:
     v = view(learned=Learned(drains=PrefixMap([(parse_prefix("100.64.1.7"), NOW + 180)])))
 
