@@ -124,7 +124,7 @@ class Writer:
     def _put(self, table: PolicyTable, learned: Learned, ids: frozenset[str] | None) -> None:
         self.current.publish(View(table, learned), ids)
         if self._config.mode == "watch":
-            self.acting.publish(View(compile_table(None, self._config.subscribers)), frozenset())
+            self.acting.publish(View(compile_table(None, self._config.subscribers)))
         else:
             self.acting.publish(self.current.view, ids)
 

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import pytest
 
-from edged.enforce.diff import diff
+from edged.enforce.diff import Plan, diff
 from edged.enforce.nft_text import base_text
 from edged.enforce.rules import Rules
 from edged.enforce.service import EnforceService
@@ -27,7 +27,7 @@ from edged.errors import ConfigError, UpstreamError
 from edged.state.current import Current
 from edged.values import IpAddress, parse_prefix
 from tests.e2e import lab as places
-from tests.e2e.enforce_contract import RULES, bring, fulfils, subscriber, view_of, wanted
+from tests.e2e.enforce_contract import RULES, STATES, bring, fulfils, subscriber, view_of, wanted
 from tests.e2e.lab import (
     BAD4,
     BAD6,
@@ -97,6 +97,121 @@ def addresses(version: int) -> tuple[str, str, str, str]:
 
 async def test_the_nftables_target_fulfils_the_contract(target: NftablesTarget) -> None:
     await fulfils(target)
+
+
+LAST = {
+    SetName.BLOCKED_PREFIXES_4: frozenset({parse_prefix("255.255.255.0/24")}),
+    SetName.BLOCKED_PREFIXES_6: frozenset({parse_prefix("ffff::/16")}),
+}
+
+
+async def test_after_every_small_change_the_kernel_holds_what_we_believe_it_does(target: NftablesTarget) -> None:
+    def kernel() -> NftablesTarget:
+        return NftablesTarget()  # one that remembers nothing, so that it reads
+
+    await bring(target, wanted())
+    for subscribers in STATES * 2:
+        value = wanted(*subscribers)
+        plan = await bring(target, value)
+        actual = await kernel().read()
+        assert actual is not None
+        assert actual.sets == value.sets, (plan.added, plan.removed)
+    value = wanted()
+    up_to_the_last = dataclasses.replace(value, sets={**value.sets, **LAST})
+    for of, plan in ((up_to_the_last, Plan(add=LAST)), (value, Plan(remove=LAST))):
+        await target.apply(of, plan)
+        actual = await kernel().read()
+        assert actual is not None
+        assert actual.sets == of.sets
+
+
+async def test_a_few_elements_are_changed_without_the_nft_program(target: NftablesTarget, tmp_path: Path) -> None:
+    await bring(target, wanted(BAD))
+    value = wanted(subscriber("2", "100.64.1.8", "100.64.9.0/24"))
+    alone = NftablesTarget(program=str(tmp_path / "nft-that-is-not-there"))
+
+    await alone.apply(value, diff(value, await target.read()))
+    await alone.admit([(ip_address(GARDEN4), 10.0), (ip_address(GARDEN6), 10.0)])
+
+    actual = await NftablesTarget().read()
+    assert actual is not None
+    assert actual.sets == value.sets
+
+
+def wrapped(directory: Path, *, then: str = "") -> tuple[str, Path]:
+    """An ``nft`` that writes down how it was called, and the file where; ``then``: what its changes end with."""
+    log, program = directory / "calls", directory / "nft"
+    program.write_text(
+        f'#!/bin/sh\necho "$*" >> {log}\nnft "$@" || exit 1\ncase "$*" in "-f -") {then or ":"};; esac\n'
+    )
+    program.chmod(0o755)
+    log.touch()
+    return str(program), log
+
+
+async def test_a_ruleset_that_we_alone_write_is_not_read_again(target: NftablesTarget, tmp_path: Path) -> None:
+    program, log = wrapped(tmp_path)
+    target = NftablesTarget(program=program)
+    await bring(target, wanted(BAD))
+    many = [subscriber(str(n), f"100.64.{n // 250}.{n % 250 + 1}") for n in range(400)]
+
+    async def looks() -> list[str]:
+        log.write_text("")
+        for _ in range(3):
+            assert await target.read() is not None
+        return log.read_text().splitlines()
+
+    await looks()
+    for subscribers in ([BAD], [BAD, subscriber("2", "100.64.9.9")], many, []):
+        await bring(target, wanted(*subscribers))
+        assert await looks() == []
+    await target.admit([(ip_address(GARDEN4), 10.0)])
+    assert await looks() == []
+
+
+async def test_a_change_that_was_made_although_nft_said_no_is_seen(target: NftablesTarget, tmp_path: Path) -> None:
+    broken = tmp_path / "broken"
+    target = NftablesTarget(program=wrapped(tmp_path, then=f"test ! -e {broken} || exit 1")[0])
+    await bring(target, wanted(BAD))
+    value = wanted(BAD, *(subscriber(str(n), f"100.64.{n // 250}.{n % 250 + 1}") for n in range(400)))
+    broken.touch()
+
+    with pytest.raises(UpstreamError):
+        await bring(target, value)
+
+    actual = await target.read()
+    assert actual is not None
+    assert actual.sets == value.sets
+
+
+async def test_an_element_that_somebody_took_out_of_our_table_is_missed_before_long(
+    lab: Lab, target: NftablesTarget
+) -> None:
+    value = wanted(subscriber("1", BAD4), subscriber("2", "100.64.9.9"))
+    await bring(target, value)
+    lab.run("router", "nft", "delete", "element", "inet", "edged", "blocked4h", f"{{ {BAD4} }}")
+
+    async def missed() -> bool:
+        actual = await target.read()
+        return actual is not None and diff(value, actual).added == 1
+
+    async with asyncio.timeout(20.0):
+        while not await missed():
+            await asyncio.sleep(0.05)
+
+
+async def test_what_was_admitted_before_somebody_flushed_our_table_is_admitted_again(
+    lab: Lab, target: NftablesTarget
+) -> None:
+    await bring(target, wanted(BAD))
+    await target.admit([(ip_address(GARDEN4), 60.0)])
+    lab.run("router", "nft", "delete", "table", "inet", "edged")
+    assert await target.read() is None
+    await bring(target, wanted(BAD))
+
+    await target.admit([(ip_address(GARDEN4), 60.0)])
+
+    assert GARDEN4 in lab.run("router", "nft", "list", "set", "inet", "edged", "garden4").stdout
 
 
 @FAMILIES
@@ -191,6 +306,27 @@ async def test_unblocking_frees_a_flow_with_fixed_ports_within_one_comparison(
         assert answer() == "sinkhole"
         await bring(target, wanted(rules=LAN_RULES))
         assert answer() == "resolver"
+
+
+@FAMILIES
+async def test_taking_our_table_away_frees_a_flow_with_fixed_ports_and_leaves_nothing_of_ours(
+    lab: Lab, target: NftablesTarget, version: int
+) -> None:
+    resolver, _, _, _ = addresses(version)
+    await bring(target, wanted(BAD, rules=LAN_RULES))
+    with lab.socket("bad", "udp", resolver, 53, source_port=40001) as client:
+
+        def answer() -> str:
+            client.send(b"?")
+            return client.recv(1500).decode().split()[0]
+
+        assert answer() == "sinkhole"
+
+        assert await NftablesTarget().lift() is True
+
+        assert answer() == "resolver"
+    assert await target.read() is None
+    assert await target.lift() is False
 
 
 @WEBS

@@ -454,3 +454,252 @@ async def test_accepting_a_held_reading_does_not_block_again_who_has_paid_meanwh
         assert (await e.service.accept(held.snapshot)).outcome is Outcome.ACCEPTED
         assert "3" not in e.blocked
         assert "50" in e.blocked
+
+
+async def test_what_an_accepted_list_changed_is_said(tmp_path: Path, server: FeedServer, source: RestSource) -> None:
+    async with edge(tmp_path, source, guard={"first": "hold"}) as e:
+        held = await e.service.sync()
+        assert held.change is None
+        assert str((await e.service.accept(held.snapshot)).change) == "10 blocked"
+        feed(server).subscribers = people(*range(2, 13))
+
+        assert str((await e.service.sync()).change) == "3 blocked, 2 opened"
+
+
+async def test_a_shrunken_list_is_in_force_once_billing_says_of_each_who_is_missing_that_they_have_paid(
+    tmp_path: Path, server: FeedServer, source: RestSource
+) -> None:
+    server.feed = Feed(people(*range(10)), known=20)
+    async with edge(tmp_path, source) as e:
+        await e.service.sync()
+        server.feed = Feed(people(8, 9), known=20, active=names(*range(8)))
+
+        result = await e.service.sync()
+
+        assert result.outcome is Outcome.ACCEPTED
+        assert str(result.change) == "8 opened"
+        assert e.blocked == names(8, 9)
+
+
+async def test_of_a_crowd_that_is_missing_no_more_are_asked_about_than_billing_can_bear(
+    tmp_path: Path, server: FeedServer, source: RestSource
+) -> None:
+    server.feed = Feed(people(*range(100)), known=1000)
+    async with edge(tmp_path, source) as e:
+        await e.service.sync()
+        server.feed = Feed([], known=1000, active=names(*range(100)))
+        server.requests.clear()
+
+        assert (await e.service.sync()).outcome is Outcome.HELD
+
+        assert sum(request.startswith("GET /subscribers/") for request in server.requests) == 32
+        assert len(e.blocked) == 100 - 32
+        assert (await e.service.sync()).outcome is Outcome.HELD
+        assert len(e.blocked) == 100 - 64, "others, the next time"
+
+
+async def test_a_word_that_is_older_than_the_list_does_not_outlive_it(
+    tmp_path: Path, server: FeedServer, source: RestSource
+) -> None:
+    async with edge(tmp_path, source) as e:
+        await e.service.sync()
+        feed(server).subscribers = people(*range(1, 10))
+        feed(server).active = {"0"}
+        await e.service.recheck("0")
+        feed(server).subscribers = people(*range(10))  # and owes again
+
+        await e.service.sync()
+
+        assert e.blocked == names(*range(10))
+
+
+class Slow(RestSource):
+    """One whose list is on its way until ``go`` is set."""
+
+    def __init__(self, url: str) -> None:
+        super().__init__(url, None)
+        self.started, self.go = asyncio.Event(), asyncio.Event()
+
+    async def read(self, previous: Any, told: Any = silent) -> Any:
+        reading = await super().read(previous, told)
+        self.started.set()
+        await self.go.wait()
+        return reading
+
+
+async def test_who_has_paid_while_the_first_list_is_being_read_is_not_blocked_by_it(
+    tmp_path: Path, server: FeedServer
+) -> None:
+    slow = Slow(server.url)
+    async with edge(tmp_path, slow) as e:
+        looking = asyncio.create_task(e.service.sync())
+        await slow.started.wait()
+        feed(server).subscribers = people(*range(1, 10))
+        feed(server).active = {"0"}
+        assert await e.service.recheck("0") is State.ACTIVE
+
+        slow.go.set()
+        await looking
+
+        assert e.blocked == names(*range(1, 10))
+    await slow.close()
+
+
+async def test_a_word_that_was_held_does_not_hold_the_list_that_is_being_read(
+    tmp_path: Path, server: FeedServer
+) -> None:
+    slow = Slow(server.url)
+    slow.go.set()
+    async with edge(tmp_path, slow) as e:
+        await e.service.sync()
+        slow.go.clear()
+        slow.started.clear()
+        feed(server).subscribers = people(*range(11))
+        looking = asyncio.create_task(e.service.sync())
+        await slow.started.wait()
+        feed(server).subscribers += people("77", addresses=("203.0.113.10",))
+        await e.service.recheck("77")
+        assert e.service.counters.words_held == 1
+
+        slow.go.set()
+
+        assert (await looking).outcome is Outcome.ACCEPTED
+        assert e.blocked == names(*range(11))
+    await slow.close()
+
+
+async def test_when_billing_was_reached_last_outlives_a_restart_and_is_noted_once_a_minute(
+    tmp_path: Path, source: RestSource
+) -> None:
+    async def noted() -> float:
+        database = Database(tmp_path / "edged.sqlite")
+        await database.open()
+        try:
+            return await GuardMemoryStore(database).contact()
+        finally:
+            await database.close()
+
+    async with edge(tmp_path, source) as e:
+        await e.service.sync()
+        e.now += 59
+        await e.service.sync()
+        assert await noted() == START
+        e.now += 3541
+        await e.service.sync()
+        assert await noted() == START + 3600
+
+    async with edge(tmp_path, source, now=START + 3600 + 100, stale={"after": "30m"}) as again:
+        status = again.service.status()
+        assert (status.contact, status.age, status.health) == (START + 3600, 100.0, Health.OK)
+
+
+async def test_an_edge_that_lost_its_database_counts_billings_silence_from_the_list_that_it_has(
+    tmp_path: Path, source: RestSource
+) -> None:
+    async with edge(tmp_path, source) as e:
+        await e.service.sync()
+    for path in tmp_path.glob("edged.sqlite*"):
+        path.unlink()
+
+    async with edge(tmp_path, source, now=START + 7200, stale={"after": "1h", "then": "open"}) as again:
+        assert again.service.status().health is Health.STALE
+        assert again.blocked == set()
+
+
+async def test_an_edge_that_has_never_reached_billing_is_starting_and_not_stale(
+    tmp_path: Path, source: RestSource
+) -> None:
+    async with edge(tmp_path, source, stale={"after": "1h", "then": "open"}) as e:
+        assert e.service.status().health is Health.STARTING
+        assert e.service.status().age == 0.0
+
+
+async def test_a_failure_is_said_before_a_reading_that_is_held(
+    tmp_path: Path, server: FeedServer, source: RestSource
+) -> None:
+    async with edge(tmp_path, source) as e:
+        await e.service.sync()
+        feed(server).subscribers = people(*range(100))
+        await e.service.sync()
+        assert e.service.status().health is Health.HELD
+        server.faults = {"error"}
+
+        await e.service.sync()
+
+        assert e.service.status().health is Health.FAILING
+        assert e.service.status().held is not None
+
+
+async def test_stopping_leaves_the_last_word_on_disk(tmp_path: Path, server: FeedServer, source: RestSource) -> None:
+    async with edge(tmp_path, source) as e:
+        await e.service.sync()
+        feed(server).subscribers += people("77")
+        await e.service.recheck("77")
+
+        await e.service.stop()
+
+    async with edge(tmp_path, source) as again:
+        assert again.blocked == names(*range(10), 77)
+
+
+async def test_billing_that_is_down_is_left_alone_for_a_while_and_asked_as_before_once_it_is_back(
+    tmp_path: Path, server: FeedServer, source: RestSource
+) -> None:
+    server.faults = {"error"}
+    async with edge(tmp_path, source, poll={"changes": "20ms"}) as e:
+        polling = asyncio.create_task(e.service.run())
+        await until(lambda: e.service.counters.refused == 1)
+        await asyncio.sleep(0.5)
+        assert e.service.counters.polls == 1, "the next attempt is some two seconds away"
+
+        server.faults = set()
+        await e.service.hear([], lists=True)
+        async with asyncio.timeout(1.5):
+            await until(lambda: e.service.counters.polls >= 5)
+        polling.cancel()
+
+
+async def test_a_reading_that_is_held_is_not_read_again_while_billing_says_that_nothing_changed(
+    tmp_path: Path, server: FeedServer, source: RestSource
+) -> None:
+    async with edge(tmp_path, source, poll={"changes": "20ms"}) as e:
+        polling = asyncio.create_task(e.service.run())
+        await until(lambda: e.blocked == names(*range(10)))
+        feed(server).subscribers = people(*range(100))
+        await until(lambda: e.service.counters.held == 1)
+
+        unchanged = e.service.counters.unchanged
+        await until(lambda: e.service.counters.unchanged >= unchanged + 3)
+
+        polling.cancel()
+
+
+async def test_a_full_reading_that_failed_is_due_again_at_the_next_poll(
+    tmp_path: Path, server: FeedServer, source: RestSource
+) -> None:
+    async with edge(tmp_path, source, poll={"changes": "1h", "full": "500ms"}) as e:
+        polling = asyncio.create_task(e.service.run())
+        counters = e.service.counters
+        await until(lambda: e.blocked == names(*range(10)))
+        await asyncio.sleep(0.55)
+        server.faults = {"error"}
+        await e.service.hear([], lists=True)
+        await until(lambda: counters.refused == 1)
+        server.faults = set()
+        server.requests.clear()
+
+        await e.service.hear([], lists=True)
+        await until(lambda: counters.polls == 3 and "GET /subscribers" in server.requests)
+
+        polling.cancel()
+
+
+async def test_the_pause_between_two_polls_doubles_with_every_failure_to_five_minutes_and_no_fleet_asks_in_step(
+    tmp_path: Path, source: RestSource
+) -> None:
+    async with edge(tmp_path, source, poll={"changes": "30s"}) as e:
+        for failures, pause in enumerate((30.0, 60.0, 120.0, 240.0, 300.0, 300.0)):
+            drawn = [e.service._delay(failures) for _ in range(200)]
+            assert 0.8 * pause <= min(drawn) < 0.9 * pause
+            assert 1.1 * pause < max(drawn) <= 1.2 * pause
+        assert e.service._delay(10_000) <= 360.0

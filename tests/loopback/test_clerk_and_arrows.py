@@ -43,7 +43,7 @@ from edged.state.overrides import OverrideStore
 from edged.state.sealing import Seal
 from edged.state.sessions import SessionStore
 from edged.state.snapshots import SnapshotFiles
-from edged.values import IpAddress, MacAddress, Secret, parse_address
+from edged.values import IpAddress, MacAddress, Secret, parse_address, parse_prefix
 from tests.loopback.feed_server import Feed, FeedServer, serve
 from tests.mpsk_world import HOME, MAC, SSID, mpsk_settings, request
 
@@ -388,6 +388,102 @@ async def test_over_the_wire_the_answer_comes_once_the_session_is_kept_and_not_b
         with suppress(asyncio.CancelledError):
             await running
         await service.stop()
+
+
+@dataclass
+class Told:
+    """Accounting, and what the policy is told of it."""
+
+    accounting: Accounting
+    roster: Roster
+    concerned: list[set[str]]
+
+    def lines(self, login: str = "ana@fibre") -> list[str]:
+        return [str(prefix) for prefix in self.roster.lines_of("", [login])]
+
+
+def told(sessions: SessionStore) -> Told:
+    roster, concerned = Roster(), list[set[str]]()
+    return Told(Accounting(sessions, roster, concerned.append), roster, concerned)
+
+
+FRAMED4 = attribute("Framed-IP-Address", IPv4Address("100.64.1.7"))
+
+
+async def test_what_a_nas_reports_is_told_to_the_policy_in_both_families_until_it_ends(tmp_path: Path) -> None:
+    prefix = attribute("Delegated-IPv6-Prefix", parse_prefix("2001:db8:100:700::/56"))
+    link = attribute("Framed-IPv6-Prefix", parse_prefix("2001:db8:1::/64"))
+    async with database_in(tmp_path) as database:
+        desk = told(SessionStore(database))
+
+        await desk.accounting.account(report(1, "s-1", FRAMED4, prefix, link), nas(), HOME)
+        assert desk.lines() == ["100.64.1.7", "2001:db8:1::/64", "2001:db8:100:700::/56"]
+        await desk.accounting.account(report(2, "s-1"), nas(), HOME)
+
+        assert desk.lines() == []
+        assert desk.concerned == [{"ana@fibre"}, {"ana@fibre"}]
+
+
+async def test_a_single_ipv6_address_counts_where_the_nas_gives_no_prefix(tmp_path: Path) -> None:
+    single = attribute("Framed-IPv6-Address", parse_address("2001:db8:1::7"))
+    async with database_in(tmp_path) as database:
+        desk = told(SessionStore(database))
+
+        await desk.accounting.account(report(1, "s-1", single), nas(), HOME)
+
+        assert desk.lines() == ["2001:db8:1::7"]
+
+
+async def test_two_nases_that_name_their_sessions_alike_have_two_sessions(tmp_path: Path) -> None:
+    other = attribute("Framed-IP-Address", IPv4Address("100.64.1.8"))
+    async with database_in(tmp_path) as database:
+        desk = told(SessionStore(database))
+        await desk.accounting.account(report(1, "s-1", FRAMED4, attribute("NAS-Identifier", "ap-1")), nas(), HOME)
+        await desk.accounting.account(report(1, "s-1", other, attribute("NAS-Identifier", "ap-2")), nas(), HOME)
+
+        await desk.accounting.account(report(2, "s-1", attribute("NAS-Identifier", "ap-1")), nas(), HOME)
+
+        assert desk.lines() == ["100.64.1.8"]
+
+
+async def test_a_restart_knows_who_is_online_and_who_has_been_silent_for_long_is_not(tmp_path: Path) -> None:
+    two_days_ago = time.time() - 2 * DAY
+    async with database_in(tmp_path) as database:
+        store = SessionStore(database)
+        for status, at in ((1, two_days_ago), (3, two_days_ago + 300)):
+            await store.record(status, nas="ap-1", session="s-1", login="ben", ipv4="100.64.1.8", at=at)
+        await store.record(1, nas="ap-1", session="s-2", login="ana@fibre", ipv4="100.64.1.7", at=time.time())
+        desk = told(SessionStore(database))
+
+        await desk.accounting.open()
+        assert (desk.lines(), desk.lines("ben")) == (["100.64.1.7"], ["100.64.1.8"])
+        await desk.accounting.end_silent()
+
+        assert (desk.lines(), desk.lines("ben")) == (["100.64.1.7"], [])
+        assert desk.concerned == [{"ana@fibre", "ben"}, {"ben"}]
+
+
+async def test_counters_beyond_what_the_database_holds_are_a_lie_and_cost_no_record(tmp_path: Path) -> None:
+    lies = [
+        attribute(f"Acct-{way}-{unit}", 2**32 - 1) for way in ("Input", "Output") for unit in ("Octets", "Gigawords")
+    ]
+    async with database_in(tmp_path) as database:
+        store = SessionStore(database)
+
+        assert await accounting(store).account(report(3, "s-1", *lies), nas(), HOME)
+
+        (session,) = await store.open()
+        assert (session.octets_in, session.octets_out) == (2**63 - 1, 2**63 - 1)
+
+
+async def test_a_session_first_heard_of_while_it_runs_began_when_the_nas_says(tmp_path: Path) -> None:
+    async with database_in(tmp_path) as database:
+        store = SessionStore(database)
+
+        await accounting(store).account(report(3, "s-1", attribute("Acct-Session-Time", 3600)), nas(), HOME)
+
+        (session,) = await store.open()
+        assert session.updated - session.started == pytest.approx(3600)
 
 
 # --- stale devices ---------------------------------------------------------------------------------

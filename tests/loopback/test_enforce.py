@@ -13,7 +13,8 @@ import pytest
 
 from edged.enforce.diff import Plan
 from edged.enforce.rules import Rules
-from edged.enforce.service import EnforceService
+from edged.enforce.service import FEW, LARGE, EnforceService
+from edged.enforce.sets import SetName
 from edged.enforce.targets.memory import MemoryTarget
 from edged.errors import ConfigError
 from edged.policy.access import Learned, View
@@ -116,6 +117,69 @@ async def test_watching_changes_nothing_and_still_says_what_it_would_change() ->
         assert not target.garden
         service.reconfigure(RULES, watch=False)
         await settles(lambda: service.status()["memory-0"].actual == 1)
+
+
+async def test_what_an_earlier_run_enforced_stays_until_there_is_a_list() -> None:
+    target = MemoryTarget()
+    async with running(target, view=view_of(LINE)) as (service, _):
+        await settles(lambda: service.status()["memory-0"].ok)
+
+    async with running(target, view=View()) as (service, current):
+        await settles(lambda: service.counters.failed > 0)
+        health = service.status()["memory-0"]
+        assert (health.ok, health.error) == (False, "there is no list yet, so the 1 entries of an earlier run stay")
+        assert await target.contains(ADDRESS)
+
+        current.publish(view_of())
+        await settles(lambda: service.status()["memory-0"].ok)
+        assert not await target.contains(ADDRESS)
+
+
+async def test_without_a_list_the_rules_are_there_all_the_same_where_nothing_was_enforced() -> None:
+    target = MemoryTarget()
+    async with running(target, view=View()) as (service, _):
+        await settles(lambda: service.status()["memory-0"].ok)
+        assert await target.read() is not None
+
+
+async def test_a_pass_that_had_ended_runs_again_when_the_clock_is_set_back() -> None:
+    now = [NOW + 20]
+    target = MemoryTarget()
+    view = view_of(LINE, learned=Learned(passes={"1": NOW + 10}))
+    async with running(target, view=view, clock=lambda: now[0], every=0.02) as (service, _):
+        await settles(lambda: service.status()["memory-0"].actual == 1)
+
+        now[0] = NOW
+        await settles(lambda: service.status()["memory-0"].actual == 0)
+
+        assert not await target.contains(ADDRESS)
+
+
+async def test_a_word_that_comes_while_a_large_list_is_computed_is_in_the_next_sets() -> None:
+    many = [subscriber(f"n{n}", f"100.65.{n // 250}.{n % 250}") for n in range(LARGE)]
+    current = Current(view_of(*many))
+    service = EnforceService({"memory": MemoryTarget()}, RULES, current=current, clock=lambda: NOW)
+    computing = asyncio.create_task(service.plan())
+    await asyncio.sleep(0)
+    assert not computing.done()
+
+    current.publish(view_of(*many, LINE), frozenset({"1"}))
+
+    assert len((await computing)["memory"].add[SetName.BLOCKED_HOSTS_4]) == LARGE
+    assert len((await service.plan())["memory"].add[SetName.BLOCKED_HOSTS_4]) == LARGE + 1
+
+
+async def test_many_changes_at_once_and_few_come_to_the_same_sets() -> None:
+    people = [subscriber(str(n), f"100.65.0.{n}") for n in range(1, 200)]
+    current = Current(view_of())
+    service = EnforceService({"memory": MemoryTarget()}, RULES, current=current, clock=lambda: NOW)
+    for number in (1, FEW, FEW + 1, 199, 3):
+        current.publish(view_of(*people[:number]), frozenset(one.id for one in people))
+        current.publish(current.view, frozenset())
+
+        (plan,) = (await service.plan()).values()
+
+        assert plan.add[SetName.BLOCKED_HOSTS_4] == {p.network for one in people[:number] for p in one.addresses}
 
 
 async def test_new_rules_are_taken_into_force_without_a_restart() -> None:

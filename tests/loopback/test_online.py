@@ -9,6 +9,7 @@ from random import Random
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from edged.billing.online.service import Online
 from edged.billing.reading import Progress, Reading, silent
@@ -103,6 +104,27 @@ async def test_half_of_a_list_and_a_few_who_leave_are_believed_at_once() -> None
     assert [doubted for _, doubted in scene.heard] == [False] * 5
 
 
+@pytest.mark.parametrize(("before", "doubtful"), [(20, False), (21, True)])
+async def test_twenty_may_all_go_offline_at_once(before: int, doubtful: bool) -> None:
+    scene = Scene(people(before))
+    await scene.online.look()
+    scene.source.answer = ()
+
+    await scene.online.look()
+
+    assert scene.heard[-1] == (0, doubtful)
+
+
+async def test_a_doubted_list_does_not_lower_what_the_next_one_is_measured_by() -> None:
+    scene = Scene(people(100))
+    for count in (100, 40, 30):
+        scene.source.answer = people(count)
+        await scene.online.look()
+
+    assert scene.heard[-1] == (30, True)
+    assert scene.online.count == 100
+
+
 async def test_doubts_are_forgotten_when_the_list_is_whole_again() -> None:
     scene = Scene(people(100))
     for count in (100, 10, 10, 100, 10, 10):
@@ -117,8 +139,11 @@ async def test_an_answer_that_cannot_be_had_changes_nothing_and_is_told() -> Non
     await scene.online.look()
     scene.source.answer = UpstreamError("billing: no answer within 60 s")
 
-    await scene.online.look()
+    with capture_logs() as lines:
+        await scene.online.look()
+        await scene.online.look()
 
+    assert [line["event"] for line in lines] == ["billing-sessions-failed"], "once is enough"
     assert scene.heard == [(3, False)]
     assert scene.online.error == "billing: no answer within 60 s"
     scene.source.answer = people(3)

@@ -7,6 +7,7 @@ import asyncio
 import json
 import os
 import socket
+import time
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -53,8 +54,23 @@ async def slow(request: Answer, tell: Tell) -> Answer:
     return request
 
 
+async def busy(request: Answer, tell: Tell) -> Answer:
+    for done in range(50_000):
+        tell("subscribers", done, None)
+        if done % 500 == 0:
+            await asyncio.sleep(0)
+    return request
+
+
+async def loud(request: Answer, tell: Tell) -> Answer:
+    for done in range(3):
+        tell("x" * 1_000_000, done, 3)
+        await asyncio.sleep(0.25)
+    return request
+
+
 COMMANDS = {
-    "slow": slow,
+    "slow": slow, "busy": busy, "loud": loud,
     "echo": echo, "refuse": refuse, "misconfigured": misconfigured, "unreachable": unreachable, "shape": shape,
     "big": big,
 }  # fmt: skip
@@ -393,3 +409,26 @@ async def test_what_takes_long_says_how_far_it_is_before_the_answer(server: Cont
 
 async def test_who_does_not_ask_for_progress_gets_the_answer_alone(server: ControlServer) -> None:
     assert await asyncio.to_thread(call, server.path, "slow", subject="x") == {"subject": "x"}
+
+
+async def test_what_says_how_far_it_is_all_the_time_is_passed_on_a_few_times_a_second(server: ControlServer) -> None:
+    heard: list[tuple[str, int, int | None]] = []
+    began = time.monotonic()
+
+    await asyncio.to_thread(call, server.path, "busy", tell=lambda *said: heard.append(said))
+
+    assert heard[0] == ("subscribers", 0, None)
+    assert len(heard) <= 1 + (time.monotonic() - began) / 0.2
+
+
+async def test_progress_does_not_pile_up_before_a_peer_that_does_not_read(server: ControlServer) -> None:
+    reader, writer = await asyncio.open_unix_connection(server.path)
+    writer.write(b'{"command": "loud", "subject": "x"}\n')
+    await asyncio.sleep(0.6)
+
+    async with asyncio.timeout(5):
+        *progress, answer = (await reader.read()).splitlines()
+    writer.close()
+
+    assert [json.loads(line)["progress"][1:] for line in progress] == [[0, 3]]
+    assert json.loads(answer) == {"ok": True, "result": {"subject": "x"}}

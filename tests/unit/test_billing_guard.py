@@ -5,12 +5,12 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from edged.billing.ground import Ground
-from edged.billing.guard import Accepted, Held, Rule, enforceable, judge, lifts, remember
+from edged.billing.guard import Accepted, Held, Rule, enforceable, judge, judge_word, lifts, remember
 from edged.billing.reading import make_snapshot
 from edged.billing.settings import GuardSettings, WidestSettings
 from edged.model import Key, Snapshot, State, Subscriber
 from edged.state.guard_memory import GuardMemory
-from edged.values import Secret, parse_prefix
+from edged.values import Secret, parse_mac, parse_prefix
 
 SETTINGS = GuardSettings()  # blocked 3 % or 200 in 24 h, vanished 30 % or 2000 in 1 h, floor 5, first hold
 OWN = (parse_prefix("203.0.113.10"), parse_prefix("100.64.0.0/28"), parse_prefix("2001:db8::10"))
@@ -332,3 +332,131 @@ def test_lines_that_move_drop_by_drop_are_held_as_a_flood_is() -> None:
         moved = step
 
     assert moved <= limit
+
+
+def test_a_window_that_is_fuller_than_it_may_be_holds_no_reading_that_blocks_nobody_new() -> None:
+    edge = Edge.following(reading(blocked("a")))
+    assert edge.hears(reading(blocked("a", *range(30)))) == set()
+
+    assert edge.hears(reading(blocked("a", *range(30)), known=100)) == set()
+
+
+def test_the_last_keys_may_not_all_vanish_however_few_they_are() -> None:
+    edge = Edge.following(reading(blocked("a"), keyed=keys(1, 2, 3)))
+
+    assert edge.hears(reading(blocked("a"), keyed=())) == {Rule.KEYS}
+    assert edge.hears(reading(blocked("a"), keyed=keys(1))) == set()
+
+
+def test_keys_that_vanished_before_the_window_are_not_counted() -> None:
+    edge = Edge.following(reading(blocked("a"), keyed=keys(*range(100))))
+
+    assert edge.hears(reading(blocked("a"), keyed=keys(*range(75))), 0.0) == set()
+    assert edge.hears(reading(blocked("a"), keyed=keys(*range(60))), 3599.0) == {Rule.KEYS}
+    assert edge.hears(reading(blocked("a"), keyed=keys(*range(60))), 3600.0) == set()
+
+
+def test_a_list_that_shrinks_does_not_shrink_the_whole_that_it_is_measured_by() -> None:
+    edge = Edge.following(reading(notice(*range(400)), None))
+    assert edge.hears(reading(notice(*range(300)), None)) == set()
+
+    now = reading((*blocked(*range(12)), *notice(*range(12, 300))), None)
+    assert edge.hears(now) == set(), "3 % of the 400 that there were"
+
+
+def test_after_the_list_was_empty_for_a_while_the_next_one_is_not_the_first() -> None:
+    edge = Edge.following(reading(blocked(1)), GuardSettings(first="accept"))
+    assert edge.hears(reading(())) == set()
+    assert edge.hears(reading(())) == set()
+
+    assert edge.hears(reading(blocked(*range(100)))) == {Rule.BLOCKED}
+
+
+def test_blocked_devices_that_all_become_others_at_once_are_held() -> None:
+    def with_device(number: int, shift: int) -> Subscriber:
+        return Subscriber(str(number), State.BLOCKED, devices=(parse_mac(f"02:00:5e:00:00:{number + shift:02x}"),))
+
+    edge = Edge.following(reading(tuple(with_device(n, 0) for n in range(100))))
+
+    assert edge.hears(reading(tuple(with_device(n, 1) for n in range(100)))) == {Rule.MOVED}
+
+
+def test_reminded_subscribers_vanish_like_blocked_ones() -> None:
+    edge = Edge.following(reading((*blocked("a"), *notice(*range(400)))))
+
+    assert edge.hears(reading(blocked("a"))) == {Rule.VANISHED}
+
+
+def test_a_limit_is_the_share_that_was_written_whatever_binary_fractions_make_of_it() -> None:
+    settings = GuardSettings.model_validate({"blocked": {"share": "29%", "count": 200, "window": "24h"}})
+    assert settings.blocked.share * 100 < 29
+
+    assert Edge.following(reading(blocked("a"), 100), settings).hears(reading(blocked("a", *range(29)), 100)) == set()
+
+
+def test_an_active_subscriber_may_have_any_prefix() -> None:
+    edge = Edge.following(reading(blocked("a")))
+    office = Subscriber("b", State.ACTIVE, addresses=tuple(map(parse_prefix, ("0.0.0.0/0", "203.0.113.10"))))
+
+    assert edge.hears(reading((*blocked("a"), office))) == set()
+
+
+def test_a_household_has_no_hundred_devices() -> None:
+    building = tuple(parse_mac(f"02:00:5e:00:01:{n:02x}") for n in range(65))
+    edge = Edge.following(reading(blocked("a")))
+
+    assert edge.hears(reading((*blocked("a"), Subscriber("b", State.BLOCKED, devices=building)))) == {Rule.WIDE}
+    assert edge.hears(reading((*blocked("a"), Subscriber("b", State.BLOCKED, devices=building[:64])))) == set()
+
+
+# --- single answers --------------------------------------------------------------------------------
+
+
+def hears_words(edge: Edge, *words: Subscriber, before: dict[str, Subscriber] | None = None) -> list[set[Rule]]:
+    """What holds each word, one after the other; ``before``: what billing said of them until now."""
+    held: list[set[Rule]] = []
+    for word in words:
+        was = (before or {}).get(word.id)
+        verdict = judge_word(word, was, edge.memory, edge.settings, ground=GROUND, now=1.0)
+        if isinstance(verdict, Accepted):
+            edge.memory = verdict.memory
+        held.append({reason.rule for reason in verdict.reasons} if isinstance(verdict, Held) else set())
+    return held
+
+
+def test_a_word_says_nothing_of_the_keys_nor_of_how_many_there_are() -> None:
+    edge = Edge.following(reading(blocked("a"), keyed=keys(*range(100))))
+    edge.memory = replace(edge.memory, keys_gone=((0.5, 10),))
+
+    assert hears_words(edge, *blocked("b")) == [set()]
+    of_the_list = remember(reading(blocked("a"), keyed=keys(*range(100))), GuardMemory())
+    assert edge.memory == replace(of_the_list, keys_gone=((0.5, 10),), blocked={"b": 1.0})
+
+
+def test_words_that_move_blocked_lines_are_counted_together() -> None:
+    before = {str(n): subscriber_at(n, f"100.70.0.{n}") for n in range(40)}
+    edge = Edge.following(reading(tuple(before.values())))
+
+    held = hears_words(edge, *(subscriber_at(n, f"100.70.1.{n}") for n in range(40)), before=before)
+
+    assert held == [set()] * 30 + [{Rule.MOVED}] * 10
+
+
+def test_a_word_on_who_is_blocked_already_counts_as_no_new_block() -> None:
+    before = {str(n): one for n, one in enumerate(blocked(*range(100)))}
+    edge = Edge.following(reading(tuple(before.values())))
+
+    words = [replace(one, reason="unpaid for long") for one in before.values()]
+
+    assert hears_words(edge, *words, before=before) == [set()] * 100
+    assert not edge.memory.blocked
+
+
+def test_the_first_word_after_an_empty_first_list_is_the_last_that_is_not_counted() -> None:
+    edge = Edge.following(reading(()), GuardSettings(first="accept"))
+
+    assert hears_words(edge, *blocked(*range(40))) == [set()] * 31 + [{Rule.BLOCKED}] * 9
+
+
+def test_a_word_that_blocks_after_an_empty_first_list_waits_for_a_person() -> None:
+    assert hears_words(Edge.following(reading(())), *blocked(1)) == [{Rule.FIRST}]

@@ -7,7 +7,7 @@ import math
 import time
 from collections.abc import Iterable
 
-from edged.enforce.desired import desired
+from edged.enforce.desired import Instant, desired, desired_after
 from edged.enforce.rules import Rules
 from edged.enforce.sets import SetName
 from edged.model import State
@@ -93,3 +93,50 @@ def test_twenty_thousand_subscribers_take_a_blink() -> None:
     start = time.perf_counter()
     assert desired(view, RULES, NOW).count == 40_000
     assert time.perf_counter() - start < 1.0
+
+
+# --- a few changes ---------------------------------------------------------------------------------
+
+PHONE, TABLET = "02:00:5e:10:00:01", "02:00:5e:10:00:02"
+
+
+def test_devices_of_the_few_who_changed_come_and_go() -> None:
+    before = view_of(
+        subscriber("1", devices=(PHONE,)), subscriber("2", devices=(TABLET,)), subscriber("3", "100.64.1.7")
+    )
+    after = view_of(
+        subscriber("1", devices=(PHONE,), state=State.ACTIVE),
+        subscriber("2", devices=("02:00:5e:10:00:03",)),
+        subscriber("3", "100.64.1.7"),
+    )
+
+    value = desired_after(desired(before, RULES, NOW), Instant(before, NOW), Instant(after, NOW), ["1", "2"])
+
+    assert texts(value.sets[SetName.BLOCKED_MACS]) == {"02:00:5e:10:00:03"}
+    assert value == desired(after, RULES, NOW)
+
+
+def test_a_device_whose_override_ended_meanwhile_is_as_it_is_now() -> None:
+    word = Override("1", blocked=True, until=NOW + 10, why="abuse", who="desk", at=NOW)
+    view = view_of(
+        subscriber("1", "100.64.1.7", devices=(PHONE,), state=State.ACTIVE), learned=Learned(overrides={"1": word})
+    )
+    known = desired(view, RULES, NOW)
+    assert texts(known.sets[SetName.BLOCKED_MACS]) == {PHONE}
+
+    value = desired_after(known, Instant(view, NOW), Instant(view, NOW + 10), ["1"])
+
+    assert value == desired(view, RULES, NOW + 10)
+    assert not value.sets[SetName.BLOCKED_MACS]
+
+
+def test_sets_that_stay_the_same_are_the_same_and_cost_no_comparison() -> None:
+    before = view_of(subscriber("1", "100.64.1.7"), subscriber("2", "100.64.2.0/24", devices=(PHONE,)))
+    after = view_of(
+        subscriber("1", "100.64.1.7", state=State.NOTICE), subscriber("2", "100.64.2.0/24", devices=(PHONE,))
+    )
+    known = desired(before, RULES, NOW)
+
+    value = desired_after(known, Instant(before, NOW), Instant(after, NOW), ["1", "2", "nobody"])
+
+    assert [name for name in SetName if value.sets[name] is not known.sets[name]] == [SetName.BLOCKED_HOSTS_4]

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
 import pytest
@@ -12,9 +13,10 @@ from hypothesis import strategies as st
 from edged.model import Access, Snapshot, State, Subscriber
 from edged.policy.access import DRAIN_S, Learned, Override, Rule, View, drained
 from edged.policy.prefixes import PrefixMap
+from edged.policy.sessions import OnlineLines
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import PolicyTable, compile_table
-from edged.values import IpAddress, Prefix, parse_prefix
+from edged.values import IpAddress, Prefix, parse_mac, parse_prefix
 
 NOW = 1_800_000_000.0
 SETTINGS = SubscribersSettings.model_validate(
@@ -108,6 +110,124 @@ def test_an_address_that_went_from_a_blocked_subscriber_to_another_drains_only_o
     for after, wanted in ((blocked, Access.BLOCKED), (open_, Access.DRAIN)):
         view = View(after, Learned(drains=drained(before, View(after), NOW)))
         assert view.decide(ip_address(ANA4), NOW).access is wanted
+
+
+@pytest.mark.parametrize("changed", [None, ["1"], ["1", "gone"]])
+def test_a_line_that_is_blocked_again_drains_no_more(changed: list[str] | None) -> None:
+    before = View(table(), running(ana4=NOW + 30, ana6=NOW + 30))
+    after = View(table(subscriber("1", State.BLOCKED, ANA4)))
+
+    assert dict(drained(before, after, NOW, changed).items()) == {parse_prefix(ANA6): NOW + 30}
+
+
+def test_only_the_lines_of_those_who_may_have_changed_are_looked_at() -> None:
+    before = View(table(subscriber("1", State.BLOCKED, ANA4), subscriber("2", State.BLOCKED, LUIS4)))
+
+    found = drained(before, View(table()), NOW, iter(["2"]))
+
+    assert dict(found.items()) == {parse_prefix(LUIS4): NOW + DRAIN_S}
+
+
+def online(**lines: str) -> Learned:
+    """By subscriber: the address of their session."""
+    spelt = [(name, (parse_prefix(text),)) for name, text in lines.items()]
+    return Learned(online=OnlineLines().changed(spelt))
+
+
+def test_the_address_of_a_session_drains_like_a_listed_one_until_it_is_a_blocked_ones_again() -> None:
+    ana, ben = subscriber("ana", State.BLOCKED), subscriber("ben", State.ACTIVE)
+    before = View(table(ana, ben), online(ana=ANA4))
+    paid = View(table(subscriber("ana", State.ACTIVE), ben), online(ana=ANA4))
+
+    drains = drained(before, paid, NOW)
+    assert dict(drains.items()) == {parse_prefix(ANA4): NOW + DRAIN_S}
+
+    moved = View(table(ana, ben), replace(online(ana=LUIS4), drains=drains))
+    assert dict(drained(moved, moved, NOW).items()) == {parse_prefix(ANA4): NOW + DRAIN_S}
+    back = View(table(ana, ben), replace(online(ana=ANA4), drains=drains))
+    assert dict(drained(moved, back, NOW).items()) == {}
+
+
+# --- whose line ------------------------------------------------------------------------------------
+
+WIDE, INNER = "100.64.1.0/24", "100.64.1.0/28"
+
+
+def test_the_line_that_holds_a_prefix_is_the_longest_of_the_listed_and_the_online_ones() -> None:
+    view = View(table(subscriber("listed", State.BLOCKED, WIDE), subscriber("ana", State.ACTIVE)), online(ana=INNER))
+
+    def holder(text: str) -> str:
+        found = view.covering(parse_prefix(text))
+        return found[1].id if found else ""
+
+    names = {text: holder(text) for text in (ANA4, INNER, "100.64.1.16", WIDE, "100.64.1.0/25", "100.64.0.0/16")}
+    assert names == {
+        ANA4: "ana", INNER: "ana", "100.64.1.16": "listed", WIDE: "listed", "100.64.1.0/25": "listed",
+        "100.64.0.0/16": "",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("listed", "session"), [(WIDE, INNER), (INNER, WIDE)])
+def test_the_widest_line_around_an_address_may_be_a_sessions_or_a_listed_one(listed: str, session: str) -> None:
+    view = View(table(subscriber("1", State.BLOCKED, listed), subscriber("ana", State.ACTIVE)), online(ana=session))
+
+    assert view.outermost(parse_prefix(ANA4)) == parse_prefix(WIDE)
+    assert view.outermost(parse_prefix("100.64.2.1")) == parse_prefix("100.64.2.1")
+
+
+@pytest.mark.parametrize("with_sessions", [True, False])
+def test_the_lines_of_a_region_are_those_within_it(with_sessions: bool) -> None:
+    people = (subscriber("1", State.BLOCKED, ANA4, ANA6, "100.64.2.1"), subscriber("ana", State.ACTIVE))
+    learned = Learned(
+        online=OnlineLines().changed([("ana", tuple(map(parse_prefix, ("100.64.1.9", "100.64.2.2", ANA4))))])
+    )
+    view = View(table(*people), learned if with_sessions else Learned())
+
+    lines = [(str(prefix), holder.id) for prefix, holder in view.lines(parse_prefix(WIDE))]
+
+    assert sorted(lines) == ([(ANA4, "ana"), ("100.64.1.9", "ana")] if with_sessions else [(ANA4, "1")])
+    assert len(list(view.lines())) == (5 if with_sessions else 3)
+
+
+def test_a_line_that_is_listed_and_online_is_one_line() -> None:
+    ana = subscriber("ana", State.BLOCKED, ANA4, ANA6)
+
+    assert View(table(ana), online(ana=ANA4)).lines_of(ana) == (parse_prefix(ANA4), parse_prefix(ANA6))
+
+
+# --- more than one word on an address --------------------------------------------------------------
+
+MAC = parse_mac("02:00:5e:10:00:01")
+
+
+@pytest.mark.parametrize(
+    ("line", "device", "wanted"),
+    [
+        (State.ACTIVE, State.BLOCKED, Access.BLOCKED),
+        (State.NOTICE, State.BLOCKED, Access.BLOCKED),
+        (State.ACTIVE, State.NOTICE, Access.NOTICE),
+        (State.NOTICE, State.ACTIVE, Access.NOTICE),
+        (State.BLOCKED, State.ACTIVE, Access.BLOCKED),
+        (State.BLOCKED, State.NOTICE, Access.BLOCKED),
+    ],
+)
+def test_of_a_line_and_the_device_on_it_the_one_that_is_treated_worse_decides(
+    line: State, device: State, wanted: Access
+) -> None:
+    by_device = Subscriber("2", device, devices=(MAC,))
+    view = View(table(subscriber("1", line, ANA4), by_device), Learned(neighbours={ip_address(ANA4): MAC}))
+
+    assert view.decide(ip_address(ANA4), NOW).access is wanted
+
+
+def test_whom_an_operator_opens_is_open_and_does_not_drain() -> None:
+    word = Override("1", blocked=False, until=NOW + 60, why="promised", who="desk", at=NOW)
+    view = View(table(subscriber("1", State.ACTIVE, ANA4)), replace(running(ana4=NOW + 30), overrides={"1": word}))
+
+    decided = view.decide(ip_address(ANA4), NOW)
+
+    assert (decided.access, decided.rule) == (Access.OPEN, Rule.OVERRIDE)
+    assert view.decide(ip_address(ANA4), NOW + 60).rule is Rule.BILLING
 
 
 # --- what no word can do ---------------------------------------------------------------------------

@@ -147,6 +147,73 @@ def test_a_flood_of_sessions_ends_at_a_bound(monkeypatch: pytest.MonkeyPatch) ->
         roster.report(("radius", number), OnlineSession(f"u{number}", (), NOW))
 
     assert len(roster) == 1000
+    roster.report(("radius", 0), session("ana", HOME))
+    assert held(roster, "ana") == {HOME}, "whoever is known may move"
+    roster.report(("radius", 1), None)
+    assert len(roster) == 999, "and end"
+
+
+def test_of_two_sessions_that_began_at_the_same_moment_the_one_reported_last_has_the_address() -> None:
+    roster = Roster()
+    roster.report(("radius", "a"), session("ana", HOME))
+
+    assert roster.report(("radius", "b"), session("ben", HOME)) == {"ana", "ben"}
+    assert (held(roster, "ana"), held(roster, "ben")) == (set(), {HOME})
+
+
+@pytest.mark.parametrize("by", ["login", "subscriber"])
+def test_a_session_that_another_reporter_still_has_keeps_its_address_and_both_names_are_told(by: str) -> None:
+    roster = Roster()
+    first = session("ana", HOME, subscriber="1001")
+    roster.report(("radius", "a"), first)
+    second = session("ana", HOME) if by == "login" else session("ana@fibre", HOME, subscriber="1001")
+    roster.report(("other", "a"), second)
+
+    concerned = roster.report(("other", "a"), None)
+
+    assert {"ana", "1001"} <= concerned
+    assert held(roster, "", "1001") == {HOME}
+
+
+def test_what_has_ended_leaves_nothing_behind() -> None:
+    roster = Roster()
+    for number in range(100):
+        roster.report(("radius", number), session(f"login-{number}", HOME, subscriber=str(number), since=NOW + number))
+    for number in range(100):
+        roster.report(("radius", number), None)
+
+    assert not any((roster._sessions, roster._of_login, roster._of_subscriber))
+    assert not any((roster._held._holders, roster._held._order))
+
+
+def lines(**online: tuple[str, ...]) -> list[tuple[str, tuple[Prefix, ...]]]:
+    return [(name, tuple(map(parse_prefix, texts))) for name, texts in online.items()]
+
+
+def test_online_lines_change_for_those_who_are_named_and_stay_for_the_others() -> None:
+    before = OnlineLines().changed(lines(ana=(HOME, HOME6), ben=("100.64.1.8",)))
+
+    after = before.changed(lines(ana=("100.64.1.9",), mia=("100.64.1.10",)))
+
+    assert after.lines == dict(lines(ana=("100.64.1.9",), ben=("100.64.1.8",), mia=("100.64.1.10",)))
+    assert {str(p): name for p, name in after.holders.items()} == {
+        "100.64.1.8": "ben", "100.64.1.9": "ana", "100.64.1.10": "mia",
+    }  # fmt: skip
+    assert dict(before.lines) == dict(lines(ana=(HOME, HOME6), ben=("100.64.1.8",))), "nothing is edited"
+    assert not after.changed(lines(ana=(), ben=(), mia=()))
+
+
+def test_an_address_that_passes_from_one_to_the_other_in_one_step_is_the_latters() -> None:
+    before = OnlineLines().changed(lines(ana=(HOME,)))
+
+    for step in (lines(ana=(), ben=(HOME,)), lines(ben=(HOME,), ana=())):
+        assert before.changed(step).holders.get(parse_prefix(HOME)) == "ben"
+
+
+def test_online_lines_that_stay_the_same_are_the_same_value() -> None:
+    before = OnlineLines().changed(lines(ana=(HOME,)))
+
+    assert before.changed(lines(ana=(HOME,), ben=())) is before
 
 
 PREFIXES = st.sampled_from([parse_prefix(text) for text in ("100.64.1.1", "100.64.1.2", "100.64.1.0/29", HOME6)])

@@ -184,3 +184,46 @@ async def test_a_prefix_that_is_named_twice_is_held_once(store: SessionStore) ->
     line = session.online()["delegated"]
     assert line is not None
     assert line.prefixes == (parse_prefix("2001:db8:100:700::/56"),)
+
+
+async def test_a_report_that_was_overtaken_fills_in_what_was_not_told_and_turns_nothing_back(
+    store: SessionStore,
+) -> None:
+    await store.record(
+        Status.INTERIM, nas="ap-1", session="a", ipv4="100.64.1.8", at=NOW + 60, octets_in=500, octets_out=50
+    )
+    (session,) = await store.record(
+        Status.START, nas="ap-1", session="a", login="ana", ipv4="100.64.1.7", delegated="2001:db8:100:700::/56", at=NOW
+    )
+
+    assert (session.ipv4, session.login, session.delegated) == ("100.64.1.8", "ana", "2001:db8:100:700::/56")
+    assert (session.started, session.updated) == (NOW, NOW + 60)
+    assert (session.octets_in, session.octets_out) == (500, 50)
+
+
+async def test_a_nas_that_says_late_that_it_started_ends_no_session_that_began_since(store: SessionStore) -> None:
+    await store.record(Status.START, nas="ap-1", session="before", at=NOW)
+    await store.record(Status.START, nas="ap-1", session="since", at=NOW + 60)
+
+    ended = await store.record(Status.ON, nas="ap-1", at=NOW + 30)
+
+    assert [s.session for s in ended] == ["before"]
+    assert [s.session for s in await store.open()] == ["since"]
+
+
+async def test_a_session_that_had_stopped_is_not_stopped_again_by_its_nas_restarting(store: SessionStore) -> None:
+    await store.record(Status.START, nas="ap-1", session="a", at=NOW)
+    await store.record(Status.STOP, nas="ap-1", session="a", at=NOW + 1)
+
+    assert await store.record(Status.ON, nas="ap-1", at=NOW + 100) == []
+
+    (session,) = await store.record(Status.INTERIM, nas="ap-1", session="a", at=NOW + 101)
+    assert session.stopped == NOW + 1
+
+
+def test_of_one_session_no_more_prefixes_are_taken_than_a_household_can_have() -> None:
+    many = " ".join(f"2001:db8:{n:x}::/64" for n in range(100))
+
+    online = Session("ap-1", "a", ipv4="100.64.1.7", ipv6=many, delegated=many).online()
+
+    assert [len(line.prefixes) for line in online.values() if line] == [1, 8, 8]

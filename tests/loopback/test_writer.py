@@ -1,0 +1,417 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The one writer: billing's list, edged's own words, sessions and neighbours into one view, whichever comes first."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from edged.config.schema import Config
+from edged.model import Access, OnlineSession, Snapshot, State, Subscriber
+from edged.policy.access import DRAIN_S, Override
+from edged.policy.table import compile_table
+from edged.state.database import Database
+from edged.state.overrides import OverrideStore
+from edged.values import parse_address, parse_mac, parse_prefix
+from edged.writer import LARGE, Writer
+
+ANA4, BEN4, MIA4 = "100.64.1.7", "100.64.1.8", "100.64.1.9"
+ANA6 = "2001:db8:100:700::/56"
+MAC, OTHER_MAC = "02:00:5e:10:00:01", "02:00:5e:10:00:02"
+
+
+def configuration(**more: Any) -> Config:
+    return Config.model_validate({"subscribers": {"networks": ["100.64.0.0/16", "2001:db8:100::/40"]}} | more)
+
+
+def one(
+    name: str,
+    *addresses: str,
+    state: State = State.BLOCKED,
+    logins: tuple[str, ...] = (),
+    devices: tuple[str, ...] = (),
+) -> Subscriber:
+    lines = tuple(map(parse_prefix, addresses))
+    return Subscriber(
+        name, state, "unpaid", addresses=lines, logins=logins, devices=tuple(map(parse_mac, devices))
+    )  # fmt: skip
+
+
+def listed(*subscribers: Subscriber, name: str = "8812.aa") -> Snapshot:
+    return Snapshot(name, "8812", 0.0, subscribers, known=100)
+
+
+def session(login: str, *addresses: str, subscriber: str = "", since: float = 0.0) -> OnlineSession:
+    return OnlineSession(login, tuple(map(parse_prefix, addresses)), since, subscriber)
+
+
+@dataclass
+class Desk:
+    """A writer on a real database."""
+
+    writer: Writer
+    overrides: OverrideStore
+
+    def access(self, address: str) -> Access:
+        return self.writer.current.view.decide(parse_address(address), time.time()).access
+
+    def online(self, login: str, *addresses: str, since: float = 0.0, subscriber: str = "") -> None:
+        """A report of a NAS or of billing, and what the house does with it."""
+        report = session(login, *addresses, subscriber=subscriber, since=since) if addresses else None
+        self.writer.heard(self.writer.roster.report(("radius", login), report))
+
+    @property
+    def version(self) -> int:
+        return self.writer.current.version
+
+    def named(self, version: int) -> set[str] | None:
+        """Who may have changed since ``version``, as every room is told."""
+        changed = self.writer.current.changed_since(version)
+        return None if changed is None else set(changed)
+
+
+@asynccontextmanager
+async def desk(directory: Path, config: Config | None = None) -> AsyncIterator[Desk]:
+    database = Database(directory / "edged.sqlite")
+    await database.open()
+    overrides = OverrideStore(database)
+    try:
+        yield Desk(Writer(config or configuration(), overrides), overrides)
+    finally:
+        await database.close()
+
+
+def neighbourhood(directory: Path, monkeypatch: pytest.MonkeyPatch, rows: str, *, seconds: float = 0.0) -> None:
+    """An ``ip`` that has these neighbours, and takes its time to say so."""
+    programs = directory / "bin"
+    programs.mkdir(exist_ok=True)
+    (programs / "ip").write_text(f"#!/bin/sh\nsleep {seconds}\ncat <<'END'\n{rows}\nEND\n")
+    (programs / "ip").chmod(0o755)
+    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+
+
+def neighbour(address: str, mac: str) -> str:
+    return f'{{"dst": "{address}", "dev": "lan0", "lladdr": "{mac}", "state": ["REACHABLE"]}}'
+
+
+# --- lists -----------------------------------------------------------------------------------------
+
+
+async def test_before_there_is_a_list_nobody_is_blocked_and_no_list_is_claimed(tmp_path: Path) -> None:
+    async with desk(tmp_path) as d:
+        assert d.access(ANA4) is Access.OPEN
+        assert d.access("192.0.2.1") is Access.STRANGER
+        assert d.writer.current.view.table.snapshot_id == ""
+
+        await d.overrides.put(Override("ana", True, time.time() + 60, "abuse", "desk", time.time()))
+        await d.writer.relearn()
+        d.writer.publish_nobody()
+
+        assert d.writer.current.view.table.snapshot_id == "none", "that nobody is blocked is certain now"
+        assert d.access(ANA4) is Access.OPEN
+        assert set(d.writer.current.view.learned.overrides) == {"ana"}
+
+
+async def test_a_list_is_in_force_for_everybody_and_lines_that_it_opens_drain(tmp_path: Path) -> None:
+    async with desk(tmp_path) as d:
+        await d.writer.publish(listed(one("ana", ANA4, ANA6), one("ben", BEN4)))
+        version = d.version
+        assert (d.access(ANA4), d.access("2001:db8:100:7ab::1"), d.access(MIA4)) == (
+            Access.BLOCKED, Access.BLOCKED, Access.OPEN,
+        )  # fmt: skip
+
+        await d.writer.publish(listed(one("ben", BEN4), name="8813.bb"))
+
+        assert d.named(version) is None, "anybody may have changed"
+        assert (d.access(ANA4), d.access(BEN4)) == (Access.DRAIN, Access.BLOCKED)
+        ends = dict(d.writer.current.view.learned.drains.items())
+        assert ends[parse_prefix(ANA4)] == pytest.approx(time.time() + DRAIN_S, abs=5)
+
+
+async def test_a_word_changes_its_subscriber_alone_to_what_the_whole_list_would_make_of_them(tmp_path: Path) -> None:
+    async with desk(tmp_path) as d:
+        before = (one("ana", ANA4, logins=("ana@fibre",)), one("ben", BEN4))
+        await d.writer.publish(listed(*before))
+        version = d.version
+        word = one("ana", MIA4, state=State.ACTIVE, logins=("ana@home",))
+        whole = listed(word, before[1], name="8812.cc")
+
+        await d.writer.publish(whole, (word,))
+
+        assert d.named(version) == {"ana"}
+        table, anew = d.writer.current.view.table, compile_table(whole, configuration().subscribers)
+        assert dict(table.addresses.items()) == dict(anew.addresses.items())
+        assert (table.logins, table.subscribers, table.snapshot_id) == (anew.logins, anew.subscribers, "8812.cc")
+        assert (d.access(ANA4), d.access(MIA4), d.access(BEN4)) == (Access.DRAIN, Access.OPEN, Access.BLOCKED)
+
+
+async def test_a_reload_brings_other_networks_and_keeps_the_list_and_all_that_was_learned(tmp_path: Path) -> None:
+    async with desk(tmp_path) as d:
+        await d.writer.publish(listed(one("ana", "10.0.0.7", logins=("ana",)), one("ben", BEN4)))
+        await d.writer.publish(listed(one("ana", "10.0.0.7", logins=("ana",)), name="8813.bb"))
+        d.online("ana", MIA4)
+        version = d.version
+        assert (d.access("10.0.0.7"), d.access(BEN4), d.access(MIA4)) == (
+            Access.STRANGER, Access.DRAIN, Access.BLOCKED,
+        )  # fmt: skip
+
+        d.writer.configure(configuration(subscribers={"networks": ["10.0.0.0/8", "100.64.0.0/16"]}))
+
+        assert (d.access("10.0.0.7"), d.access(BEN4), d.access(MIA4)) == (
+            Access.BLOCKED, Access.DRAIN, Access.BLOCKED,
+        )  # fmt: skip
+        assert d.named(version) is None
+
+
+async def test_in_watch_mode_all_is_computed_and_nobody_is_acted_upon(tmp_path: Path) -> None:
+    async with desk(tmp_path, configuration(mode="watch")) as d:
+        await d.writer.publish(listed(one("ana", ANA4)))
+        acting = d.writer.acting
+        now, address = time.time(), parse_address(ANA4)
+        assert d.access(ANA4) is Access.BLOCKED
+        assert acting.view.decide(address, now).access is Access.OPEN
+        assert acting.view.decide(parse_address("192.0.2.1"), now).access is Access.STRANGER
+
+        d.writer.configure(configuration(mode="enforce"))
+        assert acting.view is d.writer.current.view
+
+        d.writer.configure(configuration(mode="watch"))
+        assert acting.view.decide(address, now).access is Access.OPEN
+
+
+async def test_a_large_list_that_is_compiled_in_a_thread_has_the_networks_of_a_reload_that_came_in_between(
+    tmp_path: Path,
+) -> None:
+    others = (one(f"n{n}", f"100.64.{10 + n // 250}.{n % 250}") for n in range(LARGE))
+    async with desk(tmp_path) as d:
+        publishing = asyncio.create_task(d.writer.publish(listed(*others, one("ana", "10.0.0.7"))))
+        await asyncio.sleep(0)
+        assert d.writer.current.view.table.snapshot_id == "", "it takes a while"
+
+        d.writer.configure(configuration(subscribers={"networks": ["100.64.0.0/16", "10.0.0.0/8"]}))
+        await publishing
+
+        assert (d.access("10.0.0.7"), d.access("100.64.10.1")) == (Access.BLOCKED, Access.BLOCKED)
+
+
+async def test_what_comes_while_a_list_is_made_ready_is_in_force_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbourhood(tmp_path, monkeypatch, "[]", seconds=0.3)
+    async with desk(tmp_path) as d:
+        d.online("mia", "100.64.1.20")
+        people = (one("ana", logins=("ana",)), one("ben", BEN4), one("mia", logins=("mia",), devices=(MAC,)))
+        publishing = asyncio.create_task(d.writer.publish(listed(*people)))
+        await asyncio.sleep(0.1)
+        assert d.writer.current.view.table.snapshot_id == "", "it waits for the neighbours"
+
+        d.online("ana", ANA4)
+        d.online("mia")
+        await d.overrides.put(Override("ben", False, time.time() + 60, "promised", "desk", time.time()))
+        await d.writer.relearn()
+        await publishing
+
+        assert d.access(ANA4) is Access.BLOCKED, "a session that began"
+        assert d.access("100.64.1.20") is Access.OPEN, "a session that ended"
+        assert d.access(BEN4) is Access.OPEN, "an operator's word"
+
+
+# --- edged's own words -----------------------------------------------------------------------------
+
+
+async def test_the_databases_words_are_in_force_and_name_those_alone_whose_word_changed(tmp_path: Path) -> None:
+    async with desk(tmp_path) as d:
+        await d.writer.publish(listed(one("ana", ANA4), one("ben", BEN4), one("mia", MIA4)))
+        now = time.time()
+        await d.overrides.put(Override("ana", False, now + 60, "promised", "desk", now))
+        await d.writer.relearn()
+        version = d.version
+        assert (d.access(ANA4), d.access(BEN4)) == (Access.OPEN, Access.BLOCKED)
+
+        await d.overrides.start_pass("ben", now, now + 60)
+        await d.writer.relearn()
+
+        assert d.named(version) == {"ben"}
+        assert (d.access(ANA4), d.access(BEN4), d.access(MIA4)) == (Access.OPEN, Access.PASS, Access.BLOCKED)
+
+        version = d.version
+        await d.overrides.end("ana", who="desk", why="a mistake", at=now)
+        await d.writer.relearn()
+
+        assert d.named(version) == {"ana"}
+        assert d.access(ANA4) is Access.BLOCKED
+
+
+async def test_looking_at_the_database_again_changes_nothing_where_nothing_has_changed(tmp_path: Path) -> None:
+    async with desk(tmp_path) as d:
+        now = time.time()
+        await d.overrides.put(Override("ana", True, now + 60, "abuse", "desk", now))
+        await d.writer.relearn()
+        version, view = d.version, d.writer.current.view
+
+        await d.writer.relearn()
+
+        assert d.version == version
+        assert d.writer.current.view is view
+
+
+# --- sessions --------------------------------------------------------------------------------------
+
+
+async def test_a_session_is_a_line_of_whom_the_list_names_and_they_are_named_by_billings_id(tmp_path: Path) -> None:
+    async with desk(tmp_path) as d:
+        await d.writer.publish(listed(one("1001", logins=("ana@fibre", "ana@dsl")), one("1002", BEN4)))
+        version = d.version
+
+        d.online("ana@fibre", ANA4, ANA6)
+
+        assert d.named(version) == {"1001"}
+        assert (d.access(ANA4), d.access("2001:db8:100:7ab::1")) == (Access.BLOCKED, Access.BLOCKED)
+        version = d.version
+        d.online("somebody@else", MIA4)
+        assert (d.version, d.access(MIA4)) == (version, Access.OPEN), "nobody's whom the list names"
+
+        d.online("ana@fibre")
+        assert d.named(version) == {"1001"}
+        assert d.access(ANA4) is Access.OPEN
+
+
+async def test_sessions_from_before_the_list_are_lines_of_it(tmp_path: Path) -> None:
+    async with desk(tmp_path) as d:
+        d.online("ana", ANA4)
+        d.online("", MIA4, subscriber="mia")
+        assert d.access(ANA4) is Access.OPEN
+
+        await d.writer.publish(listed(one("1001", logins=("ana",)), one("mia"), one("ben")))
+
+        assert (d.access(ANA4), d.access(MIA4)) == (Access.BLOCKED, Access.BLOCKED)
+
+
+async def test_a_word_that_brings_a_login_brings_the_address_of_its_session_and_one_that_takes_it_takes_it(
+    tmp_path: Path,
+) -> None:
+    async with desk(tmp_path) as d:
+        d.online("ana", ANA4)
+        d.online("ben", BEN4)
+        await d.writer.publish(listed(one("1002", logins=("ben",))))
+        word = one("1001", logins=("ana",))
+
+        await d.writer.publish(listed(one("1002", logins=("ben",)), word, name="8812.bb"), (word,))
+        assert (d.access(ANA4), d.access(BEN4)) == (Access.BLOCKED, Access.BLOCKED)
+
+        word = one("1001")
+        await d.writer.publish(listed(one("1002", logins=("ben",)), word, name="8812.cc"), (word,))
+        assert (d.access(ANA4), d.access(BEN4)) == (Access.OPEN, Access.BLOCKED)
+
+
+async def test_a_login_that_two_subscribers_claim_brings_its_address_to_the_better_treated(tmp_path: Path) -> None:
+    async with desk(tmp_path) as d:
+        both = listed(one("bad", logins=("shared",)), one("good", logins=("shared",), state=State.ACTIVE))
+        await d.writer.publish(both)
+
+        d.online("shared", ANA4)
+        for _ in range(2):
+            assert d.access(ANA4) is Access.OPEN
+            assert d.writer.current.view.learned.online.lines == {"good": (parse_prefix(ANA4),)}
+            await d.writer.publish(both)
+
+
+async def test_an_address_that_may_never_be_blocked_is_not_because_a_session_has_it(tmp_path: Path) -> None:
+    async with desk(tmp_path) as d:
+        d.writer.lines_to_block = lambda lines: tuple(line for line in lines if line != parse_prefix(MIA4))
+        d.online("ana", MIA4)
+        await d.writer.publish(listed(one("1001", logins=("ana",))))
+        assert d.access(MIA4) is Access.OPEN
+
+        d.online("ana", MIA4, ANA4, since=1.0)
+
+        assert (d.access(MIA4), d.access(ANA4)) == (Access.OPEN, Access.BLOCKED)
+
+
+# --- neighbours ------------------------------------------------------------------------------------
+
+
+async def test_who_is_known_by_device_alone_is_blocked_with_the_list_on_the_address_that_it_has(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbourhood(tmp_path, monkeypatch, f"[{neighbour(ANA4, MAC)}, {neighbour(BEN4, OTHER_MAC)}]")
+    async with desk(tmp_path) as d:
+        await d.writer.publish(listed(one("1001", devices=(MAC,))))
+
+        assert (d.access(ANA4), d.access(BEN4)) == (Access.BLOCKED, Access.OPEN)
+        assert list(d.writer.current.view.learned.neighbours) == [parse_address(ANA4)], "nobody else is remembered"
+
+
+async def test_a_word_on_a_device_finds_its_address_and_one_on_a_line_keeps_what_is_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbourhood(tmp_path, monkeypatch, f"[{neighbour(ANA4, MAC)}]")
+    async with desk(tmp_path) as d:
+        await d.writer.publish(listed())
+        by_device = one("1001", devices=(MAC,))
+        await d.writer.publish(listed(by_device, name="8812.bb"), (by_device,))
+        assert d.access(ANA4) is Access.BLOCKED
+
+        by_line = one("1002", BEN4)
+        await d.writer.publish(listed(by_device, by_line, name="8812.cc"), (by_line,))
+
+        assert (d.access(ANA4), d.access(BEN4)) == (Access.BLOCKED, Access.BLOCKED)
+
+
+async def test_what_comes_while_neighbours_are_asked_for_is_not_undone_by_the_word(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbourhood(tmp_path, monkeypatch, f"[{neighbour(ANA4, MAC)}]", seconds=0.2)
+    async with desk(tmp_path) as d:
+        await d.writer.publish(listed(one("1003", "10.0.0.7", logins=("mia",))))
+        word = one("1001", devices=(MAC,))
+        publishing = asyncio.create_task(d.writer.publish(listed(word, name="8812.bb"), (word,)))
+        await asyncio.sleep(0.05)
+
+        d.writer.configure(configuration(subscribers={"networks": ["100.64.0.0/16", "10.0.0.0/8"]}))
+        d.online("mia", MIA4)
+        await publishing
+
+        assert (d.access(ANA4), d.access("10.0.0.7"), d.access(MIA4)) == (Access.BLOCKED,) * 3
+
+
+async def test_a_device_is_followed_to_its_next_address_and_a_look_that_finds_nothing_new_changes_nothing(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbourhood(tmp_path, monkeypatch, f"[{neighbour(ANA4, MAC)}]")
+    async with desk(tmp_path) as d:
+        await d.writer.publish(listed(one("1001", devices=(MAC,)), one("1002", BEN4)))
+        version = d.version
+        await d.writer.meet_neighbours()
+        assert d.version == version
+
+        neighbourhood(tmp_path, monkeypatch, f"[{neighbour(MIA4, MAC)}]")
+        await d.writer.meet_neighbours()
+
+        assert (d.access(ANA4), d.access(MIA4)) == (Access.OPEN, Access.BLOCKED)
+        assert d.named(version) == set(), "the packet filter knows the device itself"
+
+
+async def test_a_look_at_neighbours_that_a_list_overtook_leaves_that_lists_own(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbourhood(tmp_path, monkeypatch, f"[{neighbour(ANA4, MAC)}]")
+    async with desk(tmp_path) as d:
+        await d.writer.publish(listed(one("1001", devices=(MAC,))))
+        neighbourhood(tmp_path, monkeypatch, f"[{neighbour(ANA4, MAC)}, {neighbour(BEN4, OTHER_MAC)}]", seconds=0.3)
+        looking = asyncio.create_task(d.writer.meet_neighbours())
+        await asyncio.sleep(0.1)
+        neighbourhood(tmp_path, monkeypatch, f"[{neighbour(BEN4, OTHER_MAC)}]")
+
+        await d.writer.publish(listed(one("1002", devices=(OTHER_MAC,)), name="8813.bb"))
+        await looking
+
+        assert (d.access(ANA4), d.access(BEN4)) == (Access.OPEN, Access.BLOCKED)
