@@ -33,7 +33,7 @@ from edged.billing.status import (
 )
 from edged.billing.words.service import Words
 from edged.errors import UpstreamError
-from edged.model import State
+from edged.model import Snapshot, State
 from edged.state.guard_memory import GuardMemoryStore
 from edged.state.snapshots import SnapshotFiles
 from edged.values import Prefix
@@ -81,6 +81,8 @@ class BillingService:
         """Guards the ledger; never held while a whole list is read, which may take minutes. Second looks hold it."""
         self._previous: Reading | None = None
         self._error = ""
+        self._time = time.monotonic
+        """Seconds of the loop's own clock, which never jumps; asked from threads too."""
         self._contact = 0.0
         self._running_from = 0.0
         """Running time at second 0 of the loop: what edged has run in all, by a clock that nobody can set."""
@@ -102,12 +104,13 @@ class BillingService:
     async def load(self) -> None:
         """Publish the last good list, before any socket opens; nothing is published when there is none."""
         ledger = self._ledger
+        self._time = asyncio.get_running_loop().time
         self._error = await ledger.load()
         self._contact = await self._store.contact()
         running, self._heard = await self._store.running()
         # time in which edged did not run is not counted: only the wall clock could say how long it was
         start = max(running, ledger.latest) or self._clock()
-        self._running_from, self._heard = start - _now(), self._heard or start
+        self._running_from, self._heard = start - self._time(), self._heard or start
         if ledger.good is not None:
             self._contact = max(self._contact, ledger.good.read_at)
             ledger.opened = self._stale() and self._settings.stale.then == "open"
@@ -126,14 +129,14 @@ class BillingService:
         full_at = 0.0
         while True:
             self._hurry.clear()
-            full = _now() >= full_at
+            full = self._time() >= full_at
             result = await self._look(full=full)
             if full and result.outcome is Outcome.FAILED and self._previous is not None:
                 # a large list may fail for an hour while billing answers what has changed: no payment waits for it
-                full_at = _now() + min(self._settings.poll.full, _FULL_AGAIN)
+                full_at = self._time() + min(self._settings.poll.full, _FULL_AGAIN)
                 result = await self._look(full=False)
             elif full and result.outcome is not Outcome.FAILED:
-                full_at = _now() + self._settings.poll.full
+                full_at = self._time() + self._settings.poll.full
             # a disk of ours that is full is no reason to ask billing less often
             failures = 0 if self._answered else failures + 1
             with contextlib.suppress(TimeoutError):
@@ -240,7 +243,7 @@ class BillingService:
         return bool(self._contact) and self._running() - self._heard > self._settings.stale.after
 
     def _running(self) -> float:
-        return self._running_from + _now()
+        return self._running_from + self._time()
 
     def _health(self) -> Health:
         if self._stale():
@@ -267,7 +270,7 @@ class BillingService:
     async def _look(self, *, full: bool, watch: Progress = silent) -> SyncResult:
         async with self._polling:
             self.counters.polls += 1
-            began, self._answered = _now(), False
+            began, self._answered = self._time(), False
             try:
                 if not full:
                     self._previous = await self._words.base(self._previous)
@@ -282,16 +285,16 @@ class BillingService:
         """Act on what billing answered. Who is left out of a reading that is held is asked about without the lock."""
         async with self._lock:
             await self._reached()
-            held = self._ledger.held
+            before, held = self._ledger.good, self._ledger.held
             if reading is None and (held is None or self._previous is None):
                 return self._unchanged()
-            result = self._unchanged() if reading is None else await self._take(reading, began)
+            result = self._unchanged() if reading is None else await self._take(reading, began, before)
             silent_ones = self._silent_ones() if result.outcome is Outcome.HELD else []
         answers = await second_look(self._source, silent_ones)
         async with self._lock:
             if not await self._ledger.lift(evidence(answers)) or self._previous is None:
                 return result
-            return await self._take(self._previous, began)
+            return await self._take(self._previous, began, before)
 
     def _silent_ones(self) -> list[str]:
         """Some of those whom the held reading leaves out, whatever it is held for: any may have paid."""
@@ -348,11 +351,13 @@ class BillingService:
             return SyncResult(Outcome.HELD, ledger.held.id, told(ledger.held, ledger.reasons), ledger.reasons)
         return SyncResult(Outcome.UNCHANGED, ledger.good.id if ledger.good else "", "nothing changed")
 
-    async def _take(self, reading: Reading, began: float) -> SyncResult:
-        """Judge ``reading``, which was begun at ``began`` (loop time), and act on the verdict."""
+    async def _take(self, reading: Reading, began: float, before: Snapshot | None) -> SyncResult:
+        """Judge ``reading``, which was begun at ``began`` (loop time), and act on the verdict.
+
+        What it changed is counted from ``before``.
+        """
         ledger, guard = self._ledger, self._settings.guard
         snapshot = await self._words.over(reading.snapshot, began)
-        before = ledger.good
         verdict = await ledger.judge(snapshot, guard, self._running())
         if isinstance(verdict, Held) and await ledger.lift(snapshot):
             verdict = await ledger.judge(snapshot, guard, self._running())
@@ -367,8 +372,3 @@ class BillingService:
             return self._unchanged()
         change = await asyncio.to_thread(change_between, before, snapshot)
         return SyncResult(Outcome.ACCEPTED, snapshot.id, f"{snapshot.id} is in force", change=change)
-
-
-def _now() -> float:
-    """Seconds of the loop's own clock, which never jumps."""
-    return asyncio.get_running_loop().time()

@@ -15,7 +15,7 @@ import pytest
 from edged.billing.ground import Ground
 from edged.billing.guard import Accepted
 from edged.billing.ledger.service import Ledger
-from edged.billing.reading import evidence, make_snapshot
+from edged.billing.reading import evidence, make_snapshot, with_words
 from edged.billing.settings import GuardSettings, WidestSettings
 from edged.errors import UpstreamError
 from edged.model import Key, Snapshot, State, Subscriber
@@ -56,13 +56,16 @@ class Desk:
     async def publish(self, snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:
         if self.refuses:
             raise UpstreamError("refused on request")
+        if words is not None:
+            snapshot = replace(with_words(self.published[-1][0], words), id=snapshot.id)
         self.published.append((snapshot, words))
         self.on_disk.append(self.saved)
 
     @property
     def saved(self) -> set[str]:
         """Whom the list on disk blocks."""
-        return blocked_in(self.files.load().snapshot)
+        found = SnapshotFiles(self.files._newest.parent).load()
+        return blocked_in(with_words(found.snapshot, found.words) if found.snapshot else None)
 
     @property
     def blocked(self) -> set[str]:

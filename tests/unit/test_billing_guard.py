@@ -384,7 +384,7 @@ def test_blocked_devices_that_all_become_others_at_once_are_held() -> None:
 def test_reminded_subscribers_vanish_like_blocked_ones() -> None:
     edge = Edge.following(reading((*blocked("a"), *notice(*range(400)))))
 
-    assert edge.hears(reading(blocked("a"))) == {Rule.VANISHED}
+    assert edge.hears(reading(blocked("a"))) == {Rule.VANISHED, Rule.SHRUNKEN}
 
 
 def test_a_limit_is_the_share_that_was_written_whatever_binary_fractions_make_of_it() -> None:
