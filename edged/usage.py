@@ -156,9 +156,9 @@ def _init_arguments(init: argparse.ArgumentParser) -> None:
     init.add_argument("--portal-address", nargs="+", default=["203.0.113.10"], metavar="ADDRESS")
     init.add_argument(
         "--billing",
-        default="file:/etc/edged/billing.yaml",
+        default="",
         metavar="URL",
-        help="https://… (the billing system of --source) or file:PATH",
+        help="https://… (the billing system of --source) or file:PATH; default: billing.yaml beside the configuration",
     )
     init.add_argument(
         "--source", choices=("rest", "splynx", "uisp"), default="rest", help="what answers there; rest: the open feed"

@@ -255,6 +255,11 @@ class BillingService:
         return Health.OK if self._ledger.good is not None else Health.STARTING
 
     @property
+    def held(self) -> Snapshot | None:
+        """The reading that waits for a person, if any."""
+        return self._ledger.held
+
+    @property
     def every(self) -> float:
         """Seconds between two looks while all is well."""
         return self._source.every if self._source.every is not None else self._settings.poll.changes

@@ -89,7 +89,7 @@ class Change:
             (self.noticed, "reminded"),
             (self.others, "changed"),
         )
-        return ", ".join(f"{count:,} {word}" for count, word in parts if count) or "nothing else than its revision"
+        return ", ".join(f"{count:,} {word}" for count, word in parts if count) or "nobody changes"
 
 
 def change_between(before: Snapshot | None, after: Snapshot) -> Change:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from edged.captive.settings import CertificateAcme, CertificateFiles
 from edged.config.document import Document, Location, dotted
@@ -28,6 +29,7 @@ def cross_checks(config: Config, document: Document, *, read_files: bool) -> lis
         *_garden(config),
         *_subscribers(config),
         *_keys(config),
+        *_billing(config),
         *_not_in_this_version(config),
         *(_files(config) if read_files else ()),
     ]
@@ -138,6 +140,36 @@ def _keys(config: Config) -> _Found:
         yield _warning(("mpsk", "networks"), "nothing", "every request is rejected: no SSID is known")
 
 
+def _billing(config: Config) -> _Found:
+    billing = config.billing
+    if billing is None:
+        return
+    if billing.url and billing.url.startswith("http://") and not _is_near(billing.url):
+        yield _warning(
+            ("billing", "url"), "http://", "what identifies us and every subscriber's name travel in clear", "https://…",
+        )  # fmt: skip
+    for key, source in (("path", "file"), ("splynx", "splynx")):
+        if key in billing.model_fields_set and billing.source != source:
+            yield _warning(("billing", key), f"{key}: beside source: {billing.source}", "it is read by nothing")
+    links: dict[Location, str | None] = {
+        ("portal", "brands", name, "link"): brand.link for name, brand in config.portal.brands.items()
+    }
+    if billing.splynx.direct_pay and billing.source == "splynx":
+        links["billing", "url"] = billing.url
+    for location, link in links.items():
+        host = (urlsplit(link).hostname or "") if link else ""
+        names = (*config.garden.all_names(), *config.garden.records)
+        if host and host != config.portal.host and not any(_covers(str(name), host) for name in names):
+            yield _warning(
+                location, f"{host}, which is not in garden.names", "who is blocked cannot open the page to pay on",
+                f"garden: {{names: [{host}]}}",
+            )  # fmt: skip
+
+
+def _is_near(url: str) -> bool:
+    return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
+
+
 def _not_in_this_version(config: Config) -> _Found:
     for index, target in enumerate(config.enforce):
         for kind in ("routeros", "radius"):
@@ -184,8 +216,10 @@ def _files(config: Config) -> _Found:
     for name, brand in config.portal.brands.items():
         if brand.logo:
             yield from _absent(brand.logo, ("portal", "brands", name, "logo"), "the page shows the name alone")
-    if config.billing and config.billing.path:
+    if config.billing and config.billing.path and config.billing.source == "file":
         yield from _absent(config.billing.path, ("billing", "path"), "nobody is blocked until it is there")
+    if config.billing and config.billing.ca:
+        yield from _absent(config.billing.ca, ("billing", "ca"), "billing cannot be read until it is there")
 
 
 def _absent(path: Path, location: Location, consequence: str) -> _Found:

@@ -20,6 +20,7 @@ from edged.ops.control import Command, Refused, Tell
 from edged.ops.explaining import Explainer
 from edged.ops.keycommands import KeyCommands
 from edged.ops.parts import alarms, parts
+from edged.ops.subjects import subscriber_of
 from edged.ops.words import WordCommands, words_in_force
 from edged.policy.access import View
 from edged.state.overrides import AuditRow
@@ -88,7 +89,12 @@ class Answers:
                     State.BLOCKED.value: blocked,
                 },
                 "reasons": counted.reasons,
-                "access": {"blocked": blocked, "pass": counted.having(Access.PASS), "drain": counted.draining},
+                "access": {
+                    "blocked": blocked,
+                    "unreached": len(counted.lineless) + len(counted.offline),
+                    "pass": counted.having(Access.PASS),
+                    "drain": counted.draining,
+                },
             },
             "words": words_in_force(house, now, listed=False),
             "parts": [part.facts() for part in parts(house, now)],
@@ -123,6 +129,8 @@ class Answers:
         if billing is None:
             raise Refused("there is no billing section to read from")
         accept, one, who = request.get("accept"), request.get("subscriber"), str(request.get("who", "?"))[:64]
+        if one and accept:
+            raise Refused("a subscriber is read, or a held reading accepted: not both at once", 2)
         if one:
             return await self._sync_one(billing, str(one))
         if accept:
@@ -142,15 +150,18 @@ class Answers:
             "change": asdict(result.change) if result.change else None,
         }
 
-    async def _sync_one(self, billing: BillingService, one: str) -> dict[str, Any]:
+    async def _sync_one(self, billing: BillingService, subject: str) -> dict[str, Any]:
+        one = subscriber_of(self._house.current.view, subject)
         state = await billing.recheck(one)
-        said = f"billing says {one} is {state.value}" if state else f"billing says nothing of {one}"
-        access = self._house.current.view.decide_id(one, time.time()).access
-        return {
-            "schema": SCHEMA,
-            "done": state is not None,
-            "sentence": f"{said}; here the line is {access.value}",
-        }
+        view = self._house.current.view
+        listed = view.table.subscribers.get(one)
+        here = f"; here the line is {view.decide_id(one, time.time()).access}"
+        if state is None:
+            said = f'billing knows no subscriber "{one}" now' + (here if listed else "")
+        else:
+            has_line = listed is None or view.lines_of(listed) or listed.devices
+            said = f"billing says {one} is {state.value}" + (here if has_line else "; no line of theirs is known here")
+        return {"schema": SCHEMA, "done": state is not None, "sentence": said}
 
     async def _reload(self) -> dict[str, Any]:
         await self._house.reload()

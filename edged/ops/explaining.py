@@ -67,9 +67,10 @@ class Explainer:
         key = next((k for k in self._house.mpsk.key_facts() if k.id == subject), None)
         if key is not None:
             return self._key(key)
+        waits = self._waits(lambda s: s.id == subject)
         raise Refused(
             f'"{subject}" is no address, and neither billing nor the key store knows it '
-            "(billing lists only subscribers who are not plainly active)"
+            f"(billing lists only subscribers who are not plainly active){waits and f'; {waits}'}"
         )
 
     # --- an address ------------------------------------------------------------------------------
@@ -137,11 +138,7 @@ class Explainer:
         learned, table = self._house.current.view.learned, self._house.current.view.table
         subscriber = decision.subscriber
         override = learned.overrides.get(subscriber.id) if subscriber else None
-        taken = (
-            f"read {span(now - table.read_at)} ago, snapshot {table.snapshot_id}"
-            if table.snapshot_id
-            else "not read yet"
-        )
+        taken = f"{self._reached(now)}, snapshot {table.snapshot_id}" if table.snapshot_id else "not read yet"
         said = {
             Rule.SERVED: "no" if decision.rule is Rule.SERVED else "yes",
             Rule.EXEMPT: "yes: never blocked" if decision.rule is Rule.EXEMPT else "no",
@@ -164,6 +161,13 @@ class Explainer:
             if rule is decision.rule:
                 break
         return steps
+
+    def _reached(self, now: float) -> str:
+        """How old billing's word is: a list that has not changed is not read_at anew."""
+        status = self._house.billing.status() if self._house.billing is not None else None
+        if status is not None and status.contact:
+            return f"billing was reached {span(status.age)} ago"
+        return f"read {span(now - self._house.current.view.table.read_at)} ago"
 
     def _lifts(self, decision: Decision) -> str:
         if decision.access is not Access.BLOCKED or decision.subscriber is None:

@@ -61,8 +61,9 @@ _SECRETS = {
 def initial(answers: Namespace, path: Path) -> dict[Path, tuple[str, int]]:
     """File to (content, mode). A secret never stands in the YAML: its file is made empty, and ``check`` asks for it."""
     files: dict[Path, tuple[str, int]] = {}
-    if answers.billing.startswith("file:"):
-        feed = Path(answers.billing.removeprefix("file:"))
+    source = answers.billing or f"file:{path.parent / 'billing.yaml'}"
+    if source.startswith("file:"):
+        feed = Path(source.removeprefix("file:"))
         billing = f"  source: file\n  path: {feed}"
         if not feed.exists():
             files[feed] = (_FILE_BILLING, 0o640)

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from edged.billing.status import Health
 from edged.ops.text import moment, span
+from edged.radius.counters import REPORTED
+from edged.radius.packet import Code
 
 if TYPE_CHECKING:
     from edged.billing.status import BillingStatus
@@ -107,7 +109,7 @@ def _portal(house: House) -> Part:
 
 def _radius(house: House) -> Part:
     if not house.loaded.config.radius.auth:
-        return Part("radius", "OFF", "radius.auth is empty")
+        return _accounting(house)
     counters = house.mpsk.counters
     rejects, discards = (
         sum(counters.rejects.values()),
@@ -119,8 +121,22 @@ def _radius(house: House) -> Part:
     return Part("radius", "OK", fact)
 
 
+def _accounting(house: House) -> Part:
+    if not house.loaded.config.radius.acct or house.radius is None:
+        return Part("radius", "OFF", "radius.auth is empty")
+    counters = house.radius.counters
+    fact = f"accounting alone: {counters.requests[Code.ACCOUNTING_REQUEST]:,} requests"
+    dropped = [(count, reason) for reason, count in counters.discards.items() if count and reason in REPORTED]
+    if dropped:
+        _, most = max(dropped)
+        fact += f"; {sum(count for count, _ in dropped):,} dropped, mostly {most}, latest from {counters.latest[most]}"
+    return Part("radius", "WARN" if dropped else "OK", fact)
+
+
 def _targets(house: House, now: float) -> Iterator[Part]:
     watching = house.loaded.config.mode == "watch"
+    if not house.enforce.status():
+        yield Part("enforce", "OFF", "no target is named: nobody is steered, whoever asks is answered")
     for name, health in house.enforce.status().items():
         if watching:
             yield Part(name, "WATCH", f"would hold {health.wanted:,}")
@@ -171,17 +187,23 @@ def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
             f"edged sync, which says who; then {status.held.command}",
         )
     online = house.office.online
-    if online is not None and online.error:
+    if online is not None and online.error and not status.error:
         yield Alarm(
             "sessions-unknown",
-            f"Billing does not say who is online: {online.error}. Lines whose address changes open within minutes.",
+            f"Billing does not say who is online: {_ended(online.error)} Lines whose address changes open soon.",
             "edged status",
         )
     if status.health is Health.STALE:
         then = "every line is open" if status.opened else f"{_in_force(status, now)} stays in force"
         yield Alarm("billing-stale", f"Billing has been silent for {span(status.age)}; {then}.", "edged sync")
     elif status.error:
-        yield Alarm("billing-unreachable", f"{status.error}. {_in_force(status, now)} stays in force.", "edged sync")
+        yield Alarm(
+            "billing-unreachable", f"{_ended(status.error)} {_in_force(status, now)} stays in force.", "edged sync"
+        )
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
 
 
 def _in_force(status: BillingStatus, now: float) -> str:

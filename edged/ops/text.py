@@ -103,9 +103,10 @@ def status(answer: Answer) -> str:
         lines += [row.replace(_TIED, " ") for row in rows]
     now = subscribers["access"]
     sees = "would see" if answer["mode"] == "watch" else "see"
+    unreached = now.get("unreached", 0)
     lines.append(
-        f"  {'right now':<14}{now['blocked']:,} {sees} the page   {now['pass']:,} have a pass"
-        f"   {now['drain']:,} draining"
+        f"  {'right now':<14}{now['blocked'] - unreached:,} {sees} the page   {now['pass']:,} have a pass"
+        f"   {now['drain']:,} draining" + (f"   {unreached:,} on no known line" if unreached else "")
     )
     lines += _words(answer.get("words", {}))
     lines.append("")

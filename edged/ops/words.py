@@ -7,15 +7,19 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
+import structlog
+
 from edged.model import Access, State
 from edged.ops.control import Refused
+from edged.ops.subjects import meant, subscriber_of
 from edged.ops.text import moment
 from edged.policy.access import Override, Rule
 from edged.state.overrides import Kind
-from edged.values import parse_address
 
 if TYPE_CHECKING:
     from edged.ops.rooms import House
+
+log = structlog.get_logger(__name__)
 
 Facts = dict[str, Any]
 
@@ -51,10 +55,9 @@ class WordCommands:
             raise Refused(_too_long(kind, now), 2)
         listed = subscriber in self._house.current.view.table.subscribers
         if blocked and not listed:
-            raise Refused(
-                f'billing does not list a subscriber "{subscriber}", so edged knows no line of theirs to block'
-            )
+            raise Refused(_unlisted(self._house, subscriber, "so edged knows no line of theirs to block"))
         saved = await self._house.overrides.put(Override(subscriber, blocked, until, why, who, now), kind)
+        log.info("override", subject=subscriber, kind=kind.value, until=moment(until), who=who, why=why)
         await self._house.relearn()
         if blocked:
             sentence = f"{subscriber} is blocked (abuse) until {moment(until)}."
@@ -62,7 +65,8 @@ class WordCommands:
         else:
             sentence = f"{subscriber} is open until {moment(until)} ({kind}), whatever billing says."
         if not listed:
-            sentence += "\nBilling does not list them now; the word holds should it block them meanwhile."
+            sentence = _unlisted(self._house, subscriber, "so nothing was closed that could be opened")
+            sentence += f"\nShould billing block them before {moment(until)}, the line stays open ({kind})."
         if not saved:
             sentence += "\nThe database cannot be written now: a restart before it can would forget this."
         return self._answer(sentence, until=until, kind=kind.value)
@@ -88,6 +92,7 @@ class WordCommands:
         if decision.rule is Rule.PASS and decision.until >= until:
             raise Refused(f"{subscriber} has a pass until {moment(decision.until)} already")
         await house.overrides.start_pass(subscriber, now, until, who=who, why=why)
+        log.info("pass-granted", subject=subscriber, until=moment(until), who=who, why=why)
         await house.relearn()
         return self._answer(f"{subscriber} has a pass until {moment(until)}.", until=until)
 
@@ -96,32 +101,35 @@ class WordCommands:
         if subscriber not in house.current.view.learned.overrides:
             raise Refused(f'no operator\'s word is in force for "{subscriber}"')
         await house.overrides.end(subscriber, who=who, why=why, at=now)
+        log.info("override-taken-back", subject=subscriber, who=who, why=why)
         await house.relearn()
         access = house.current.view.decide_id(subscriber, now).access
-        return {"schema": self._schema, "sentence": f"billing's word holds for {subscriber} again: {access.value}."}
+        return {
+            "schema": self._schema,
+            "sentence": f"billing's word holds for {subscriber} again; here the line is {access}.",
+        }
 
     def _said(self, request: Facts) -> tuple[str, str, str]:
         """Whom it is about, who says it and why."""
-        why = str(request["why"]).strip()[:500]
+        why = "".join(c if c.isprintable() else " " for c in str(request["why"])[:500]).strip()
         if not why:
             raise Refused('--why "…" is missing: the audit wants a reason', 2)
-        return self._subscriber_of(str(request["subscriber"])), str(request.get("who", "?"))[:64], why
-
-    def _subscriber_of(self, subject: str) -> str:
-        """Billing's id; an address stands for whose line it is."""
-        try:
-            address = parse_address(subject)
-        except ValueError:
-            return subject
-        found = self._house.current.view.match(address)
-        if found is None:
-            raise Refused(f"billing lists nobody at {address}")
-        return found[1].id
+        return (
+            subscriber_of(self._house.current.view, str(request["subscriber"])),
+            str(request.get("who", "?"))[:64],
+            why,
+        )
 
     def _answer(self, sentence: str, **more: Any) -> Facts:
         if self._house.loaded.config.mode == "watch":
             sentence += "\nedged is watching: nothing is done about it."
         return {"schema": self._schema, "sentence": sentence, **more}
+
+
+def _unlisted(house: House, subscriber: str, consequence: str) -> str:
+    slip = meant(house.current.view, subscriber)
+    hint = f' Did you mean "{slip}"?' if slip else ""
+    return f'billing lists no subscriber "{subscriber}" now, {consequence}.{hint}'
 
 
 def _kind(said: object) -> Kind:

@@ -97,8 +97,8 @@ class OverrideStore:
             await self._database.write((_AUDIT_ENDED, (now,)), (_NOTE_ENDED, (now, now)))
         except UpstreamError:
             return  # noted as soon as the disk takes it; the word has ended all the same
-        for name, until, kind in rows:
-            log.info("override-ended", subject=name, kind=kind, until=until)
+        for name, kind in ((row[0], row[2]) for row in rows):
+            log.info("override-ended", subject=name, kind=kind)
 
     async def put(self, override: Override, kind: Kind | None = None) -> bool:
         """Make ``override`` the word on its subscriber, and say so in the audit; opening is a promise unless said.

@@ -23,7 +23,7 @@ from edged.ops.control import Refused, call
 from edged.ops.words import DAY_S
 from edged.state.overrides import Kind
 from edged.state.snapshots import SnapshotFiles
-from edged.values import parse_prefix
+from edged.values import MacAddress, parse_prefix
 
 CONFIGURATION = """\
 site: tower-12
@@ -33,7 +33,15 @@ subscribers: {{networks: ["127.0.0.0/8"]}}
 enforce: []
 ops: {{socket: {directory}/control.sock}}
 """
-ANA = Subscriber("1001", State.BLOCKED, "unpaid", 0.0, (parse_prefix("127.0.0.2"),))
+ANA = Subscriber(
+    "1001",
+    State.BLOCKED,
+    "unpaid",
+    0.0,
+    (parse_prefix("127.0.0.2"),),
+    (MacAddress("02:00:5e:10:00:01"),),
+    ("ana@fibre",),
+)
 BEN = Subscriber("1002", State.BLOCKED, "unpaid", 0.0, (parse_prefix("127.0.0.3"),))
 MIA = Subscriber("1004", State.NOTICE, "unpaid", 0.0, (parse_prefix("127.0.0.4"),))
 
@@ -74,6 +82,11 @@ async def refusal(house: House, command: str, subscriber: str, **more: Any) -> t
 
 async def typed(house: House, *arguments: str) -> int:
     return await asyncio.to_thread(main, [*arguments, "-c", house.loaded.document.path])
+
+
+def printed_by(capsys: pytest.CaptureFixture[str]) -> str:
+    """What the command printed, without the daemon's log, which comes the same way here."""
+    return "".join(line for line in capsys.readouterr().out.splitlines(keepends=True) if not line.startswith("20"))
 
 
 def access(house: House, subscriber: str) -> Access:
@@ -142,7 +155,7 @@ async def test_typed_with_a_day_a_word_lasts_to_the_end_of_that_day_here(
 
     status = await typed(house, "unblock", "1001", "--until", day.isoformat(), "--why", "pays then", "--json")
 
-    end = datetime.fromtimestamp(json.loads(capsys.readouterr().out)["until"]).astimezone()
+    end = datetime.fromtimestamp(json.loads(printed_by(capsys))["until"]).astimezone()
     assert status == 0
     assert (end.date(), end.hour, end.minute) == (day + timedelta(days=1), 0, 0)
 
@@ -152,7 +165,7 @@ async def test_typed_with_a_moment_a_word_lasts_to_it(house: House, capsys: pyte
 
     assert await typed(house, "block", "1004", "--until", moment.isoformat(), "--why", "x", "--json") == 0
 
-    assert json.loads(capsys.readouterr().out)["until"] == moment.timestamp()
+    assert json.loads(printed_by(capsys))["until"] == moment.timestamp()
     assert access(house, "1004") is Access.BLOCKED
 
 
@@ -161,7 +174,7 @@ async def test_a_word_is_taken_back_by_end(house: House, capsys: pytest.CaptureF
 
     assert await typed(house, "unblock", "1001", "--end", "--why", "they paid") == 0
 
-    assert "billing's word holds for 1001 again: blocked" in capsys.readouterr().out
+    assert "billing's word holds for 1001 again; here the line is blocked" in printed_by(capsys)
     assert (await refusal(house, "unblock", "1001", end=True))[1] == 1
 
 
@@ -188,7 +201,7 @@ async def test_status_counts_the_words_and_lists_them_the_next_to_end_first(
     ]
     assert words["next_end"] == words["list"][0]["until"]
     assert await typed(house, "status") == 0
-    printed = capsys.readouterr().out
+    printed = printed_by(capsys)
     assert "operators     1 block   2 openings (1 promise, 1 exemption)" in printed
     assert "ends next     block of 1004, " in printed
     assert "within 24 h   1004 (block), 1001 (promise)\n" in printed
@@ -308,5 +321,71 @@ async def test_a_pass_does_not_open_what_an_operator_blocked_and_is_not_wanted_w
 
 async def test_a_pass_is_typed_like_the_others(house: House, capsys: pytest.CaptureFixture[str]) -> None:
     assert await typed(house, "pass", "1001", "--for", "5m", "--why", "on the phone") == 0
-    assert capsys.readouterr().out.startswith("1001 has a pass until ")
+    assert printed_by(capsys).startswith("1001 has a pass until ")
     assert await typed(house, "pass", "1004", "--why", "on the phone") == 1
+
+
+@pytest.mark.parametrize("subject", ["ana@fibre", " 1001 ", "127.0.0.2", "02:00:5e:10:00:01"])
+async def test_a_login_an_address_or_a_device_stands_for_whose_it_is(house: House, subject: str) -> None:
+    answer = await say(house, "unblock", subject)
+
+    assert answer["sentence"].startswith("1001 is open until")
+    assert access(house, "1001") is Access.OPEN
+
+
+@pytest.mark.parametrize("subject", ["", "  "])
+async def test_nobody_is_not_opened(house: House, subject: str) -> None:
+    assert await refusal(house, "unblock", subject) == (
+        "name a subscriber: billing's id, or an address, a login or a device of theirs", 2
+    )  # fmt: skip
+
+
+async def test_a_network_is_not_a_subscriber(house: House) -> None:
+    sentence, status = await refusal(house, "unblock", "127.0.0.0/8")
+
+    assert (sentence, status) == ("127.0.0.0/8 is a network, not a subscriber: give an id or one address", 2)
+
+
+async def test_a_device_or_an_address_that_billing_does_not_list_is_refused(house: House) -> None:
+    assert await refusal(house, "unblock", "127.0.0.77") == ("billing lists nobody at 127.0.0.77", 1)
+    assert await refusal(house, "unblock", "02:00:5e:99:99:99") == ("billing lists no device 02:00:5e:99:99:99", 1)
+
+
+async def test_opening_whom_billing_does_not_list_says_that_nothing_was_opened_and_what_was_perhaps_meant(
+    house: House,
+) -> None:
+    sentence = (await say(house, "unblock", "#01001"))["sentence"]
+
+    assert sentence.startswith(
+        'billing lists no subscriber "#01001" now, so nothing was closed that could be opened. Did you mean "1001"?'
+    )
+    assert access(house, "1001") is Access.BLOCKED
+
+
+async def test_a_subscriber_is_read_or_a_reading_accepted_but_not_both(house: House) -> None:
+    with pytest.raises(Refused, match="not both at once") as raised:
+        await ask(house, "sync", subscriber="1001", accept="8812.aa")
+    assert raised.value.status == 2
+
+
+async def test_reading_somebody_whom_billing_does_not_know_says_nothing_of_a_line(house: House) -> None:
+    Path(house.loaded.config.billing.path or "").write_text(
+        "subscribers: []\n"
+    ) if house.loaded.config.billing else None
+
+    answer = await ask(house, "sync", subscriber="nobody")
+
+    assert (answer["done"], answer["sentence"]) == (False, 'billing knows no subscriber "nobody" now')
+
+
+async def test_what_a_reading_that_waits_would_do_is_said_where_somebody_asks(house: House) -> None:
+    many = "".join(f"- {{id: n{n}, state: blocked, addresses: [127.0.1.{n}]}}\n" for n in range(100))
+    Path(house.loaded.document.path).with_name("billing.yaml").write_text(f"known: 100\nsubscribers:\n{many}")
+    with suppress(Refused):
+        await ask(house, "sync")
+
+    with pytest.raises(Refused, match="a reading that waits says n7 is blocked: edged status"):
+        await ask(house, "explain", subject="n7")
+    facts = await ask(house, "explain", subject="127.0.1.7")
+    assert facts["access"] == "open"
+    assert "a reading that waits says n7 is blocked: edged status" in facts["who"]

@@ -76,4 +76,4 @@ def test_what_a_list_does_that_the_one_before_did_not(
 
 def test_a_change_is_said_in_words() -> None:
     assert str(Change(1200, 3, 0, 1)) == "1,200 blocked, 3 opened, 1 changed"
-    assert str(Change()) == "nothing else than its revision"
+    assert str(Change()) == "nobody changes"

@@ -158,9 +158,36 @@ def test_what_this_version_does_not_do_is_a_warning(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("source", ["splynx", "uisp"])
 def test_splynx_and_uisp_are_in_this_version(tmp_path: Path, source: str) -> None:
-    text = f"billing: {{source: {source}, url: https://b.example, key: a, secret: b, splynx: {{exempt_labels: [VIP]}}}}"
+    text = f"billing: {{source: {source}, url: https://b.example, key: a, secret: b}}"
 
     assert not {key for key in warnings(text, tmp_path) if key.startswith("billing")}
+
+
+@pytest.mark.parametrize(
+    ("text", "key", "found"),
+    [
+        ("source: uisp, url: https://b.example, key: a, secret: b, splynx: {exempt_labels: [VIP]}",
+         "billing.splynx", "splynx: beside source: uisp"),
+        ("source: rest, url: https://b.example, secret: b, path: /etc/billing.yaml",
+         "billing.path", "path: beside source: rest"),
+        ("source: rest, url: http://b.example, secret: b", "billing.url", "http://"),
+        ("source: rest, url: https://b.example, secret: b, ca: /nowhere/ca.pem",
+         "billing.ca", "/nowhere/ca.pem: no such file or directory"),
+        ("source: splynx, url: https://crm.example, key: a, secret: b, splynx: {direct_pay: payfast}",
+         "billing.url", "crm.example, which is not in garden.names"),
+    ],
+)  # fmt: skip
+def test_what_of_billing_is_valid_and_will_not_do_is_a_warning(tmp_path: Path, text: str, key: str, found: str) -> None:
+    assert warnings(f"billing: {{{text}}}", tmp_path)[key] == found
+
+
+def test_a_page_to_pay_on_that_the_garden_does_not_open_is_a_warning(tmp_path: Path) -> None:
+    brand = "portal: {brands: {default: {link: 'https://pay.example.net/login'}}}"
+    billing = "billing: {source: file, path: billing.yaml}"
+
+    assert "portal.brands.default.link" in warnings(f"{billing}\n{brand}", tmp_path)
+    for garden in ("names: ['*.example.net']", "records: {pay.example.net: [203.0.113.20]}"):
+        assert "portal.brands.default.link" not in warnings(f"{billing}\n{brand}\ngarden: {{{garden}}}", tmp_path)
 
 
 def test_splynx_without_its_secret_is_one_problem(tmp_path: Path) -> None:
