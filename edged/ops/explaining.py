@@ -85,11 +85,25 @@ class Explainer:
             facts["who"] = [f"no network in subscribers.networks holds it; billing {self._claims(address)}"]
             facts["gets"] = [{"protocol": "DNS", "answer": "refused; the page is not shown; nothing is enforced on it"}]
             return facts
+        line = host_prefix(address)
+        waits = self._waits(lambda s: any(prefix.contains(line) for prefix in s.addresses))
+        if waits:
+            facts["who"] = [*facts.get("who", ()), waits]
         facts["gets"] = self._gets(address)
         facts["in_place"] = await self._in_place(address, decision)
         if decision.subscriber is not None:
             facts["recently"] = await self._recently(decision.subscriber.id)
         return facts
+
+    def _waits(self, concerns: Callable[[Subscriber], bool]) -> str:
+        """What a reading that waits for a person would do to whom ``concerns`` picks; empty: nothing new."""
+        held = self._house.billing.held if self._house.billing is not None else None
+        listed = self._house.current.view.table.subscribers
+        for subscriber in held.subscribers if held is not None else ():
+            known = listed.get(subscriber.id)
+            if concerns(subscriber) and (known is None or known.state is not subscriber.state):
+                return f"a reading that waits says {subscriber.id} is {subscriber.state}: edged status"
+        return ""
 
     def _claims(self, address: IpAddress) -> str:
         found = self._house.current.view.match(address)
