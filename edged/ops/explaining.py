@@ -7,6 +7,7 @@ Asks the functions that the traffic meets, and reads back from every target.
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
@@ -17,7 +18,7 @@ from edged.ops.control import Refused
 from edged.ops.text import moment, span
 from edged.ops.words import kind_of, word_facts
 from edged.policy.access import Decision, Rule
-from edged.values import BITS, IpAddress, MacAddress, Prefix, parse_address, parse_mac, parse_prefix
+from edged.values import BITS, IpAddress, MacAddress, Prefix, host_prefix, parse_address, parse_mac, parse_prefix
 
 if TYPE_CHECKING:
     from edged.mpsk.facts import KeyFacts
