@@ -467,6 +467,7 @@ def test_every_row_of_sources_opens() -> None:
     }
 
     assert set(SOURCES) == set(settings)
+    assert [open_source(s).trouble for s in settings.values()] == [""] * 4
     assert [open_source(s).name for s in settings.values()] == [
         "billing.yaml", "billing.example.net", "crm.example.net", "uisp.example.net",
     ]  # fmt: skip

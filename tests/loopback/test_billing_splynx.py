@@ -360,6 +360,60 @@ async def test_what_is_optional_is_said_once_and_done_without(server: SplynxServ
     assert ids(await read(source, again)) == RESTRICTED - {"31"}
 
 
+async def test_the_one_warning_that_matters_most_stands_until_it_is_over(
+    server: SplynxServer, source: SplynxSource
+) -> None:
+    assert source.trouble == ""
+    server.denied = dict.fromkeys(("invoices", "partners", "changes", "online"), "FORBIDDEN")
+    server.books.services[25] |= {"ipv4": "100.64.0.300", "ipv4_route": "10.1.2.3/24", "mac": "nonsense"}
+    server.books.services += [service(201, 32, ipv4="100.64.0.1")]
+    begins = [
+        ("online", "lines with a dynamic address are not found through Splynx: the API key may not view who is online"),
+        ("invoices", "pages show no amount and link to no invoice: the API key may not view invoices"),
+        ("changes", "a change is seen by counting customers, and costs a full reading each time: the API key may not"),
+    ]
+    for table, sentence in begins:
+        await read(source)
+        assert source.trouble.startswith(sentence)
+        del server.denied[table]
+
+    await read(source)
+    assert source.trouble == "3 values of billing's lists cannot be read"
+    server.books.services[25] |= {"ipv4": "", "ipv4_route": "", "mac": ""}
+    await read(source)
+    assert source.trouble == (
+        "1 address, device or login of restricted customers belongs to an active one and is left out"
+    )
+    server.books.services.pop()
+    await read(source)
+    assert source.trouble == "every page has the brand `default`: the API key may not view partners"
+    server.denied, server.broken = {}, {"partners"}
+    await read(source)
+    assert source.trouble.startswith("brands are those of the reading before: 127.0.0.1: ")
+    assert source.trouble.endswith("answered 500")
+    server.broken = set()
+    await read(source)
+    assert source.trouble == ""
+
+
+async def test_who_may_not_see_who_is_online_is_in_trouble_and_nobody_blocked_lacks_no_amount(
+    server: SplynxServer, source: SplynxSource
+) -> None:
+    server.denied = {"online": "METHOD_NOT_ALLOWED", "invoices": "FORBIDDEN"}
+
+    assert await source.sessions() is None
+    assert "who is online" in source.trouble
+    server.denied.pop("online")
+    assert await source.sessions() == ()
+    assert source.trouble == ""
+    await read(source)
+    assert "no amount" in source.trouble
+    for row in server.books.customers:
+        row["status"] = "active"
+    await read(source)
+    assert source.trouble == ""
+
+
 async def test_what_is_optional_and_broken_stops_nothing(server: SplynxServer, source: SplynxSource) -> None:
     right = await read(source)
     server.broken = {"invoices", "partners", "changes", "online"}

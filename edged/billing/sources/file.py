@@ -40,6 +40,8 @@ class FileSource:
     """``source: file``."""
 
     every: float | None = 1.0  # a look is one stat: a changed file is in force a second or two later
+    trouble = ""
+    """Always: what it cannot say fails the reading itself."""
 
     def __init__(self, path: Path, *, settle: float = 1.0, clock: Callable[[], float] = time.time) -> None:
         self.name = str(path)
