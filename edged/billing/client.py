@@ -6,6 +6,9 @@ No address with a key in it, no cookie, no proxy of the environment, no redirect
 
 from __future__ import annotations
 
+import errno
+import os
+import re
 import ssl
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -104,9 +107,49 @@ def _upstream(name: str, seconds: float) -> Iterator[None]:
         yield
     except TimeoutError:
         raise UpstreamError(f"{name}: no answer within {seconds:.0f} s") from None
-    except aiohttp.ClientConnectorCertificateError:
-        raise UpstreamError(f"{name}: its certificate is not trusted") from None
+    except aiohttp.ClientConnectorCertificateError as error:
+        raise UpstreamError(f"{name}: {_distrust(error.certificate_error)}") from None
+    except aiohttp.ClientConnectorSSLError as error:
+        raise UpstreamError(f"{name}: {_no_tls(error.os_error)}") from None
     except aiohttp.ClientConnectorError as error:
-        raise UpstreamError(f"{name}: cannot connect: {error.strerror or error.os_error}") from None
+        raise UpstreamError(f"{name}: cannot connect: {_fault(error.os_error)}") from None
     except (aiohttp.ClientError, ValueError) as error:
         raise UpstreamError(f"{name}: {type(error).__name__} while reading") from None
+
+
+# X509_verify_cert_error_string(3) of OpenSSL
+_TIME = {9, 10}
+_NAME = {62, 64}
+
+_PLAIN = {"WRONG_VERSION_NUMBER", "HTTP_REQUEST", "PACKET_LENGTH_TOO_LONG", "RECORD_LAYER_FAILURE"}
+"""What OpenSSL, by its version, calls an answer that is no TLS at all."""
+
+
+def _distrust(error: Exception) -> str:
+    """What is wrong with a certificate, and what mends it."""
+    code = error.verify_code if isinstance(error, ssl.SSLCertVerificationError) else 0
+    if code in _NAME:
+        return "its certificate is for another name"
+    if code in _TIME:
+        return "its certificate has expired or is not yet valid"
+    return "its certificate is not trusted (signed by nobody known); billing.ca names a private authority"
+
+
+def _no_tls(error: OSError) -> str:
+    reason = error.reason if isinstance(error, ssl.SSLError) else ""
+    if reason in _PLAIN:
+        return "it does not speak TLS there (http:// or another port?)"
+    # a constant of OpenSSL, such as TLSV1_ALERT_PROTOCOL_VERSION
+    return f"cannot agree on TLS: {(reason or 'for no reason given').lower().replace('_', ' ')}"
+
+
+def _fault(error: OSError) -> str:
+    """The system's own words, without the address that asyncio puts among them."""
+    if error.errno is not None and error.errno > 0:
+        numbers = [error.errno]
+    else:  # several addresses, each with a fault of its own; or a name that is not known, whose words are these
+        numbers = [int(number) for number in re.findall(r"\[Errno ([0-9]{1,4})\]", str(error.strerror or error))]
+    if isinstance(error, ConnectionError) and not numbers:
+        numbers = [errno.ECONNRESET]  # asyncio's own: the other side hung up
+    said = [os.strerror(number) for number in dict.fromkeys(numbers)] or [error.strerror or "no reason is known"]
+    return ", ".join(words[:1].lower() + words[1:] for words in said)

@@ -80,7 +80,18 @@ def _prefix(value: object) -> Prefix:
     try:
         return parse_prefix(value)
     except ValueError:
-        raise Wrong(f"expected an address or prefix with no bits set after its length, found {value[:60]!r}") from None
+        bits = " with no bits set after its length" if _has_host_bits(value) else ""
+        raise Wrong(f"expected an IPv4 or IPv6 address or prefix{bits}, found {value[:60]!r}") from None
+
+
+def _has_host_bits(value: str) -> bool:
+    """True when an address and a length, each good by itself, do not fit together."""
+    address, _, length = value.partition("/")
+    try:
+        most = parse_prefix(address).length
+    except ValueError:
+        return False
+    return length.isascii() and length.isdigit() and len(length) <= 3 and int(length) <= most
 
 
 def _mac(value: object) -> MacAddress:

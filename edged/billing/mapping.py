@@ -6,7 +6,7 @@ A field of a wrong type names its object and itself; the whole reading is refuse
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Generic, TypeVar
 
 from edged.billing.feed_fields import KEY, SUBSCRIBER, Reader, Wrong, found
@@ -71,16 +71,16 @@ class Listing(Generic[T]):
         self.count = 0
         """Objects added so far, good ones or not."""
 
-    def add(self, objects: object) -> None:
-        """Map one page's list."""
+    def add(self, objects: object, lines: Sequence[int] = ()) -> None:
+        """Map one page's list; ``lines``: where each object stands in its file, where it is a table."""
         if not isinstance(objects, list):
             self._faults.add(f"{self._kind}s: expected a list, found {found(objects)}")
             return
-        for entry in objects:
-            self._add(entry, self.count)
+        for index, entry in enumerate(objects):
+            self._add(entry, self.count, f"line {lines[index]}: " if index < len(lines) else "")
             self.count += 1
 
-    def _add(self, entry: object, index: int) -> None:
+    def _add(self, entry: object, index: int, place: str) -> None:
         if not isinstance(entry, dict):
             self._faults.add(f"{self._kind}s[{index}]: expected an object, found {found(entry)}")
             return
@@ -92,7 +92,7 @@ class Listing(Generic[T]):
                 except Wrong as error:
                     wrong.append(f"{name}: {error}")
         wrong += [f"{name} is missing" for name in _REQUIRED[self._kind] if name not in entry]
-        where = f"{self._kind} {values['id']!r}" if "id" in values else f"{self._kind}s[{index}]"
+        where = place + (f"{self._kind} {values['id']!r}" if "id" in values else f"{self._kind}s[{index}]")
         for sentence in wrong:
             self._faults.add(f"{where}: {sentence}")
         if not wrong and values["id"] in self._objects:
@@ -120,17 +120,17 @@ def key_listing() -> Listing[Key]:
     return Listing("key", KEY, _key)
 
 
-def map_subscribers(objects: object) -> tuple[Subscriber, ...]:
+def map_subscribers(objects: object, lines: Sequence[int] = ()) -> tuple[Subscriber, ...]:
     """The subscribers of one list. UpstreamError."""
     listing = subscriber_listing()
-    listing.add(objects)
+    listing.add(objects, lines)
     return listing.done()
 
 
-def map_keys(objects: object, now: float) -> tuple[Key, ...]:
+def map_keys(objects: object, now: float, lines: Sequence[int] = ()) -> tuple[Key, ...]:
     """The keys of one list, checked against each other. UpstreamError."""
     listing = key_listing()
-    listing.add(objects)
+    listing.add(objects, lines)
     keys = listing.done()
     check_shared_passphrases(keys, now)
     return keys

@@ -27,8 +27,14 @@ class Page:
     """Ids that are active again (or revoked); None: this is a full list."""
 
 
+_HEAD = 4096
+"""Octets in which a page of HTML begins, whatever blanks stand before it."""
+
+
 def parse_json(octets: bytes) -> Any:
     """The JSON value in ``octets``. UpstreamError for anything else, whatever it is."""
+    if octets[:_HEAD].lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"<"):
+        raise UpstreamError("the reading is refused: a web page came, not the API")
     try:
         return json.loads(octets, parse_constant=_no_constant)
     except (ValueError, RecursionError) as error:

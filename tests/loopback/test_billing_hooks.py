@@ -620,16 +620,27 @@ async def test_it_listens_on_ipv6_too(tmp_path: Path) -> None:
     await database.close()
 
 
-async def test_the_example_of_the_manual_is_heard(house: House, tmp_path: Path) -> None:
-    (example,) = re.findall(r"^```sh\n(.*?)^```", MANUAL.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+EXAMPLES = re.findall(r"^```sh\n(.*?)^```", MANUAL.read_text("utf-8"), re.MULTILINE | re.DOTALL)
+
+
+@pytest.mark.parametrize(
+    ("source", "example", "status", "subscriber"),
+    [("rest", 0, 202, "1001"), ("file", 0, 202, "1001"), ("splynx", 1, 200, "20"), ("uisp", 2, 200, "20")],
+)
+async def test_the_examples_of_the_manual_are_heard(
+    tmp_path: Path, source: str, example: int, status: int, subscriber: str
+) -> None:
+    assert len(EXAMPLES) == 3
     (tmp_path / "hook").write_text(f"{SECRET}\n")
-    script = example.replace("/etc/edged/secrets/hook", str(tmp_path / "hook")).replace(":9301", f":{house.port}")
+    async with running(tmp_path, source) as house:
+        script = EXAMPLES[example].replace("/etc/edged/secrets/hook", str(tmp_path / "hook"))
+        script = script.replace(":9301", f":{house.port}")
 
-    shell = await asyncio.create_subprocess_exec("sh", "-euc", script, stdout=PIPE, stderr=PIPE)
-    printed, _ = await shell.communicate()
+        shell = await asyncio.create_subprocess_exec("sh", "-euc", script, stdout=PIPE, stderr=PIPE)
+        printed, _ = await shell.communicate()
 
-    assert printed.startswith(b"HTTP/1.1 202 ")
-    await until(lambda: house.told.subscribers == ["1001"])
+        assert printed.startswith(b"HTTP/1.1 %d " % status)
+        await until(lambda: house.told.subscribers == [subscriber])
 
 
 async def test_after_its_stop_nothing_listens(tmp_path: Path) -> None:

@@ -303,21 +303,39 @@ async def test_a_file_cut_anywhere_is_refused_or_leaves_somebody_out_and_never_b
         ("a.yaml", "subscribers: [\n", "not YAML at line 2"),
         ("a.yaml", "subscribers:\n- {id: 1001, state: blocked}", "id: expected text, found a number"),
         ("a.yaml", "subscribers: []\nsubscribers: []", "not YAML at line 2, column 1"),
-        ("subscribers.csv", "id,state\n1,blocked,x\n", "subscribers.csv line 2: 3 cells under 2 columns"),
-        ("subscribers.csv", "id,state\n1,suspended\n", "subscriber '1': state"),
+        ("subscribers.csv", "id,logins\n1,blocked,x\n", "subscribers.csv line 2: 3 cells under 2 columns"),
+        ("subscribers.csv", "id,state,devices\n1,suspended,\n", "refused: line 2: subscriber '1': state"),
         ("subscribers.csv", "name\nAna\n", "no column id"),
         ("subscribers.csv", "id,state,Addresses\n1,blocked,\n", "a column 'Addresses'; the feed's name is addresses"),
         ("subscribers.csv", "id,state,address\n1,blocked,100.64.1.7\n", "the feed's name is addresses"),
         ("subscribers.csv", "id," + ",".join(map(str, range(300))) + "\n", "301 columns"),
-        ("subscribers.csv", "id,state,addresses\n1,blocked,100.64.1.7", "it is cut off, or still being written"),
-        ("subscribers.csv", 'id,state,name\n1,blocked,"Ana\n', "subscribers.csv line"),
-        ("a.csv", "id,state\n1\n", "a.csv line 2: 1 cells under 2 columns"),
-        ("a.csv", "id,state\n1,blocked,x", "it is cut off, or still being written"),
-        ("a.csv", "", "no column id"),
-        ("a.yaml", "", "found null"),
+        ("subscribers.csv", "id,state,addresses\n1,blocked,100.64.1.7", "it may be cut off, or still being written"),
+        ("subscribers.csv", 'id,logins,name\n1,blocked,"Ana\n', "subscribers.csv line"),
+        ("a.csv", "id,logins\n1\n", "a.csv line 2: 1 cells under 2 columns"),
+        ("a.csv", "id,state\n1,blocked,x", "it may be cut off, or still being written"),
+        ("a.csv", "", "a.csv: the file is empty"),
+        ("a.csv", "\ufeff\r\n\r\n", "a.csv: the file is empty"),
+        ("subscribers.csv", "", "subscribers.csv: the file is empty"),
+        ("a.yaml", "\n", "the file is empty"),
+        ("a.json", "", "the file is empty"),
+        ("a.csv", "id;state;addresses\n1;blocked;100.64.1.7\n", 'separated by ";": save it as CSV with commas'),
+        ("a.csv", '"id";"state"\r\n"1";"a, b"\r\n', 'separated by ";": save it as CSV with commas'),
+        ("a.csv", "id\tstate\n1\tblocked\n", "separated by tabs: save it as CSV with commas"),
+        ("a.csv", "Id,state,addresses\n", "has a column 'Id'; the feed's name is id"),
+        ("a.csv", "ID,state,addresses\n", "has a column 'ID'; the feed's name is id"),
+        ("a.csv", "customer,state,ip\n", "has no column id; it has 'customer', 'state', 'ip'"),
+        ("a.csv", "1001,blocked,100.64.1.7\n", "no column id: it holds values, and not the names of the columns"),
+        ("a.csv", "id,state,name\n1,blocked,Ana\n", "none of the columns addresses, devices, logins: nobody's line"),
+        (
+            "a.csv",
+            'id,state,addresses,name\r\n\r\n1,blocked,100.64.1.7,"two\rlines"\r\n31,blocked,100.64.4.300,\r\n',
+            "line 5: subscriber '31': addresses: expected an IPv4 or IPv6 address or prefix, found '100.64.4.300'",
+        ),
+        ("a.csv", "id,state,logins\n1,blocked,x\n,blocked,y\n", "line 3: subscribers[1]: id is missing"),
+        ("a.csv", "id,state,logins\n1,blocked,x\n1,blocked,x\n", "line 3: subscriber '1' is listed twice"),
         ("a.yaml", "total: 2\nsubscribers:\n- {id: '1', state: blocked}\n", "total is 2, the list has 1"),
-        ("a.yaml", "subscribers:\n- id: '1'\n  addresses:\n  - 100.64.1.7", "it is cut off, or still being"),
-        ("a.yaml", "subscribers:\n- id: '1'\n  state: blocked", "it is cut off, or still being written"),
+        ("a.yaml", "subscribers:\n- id: '1'\n  addresses:\n  - 100.64.1.7", "its last line has no line end, } or ]"),
+        ("a.yaml", "subscribers:\n- id: '1'\n  state: blocked", "it may be cut off, or still being written"),
     ],
 )  # fmt: skip
 async def test_a_file_that_is_no_feed_is_refused_with_its_place(
@@ -330,6 +348,24 @@ async def test_a_file_that_is_no_feed_is_refused_with_its_place(
         await source.read(None)
 
     assert sentence in str(caught.value)
+
+
+async def test_a_key_of_a_table_that_is_wrong_is_named_with_its_line_and_no_passphrase_is_repeated(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "subscribers.csv").write_text("id,state,logins\n")
+    source = FileSource(tmp_path, settle=0.01)
+    for text, sentence in (
+        ("id,ssid,passphrase\nk1,Residence,copper-otter-42\nk2,Residence,copper\n", "line 3: key 'k2': passphrase"),
+        ("copper-otter-42,Residence\n", "keys.csv: the first row has no column id"),
+    ):
+        (tmp_path / "keys.csv").write_text(text)
+
+        with pytest.raises(UpstreamError) as caught:
+            await source.read(None)
+
+        assert sentence in str(caught.value)
+        assert "copper" not in str(caught.value)
 
 
 async def test_a_missing_file_is_a_sentence(tmp_path: Path) -> None:
@@ -431,6 +467,7 @@ def test_every_row_of_sources_opens() -> None:
     }
 
     assert set(SOURCES) == set(settings)
+    assert [open_source(s).trouble for s in settings.values()] == [""] * 4
     assert [open_source(s).name for s in settings.values()] == [
         "billing.yaml", "billing.example.net", "crm.example.net", "uisp.example.net",
     ]  # fmt: skip

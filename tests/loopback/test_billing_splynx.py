@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 import structlog
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 
 from edged.billing.reading import Reading
 from edged.billing.settings import SplynxSettings
@@ -282,7 +284,7 @@ async def test_a_list_that_changes_once_is_read_again(server: SplynxServer, sour
         ("no-count", "X-total-count"),
         ("truncated", "not JSON"),
         ("not-json", "not JSON"),
-        ("html", "not JSON"),
+        ("html", "a web page came, not the API"),
         ("cut-off", "while reading"),
         ("error", "answered 500"),
         ("redirect", "redirects are not followed"),
@@ -358,6 +360,60 @@ async def test_what_is_optional_is_said_once_and_done_without(server: SplynxServ
     assert ids(await read(source, again)) == RESTRICTED - {"31"}
 
 
+async def test_the_one_warning_that_matters_most_stands_until_it_is_over(
+    server: SplynxServer, source: SplynxSource
+) -> None:
+    assert source.trouble == ""
+    server.denied = dict.fromkeys(("invoices", "partners", "changes", "online"), "FORBIDDEN")
+    server.books.services[25] |= {"ipv4": "100.64.0.300", "ipv4_route": "10.1.2.3/24", "mac": "nonsense"}
+    server.books.services += [service(201, 32, ipv4="100.64.0.1")]
+    begins = [
+        ("online", "lines with a dynamic address are not found through Splynx: the API key may not view who is online"),
+        ("invoices", "pages show no amount and link to no invoice: the API key may not view invoices"),
+        ("changes", "a change is seen by counting customers, and costs a full reading each time: the API key may not"),
+    ]
+    for table, sentence in begins:
+        await read(source)
+        assert source.trouble.startswith(sentence)
+        del server.denied[table]
+
+    await read(source)
+    assert source.trouble == "3 values of billing's lists cannot be read"
+    server.books.services[25] |= {"ipv4": "", "ipv4_route": "", "mac": ""}
+    await read(source)
+    assert source.trouble == (
+        "1 address, device or login of restricted customers belongs to an active one and is left out"
+    )
+    server.books.services.pop()
+    await read(source)
+    assert source.trouble == "every page has the brand `default`: the API key may not view partners"
+    server.denied, server.broken = {}, {"partners"}
+    await read(source)
+    assert source.trouble.startswith("brands are those of the reading before: 127.0.0.1: ")
+    assert source.trouble.endswith("answered 500")
+    server.broken = set()
+    await read(source)
+    assert source.trouble == ""
+
+
+async def test_who_may_not_see_who_is_online_is_in_trouble_and_nobody_blocked_lacks_no_amount(
+    server: SplynxServer, source: SplynxSource
+) -> None:
+    server.denied = {"online": "METHOD_NOT_ALLOWED", "invoices": "FORBIDDEN"}
+
+    assert await source.sessions() is None
+    assert "who is online" in source.trouble
+    server.denied.pop("online")
+    assert await source.sessions() == ()
+    assert source.trouble == ""
+    await read(source)
+    assert "no amount" in source.trouble
+    for row in server.books.customers:
+        row["status"] = "active"
+    await read(source)
+    assert source.trouble == ""
+
+
 async def test_what_is_optional_and_broken_stops_nothing(server: SplynxServer, source: SplynxSource) -> None:
     right = await read(source)
     server.broken = {"invoices", "partners", "changes", "online"}
@@ -428,11 +484,52 @@ async def test_a_token_that_never_lasts_ends_in_a_sentence_and_not_in_a_storm(se
     source = opened(server, replace(BOUNDS, logins=6))
     server.faults = {"banned"}
 
-    assert "6 log-ins within a minute" in await refused(source)
+    said = await refused(source)
+    assert "6 log-ins within a minute" in said
+    assert said[-1].isalpha(), "whoever shows it adds the full stop"
     before = server.logins
     await refused(source)
     assert server.logins == before == 6
     await source.close()
+
+
+async def test_log_ins_that_nobody_answered_are_not_counted_and_the_real_fault_is_said(server: SplynxServer) -> None:
+    source = opened(server, replace(BOUNDS, logins=2))
+    url, source._splynx._base = source._splynx._base, "http://127.0.0.1:1/api/2.0"
+
+    for _ in range(4):
+        assert "cannot connect: connection refused" in await refused(source)
+
+    source._splynx._base = url
+    assert ids(await read(source)) == RESTRICTED
+    await source.close()
+
+
+@pytest.mark.parametrize(
+    ("status", "body", "sentence"),
+    [
+        (404, "<html>nothing here</html>", "no Splynx API answers at billing.url (404)"),
+        (405, "", "no Splynx API answers at billing.url (405)"),
+        (401, '{"error": {"internal_code": "UNAUTHORIZED"}}', "billing.key and billing.secret do not fit"),
+        (200, "\r\n <!doctype html><title>Hello</title>", "a web page came, not the API"),
+        (502, "<html>", "answered 502"),
+    ],
+)
+async def test_what_answers_a_log_in_and_is_no_splynx_is_not_blamed_on_the_key(
+    status: int, body: str, sentence: str
+) -> None:
+    async def answer(_request: web.Request) -> web.Response:
+        return web.Response(status=status, text=body, content_type="text/html")
+
+    application = web.Application()
+    application.router.add_route("*", "/{path:.*}", answer)
+    async with TestServer(application) as other:
+        source = SplynxSource(str(other.make_url("")), Secret(KEY), Secret(SECRET), settings=SplynxSettings())
+        for _ in range(8):  # more than log-ins are allowed
+            said = await refused(source)
+            assert sentence in said
+            assert ("do not fit" in said) == (status == 401)
+        await source.close()
 
 
 async def test_the_nonce_grows_also_when_the_clock_goes_back(server: SplynxServer) -> None:

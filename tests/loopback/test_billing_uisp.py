@@ -175,7 +175,7 @@ async def test_pages_that_come_in_no_order_are_read_as_one(server: UispServer, s
     [
         ("ignores-offset", "changed during each attempt"),
         ("twice", "changed during each attempt"),
-        ("html", "not JSON"),
+        ("html", "a web page came, not the API"),
         ("object", "expected a list, found an object"),
         ("truncated", "not JSON"),
         ("slow", "no answer within"),
@@ -200,6 +200,18 @@ async def test_a_faulty_console_refuses_the_reading(
     assert NETWORK_TOKEN not in str(caught.value)
     server.faults = set()
     assert lines(await read(source)) == TEN
+
+
+async def test_an_address_that_is_not_the_consoles_alone_is_asked_about(server: UispServer) -> None:
+    source = UispSource(f"{server.url}/crm", Secret(APP_KEY), Secret(NETWORK_TOKEN), bounds=BOUNDS)
+
+    with pytest.raises(UpstreamError) as caught:
+        await source.read(None)
+
+    assert str(caught.value) == (
+        "127.0.0.1 answered 404 (is billing.url the console's address, with nothing behind it?)"
+    )
+    await source.close()
 
 
 async def test_no_suspended_service_is_an_empty_list_for_the_guard_to_judge(

@@ -30,6 +30,7 @@ class Source:
 
     name = "billing"
     every: float | None = None
+    trouble = ""
 
     def __init__(self, answer: Answer) -> None:
         self.answer = answer

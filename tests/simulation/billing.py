@@ -146,6 +146,7 @@ class Desk:
 
     name = "billing.example.net"
     every: float | None = None
+    trouble: str = ""
 
     def __init__(self, billing: Billing, faults: list[Fault], random: Random, wall: Callable[[], float]) -> None:
         self._billing, self._faults, self._random, self._wall = billing, faults, random, wall

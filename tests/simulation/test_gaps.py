@@ -45,6 +45,7 @@ class Script:
     asked: list[float] = field(default_factory=list)
     name: str = "billing.example.net"
     every: float | None = None
+    trouble: str = ""
 
     async def read(self, previous: Reading | None, _told: Progress = silent) -> Reading | None:
         self.asked.append(asyncio.get_running_loop().time())

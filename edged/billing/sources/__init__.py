@@ -23,6 +23,10 @@ class Source(Protocol):
     every: float | None
     """Seconds between looks where looking is cheap; None: ``poll.changes``."""
 
+    @property
+    def trouble(self) -> str:
+        """What is amiss beside the list itself, for the operator, without a full stop; empty: nothing."""
+
     async def read(self, previous: Reading | None, told: Progress = ..., /) -> Reading | None:
         """The list now; None: unchanged since ``previous``. Without ``previous``: all. UpstreamError."""
 

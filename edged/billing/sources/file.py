@@ -15,7 +15,7 @@ from pathlib import Path
 
 import yaml
 
-from edged.billing.cells import parse_cells
+from edged.billing.cells import Table, parse_cells
 from edged.billing.feed_fields import KEY, SUBSCRIBER, found
 from edged.billing.mapping import map_keys, map_subscribers
 from edged.billing.paging import Page, parse_json, parse_page
@@ -40,6 +40,8 @@ class FileSource:
     """``source: file``."""
 
     every: float | None = 1.0  # a look is one stat: a changed file is in force a second or two later
+    trouble = ""
+    """Always: what it cannot say fails the reading itself."""
 
     def __init__(self, path: Path, *, settle: float = 1.0, clock: Callable[[], float] = time.time) -> None:
         self.name = str(path)
@@ -120,49 +122,55 @@ class FileSource:
 
     def _parse(self, octets: dict[str, bytes], stamp: str) -> Reading:
         try:
-            document = self._document(octets)
+            document, lines = self._document(octets)
             subscribers, keys = parse_page(document, "subscribers"), document.get("keys")
-            return self._reading(subscribers, keys, stamp)
+            return self._reading(subscribers, keys, lines, stamp)
         except UpstreamError as error:
             raise UpstreamError(f"{self._path}: {error}") from None
 
-    def _reading(self, page: Page, keys: object, stamp: str) -> Reading:
+    def _reading(self, page: Page, keys: object, lines: dict[str, list[int]], stamp: str) -> Reading:
         now = self._clock()
-        subscribers = map_subscribers(page.objects)
+        subscribers = map_subscribers(page.objects, lines.get("subscribers", ()))
         if page.total is not None and page.total != len(subscribers):
             raise UpstreamError(f"the reading is refused: total is {page.total}, the list has {len(subscribers)}")
-        mapped_keys = None if keys is None else map_keys(keys, now)
+        mapped_keys = None if keys is None else map_keys(keys, now, lines.get("keys", ()))
         snapshot = make_snapshot(subscribers, mapped_keys, revision=page.revision, known=page.known, read_at=now)
         return Reading(snapshot, {"stamp": stamp})
 
-    def _document(self, octets: dict[str, bytes]) -> dict[str, object]:
+    def _document(self, octets: dict[str, bytes]) -> tuple[dict[str, object], dict[str, list[int]]]:
+        """The lists, and for each that is a table the line of every object."""
         suffix = self._path.suffix.lower()
-        if "" not in octets:
-            tables = {kind: file for kind, file in _FOLDER.items() if file in octets}
-            return {kind: _table(octets[file], kind, file) for kind, file in tables.items()}
-        if suffix == ".csv":
-            return {"subscribers": _table(octets[""], "subscribers", self._path.name)}
+        if "" not in octets or suffix == ".csv":
+            files = _FOLDER if "" not in octets else {"subscribers": ""}
+            tables = {
+                kind: _table(octets[file], kind, file or self._path.name)
+                for kind, file in files.items()
+                if file in octets
+            }
+            return {k: t.objects for k, t in tables.items()}, {k: t.lines for k, t in tables.items()}
+        if not octets[""].strip():
+            raise UpstreamError("the reading is refused: the file is empty")
         if suffix == ".json":
             document = parse_json(octets[""])
         else:
             text = _decode(octets[""], "utf-8")
-            _refuse_cut(text, "\n}]", "a line end, } or ]")
+            _refuse_cut(text, "\n}]", "line end, } or ]")
             try:
                 document = load_text(text)
             except yaml.YAMLError as error:
                 raise UpstreamError(f"the reading is refused: {_yaml_fault(error)}") from None
         if not isinstance(document, dict):
             raise UpstreamError(f"the reading is refused: expected a mapping with subscribers, found {found(document)}")
-        return document
+        return document, {}
 
 
 def _mark(name: str, status: os.stat_result) -> tuple[str, int, int, int]:
     return (name, status.st_mtime_ns, status.st_size, status.st_ino)
 
 
-def _table(octets: bytes, kind: str, name: str) -> list[object]:
+def _table(octets: bytes, kind: str, name: str) -> Table:
     text = _decode(octets, "utf-8-sig")
-    _refuse_cut(text, "\n\r", f"a line end ({name})")
+    _refuse_cut(text, "\n\r", f"line end ({name})")
     return parse_cells(text, name, SUBSCRIBER if kind == "subscribers" else KEY)
 
 
@@ -170,7 +178,7 @@ def _refuse_cut(text: str, ends: str, expected: str) -> None:
     """UpstreamError where the last word may be the beginning of a longer one."""
     if text and text[-1] not in ends:
         raise UpstreamError(
-            f"the reading is refused: it is cut off, or still being written: expected {expected} at its end"
+            f"the reading is refused: its last line has no {expected}: it may be cut off, or still being written"
         )
 
 

@@ -54,6 +54,8 @@ class RestSource:
     """``source: rest``."""
 
     every: float | None = None
+    trouble = ""
+    """Always: what it cannot say fails the reading itself."""
 
     def __init__(
         self,

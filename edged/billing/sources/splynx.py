@@ -50,6 +50,7 @@ from edged.billing.splynx.rows import (
     Partners,
     Services,
 )
+from edged.billing.splynx.standing import OVERLAP, UNREAD, Standing
 from edged.errors import UpstreamError
 from edged.model import OnlineSession, Snapshot, State, Subscriber
 from edged.values import Secret
@@ -99,7 +100,7 @@ class SplynxSource:
         self._last: tuple[Subscriber, ...] = ()
         """Of the last full reading."""
         self._admitted = False
-        self._said: dict[str, str] = {}
+        self._standing = Standing()
         """Warnings that stand, so that each is logged once."""
 
     @classmethod
@@ -109,6 +110,11 @@ class SplynxSource:
             raise ValueError("the settings have checked that there is a URL, a key and a secret")
         own = settings.splynx
         return cls(settings.url, settings.key, settings.secret, settings=own, authority=settings.ca)
+
+    @property
+    def trouble(self) -> str:
+        """What Splynx does not tell beside the list itself, the one thing that matters most; empty: nothing."""
+        return self._standing.trouble
 
     async def read(self, previous: Reading | None, told: Progress = silent) -> Reading | None:
         """Everything; with ``previous``, what the log of changes names since; None: it names nobody. UpstreamError."""
@@ -180,8 +186,8 @@ class SplynxSource:
 
         snapshot, withheld = await asyncio.to_thread(assemble)
         self._terms, self._claims = terms, services.claims
-        self._warn("splynx-values-unreadable", services.unread)
-        self._warn("splynx-active-customers-overlap", withheld)
+        self._warn(UNREAD, services.unread)
+        self._warn(OVERLAP, withheld)
         marks = _marks(changes, first_day) if changes is not None else await self._counted()
         reading = Reading(snapshot, marks)
         self._last = snapshot.subscribers
@@ -216,7 +222,10 @@ class SplynxSource:
             parts = [Asked(INVOICES, {"customer_id": customer, **_OPEN}) for customer in blocked]
             return await self._splynx.whole(parts, lambda: Invoices(frozenset(blocked)))
 
-        invoices = await self._optional(INVOICES, read, forgive="splynx-amounts-unreadable") if blocked else None
+        if not blocked:
+            self._standing.over(INVOICES)  # nobody is shown an amount
+            return {}
+        invoices = await self._optional(INVOICES, read, forgive="splynx-amounts-unreadable")
         return invoices.open if invoices is not None else {}
 
     async def _counted(self) -> dict[str, str]:
@@ -322,25 +331,21 @@ class SplynxSource:
         try:
             answer = await ask()
         except RefusedError as error:
-            self._say(path, "splynx-permission-missing", f"{error}; without it, {error.need.without}")
+            if self._standing.refused(path):
+                log.warning("splynx-permission-missing", error=f"{error}; without it, {error.need.without}")
             return None
         except UpstreamError as error:
             if not forgive:
                 raise
-            self._say(path, forgive, str(error))
+            if self._standing.failed(path, str(error)):
+                log.warning(forgive, error=str(error))
             return None
-        self._said.pop(path, None)
+        self._standing.over(path)
         return answer
 
-    def _say(self, subject: str, event: str, error: str) -> None:
-        if self._said.get(subject) != error:
-            log.warning(event, error=error)
-        self._said[subject] = error
-
     def _warn(self, event: str, count: int) -> None:
-        if count and self._said.get(event) != str(count):
+        if self._standing.counted(event, count):
             log.warning(event, count=count)
-        self._said[event] = str(count)
 
 
 def _marks(changes: Changes, first_day: str) -> dict[str, str]:

@@ -119,7 +119,14 @@ class UispCalls:
         return self._checked(pages.services.values(), status, client)
 
     async def _page(self, fixed: list[tuple[str, int]], limit: int, offset: int) -> list[Service]:
-        octets = await self._crm("clients/services", [*fixed, ("limit", limit), ("offset", offset)])
+        try:
+            octets = await self._crm("clients/services", [*fixed, ("limit", limit), ("offset", offset)])
+        except StatusError as error:
+            if error.status == 404:
+                raise UpstreamError(
+                    f"{error} (is billing.url the console's address, with nothing behind it?)"
+                ) from None
+            raise
         return await asyncio.to_thread(self._read, parse_services, octets)
 
     def _checked(self, services: Iterable[Service], status: Status | None, client: int | None) -> dict[int, Service]:

@@ -56,7 +56,7 @@ class Bounds:
     restarts: int = 3
     """How often a list that changes while it is read is begun again."""
     logins: int = 6
-    """Within a minute: a token that never lasts is a fault somewhere, not a reason to hammer."""
+    """Tokens given within a minute: one that never lasts is a fault somewhere, not a reason to hammer."""
     changed: int = 100
     """Customers that are read one by one; when more have changed, everything is read."""
     parting: float = 3.0
@@ -228,16 +228,17 @@ class SplynxClient:
             self._logins.popleft()
         if len(self._logins) >= self._bounds.logins:
             raise UpstreamError(
-                f"{self.name}: {len(self._logins)} log-ins within a minute, and no token lasts: is every request of"
-                " this edge sent from one address?"
+                f"{self.name}: {len(self._logins)} log-ins within a minute, and no token lasts: every request of this"
+                " edge must leave from one address"
             )
-        self._logins.append(now)
         body = login_body(self._key, self._secret, _NONCE.next(self._clock()))
         headers = {"Accept": "application/json", "Content-Type": "application/json"}
         reply = await self._client.request("POST", f"{self._base}/{TOKENS}", headers=headers, body=body)
         if reply.status not in {200, 201}:
             raise UpstreamError(f"{self.name}: {why(reply.status, error_code(reply.octets), login=True)}")
         self._hold(reply)
+        # only a token that was given can have failed to last: what keeps it from coming is said as it is
+        self._logins.append(now)
 
     def _hold(self, reply: Reply) -> None:
         try:

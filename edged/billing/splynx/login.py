@@ -159,6 +159,8 @@ def why(status: int, code: str, *, login: bool = False) -> str:
     """What a refusal means, for the operator."""
     if code in _SENTENCES:
         return _SENTENCES[code]
+    if login and not code and status in {404, 405}:
+        return f"no Splynx API answers at billing.url ({status})"
     if login and 400 <= status < 500:
         return "the log-in is refused: billing.key and billing.secret do not fit, or this host's clock was set back"
     meaning = {

@@ -25,17 +25,33 @@ class Need:
     """Where View is ticked."""
     without: str = ""
     """What is missing without it; empty: nothing works without it."""
+    what: str = ""
+    """What is not viewed then, in two or three words."""
+    unread: str = ""
+    """What is missing while it cannot be read although the key may; empty: as ``without``."""
 
 
 NEEDS = {
     CUSTOMERS: Need('Customers, "Customer"'),
     SERVICES: Need('Customers, "Customer Internet services"'),
-    ONLINE: Need('Customers, "Customers Online"', "lines with a dynamic address are not found through Splynx"),
-    CHANGES: Need(
-        f"the log of changes ({CHANGES})", "a change is seen by counting customers, and costs a full reading each time"
+    ONLINE: Need(
+        'Customers, "Customers Online"',
+        "lines with a dynamic address are not found through Splynx",
+        "who is online",
+        "services alone say what active customers have",
     ),
-    INVOICES: Need(f"invoices, under Finance ({INVOICES})", "pages show no amount and link to no invoice"),
-    PARTNERS: Need(f"partners, under Administration ({PARTNERS})", "every page has the brand `default`"),
+    CHANGES: Need(
+        f"the log of changes ({CHANGES})",
+        "a change is seen by counting customers, and costs a full reading each time",
+        "the log of changes",
+    ),
+    INVOICES: Need(f"invoices, under Finance ({INVOICES})", "pages show no amount and link to no invoice", "invoices"),
+    PARTNERS: Need(
+        f"partners, under Administration ({PARTNERS})",
+        "every page has the brand `default`",
+        "partners",
+        "brands are those of the reading before",
+    ),
 }
 
 
