@@ -236,6 +236,7 @@ class BillingService:
             known=good.known if good else None,
             opened=ledger.opened,
             error=self._error or ledger.error,
+            trouble=self._source.trouble,
             held=HeldReading.of(held, ledger.reasons) if held else None,
         )
 

@@ -66,6 +66,8 @@ class BillingStatus:
     opened: bool
     """True while ``stale.then: open`` has opened every line."""
     error: str = ""
+    trouble: str = ""
+    """What the source cannot read beside the list itself; empty: nothing."""
     held: HeldReading | None = None
 
 

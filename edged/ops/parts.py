@@ -71,6 +71,7 @@ def _billing(house: House, now: float) -> Part:
         return Part("billing", "OFF", "no billing section")
     status = house.billing.status()
     state = {Health.OK: "OK", Health.STARTING: "WARN", Health.HELD: "WARN"}.get(status.health, "FAIL")
+    state = "WARN" if state == "OK" and status.trouble else state
     read = (
         f"read {span(now - status.read_at)} ago (snapshot {status.snapshot})" if status.snapshot else "nothing read yet"
     )
@@ -79,6 +80,8 @@ def _billing(house: House, now: float) -> Part:
         fact += f"; reached {span(status.age)} ago"
     if house.roster:
         fact += f"; {_count(len(house.roster), 'session', 'sessions')} known"
+    if status.trouble:
+        fact += f"; {status.trouble}"
     if status.error:
         fact += f"; {status.error}"
     return Part("billing", state, fact)

@@ -324,6 +324,19 @@ async def test_a_row_that_cannot_be_counted_refuses_the_reading(
     assert sentence in await refused(source)
 
 
+async def test_a_log_of_changes_that_may_not_be_read_any_more_keeps_no_payer_waiting(
+    server: SplynxServer, source: SplynxSource
+) -> None:
+    first = await read(source)
+    server.books.move(31, "active")
+    server.denied = {"changes": "FORBIDDEN"}
+
+    again = await source.read(first)
+
+    assert again is not None
+    assert "31" not in {s.id for s in again.snapshot.subscribers if s.state is State.BLOCKED}
+
+
 # --- permissions ---------------------------------------------------------------------------------
 
 

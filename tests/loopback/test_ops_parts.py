@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.billing.sources.file import FileSource
 from edged.billing.status import Outcome
 from edged.config import load
 from edged.daemon import House
@@ -68,6 +69,21 @@ async def test_a_held_reading_is_a_warning_with_its_alarm_and_its_command(tmp_pa
         (alarm,) = (alarm for alarm in alarms(house, time.time()) if alarm.code == "billing-held")
         assert "A reading of 1 subscribers, 1 blocked, waits: the first list ever" in alarm.sentence
         assert "edged sync --accept " in alarm.command
+
+
+async def test_what_billing_cannot_say_beside_the_list_is_a_warning_in_its_part(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(FileSource, "trouble", "pages show no amount: the API key may not view invoices")
+    (tmp_path / "billing.yaml").write_text("subscribers: []\n")
+    async with house_in(tmp_path) as house:
+        assert house.billing is not None
+        await house.billing.sync()
+
+        billing = part(house, "billing")
+
+        assert billing.state == "WARN"
+        assert billing.fact.endswith("; pages show no amount: the API key may not view invoices")
 
 
 async def test_billing_that_is_silent_for_long_is_one_alarm_and_not_two(tmp_path: Path) -> None:

@@ -241,7 +241,10 @@ class SplynxSource:
             if await self._counted() == marks:
                 return None
             raise _ManyChangesError
-        changes = await self._log(int(marks["log.id"]), marks["log.day"])
+        try:
+            changes = await self._log(int(marks["log.id"]), marks["log.day"])
+        except RefusedError:
+            raise _ManyChangesError from None  # the key may not read it any more: the whole list says, and counts
         if changes.last <= int(marks["log.id"]):
             return None
         before, claims = previous.snapshot, self._claims or Claims()
