@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import json
 import os
 import sqlite3
 import time
+import uuid
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -438,3 +443,47 @@ def test_a_blocked_login_is_blocked_on_whatever_addresses_its_session_has_until_
 
     _account(edge, "Stop", "s-1", "ana@fibre")
     edge.wait_for("nothing is left", lambda: _reaches_the_internet(edge, "-6"), timeout=3.0)
+
+
+def _hook(edge: Edge, secret: str, *subscribers: str) -> str:
+    """The status of one post to the webhook, signed as docs/feed.md says."""
+    post = {"id": str(uuid.uuid4()), "at": datetime.now(UTC).isoformat(), "subscribers": list(subscribers)}
+    body = json.dumps(post)
+    digest = hmac.new(secret.encode(), body.encode(), hashlib.sha256).hexdigest()
+    done = edge.lab.run(
+        "router", "curl", "-sS", "-m", "5", "-o", "/dev/null", "-w", "%{http_code}", "--data-binary", body,
+        "-H", f"X-Edged-Signature: sha256={digest}", "http://127.0.0.1:9301/hooks",
+    )  # fmt: skip
+    return done.stdout
+
+
+def test_a_webhook_alone_opens_and_blocks_a_line_in_the_kernel_within_a_second(edge: Edge) -> None:
+    right = edge.config.read_text()
+    secret = edge.directory / "hook.secret"
+    secret.write_text("hook-secret-of-the-lab")
+    secret.chmod(0o600)
+    webhook = f'  webhook: {{listen: "127.0.0.1:9301", path: /hooks, secret: !file {secret}}}\n'
+    edge.stop()
+    try:
+        slow = right.replace("changes: 300ms, full: 5s", "changes: 10m, full: 1h")
+        edge.config.write_text(slow.replace("subscribers:\n", f"{webhook}subscribers:\n", 1))
+        edge.start()
+        edge.wait_for("the block is in force", lambda: _blocked_in_kernel(edge), timeout=10.0)
+
+        edge.tell({**BLOCKED, "state": "active"})
+        assert _hook(edge, "a guess", "1001") == "401"
+        assert not _reaches_the_internet(edge, "-4")
+        assert _hook(edge, "hook-secret-of-the-lab", "1001") == "202"
+        took = edge.wait_for("the line is open", lambda: _reaches_the_internet(edge, "-4", timeout=0.5))
+        assert took < 1.0
+        assert _reaches_the_internet(edge, "-6")
+
+        edge.tell(BLOCKED)
+        time.sleep(1.0)  # one subscriber is asked about once a second
+        assert _hook(edge, "hook-secret-of-the-lab", "1001") == "202"
+        edge.wait_for("the line is blocked", lambda: edge.dig("bad", "example.com") == [PORTAL4], timeout=2.0)
+        assert _blocked_in_kernel(edge)
+    finally:
+        edge.stop()
+        edge.config.write_text(right)
+        edge.start()
