@@ -55,18 +55,18 @@ def changes(plan: Plan, table: str) -> list[Change]:
     ]
 
 
-def admissions(entries: Iterable[tuple[IpAddress, int]], table: str) -> list[Change]:
-    """What puts addresses, each with its seconds to live, into the learned garden; as ``admit_text`` does."""
+def admissions(entries: Iterable[tuple[IpAddress, int]], table: str, *, replace: bool) -> list[Change]:
+    """What puts addresses, each with its milliseconds to live, into the learned garden; as ``admit_text`` does."""
     result: list[Change] = []
     by_version: dict[int, list[tuple[IpAddress, int]]] = {4: [], 6: []}
-    for address, seconds in entries:
-        by_version[address.version].append((address, seconds))
+    for address, life in entries:
+        by_version[address.version].append((address, life))
     for version, group in by_version.items():
         if group:
             bare = b"".join(_element(address.packed) for address, _ in group)
-            timed = b"".join(_element(address.packed, _life(seconds)) for address, seconds in group)
+            timed = b"".join(_element(address.packed, _life(life)) for address, life in group)
             add, delete = _add(table, GARDEN_SET[version], timed), _delete(table, GARDEN_SET[version], bare)
-            result += [add, delete, add]
+            result += [add, delete, add] if replace else [add]
     return result
 
 
@@ -97,8 +97,8 @@ def _element(key: bytes, more: bytes = b"") -> bytes:
     return nested(_LIST_ELEMENT, nested(_KEY, attribute(_VALUE, key)) + more)
 
 
-def _life(seconds: int) -> bytes:
-    return attribute(_TIMEOUT, struct.pack(">Q", seconds * 1000))
+def _life(milliseconds: int) -> bytes:
+    return attribute(_TIMEOUT, struct.pack(">Q", milliseconds))
 
 
 def _listed(keys: Iterable[tuple[bytes, bool]]) -> bytes:

@@ -94,23 +94,23 @@ def change_text(desired: Desired, plan: Plan) -> str:
     return "".join(parts)
 
 
-def admit_text(entries: Iterable[tuple[IpAddress, int]]) -> str:
-    """The transaction that puts addresses, each with its seconds to live, into the learned garden.
+def admit_text(entries: Iterable[tuple[IpAddress, int]], *, replace: bool) -> str:
+    """The transaction that puts addresses, each with its milliseconds to live, into the learned garden.
 
-    Adding what is there does not renew its life: never before Linux 6.12, and since then only when the life is
-    another one than before (seen on 6.18). So each element is added (that it exists), deleted and added.
+    ``replace``: adding what is there does not renew its life, so each element is added (that it exists), deleted and
+    added.
     """
     by_version: dict[int, list[tuple[IpAddress, int]]] = {4: [], 6: []}
-    for address, seconds in entries:
-        by_version[address.version].append((address, seconds))
+    for address, life in entries:
+        by_version[address.version].append((address, life))
     parts = []
     for version, group in by_version.items():
         if group:
             name = GARDEN_SET[version]
-            timed = ", ".join(f"{address} timeout {seconds}s" for address, seconds in group)
+            timed = ", ".join(f"{address} timeout {life // 1000}s{life % 1000}ms" for address, life in group)
             bare = ", ".join(str(address) for address, _ in group)
             add = f"add element {TABLE} {name} {{ {timed} }}\n"
-            parts.append(f"{add}delete element {TABLE} {name} {{ {bare} }}\n{add}")
+            parts.append(f"{add}delete element {TABLE} {name} {{ {bare} }}\n{add}" if replace else add)
     return "".join(parts)
 
 

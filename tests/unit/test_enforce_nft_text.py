@@ -13,9 +13,11 @@ import pytest
 from edged.enforce.diff import Actual, Plan, diff
 from edged.enforce.nft_text import admit_text, base_text, change_text
 from edged.enforce.rules import Portal, Rules
+from edged.values import IpAddress
 from tests.e2e.enforce_contract import RULES, subscriber, wanted
 
 GOLDEN = Path(__file__).parent.parent / "golden" / "enforce"
+ADMITTED: list[tuple[IpAddress, int]] = [(ip_address("203.0.113.99"), 30_000), (ip_address("2001:db8::99"), 60_001)]
 
 BEFORE = wanted(
     subscriber("1", "100.64.1.7", "2001:db8:100:700::/56", devices=("02:00:5e:10:00:01",)),
@@ -41,7 +43,8 @@ TEXTS = {
     "no-portal-and-no-garden": base_text(Rules(garden_ports=())),
     "first-list": change_text(BEFORE, diff(BEFORE, None)),
     "change": change_text(AFTER, diff(AFTER, Actual(AFTER.rules, BEFORE.sets))),
-    "admit": admit_text([(ip_address("203.0.113.99"), 30), (ip_address("2001:db8::99"), 60)]),
+    "admit": admit_text(ADMITTED, replace=False),
+    "admit-before-6.12": admit_text(ADMITTED, replace=True),
 }
 
 
@@ -69,7 +72,7 @@ def test_no_text_deletes_or_flushes_more_than_a_chain_or_a_set_of_ours(name: str
 
 def test_an_empty_plan_is_an_empty_text() -> None:
     assert not change_text(BEFORE, Plan())
-    assert not admit_text([])
+    assert not admit_text([], replace=True)
 
 
 def test_a_hash_set_gets_exactly_what_changes_and_an_interval_set_is_refilled() -> None:

@@ -36,6 +36,11 @@ _FULL_READ_EVERY = 60.0
 """Seconds between two readings of all elements at the most, when somebody else keeps writing to the ruleset."""
 _FULL_READ_SHARE = 40.0
 """... and at the least so many times what a reading takes: at most 2.5 % of the time goes into it."""
+_REFRESHES = (6, 12)
+"""The first Linux in which adding an element again renews its life, if that is another one than before (seen on 6.18).
+Earlier ones keep the old end: there it is deleted and added, which waits for every reader, some ten milliseconds."""
+_TICK_MS = 20
+"""The kernel counts in ticks of up to ten milliseconds: two lives that are nearer to each other may be one to it."""
 _LIFE = 2.0
 """A learned address lives this many times as long as asked: not every DNS answer costs a transaction."""
 
@@ -62,6 +67,9 @@ class NftablesTarget:
         """Held around a transaction of our own and its being counted, and around reading both numbers."""
         self._read_at = -_FULL_READ_EVERY
         self._read_took = 0.0
+        self._replace = _kernel() < _REFRESHES
+        self._lives: dict[IpAddress, int] = {}
+        """The life in milliseconds that each address in ``_alive_until`` was given last."""
         self._alive_until: dict[IpAddress, float] = {}
         """Learned addresses that we know to be in the kernel, each with its end in monotonic seconds."""
         self._waiting: dict[IpAddress, float] = {}
@@ -171,15 +179,21 @@ class NftablesTarget:
 
     async def _admit(self, batch: dict[IpAddress, float]) -> None:
         now = time.monotonic()
-        lives = {address: int((end - now) * _LIFE) + 1 for address, end in batch.items() if end > now}
-        messages = admissions(lives.items(), _TABLE) if len(lives) <= FEW else []
+        lives = {address: self._life(address, end - now) for address, end in batch.items() if end > now}
+        messages = admissions(lives.items(), _TABLE, replace=self._replace) if len(lives) <= FEW else []
         if not await asyncio.to_thread(self._transacted, messages) and lives:
             async with self._comparing:  # what nft does is counted when it has ended: nobody may look in between
-                await self._nft(admit_text(lives.items()), seconds=_ADMIT_TIMEOUT)
+                await self._nft(admit_text(lives.items(), replace=self._replace), seconds=_ADMIT_TIMEOUT)
                 self._own += 1
         self._alive_until = {a: end for a, end in self._alive_until.items() if end > now}
+        self._lives = {a: life for a, life in self._lives.items() if a in self._alive_until} | lives
         # counted from before the transaction: the kernel's end is never earlier than ours
-        self._alive_until.update((address, now + life) for address, life in lives.items())
+        self._alive_until.update((address, now + life / 1000) for address, life in lives.items())
+
+    def _life(self, address: IpAddress, wanted: float) -> int:
+        """Milliseconds, at least ``_LIFE`` times ``wanted`` seconds, and never what the address was given last."""
+        life, last = int(wanted * _LIFE * 1000) + 1000, self._lives.get(address, 0)
+        return life if abs(life - last) >= _TICK_MS else last + _TICK_MS
 
     def _transacted(self, messages: list[Change]) -> bool:
         """Make ``messages`` by ourselves, and count it; False: none, or the kernel will not have it so.
@@ -310,6 +324,13 @@ def _forget(blocked: frozenset[Prefix], opened: frozenset[Prefix]) -> None:
     with Netlink() as netlink:
         netlink.forget(blocked)
         netlink.forget(opened - blocked, socket.IPPROTO_UDP)
+
+
+def _kernel() -> tuple[int, int]:
+    """The running kernel's first two numbers; (0, 0) when they cannot be read."""
+    major, _, rest = os.uname().release.partition(".")
+    minor = rest.partition(".")[0].partition("-")[0]
+    return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
 
 
 def _first_line(complaint: str) -> str:
