@@ -94,7 +94,7 @@ def judge(
 ) -> Verdict:
     """Whether ``reading`` may follow ``last_good`` at ``now`` without a person.
 
-    ``now`` is in seconds of a clock that never jumps ahead (docs/decisions/0018): a jump would empty the windows.
+    ``now`` is in seconds of a clock that never jumps ahead (docs/decisions/0017): a jump would empty the windows.
     An empty first list is accepted, for it blocks nobody; the first that blocks anybody is still the first.
     """
     always = [*_ground_reasons(reading, last_good, ground)]

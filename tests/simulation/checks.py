@@ -1,4 +1,4 @@
-"""What must be true after every step of a simulated day; each promise has the letter of docs/decisions/0018."""
+"""What must be true after every step of a simulated day; each promise has the letter of docs/decisions/0017."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Days of random faults in simulated time: docs/decisions/0018 has the promises, CONTRIBUTING.md how to replay a seed.
+"""Days of random faults in simulated time: docs/decisions/0017 has the promises, CONTRIBUTING.md how to replay a seed.
 
 ``--seed N`` runs one seed alone, ``--seconds N`` as many further seeds as fit (``make test`` gives 60).
 """

@@ -148,7 +148,7 @@ def gap(reason: str) -> pytest.MarkDecorator:
     return pytest.mark.xfail(strict=True, raises=AssertionError, reason=reason)
 
 
-CLOCK = gap("the guard's windows and the silence of billing are measured with the wall clock (docs/decisions/0018)")
+CLOCK = gap("the guard's windows and the silence of billing are measured with the wall clock (docs/decisions/0017)")
 
 Play = Callable[[Scene], Coroutine[Any, Any, None]]
 

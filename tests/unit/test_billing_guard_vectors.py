@@ -27,7 +27,7 @@ VECTORS = Path(__file__).resolve().parents[1] / "vectors" / "billing_guard.yaml"
 OWN = tuple(map(parse_prefix, ("203.0.113.10", "100.64.0.0/28", "2001:db8::10")))
 START = 1_795_000_000.0
 PROVENANCE = re.compile(
-    r"\b(a2 [A-Z]|b0\.[1-6]\b|I\d+\b|F\d+\b|billing 5\.\d+\b|billing 6\.\d\b|design \d\b|feed\b|0008\b|0018\b)"
+    r"\b(a2 [A-Z]|b0\.[1-6]\b|I\d+\b|F\d+\b|billing 5\.\d+\b|billing 6\.\d\b|design \d\b|feed\b|0008\b|0017\b)"
 )
 
 TABLE: dict[str, list[dict[str, Any]]] = load_text(VECTORS.read_text("utf-8"))
