@@ -479,7 +479,7 @@ def test_a_webhook_alone_opens_and_blocks_a_line_in_the_kernel_within_a_second(e
         assert _reaches_the_internet(edge, "-6")
 
         edge.tell(BLOCKED)
-        time.sleep(1.0)  # one subscriber is asked about once a second
+        time.sleep(1.2)  # one subscriber is asked about once a second
         assert _hook(edge, "hook-secret-of-the-lab", "1001") == "202"
         edge.wait_for("the line is blocked", lambda: edge.dig("bad", "example.com") == [PORTAL4], timeout=2.0)
         assert _blocked_in_kernel(edge)

@@ -538,6 +538,24 @@ async def test_an_admission_that_straddles_a_reading_is_counted_once(lab: Lab, t
     assert actual.count == 1
 
 
+async def test_a_foreign_flush_is_seen_after_an_admission_that_changed_nothing(
+    lab: Lab, target: NftablesTarget
+) -> None:
+    await bring(target, wanted(BAD, rules=LAN_RULES))
+    await target.admit([(ip_address(GARDEN4), 60.0)])
+    after = NftablesTarget()  # a restart: what the last process gave is not known any more
+    after._offset = target._offset  # so that it gives the very same life
+    await after.read()
+    await after.admit([(ip_address(GARDEN4), 60.0)])
+
+    lab.run("router", "nft", "flush", "set", "inet", "edged", "blocked4h")
+
+    after._read_took = 0.0
+    actual = await after.read()
+    assert actual is not None
+    assert actual.count == 1
+
+
 async def test_many_admissions_at_once_share_transactions(lab: Lab, target: NftablesTarget) -> None:
     await bring(target, wanted(rules=LAN_RULES))
     entries: list[IpAddress] = [ip_address(f"198.51.100.{n}") for n in range(1, 201)]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import secrets
 import socket
 import threading
 import time
@@ -68,8 +69,10 @@ class NftablesTarget:
         self._read_at = -_FULL_READ_EVERY
         self._read_took = 0.0
         self._replace = _kernel() < _REFRESHES
-        self._lives: dict[IpAddress, int] = {}
-        """The life in milliseconds that each address in ``_alive_until`` was given last."""
+        self._offset = 1 + secrets.randbelow(1000)
+        """Milliseconds more in every life: after a restart, none is the one that the kernel may still hold."""
+        self._lives: dict[IpAddress, tuple[int, float]] = {}
+        """The life in milliseconds that each address was given last, and its end in monotonic seconds."""
         self._alive_until: dict[IpAddress, float] = {}
         """Learned addresses that we know to be in the kernel, each with its end in monotonic seconds."""
         self._waiting: dict[IpAddress, float] = {}
@@ -186,13 +189,15 @@ class NftablesTarget:
                 await self._nft(admit_text(lives.items(), replace=self._replace), seconds=_ADMIT_TIMEOUT)
                 self._own += 1
         self._alive_until = {a: end for a, end in self._alive_until.items() if end > now}
-        self._lives = {a: life for a, life in self._lives.items() if a in self._alive_until} | lives
         # counted from before the transaction: the kernel's end is never earlier than ours
-        self._alive_until.update((address, now + life / 1000) for address, life in lives.items())
+        ends = {address: now + life / 1000 for address, life in lives.items()}
+        self._alive_until.update(ends)
+        self._lives = {a: given for a, given in self._lives.items() if given[1] > now}
+        self._lives.update((address, (life, ends[address])) for address, life in lives.items())
 
     def _life(self, address: IpAddress, wanted: float) -> int:
         """Milliseconds, at least ``_LIFE`` times ``wanted`` seconds, and never what the address was given last."""
-        life, last = int(wanted * _LIFE * 1000) + 1000, self._lives.get(address, 0)
+        life, (last, _) = int(wanted * _LIFE * 1000) + self._offset, self._lives.get(address, (0, 0.0))
         return life if abs(life - last) >= _TICK_MS else last + _TICK_MS
 
     def _transacted(self, messages: list[Change]) -> bool:
@@ -203,8 +208,9 @@ class NftablesTarget:
         try:
             with self._counting, Netlink() as netlink:
                 if messages:
+                    before = netlink.generation()
                     netlink.transact(messages)
-                    self._own += 1
+                    self._own += netlink.generation() != before  # what changes nothing is not a generation
         except OSError:
             return False
         return bool(messages)
