@@ -6,7 +6,7 @@ Built where the configuration has a ``billing:`` section; without one nobody is 
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from typing import Any
 
 from edged.billing.events.service import EventService
@@ -37,7 +37,7 @@ class BackOffice:
         self.online: Online | None = None
         self.hooks: HookService | None = None
         self.events: EventService | None = None
-        self._settings = settings = config.billing
+        settings = config.billing
         if settings is None:
             return
         source = open_source(settings)
@@ -49,7 +49,7 @@ class BackOffice:
             own=own,
             publish=publish,
         )
-        self.online = Online(source, hear, every=self._sessions_every)
+        self.online = Online(source, hear, every=settings.poll.sessions)
         if settings.webhook is not None:
             store = HookStore(database)
             self.hooks = HookService(settings.webhook, source=settings.source, store=store, tell=self._heard)
@@ -71,16 +71,23 @@ class BackOffice:
         if self.hooks is not None:
             await self.hooks.start()
 
-    @property
-    def stops(self) -> list[Callable[[], Awaitable[None]]]:
-        """What stops, in order; the events last, since rooms may tell until they stop."""
-        return [service.stop for service in (self.hooks, self.billing, self.events) if service is not None]
+    async def stop(self) -> None:
+        """Hear nothing more from billing."""
+        for service in (self.hooks, self.billing):
+            if service is not None:
+                await service.stop()
+
+    async def close(self) -> None:
+        """Write down what there is to tell; after all else has stopped, since every room may tell until then."""
+        if self.events is not None:
+            await self.events.stop()
 
     def reconfigure(self, settings: BillingSettings, own: tuple[Prefix, ...]) -> None:
         """Take what a reload may change."""
-        self._settings = settings
         if self.billing is not None:
             self.billing.reconfigure(settings, own)
+        if self.online is not None:
+            self.online.every = settings.poll.sessions
         if self.hooks is not None and settings.webhook is not None:
             self.hooks.reconfigure(settings.webhook)
 
@@ -88,7 +95,3 @@ class BackOffice:
         """The webhook -> billing: read what was named, now. UpstreamError when that cannot be had."""
         if self.billing is not None:
             await self.billing.hear(hint.subscribers, lists=hint.everything or bool(hint.keys))
-
-    def _sessions_every(self) -> float:
-        assert self._settings is not None, "asked by Online alone"  # noqa: S101  # an order of our own making
-        return self._settings.poll.sessions

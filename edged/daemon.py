@@ -199,9 +199,10 @@ class House:
         stops = [self.ops.stop, self.captive.stop, self.dns.stop, self.mpsk.stop, self.enforce.stop]
         if self.radius is not None:
             stops.insert(0, self.radius.stop)
-        *listening, last = self.office.stops or [self.control.stop]
-        for stop in (*listening, *stops, last):
+        await self.office.stop()
+        for stop in stops:
             await stop()
+        await self.office.close()
         await self.database.close()
 
     # --- arrows -----------------------------------------------------------------------------------
@@ -213,9 +214,9 @@ class House:
             self._keys_waiting = snapshot.keys
             await self._hand_over_keys()
 
-    def _online(self, sessions: tuple[OnlineSession, ...], doubtful: bool) -> None:  # noqa: FBT001  as in Hear
+    async def _online(self, sessions: tuple[OnlineSession, ...], doubtful: bool) -> None:  # noqa: FBT001  as in Hear
         """Billing's live sessions -> policy."""
-        self.writer.heard(self.roster.replace("billing", sessions, keep=doubtful, now=time.time()))
+        await self.writer.follow("billing", sessions, keep=doubtful)
 
     async def _hand_over_keys(self) -> None:
         """The list never waits for the database; its keys do."""

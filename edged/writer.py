@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
 from edged.config.schema import Config
-from edged.model import Snapshot, Subscriber
+from edged.model import OnlineSession, Snapshot, Subscriber
 from edged.ops.host import neighbours
 from edged.policy.access import Learned, View, drained
 from edged.policy.sessions import OnlineLines, Roster
@@ -23,8 +23,8 @@ from edged.values import IpAddress, MacAddress, Prefix
 
 LARGE = 5_000
 """From so many subscribers on the table is compiled in a thread, so that the loop is not held for long."""
-_PIECE = 2_000
-"""Subscribers whose sessions are looked up between two turns of the loop."""
+_PIECE = 500
+"""Sessions, or subscribers whose sessions are looked up, between two turns of the loop: some ten milliseconds."""
 NO_BILLING = Snapshot("none", "", 0.0, ())
 """What is in force where no billing is configured: nobody is blocked, and that is certain."""
 
@@ -40,8 +40,8 @@ class Writer:
         """What a subscriber's sessions must pass: reports of a NAS are judged no less strictly than billing's list."""
         self._config = config
         self._overrides = overrides
-        self._unheard: set[str] = set()
-        """Logins and subscribers whose sessions changed while a table was compiled."""
+        self._unheard: set[str] | None = None
+        """Logins and subscribers whose sessions changed while a table is compiled; None: none is."""
         self._put(compile_table(None, config.subscribers), Learned(), None)
 
     def configure(self, config: Config) -> None:
@@ -69,7 +69,7 @@ class Writer:
         near = await self._near(table)
         if settings is not self._config.subscribers:
             table = recompiled(table, self._config.subscribers)  # a reload came in between
-        online = online.changed(self._lines(table, self._unheard))
+        online, self._unheard = online.changed(self._lines(table, self._unheard)), None
         self._follow(table, replace(self.current.view.learned, neighbours=near, online=online), None)
 
     async def _publish_words(self, snapshot: Snapshot, words: tuple[Subscriber, ...]) -> None:
@@ -100,12 +100,24 @@ class Writer:
 
     def heard(self, concerned: set[str]) -> None:
         """The sessions of these logins and subscribers may be others than they were."""
-        self._unheard |= concerned
+        if self._unheard is not None:
+            self._unheard |= concerned
         view = self.current.view
         online = view.learned.online.changed(self._lines(view.table, concerned))
         if online is not view.learned.online:
             ids = frozenset(s.id for s in self._listed(view.table, concerned))
             self._follow(view.table, replace(view.learned, online=online), ids)
+
+    async def follow(self, reporter: str, sessions: tuple[OnlineSession, ...], *, keep: bool) -> None:
+        """Take ``reporter``'s list of everybody who is online, as in ``Roster.replace``, without holding the loop."""
+        concerned: set[str] = set()
+        for number, names in enumerate(self.roster.replacing(reporter, sessions, keep=keep, now=time.time())):
+            concerned |= names
+            if number % _PIECE == 0:
+                await asyncio.sleep(0)
+        while concerned:
+            self.heard({concerned.pop() for _ in range(min(_PIECE, len(concerned)))})
+            await asyncio.sleep(0)
 
     async def meet_neighbours(self) -> None:
         """Subscribers known by MAC alone: which address has it now, so that DNS and the page know them too."""

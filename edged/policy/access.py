@@ -151,7 +151,7 @@ class View:
             yield from listed.items() if region is None else listed.within(region)
             return
         for prefix, subscriber in listed.items() if region is None else listed.within(region):
-            rival = self._holder((prefix, name)) if online and (name := online.get(prefix)) else None
+            rival = self._holder((prefix, name)) if (name := online.get(prefix)) else None
             yield self._better((prefix, subscriber), rival) or (prefix, subscriber)
         for prefix, name in online.items() if region is None else online.within(region):
             held = self._holder((prefix, name))

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from bisect import bisect_left, bisect_right, insort
 from collections import Counter
-from collections.abc import Hashable, Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
 from edged.model import OnlineSession
@@ -123,14 +123,24 @@ class Roster:
     def replace(
         self, reporter: str, sessions: Iterable[OnlineSession], *, keep: bool = False, now: float = math.inf
     ) -> set[str]:
-        """Take ``reporter``'s whole list; who is not on it has gone, unless ``keep``."""
-        concerned: set[str] = set()
-        there = {(reporter, (s.subscriber, s.login, s.prefixes)): s for s in sessions}
-        for key in () if keep else [key for key in self._sessions if key[0] == reporter and key not in there]:
-            concerned |= self.report(key, None)
+        """Take ``reporter``'s whole list; who is not on it has gone, unless ``keep``. As ``report``."""
+        return set().union(*self.replacing(reporter, sessions, keep=keep, now=now))
+
+    def replacing(
+        self, reporter: str, sessions: Iterable[OnlineSession], *, keep: bool = False, now: float = math.inf
+    ) -> Iterator[set[str]]:
+        """``replace`` in small steps, each with what it concerns: a hundred thousand sessions take seconds.
+
+        In between, somebody's session may be without its addresses; it never has another's.
+        """
+        there: dict[Key, OnlineSession] = {}
+        for session in sessions:
+            there[reporter, (session.subscriber, session.login, session.prefixes)] = session
+            yield set()
+        for key in () if keep else tuple(self._sessions):
+            yield self.report(key, None) if key[0] == reporter and key not in there else set()
         for key, session in there.items():
-            concerned |= self.report(key, session, now)
-        return concerned
+            yield self.report(key, session, now)
 
     def lines_of(self, subscriber: str, logins: Iterable[str]) -> tuple[Prefix, ...]:
         """The addresses that the sessions of ``subscriber`` hold, in order; none of a crowd's."""

@@ -21,6 +21,7 @@ from edged.billing.settings import BillingSettings
 from edged.config.schema import Config
 from edged.model import Event, EventType, OnlineSession, Snapshot, Subscriber, untold
 from edged.state.database import Database
+from edged.state.outbox import OutboxStore
 from tests.loopback.feed_server import Feed, FeedServer, serve
 
 WEBHOOK = {"listen": "127.0.0.1:0", "path": "/hooks/billing", "secret": "a-secret-of-a-test"}
@@ -32,7 +33,7 @@ async def _publish(snapshot: Snapshot, words: tuple[Subscriber, ...] | None = No
     assert words is None, snapshot.id
 
 
-def _hear(_sessions: tuple[OnlineSession, ...], doubtful: bool) -> None:
+async def _hear(_sessions: tuple[OnlineSession, ...], doubtful: bool) -> None:
     assert not doubtful
 
 
@@ -45,8 +46,8 @@ async def office(directory: Path, billing: dict[str, Any] | None) -> AsyncIterat
     try:
         yield built
     finally:
-        for stop in built.stops:
-            await stop()
+        await built.stop()
+        await built.close()
         await database.close()
 
 
@@ -65,25 +66,28 @@ async def test_what_runs_is_what_the_configuration_has_and_the_source_can(
 ) -> None:
     async with office(tmp_path, billing) as built:
         assert set(built.rooms()) == rooms
-        assert len(built.stops) == len(rooms - {"sessions"})
         assert (built.tell is untold) == ("events" not in rooms)
         built.tell(Event(EventType.PAGE_OPENED, 0.0, "1001"))
 
 
 async def test_events_stop_last_since_rooms_may_tell_until_they_stop(tmp_path: Path) -> None:
     async with office(tmp_path, REST | {"webhook": WEBHOOK}) as built:
-        assert built.events is not None
-        assert built.stops[-1] == built.events.stop
+        await built.stop()
+        built.tell(Event(EventType.PAGE_OPENED, 0.0, "1001"))
+    database = Database(tmp_path / "edged.sqlite")
+    await database.open()
+    assert await OutboxStore(database).count() == 1
+    await database.close()
 
 
 async def test_a_reload_changes_how_often_sessions_are_asked_for(tmp_path: Path) -> None:
     async with office(tmp_path, FILE | {"poll": {"sessions": "5m", "changes": "7m"}}) as built:
         assert built.online is not None
-        assert built.online._every() == 300.0
+        assert built.online.every == 300.0
 
         built.reconfigure(BillingSettings.model_validate(FILE | {"poll": {"sessions": "20s"}}), ())
 
-        assert built.online._every() == 20.0
+        assert built.online.every == 20.0
 
 
 async def post(built: BackOffice, document: dict[str, Any], *, secret: str = WEBHOOK["secret"]) -> int:

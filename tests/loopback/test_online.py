@@ -56,9 +56,10 @@ class Scene:
     def __init__(self, answer: Answer) -> None:
         self.source = Source(answer)
         self.heard: list[tuple[int, bool]] = []
-        self.online = Online(
-            self.source, lambda sessions, doubtful: self.heard.append((len(sessions), doubtful)), every=lambda: 60.0
-        )
+        self.online = Online(self.source, self.hear, every=60.0)
+
+    async def hear(self, sessions: tuple[OnlineSession, ...], doubtful: bool) -> None:
+        self.heard.append((len(sessions), doubtful))
 
 
 @pytest.fixture

@@ -284,6 +284,31 @@ async def test_a_session_is_a_line_of_whom_the_list_names_and_they_are_named_by_
         assert d.access(ANA4) is Access.OPEN
 
 
+async def test_others_have_their_turn_while_a_long_list_of_sessions_is_taken(tmp_path: Path) -> None:
+    everybody = tuple(session(f"user{n}", str(parse_address("100.65.0.0") + n)) for n in range(5000))
+    everybody += (session("ana", ANA4),)
+    turns = 0
+
+    async def others() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            await asyncio.sleep(0)
+
+    async with desk(tmp_path) as d:
+        await d.writer.publish(listed(one("1001", logins=("ana",))))
+        turning = asyncio.create_task(others())
+        await d.writer.follow("billing", everybody, keep=False)
+        turning.cancel()
+        assert turns > 20
+        assert d.access(ANA4) is Access.BLOCKED
+
+        await d.writer.follow("billing", everybody[:-1], keep=True)
+        assert d.access(ANA4) is Access.BLOCKED
+        await d.writer.follow("billing", everybody[:-1], keep=False)
+        assert d.access(ANA4) is Access.OPEN
+
+
 async def test_sessions_from_before_the_list_are_lines_of_it(tmp_path: Path) -> None:
     async with desk(tmp_path) as d:
         d.online("ana", ANA4)

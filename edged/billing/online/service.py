@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import structlog
 
@@ -19,7 +19,7 @@ from edged.model import OnlineSession
 
 log = structlog.get_logger(__name__)
 
-Hear = Callable[[tuple[OnlineSession, ...], bool], None]
+Hear = Callable[[tuple[OnlineSession, ...], bool], Awaitable[None]]
 """Takes everybody who is online; True: who is not among them may be so all the same."""
 
 _FEW = 20
@@ -33,16 +33,15 @@ _LOOKS = 3
 class Online:
     """Follows one source's sessions, where it has any."""
 
-    def __init__(
-        self, source: Source, hear: Hear, *, every: Callable[[], float], chance: random.Random | None = None
-    ) -> None:
+    def __init__(self, source: Source, hear: Hear, *, every: float, chance: random.Random | None = None) -> None:
         self.error = ""
         """Why the last look failed; empty: it did not."""
         self.count = 0
         """Sessions in the last list that was believed."""
+        self.every = every
+        """Seconds between two looks, about."""
         self._source = source
         self._hear = hear
-        self._every = every
         self._chance = chance or secrets.SystemRandom()
         self._doubted = 0
         self._heard_at = 0.0
@@ -52,7 +51,7 @@ class Online:
         """Ask until cancelled; what was heard last stays while billing does not answer."""
         while True:
             await self.look()
-            await asyncio.sleep(self._every() * self._chance.uniform(0.8, 1.2))
+            await asyncio.sleep(self.every * self._chance.uniform(0.8, 1.2))
 
     async def look(self) -> None:
         """Ask once."""
@@ -62,11 +61,11 @@ class Online:
             if str(error) != self.error:
                 log.warning("billing-sessions-failed", error=str(error))
             self.error = str(error)
-            self._forget_old()
+            await self._forget_old()
             return
         self.error = ""
         if sessions is None:
-            self._forget_old()  # this source has none, or we may not read them any more
+            await self._forget_old()  # this source has none, or we may not read them any more
             return
         self._heard_at = asyncio.get_running_loop().time()
         shrunken = self.count > _FEW and len(sessions) < self.count / 2
@@ -74,12 +73,12 @@ class Online:
         doubtful = shrunken and self._doubted < _LOOKS
         if not doubtful:
             self.count, self._doubted = len(sessions), 0
-        self._hear(sessions, doubtful)
+        await self._hear(sessions, doubtful)
 
-    def _forget_old(self) -> None:
+    async def _forget_old(self) -> None:
         """Addresses change hands: what nobody has confirmed for long may be a paying customer's by now."""
-        old = max(_OLD_LOOKS * self._every(), _OLD_S)
+        old = max(_OLD_LOOKS * self.every, _OLD_S)
         if self.count and asyncio.get_running_loop().time() - self._heard_at > old:
             log.warning("billing-sessions-forgotten", count=self.count)
             self.count, doubtful = 0, False
-            self._hear((), doubtful)
+            await self._hear((), doubtful)
