@@ -121,19 +121,33 @@ def judge(
         )
         if who and len(events) > (limit := _limit(window, known, settings.floor))
     ]
-    # a share of everybody is often more than a list holds: half of the list is a fault until a person looks, unless
-    # the operator has said that even more may go
-    listed = len({s.id for s in last_good.subscribers if s.state is not State.ACTIVE} | gone_before.keys())
-    if len(gone) > settings.floor and not _restricted(reading):
-        reasons.append(Reason(Rule.EMPTY, len(gone), 0, _sample(gone)))
-    elif gone and len(gone_before) > (less := max(settings.floor, _less_than(settings.vanished.share, listed))):
-        reasons.append(Reason(Rule.SHRUNKEN, len(gone_before), less, _sample(gone)))
-    reasons += always
+    reasons += [*_shrunken_reasons(reading, last_good, gone, gone_before, settings), *always]
     return (
         Held(tuple(reasons))
         if reasons
         else Accepted(replace(next_memory, blocked=blocked, vanished=gone_before, moved=moved_before))
     )
+
+
+def _shrunken_reasons(
+    reading: Snapshot,
+    last_good: Snapshot,
+    gone: frozenset[str],
+    gone_before: Mapping[str, float],
+    settings: GuardSettings,
+) -> list[Reason]:
+    """Why the list shrinks too much: ``gone`` now, ``gone_before`` in the window with them.
+
+    A share of everybody is often more than a list holds: half of the list is a fault until a person looks, unless the
+    operator has said that even more may go.
+    """
+    if len(gone) > settings.floor and not _restricted(reading):
+        return [Reason(Rule.EMPTY, len(gone), 0, _sample(gone))]
+    listed = len({s.id for s in last_good.subscribers if s.state is not State.ACTIVE} | gone_before.keys())
+    limit = max(settings.floor, _less_than(settings.vanished.share, listed))
+    if gone and len(gone_before) > limit:
+        return [Reason(Rule.SHRUNKEN, len(gone_before), limit, _sample(gone))]
+    return []
 
 
 def judge_word(
