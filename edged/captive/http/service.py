@@ -8,13 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Any
 from urllib.parse import parse_qs, urlsplit
 
-import structlog
 from aiohttp import web
-from aiohttp.http_exceptions import HttpProcessingError
 
+from edged import webserver
 from edged.captive.admission import Crowd, Visitor
 from edged.captive.answers import Close, Kind, Response, plain
 from edged.captive.counters import Counters
@@ -23,16 +21,10 @@ from edged.captive.names import canonical_host
 from edged.captive.respond import Request
 from edged.values import IpAddress
 
-log = structlog.get_logger(__name__)
-
 _MAX_FORM = 1024
 """Octets: two tokens."""
 _FORM_WAIT = 5.0
 """Seconds for a form that fits one segment."""
-_LINE = 8190
-"""Octets of the request line and of a field: what every browser stays below."""
-_FIELDS = 64
-"""Header fields: browsers send twenty."""
 _KEEP_ALIVE = 10.0
 """Seconds between two requests on the portal's own host."""
 _READ_BUFFER = 2048
@@ -42,34 +34,13 @@ Finished = tuple[Response, bytes] | Close
 Answering = Callable[[Request, IpAddress], Awaitable[Finished]]
 
 
-class _Protocol(web.RequestHandler):
-    """aiohttp's protocol with its error page and its log replaced: both repeat what the client sent."""
+class _Protocol(webserver.QuietProtocol):
+    """A visitor's connection."""
 
-    __slots__ = ("counters", "crowd", "visitor")
+    __slots__ = ("crowd", "visitor")
 
-    counters: Counters
     crowd: Crowd
     visitor: Visitor
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002  # it quotes the request
-    ) -> web.StreamResponse:
-        """An empty answer: 400 for a malformed request, 500 for a fault of ours."""
-        if isinstance(exc, HttpProcessingError):
-            self.counters.malformed += 1
-        else:
-            report_fault(self.counters, exc)
-        if request.writer.output_size > 0:
-            raise ConnectionResetError
-        return _written(plain(status, Kind.REFUSED), b"")
-
-    def log_exception(self, *_args: Any, **fields: Any) -> None:
-        """Count what aiohttp would log."""
-        report_fault(self.counters, fields.get("exc_info"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count the visitor out."""
@@ -78,10 +49,9 @@ class _Protocol(web.RequestHandler):
 
 
 def report_fault(counters: Counters, error: BaseException | None) -> None:
-    """Count a bug of ours; the type alone is logged, since the text may hold what a subscriber asked for."""
+    """Count a bug of ours."""
     counters.faults += 1
-    if counters.faults & (counters.faults - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a flood is not a log
-        log.error("captive-fault", error=type(error).__name__, count=counters.faults)
+    webserver.report_fault("captive-fault", error, counters.faults)
 
 
 class HttpFront(web.Server):
@@ -97,17 +67,19 @@ class HttpFront(web.Server):
             self,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=_KEEP_ALIVE,
-            tcp_keepalive=False,
-            access_log=None,  # type: ignore[arg-type]  # aiohttp's way to say none
-            max_line_size=_LINE,
-            max_field_size=_LINE,
-            max_headers=_FIELDS,
             lingering_time=0.0,
             read_bufsize=_READ_BUFFER,
-            auto_decompress=False,
+            **webserver.LIMITS,
         )
-        protocol.counters, protocol.crowd, protocol.visitor = self._counters, self._crowd, visitor
+        protocol.crowd, protocol.visitor = self._crowd, visitor
+        protocol.malformed, protocol.faulty, protocol.error_page = self._malformed, self._faulty, _error_page
         return protocol
+
+    def _malformed(self) -> None:
+        self._counters.malformed += 1
+
+    def _faulty(self, error: BaseException | None) -> None:
+        report_fault(self._counters, error)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         protocol, transport = request.protocol, request.transport
@@ -181,9 +153,12 @@ async def _form(request: web.BaseRequest) -> dict[str, str]:
         return {}
 
 
+def _error_page(status: int) -> web.Response:
+    return _written(plain(status, Kind.REFUSED), b"")
+
+
 def _written(response: Response, body: bytes) -> web.Response:
-    answer = web.Response(status=response.status, body=body, headers=dict(response.headers))
-    answer.headers["Server"] = "edged"  # no version: nothing to look an exploit up by
+    answer = webserver.unversioned(web.Response(status=response.status, body=body, headers=dict(response.headers)))
     if answer.headers.get("Connection") == "close":
         answer.force_close()
     return answer

@@ -10,9 +10,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
 
-import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
 
@@ -20,14 +18,10 @@ from edged.billing.hook.counters import Counters
 from edged.billing.webhook import Fault, Post
 from edged.errors import ConfigError
 from edged.values import Endpoint
-
-log = structlog.get_logger(__name__)
+from edged.webserver import LIMITS, QuietProtocol, report_fault, unversioned
 
 _BODY = 64 * 1024
 """Octets: a post with 1024 subscribers and as many keys has half of it."""
-_LINE = 8190
-"""Octets of the request line and of a field."""
-_FIELDS = 64
 _READ_BUFFER = 16 * 1024
 """Octets of a body that are taken before the rest waits in the kernel."""
 _CONNECTIONS = 256
@@ -59,8 +53,8 @@ class Answer:
 Answering = Callable[[Post], Awaitable[Answer]]
 
 
-class _Protocol(web.RequestHandler):
-    """aiohttp's protocol with deadlines, and without its error page and log, which repeat what the client sent."""
+class _Protocol(QuietProtocol):
+    """A connection with deadlines."""
 
     __slots__ = ("front", "timer")
 
@@ -91,26 +85,6 @@ class _Protocol(web.RequestHandler):
         """End the connection now."""
         if self.transport is not None:
             self.transport.abort()
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,  # noqa: ARG002  # it quotes the request
-    ) -> web.StreamResponse:
-        """One line: 400 for what is no HTTP, 500 for a fault of ours."""
-        if isinstance(exc, HttpProcessingError):
-            self.front.counters.refused[Fault.MALFORMED] += 1
-        else:
-            self.front.report_fault(exc)
-        if request.writer.output_size > 0:
-            raise ConnectionResetError
-        return _written(Answer(status, "this is not a request that we can read" if status < 500 else "a fault of ours"))
-
-    def log_exception(self, *_args: Any, **fields: Any) -> None:
-        """Count what aiohttp would log."""
-        self.front.report_fault(fields.get("exc_info"))
 
 
 class HookFront(web.Server):
@@ -151,16 +125,12 @@ class HookFront(web.Server):
             self,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=0.0,
-            tcp_keepalive=False,
-            access_log=None,  # type: ignore[arg-type]  # aiohttp's way to say none
-            max_line_size=_LINE,
-            max_field_size=_LINE,
-            max_headers=_FIELDS,
             lingering_time=_LINGER,
             read_bufsize=_READ_BUFFER,
-            auto_decompress=False,
+            **LIMITS,
         )
         protocol.front, protocol.timer = self, None
+        protocol.malformed, protocol.faulty, protocol.error_page = self._malformed, self._faulty, _error_page
         return protocol
 
     def entered(self, protocol: _Protocol) -> None:
@@ -181,11 +151,12 @@ class HookFront(web.Server):
         if protocol.timer is not None:
             protocol.timer.cancel()
 
-    def report_fault(self, error: BaseException | None) -> None:
-        """Count a bug of ours; the type alone is logged, since the text may hold what a client sent."""
+    def _malformed(self) -> None:
+        self.counters.refused[Fault.MALFORMED] += 1
+
+    def _faulty(self, error: BaseException | None) -> None:
         self.counters.faults += 1
-        if self.counters.faults & (self.counters.faults - 1) == 0:  # the 1st, 2nd, 4th, 8th ...: a flood is not a log
-            log.error("hook-fault", error=type(error).__name__, count=self.counters.faults)
+        report_fault("hook-fault", error, self.counters.faults)
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         protocol = request.protocol
@@ -231,9 +202,12 @@ async def _body(request: web.BaseRequest) -> bytes | None:
     return bytes(octets)
 
 
+def _error_page(status: int) -> web.Response:
+    return _written(Answer(status, "this is not a request that we can read" if status < 500 else "a fault of ours"))
+
+
 def _written(answer: Answer) -> web.Response:
-    response = web.Response(status=answer.status, text=f"{answer.text}\n")
-    response.headers["Server"] = "edged"  # no version: nothing to look an exploit up by
+    response = unversioned(web.Response(status=answer.status, text=f"{answer.text}\n"))
     response.headers["Cache-Control"] = "no-store"
     if answer.status == 405:
         response.headers["Allow"] = "POST"
