@@ -17,6 +17,7 @@ from edged.dns import answer, reply
 from edged.dns.client import Found, Resolver
 from edged.dns.codes import Ede, Rcode, Type
 from edged.dns.counters import DnsCounters
+from edged.dns.listeners.service import Listeners
 from edged.dns.reply import Body
 from edged.dns.settings import DnsSettings
 from edged.dns.sinkhole import Pending, Sinkhole
@@ -43,7 +44,6 @@ GARDEN_GRACE = 180
 """Seconds that an address outlives its TTL: browsers keep names for 60 to 120 s whatever the TTL."""
 _IN_FLIGHT = 2048
 """Queries waiting for an upstream: 4.5 s of silence at 450 a second; beyond it SERVFAIL at once."""
-_PORT_TRIES = 16
 _SERVFAIL = reply.failure(Rcode.SERVFAIL, Ede.NO_REACHABLE_AUTHORITY)._replace(flags=answer.RELAYED)
 _FAMILY = {int(Type.A): 4, int(Type.AAAA): 6}
 
@@ -70,8 +70,8 @@ class DnsService:
         zone = compile_zone(settings, garden, portal_host, portal_addresses)
         self._sinkhole = Sinkhole(zone, settings.limit.per_subscriber, self.counters, secret=secrets.token_bytes(32))
         self._connections = tcp.Connections(self._sinkhole, self._refresh, self._later)
-        self._udp: list[udp.UdpSocket] = []
-        self._tcp: list[socket.socket] = []
+        self._listeners = Listeners(settings.listen, self._opened, self._closed)
+        self._udp: dict[socket.socket, udp.UdpSocket] = {}
         self._group: asyncio.TaskGroup | None = None
         self._waiting = 0
         self._admissions: set[asyncio.Future[None]] = set()
@@ -79,15 +79,12 @@ class DnsService:
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The bound addresses, in the order of ``dns.listen``; UDP and TCP on each."""
-        return tuple(s.endpoint for s in self._udp)
+        return self._listeners.endpoints
 
     async def start(self) -> None:
         """Bind everything. ConfigError when a port cannot be had or an upstream is edged itself."""
         try:
-            for index, endpoint in enumerate(self._settings.listen):
-                datagrams, streams = _bind_both(endpoint, f"dns.listen[{index}]")
-                self._udp.append(udp.UdpSocket(datagrams, self._sinkhole, self._refresh, self._later))
-                self._tcp.append(streams)
+            self._listeners.bind()
             self.verify(self._settings)
         except ConfigError:
             await self.stop()
@@ -97,25 +94,18 @@ class DnsService:
 
     async def run(self) -> None:
         """Answer until cancelled. An error of ours ends the task."""
-        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             self._group = group
-            group.create_task(self._connections.serve(self._tcp), name="dns-tcp")
-            for sock in self._udp:
-                sock.open(loop)
+            group.create_task(self._connections.serve(self._listeners.streams), name="dns-tcp")
             try:
-                await loop.create_future()
+                await self._listeners.run()
             finally:
                 self._group = None
 
     async def stop(self) -> None:
         """Close every socket; what is under way gets no answer."""
-        loop = asyncio.get_running_loop()
-        for sock in self._udp:
-            sock.close(loop)
         self._connections.close()
-        for streams in self._tcp:
-            streams.close()
+        self._listeners.close()
         for admission in tuple(self._admissions):
             admission.cancel()
         await self.resolver.stop()
@@ -142,6 +132,15 @@ class DnsService:
     def explain(self, name: str, decision: Decision) -> Verdict:
         """What an A query for ``name`` gets under ``decision``. ValueError when it is no name."""
         return self._sinkhole.explain(name, decision)
+
+    def _opened(self, sock: socket.socket) -> None:
+        """Answer on a UDP socket that has come."""
+        self._udp[sock] = udp.UdpSocket(sock, self._sinkhole, self._refresh, self._later)
+        self._udp[sock].open(asyncio.get_running_loop())
+
+    def _closed(self, sock: socket.socket) -> None:
+        """No longer on one that goes."""
+        self._udp.pop(sock).close(asyncio.get_running_loop())
 
     def _refresh(self) -> None:
         if self._version != self._current.version:
@@ -220,19 +219,6 @@ class DnsService:
             same = upstream.address == endpoint.address
             if upstream.port == endpoint.port and (same or (endpoint.address.is_unspecified and _is_local(upstream))):
                 raise ConfigError.of(key, f"{upstream}, which is edged itself", "the address of another resolver")
-
-
-def _bind_both(endpoint: Endpoint, key: str) -> tuple[socket.socket, socket.socket]:
-    """UDP and TCP on the same port; port 0: one that is free for both."""
-    for attempt in range(_PORT_TRIES):
-        datagrams = udp.bind(endpoint, key)
-        try:
-            return datagrams, tcp.bind(Endpoint(endpoint.address, datagrams.getsockname()[1]), key)
-        except ConfigError:
-            datagrams.close()
-            if endpoint.port or attempt == _PORT_TRIES - 1:
-                raise
-    raise AssertionError("the loop returns or raises")
 
 
 def _is_local(upstream: Endpoint) -> bool:

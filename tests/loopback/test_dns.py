@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import random
 import resource
 import socket
@@ -19,6 +20,7 @@ import dns.rcode
 import pytest
 
 from edged.dns import service as dns_service
+from edged.dns.listeners import service as listeners_service
 from edged.dns.service import DnsService
 from edged.dns.settings import DnsSettings
 from edged.dns.tcp import service as tcp_service
@@ -141,6 +143,18 @@ async def test_the_reply_leaves_from_the_address_that_was_asked(listen: str) -> 
             octets = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 512), 2)
 
     assert lab.addresses(dns.message.from_wire(octets)) == ["203.0.113.10"]
+
+
+async def test_where_netlink_is_forbidden_the_wildcard_serves_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> socket.socket:
+        raise PermissionError(errno.EPERM, "not in this sandbox")
+
+    monkeypatch.setattr(listeners_service, "_subscribe", refuse)
+    async with running(listen=("0.0.0.0:0",)) as lab:
+        answers = [await dig(Endpoint(ip_address(a), lab.endpoint.port), "+short", "www.example.com")
+                   for a in ("127.0.0.1", "127.0.0.77")]  # fmt: skip
+
+    assert answers == ["203.0.113.10\n"] * 2
 
 
 async def test_a_change_of_state_shows_in_the_next_answer() -> None:

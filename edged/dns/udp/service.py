@@ -25,6 +25,8 @@ _DATAGRAM = 4096
 _BUFFER = 4 << 20
 """Receive buffer: the queue of a second of garbage collection at 20,000 queries a second."""
 _SO_RCVBUFFORCE = 33
+_IP_FREEBIND, _IPV6_FREEBIND = 15, 78
+"""An address whose interface is down is one all the same (ip(7))."""
 
 Source = tuple[ControlMessage, ...]
 """What makes a reply leave from the address that the query came to."""
@@ -33,27 +35,50 @@ Later = Callable[[Pending, Callable[[bytes], None]], None]
 
 
 def bind(endpoint: Endpoint, key: str) -> socket.socket:
-    """A UDP socket on ``endpoint``. ConfigError when it cannot be had."""
-    family = socket.AF_INET if endpoint.address.version == 4 else socket.AF_INET6
-    sock = socket.socket(family, socket.SOCK_DGRAM)
+    """A UDP socket on ``endpoint``, which nobody has yet. ConfigError when it cannot be had."""
+    sock = _unbound(endpoint)
     try:
-        sock.settimeout(0)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if endpoint.address.is_unspecified:
-            if family == socket.AF_INET:
-                sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
-            else:
-                sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
-        try:
-            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-        except OSError:
-            # without CAP_NET_ADMIN: as much as net.core.rmem_max lets us have
-            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
         sock.bind((str(endpoint.address), endpoint.port))
+        # after the bind: another program is refused this port as ever, sockets of our own may join
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError as error:
         sock.close()
         raise ConfigError.unbound(key, f"{endpoint} (UDP)", error) from None
+    return sock
+
+
+def bind_beside(endpoint: Endpoint) -> socket.socket:
+    """One more UDP socket on a port that we hold by ``bind``. OSError when it cannot be had."""
+    sock = _unbound(endpoint)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        if sock.family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        sock.bind((str(endpoint.address), endpoint.port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _unbound(endpoint: Endpoint) -> socket.socket:
+    family = socket.AF_INET if endpoint.address.version == 4 else socket.AF_INET6
+    sock = socket.socket(family, socket.SOCK_DGRAM)
+    sock.settimeout(0)
+    if family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    if endpoint.address.is_unspecified:
+        if family == socket.AF_INET:
+            sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+        else:
+            sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
+    except OSError:
+        # without CAP_NET_ADMIN: as much as net.core.rmem_max lets us have
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
     return sock
 
 
@@ -75,10 +100,9 @@ class UdpSocket:
         loop.add_reader(self.sock, self._drain_wildcard if wildcard else self._drain)
 
     def close(self, loop: asyncio.AbstractEventLoop) -> None:
-        """Stop answering and free the port."""
-        if self.sock.fileno() >= 0:
-            loop.remove_reader(self.sock)
-            self.sock.close()
+        """Answer what has come, then no more; whoever bound the socket closes it."""
+        if loop.remove_reader(self.sock):
+            (self._drain_wildcard if self.endpoint.address.is_unspecified else self._drain)()
 
     def _drain(self) -> None:
         self._refresh()
