@@ -22,6 +22,7 @@ from edged.dns.reply import Body
 from edged.dns.settings import DnsSettings
 from edged.dns.sinkhole import Pending, Sinkhole
 from edged.dns.tcp import service as tcp
+from edged.dns.tcp.framing import LONGEST
 from edged.dns.udp import service as udp
 from edged.dns.verdict import Kind, Verdict
 from edged.dns.zone import compile_zone
@@ -161,7 +162,8 @@ class DnsService:
     async def _answer_later(self, pending: Pending, send: Callable[[bytes], None]) -> None:
         try:
             octets = await self.true_answer(pending)
-            if not pending.stream and len(octets) > reply.udp_limit(pending.question):
+            # what an upstream could just send may be too long with our own EDNS options
+            if len(octets) > (LONGEST if pending.stream else reply.udp_limit(pending.question)):
                 self.counters.errors["truncated"] += 1
                 octets = reply.truncated(pending.question, pending.cookie, answer.RELAYED)
             send(octets)

@@ -122,6 +122,11 @@ class Sinkhole:
                 return octets[:2] + known[1]
         return self._decide(octets, asker, now, stream=stream)
 
+    def whom(self, host: str, now: float) -> Hashable:
+        """Whom ``host`` counts for at ``now`` (epoch): one key for each subscriber, one for all strangers."""
+        asker = self._askers.get(host)
+        return (self._meet(host, now) if asker is None or asker.until <= now else asker).key
+
     def explain(self, name: str, decision: Decision) -> Verdict:
         """What an A query for ``name`` gets under ``decision``. ValueError when it is no name."""
         return decide(decision.access, message.ask(name), self._zone)
