@@ -324,6 +324,19 @@ async def test_a_silent_stream_is_not_waited_for(octets: bytes, pressed: bool, m
     assert connections.counters.tcp_closed == 1
 
 
+async def test_many_whose_time_is_up_go_a_few_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_service, "_SWEPT", 2)
+    async with streams(Clocks()) as (endpoint, connections):
+        held = [await stream_to(endpoint) for _ in range(5)]
+        await until("all are in", lambda: connections.counters.tcp_open == 5)
+        at_the_end = asyncio.get_running_loop().time() + 11.0
+        left = [(connections.sweep(at_the_end), connections.counters.tcp_open) for _ in range(3)]
+        for _, writer in held:
+            writer.close()
+
+    assert left == [(True, 3), (True, 1), (False, 0)]
+
+
 async def test_octets_that_drip_do_not_stop_the_clock_of_a_message() -> None:
     async with streams(Clocks(message=0.3, sweep=0.05)) as (endpoint, connections):
         reader, writer = await stream_to(endpoint)

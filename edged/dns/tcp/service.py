@@ -39,6 +39,8 @@ _BACKLOG = 1024
 """Clients that may come at once while the loop is busy."""
 _ACCEPTS = 32
 """Of these, taken in at one wake-up: some 3 ms."""
+_SWEPT = 64
+"""Closed at one wake-up: some 3 ms with the loop's own part."""
 
 Later = Callable[[Pending, Callable[[bytes], None]], None]
 
@@ -107,8 +109,9 @@ class Connections:
             # asyncio accepts as many at a wake-up as may wait: it would take a thousand in and answer nobody else
             sock.listen(_BACKLOG)
         while True:
-            await asyncio.sleep(self._clocks.sweep)
-            self.sweep(time.monotonic())
+            # after a full sweep the others have their turn before the next
+            more = self.sweep(time.monotonic())
+            await asyncio.sleep(0 if more else self._clocks.sweep)
 
     def close(self) -> None:
         """Stop accepting and drop every stream."""
@@ -149,18 +152,22 @@ class Connections:
         here[connection] = None
         here.move_to_end(connection)
 
-    def sweep(self, now: float) -> None:
-        """Close whoever has had their time at ``now`` (monotonic); looks no further than the first who cannot have."""
+    def sweep(self, now: float) -> bool:
+        """Close whoever has had their time at ``now`` (monotonic); True when there may be more of them.
+
+        The idle are in the order of their clocks: it looks no further than the first who cannot have had theirs.
+        """
         message = self._clocks.message_under_pressure if self._pressed() else self._clocks.message
         idle, overdue = self.idle, list[Connection]()
         for connection in self._idle:
             spent = now - connection.since
-            if spent <= min(message, idle):
+            if spent <= min(message, idle) or len(overdue) == _SWEPT:
                 break
             if spent > (message if connection.waiting else idle):
                 overdue.append(connection)
         for connection in overdue:
             self.end(connection)
+        return len(overdue) == _SWEPT
 
     def end(self, connection: Connection) -> None:
         """Close ``connection`` by our own decision."""
