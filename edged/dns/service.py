@@ -18,6 +18,7 @@ from edged.dns.client import Found, Resolver
 from edged.dns.codes import Ede, Rcode, Type
 from edged.dns.counters import DnsCounters
 from edged.dns.listeners.service import Listeners
+from edged.dns.rates import Rates
 from edged.dns.reply import Body
 from edged.dns.settings import DnsSettings
 from edged.dns.sinkhole import Pending, Sinkhole
@@ -27,6 +28,7 @@ from edged.dns.udp import service as udp
 from edged.dns.verdict import Kind, Verdict
 from edged.dns.zone import compile_zone
 from edged.errors import ConfigError, UpstreamError
+from edged.native.datagrams import fastest
 from edged.policy.access import Decision
 from edged.policy.settings import GardenSettings
 from edged.state.current import Current
@@ -62,20 +64,35 @@ class DnsService:
         current: Current,
         admit: Admit,
     ) -> None:
-        self.counters = DnsCounters()
+        rates = Rates()
+        self._counters = DnsCounters()
+        self._datagrams = fastest(rates.datagrams, secrets.randbits(64))
         self.resolver = Resolver(settings.upstreams)
         self._settings = settings
         self._current, self._version = current, -1
         self._admit = admit
         self._portal_addresses = frozenset(portal_addresses)
         zone = compile_zone(settings, garden, portal_host, portal_addresses)
-        self._sinkhole = Sinkhole(zone, settings.limit.per_subscriber, self.counters, secret=secrets.token_bytes(32))
+        self._sinkhole = Sinkhole(
+            zone,
+            settings.limit,
+            self._counters,
+            secret=secrets.token_bytes(32),
+            rates=rates,
+            compiled=self._datagrams,
+        )
         self._connections = tcp.Connections(self._sinkhole, self._refresh, self._later)
-        self._listeners = Listeners(settings.listen, self._opened, self._closed)
-        self._udp: dict[socket.socket, udp.UdpSocket] = {}
+        self._sockets = udp.UdpSockets(self._datagrams, settings.workers, self._sinkhole, self._refresh, self._later)
+        self._listeners = Listeners(settings.listen, self._sockets.opened, self._sockets.closed)
         self._group: asyncio.TaskGroup | None = None
         self._waiting = 0
         self._admissions: set[asyncio.Future[None]] = set()
+
+    @property
+    def counters(self) -> DnsCounters:
+        """Plain counts since the start, those of the compiled path with them."""
+        self._counters.add(self._datagrams.counted())
+        return self._counters
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -98,6 +115,8 @@ class DnsService:
         async with asyncio.TaskGroup() as group:
             self._group = group
             group.create_task(self._connections.serve(self._listeners.streams), name="dns-tcp")
+            group.create_task(self._follow_policy(), name="dns-policy")
+            self._sockets.open(asyncio.get_running_loop())
             try:
                 await self._listeners.run()
             finally:
@@ -107,6 +126,7 @@ class DnsService:
         """Close every socket; what is under way gets no answer."""
         self._connections.close()
         self._listeners.close()
+        self._sockets.close(asyncio.get_running_loop())
         for admission in tuple(self._admissions):
             admission.cancel()
         await self.resolver.stop()
@@ -127,31 +147,29 @@ class DnsService:
         """Answer by these settings from the next packet on; the sockets stay as they are."""
         zone = compile_zone(settings, garden, portal_host, portal_addresses)
         self._portal_addresses = frozenset(portal_addresses)
-        self._sinkhole.configure(zone, settings.limit.per_subscriber)
+        self._sinkhole.configure(zone, settings.limit)
         self.resolver.reconfigure(settings.upstreams)
 
     def explain(self, name: str, decision: Decision) -> Verdict:
         """What an A query for ``name`` gets under ``decision``. ValueError when it is no name."""
         return self._sinkhole.explain(name, decision)
 
-    def _opened(self, sock: socket.socket) -> None:
-        """Answer on a UDP socket that has come."""
-        self._udp[sock] = udp.UdpSocket(sock, self._sinkhole, self._refresh, self._later)
-        self._udp[sock].open(asyncio.get_running_loop())
-
-    def _closed(self, sock: socket.socket) -> None:
-        """No longer on one that goes."""
-        self._udp.pop(sock).close(asyncio.get_running_loop())
+    async def _follow_policy(self) -> None:
+        """What is answered outside the interpreter asks for no policy: it is told."""
+        while True:
+            self._refresh()
+            await self._current.wait(self._version)
 
     def _refresh(self) -> None:
         if self._version != self._current.version:
+            changed = self._current.changed_since(self._version)
             self._version = self._current.version
-            self._sinkhole.adopt(self._current.view)
+            self._sinkhole.adopt(self._current.view, changed)
 
     def _later(self, pending: Pending, send: Callable[[bytes], None]) -> None:
         """Answer ``pending`` by ``send`` when an upstream has spoken."""
         if self._group is None or self._waiting >= _IN_FLIGHT:
-            self.counters.errors["servfail"] += 1
+            self._counters.errors["servfail"] += 1
             # never from within the call: a stream is in the middle of its buffer
             octets = reply.render(pending.question, _SERVFAIL, pending.cookie)
             asyncio.get_running_loop().call_soon(send, octets)
@@ -164,7 +182,7 @@ class DnsService:
             octets = await self.true_answer(pending)
             # what an upstream could just send may be too long with our own EDNS options
             if len(octets) > (LONGEST if pending.stream else reply.udp_limit(pending.question)):
-                self.counters.errors["truncated"] += 1
+                self._counters.errors["truncated"] += 1
                 octets = reply.truncated(pending.question, pending.cookie, answer.RELAYED)
             send(octets)
         finally:
@@ -174,12 +192,12 @@ class DnsService:
         """What an upstream says, as the whole reply to ``pending``; SERVFAIL when none does."""
         question, cookie = pending.question, pending.cookie
         garden = pending.verdict.kind is Kind.GARDEN
-        self.counters.garden_lookups += garden
+        self._counters.garden_lookups += garden
         try:
             found = await self.resolver.find(question)
         except UpstreamError:
-            self.counters.upstream_failures += 1
-            self.counters.errors["servfail"] += 1
+            self._counters.upstream_failures += 1
+            self._counters.errors["servfail"] += 1
             return reply.render(question, _SERVFAIL, cookie)
         if garden and question.qtype in _FAMILY and found.answer.counts[0]:
             return reply.render(question, await self._garden(question.qtype, found), cookie)
@@ -190,7 +208,7 @@ class DnsService:
         held = tuple(a for a in found.answer.addresses if a.version == _FAMILY[qtype])
         own = self._portal_addresses | {e.address for e in self.endpoints}
         allowed = tuple(a for a in held if a not in own and answer.may_open(a))
-        self.counters.rebinding += len(held) - len(allowed)
+        self._counters.rebinding += len(held) - len(allowed)
         least = answer.STALE_TTL if found.stale else 1
         ttl = max(least, min(found.answer.chain_ttl - found.age, GARDEN_TTL))
         if not allowed:
@@ -205,7 +223,7 @@ class DnsService:
         admission.add_done_callback(self._admission_ended)
         done, _ = await asyncio.wait((admission,), timeout=ADMIT_BUDGET)
         if not done:
-            self.counters.admit_timeouts += 1
+            self._counters.admit_timeouts += 1
             return
         error = admission.exception()
         if error is not None and not isinstance(error, (UpstreamError, OSError)):
@@ -214,7 +232,7 @@ class DnsService:
     def _admission_ended(self, admission: asyncio.Future[None]) -> None:
         self._admissions.discard(admission)
         if not admission.cancelled() and admission.exception() is not None:
-            self.counters.admit_failures += 1
+            self._counters.admit_failures += 1
 
     def _refuse_self(self, upstream: Endpoint, key: str) -> None:
         for endpoint in self.endpoints:

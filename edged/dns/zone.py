@@ -89,6 +89,12 @@ class Zone:
     records: SuffixMap[Host]
     garden: SuffixSet
 
+    def names(self) -> set[bytes]:
+        """Every name with a rule of its own; the rule may hold for the names below it, too."""
+        maps = (self.everywhere, self.special, self.records, self.garden)
+        own = {self.portal_name} if self.portal_name else set()
+        return own.union(self.reverse, self.probes, *(held.names() for held in maps))
+
 
 def compile_zone(
     settings: DnsSettings, garden: GardenSettings, portal_host: str, portal_addresses: tuple[IpAddress, ...]

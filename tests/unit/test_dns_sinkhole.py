@@ -6,6 +6,7 @@ import dns.flags
 import dns.message
 import pytest
 
+from edged.dns.settings import LimitSettings
 from edged.dns.sinkhole import Pending
 from edged.dns.zone import compile_zone
 from edged.model import Access
@@ -54,7 +55,7 @@ def test_a_new_garden_shows_in_the_next_answer() -> None:
     assert isinstance(sinkhole.answer(query(), CLIENT, NOW), bytes)
 
     garden = GardenSettings.model_validate({"names": ["www.example.com"]})
-    sinkhole.configure(compile_zone(SETTINGS, garden, "portal.example.net", ()), 100)
+    sinkhole.configure(compile_zone(SETTINGS, garden, "portal.example.net", ()), LimitSettings(per_subscriber=100))
 
     assert isinstance(sinkhole.answer(query(), CLIENT, NOW), Pending)
 
@@ -66,7 +67,7 @@ def test_above_the_rate_answers_are_truncated_and_then_cease() -> None:
 
     kinds = ["silence" if g is None else ("tc" if isinstance(g, bytes) and g[2] & 2 else "answer") for g in got]
     assert kinds == ["answer"] * 10 + ["tc"] * 10 + ["silence"] * 10
-    assert sinkhole.counters.ratelimited == 20
+    assert sinkhole.counters.ratelimited == {"subscriber": 20, "prefix": 0}
     assert sinkhole.counters.dropped["ratelimited"] == 10
     assert isinstance(got[15], bytes)
     truncated = dns.message.from_wire(got[15])
@@ -143,7 +144,7 @@ def test_explain_says_what_the_answer_says() -> None:
 def test_a_static_answer_that_does_not_fit_is_truncated_over_udp_and_whole_over_tcp() -> None:
     garden = GardenSettings.model_validate({"records": {"many.example.net": [f"198.51.100.{i}" for i in range(100)]}})
     sinkhole = lab_sinkhole()
-    sinkhole.configure(compile_zone(SETTINGS, garden, "portal.example.net", ()), 100)
+    sinkhole.configure(compile_zone(SETTINGS, garden, "portal.example.net", ()), LimitSettings(per_subscriber=100))
 
     over_udp = sinkhole.answer(query("many.example.net"), CLIENT, NOW)
     over_tcp = sinkhole.answer(query("many.example.net"), CLIENT, NOW, stream=True)
