@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 # real clients and peers of the end-to-end tests and of bench/
 APT_TEST := nftables iproute2 conntrack bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium procps libatomic1
-APT_BENCH := dnsperf
+APT_BENCH := dnsperf unbound
 
 # seconds of new seeds in `make test`
 SIMULATED ?= 60

@@ -365,7 +365,7 @@ async def test_the_idle_timeout_is_told_to_who_asks_for_it_over_tcp_alone(monkey
         stream = await stream_to(lab.endpoint)
         calm = await ask(stream, "www.example.com", keepalive=True)
         later = await ask(stream, "pay.example.net", keepalive=True)
-        unasked = await ask(stream, "www.example.com")
+        unasked = await lab.ask("www.example.com", tcp=True, use_edns=0)
         over_udp = await lab.ask("www.example.com", use_edns=0, options=[dns.edns.GenericOption(KEEPALIVE, b"")])
         others = [await stream_to(lab.endpoint) for _ in range(5)]
         pressed = await ask(stream, "www.example.com", keepalive=True)

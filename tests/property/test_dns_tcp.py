@@ -50,15 +50,15 @@ SPOKEN = sorted(set(KINDS) - {"silence"})
 class FakeTransport(asyncio.Transport):
     """asyncio's selector transport as far as a protocol can tell; the far end takes what ``drain`` is told."""
 
-    def __init__(self, protocol: Connection, high: int) -> None:
+    def __init__(self, protocol: Connection, high: int, peer: str = CLIENT) -> None:
         super().__init__()
-        self.protocol, self.high = protocol, high
+        self.protocol, self.high, self.peer = protocol, high, peer
         self.waiting, self.taken = bytearray(), bytearray()
         self.reading, self.closing, self.paused, self.lost = True, False, False, False
         protocol.connection_made(self)
 
     def get_extra_info(self, name: str, default: object = None) -> object:
-        return (CLIENT, 53053) if name == "peername" else default
+        return (self.peer, 53053) if name == "peername" else default
 
     def is_closing(self) -> bool:
         return self.closing
@@ -257,6 +257,16 @@ def test_no_octets_raise_and_what_is_kept_is_bounded(run: asyncio.Runner, octets
 
     assert scene.transport.lost
     assert scene.all.counters.tcp_open == 0
+
+
+async def test_the_addresses_of_one_line_share_its_connections() -> None:
+    scene = Scene(high=100)
+    for n in range(100):
+        FakeTransport(Connection(scene.all), 100, f"2001:db8:100:{n:x}::{n:x}")
+    await asyncio.sleep(0)
+
+    assert scene.all.counters.tcp_open == 32
+    assert scene.all.counters.tcp_closed == 1 + 100 - 32
 
 
 @given(st.lists(st.binary(max_size=70), max_size=8), CUTS)

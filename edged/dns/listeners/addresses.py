@@ -28,10 +28,12 @@ _HERE = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 
 
 class LocalAddresses:
-    """What the messages so far say; an address may be on several interfaces."""
+    """What the messages so far say; an address may be on thousands of interfaces, one for each session."""
 
     def __init__(self) -> None:
-        self._held: dict[tuple[int, IpAddress], None] = {}
+        self._held: set[tuple[int, IpAddress]] = set()
+        self._interfaces: dict[IpAddress, int] = {}
+        """How many have an address that deserves a socket, in the kernel's order."""
 
     def apply(self, datagram: bytes) -> bool:
         """Take in what ``datagram`` says; True at the end of a list."""
@@ -41,18 +43,27 @@ class LocalAddresses:
             if kind not in {_NEWADDR, _DELADDR}:
                 continue
             interface, address, usable = _address(payload)
-            if address is None:
-                continue
-            if kind == _NEWADDR and usable:
-                self._held[interface, address] = None
-            else:
+            if address is not None and _deserves(address):
                 # tentative (RFC 4862, section 5.4): told again when it may be used
-                self._held.pop((interface, address), None)
+                self._note(interface, address, held=kind == _NEWADDR and usable)
         return False
 
     def of(self, version: int) -> list[IpAddress]:
-        """The addresses of one family that deserve a socket, in the kernel's order."""
-        return list(dict.fromkeys(a for _, a in self._held if a.version == version and _deserves(a)))
+        """The addresses of one family that deserve a socket."""
+        return [address for address in self._interfaces if address.version == version]
+
+    def _note(self, interface: int, address: IpAddress, *, held: bool) -> None:
+        if held == ((interface, address) in self._held):
+            return
+        count = self._interfaces.get(address, 0)
+        if held:
+            self._held.add((interface, address))
+            self._interfaces[address] = count + 1
+        else:
+            self._held.remove((interface, address))
+            self._interfaces[address] = count - 1
+            if count == 1:
+                del self._interfaces[address]
 
 
 def _deserves(address: IpAddress) -> bool:
