@@ -6,13 +6,16 @@ Nothing is decided here: ``decide`` is asked once for every type, and ``render``
 
 from __future__ import annotations
 
-from edged.dns import reply
-from edged.dns.codes import HEADER_OCTETS, UDP_OCTETS
-from edged.dns.question import Edns, Question
+import struct
+
+from edged.dns import message, reply
+from edged.dns.codes import CLASS_IN, HEADER_OCTETS, UDP_OCTETS, Type
+from edged.dns.question import Edns
 from edged.dns.settings import LimitSettings
 from edged.dns.special import FIRST_LABELS
 from edged.dns.verdict import Kind, Verdict, decide
 from edged.dns.zone import Zone
+from edged.errors import WireError
 from edged.model import Access
 from edged.native.datagrams import NO_ANSWER, Rendered, Table, Variant
 
@@ -26,7 +29,10 @@ def ready(zone: Zone, limit: LimitSettings) -> Table:
     indices: dict[Verdict, int] = {}
     by_type = bytearray([NO_ANSWER]) * 256
     for qtype in range(1, 256):
-        verdict = decide(Access.BLOCKED, _question(qtype), zone)
+        try:
+            verdict = decide(Access.BLOCKED, message.parse(_query(qtype)), zone)
+        except WireError:
+            continue
         if verdict.kind in {Kind.SINKHOLE, Kind.NODATA}:
             by_type[qtype] = indices.setdefault(verdict, len(indices))
     return Table(
@@ -39,13 +45,14 @@ def ready(zone: Zone, limit: LimitSettings) -> Table:
     )
 
 
-def _question(qtype: int) -> Question:
-    return Question(0, 0, _ORDINARY, _ORDINARY, qtype, 1)
+def _query(qtype: int) -> bytes:
+    return struct.pack("!6H", 0, 0, 1, 0, 0, 0) + _ORDINARY + struct.pack("!2H", qtype, CLASS_IN)
 
 
 def _rendered(verdict: Verdict) -> Rendered:
     assert verdict.body is not None  # noqa: S101  # neither a garden nor a forward: those kinds were not asked for
-    plain, edns, do = (_variant(reply.render(_question(1)._replace(edns=e), verdict.body)) for e in _VARIANTS)
+    question = message.parse(_query(Type.A))
+    plain, edns, do = (_variant(reply.render(question._replace(edns=e), verdict.body)) for e in _VARIANTS)
     return list(Kind).index(verdict.kind), plain, edns, do
 
 

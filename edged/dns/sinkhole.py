@@ -121,7 +121,7 @@ class Sinkhole:
 
     def adopt(self, view: View, changed: frozenset[str] | None = None) -> None:
         """Take ``view`` for the policy in force; ``changed``: the subscribers whose lines alone may be others."""
-        moved = view.learned.neighbours is not self._view.learned.neighbours
+        moved = view.learned.neighbours != self._view.learned.neighbours
         self._view = view
         if changed is None or moved:
             # a device that is known by its MAC may have moved: an address is another's, though no line is

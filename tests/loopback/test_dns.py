@@ -24,11 +24,21 @@ from edged.dns.service import DnsService
 from edged.dns.settings import DnsSettings
 from edged.errors import ConfigError
 from edged.model import Access
+from edged.native import datagrams
 from edged.policy.settings import GardenSettings
 from edged.state.current import Current
 from edged.values import Endpoint, IpAddress
 from tests.dns_lab import GARDEN, PORTAL_ADDRESSES, PORTAL_HOST, view_of
 from tests.loopback.dns_upstream import Upstream
+from tests.native import BOTH, twin
+
+
+@pytest.fixture(autouse=True, params=BOTH)
+def native_twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test here runs on both twins of edged/native."""
+    kind = twin(request.param)
+    monkeypatch.setattr(datagrams, "COMPILED", None if kind is datagrams.Portable else kind)
+
 
 Entries = Sequence[tuple[IpAddress, float]]
 
