@@ -22,10 +22,9 @@ from ipaddress import ip_address
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-sys.path[:0] = [str(ROOT), str(ROOT / "bench")]
+sys.path.insert(0, str(ROOT))
 
-from dns_answers import OUTSTANDING, REPEATED, SUBSCRIBERS, build, free_port, messages, pinned, query  # noqa: E402
-
+from bench.dns_answers import OUTSTANDING, REPEATED, SUBSCRIBERS, build, free_port, messages, pinned, query  # noqa: E402
 from edged.dns.service import DnsService  # noqa: E402  # after the path
 from edged.dns.settings import DnsSettings  # noqa: E402
 from edged.model import Snapshot, State, Subscriber  # noqa: E402

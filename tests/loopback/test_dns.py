@@ -7,12 +7,14 @@ import contextlib
 import errno
 import random
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from ipaddress import ip_address
 from typing import Any
 
 import dns.asyncquery
+import dns.exception
 import dns.message
 import dns.query
 import dns.rcode
@@ -23,11 +25,13 @@ from edged.dns.listeners import service as listeners_service
 from edged.dns.service import DnsService
 from edged.dns.settings import DnsSettings
 from edged.errors import ConfigError
-from edged.model import Access
+from edged.model import Access, Snapshot, State, Subscriber
 from edged.native import datagrams
-from edged.policy.settings import GardenSettings
+from edged.policy.access import View
+from edged.policy.settings import GardenSettings, SubscribersSettings
+from edged.policy.table import compile_table
 from edged.state.current import Current
-from edged.values import Endpoint, IpAddress
+from edged.values import Endpoint, IpAddress, parse_prefix
 from tests.dns_lab import GARDEN, PORTAL_ADDRESSES, PORTAL_HOST, view_of
 from tests.loopback.dns_upstream import Upstream
 from tests.native import BOTH, twin
@@ -69,11 +73,13 @@ class Lab:
     def endpoint(self) -> Endpoint:
         return self.service.endpoints[0]
 
-    async def ask(self, name: str, rtype: str = "A", *, tcp: bool = False, **options: Any) -> dns.message.Message:
+    async def ask(
+        self, name: str, rtype: str = "A", *, tcp: bool = False, timeout: float = 10, **options: Any
+    ) -> dns.message.Message:
         query = dns.message.make_query(name, rtype, **options)
         where, port = str(self.endpoint.address), self.endpoint.port
         ask = dns.asyncquery.tcp if tcp else dns.asyncquery.udp
-        return await ask(query, where, port=port, timeout=10)
+        return await ask(query, where, port=port, timeout=timeout)
 
     def addresses(self, reply: dns.message.Message) -> list[str]:
         return [rdata.to_text() for rrset in reply.answer for rdata in rrset]
@@ -92,7 +98,7 @@ async def running(
             "listen": list(listen),
             "upstreams": list(upstreams or ()) + ([] if upstreams == () else [str(upstream.endpoint)]),
             "ttl": "10s",
-            "limit": {"per_subscriber": limit},
+            "limit": {"per_subscriber": limit, "per_prefix": 10_000_000},
         })  # fmt: skip
         current, sets = Current(view_of(access, "127.0.0.0/8", "::1")), Sets()
         service = DnsService(
@@ -385,6 +391,47 @@ async def test_a_flood_is_drained_without_starving_tcp() -> None:
 
     assert reply.answer
     assert lab.service.counters.answers["sinkhole"] == 5001
+
+
+FLOOD = """
+import socket, sys
+socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(8)]
+for sock in socks:
+    sock.bind(("127.0.0.3", 0))
+    sock.connect(("127.0.0.1", int(sys.argv[1])))
+query = bytes.fromhex("0001010000010000000000000377777707657861 6d706c650000010001")
+print("flooding", flush=True)
+while True:
+    for sock in socks:
+        sock.send(query)
+"""
+
+
+async def test_a_change_of_state_shows_while_another_floods_us() -> None:
+    def view(state: State) -> View:
+        ours, other = (parse_prefix(a) for a in ("127.0.0.1", "127.0.0.3"))
+        held = (Subscriber("1", state, addresses=(ours,)), Subscriber("3", State.BLOCKED, addresses=(other,)))
+        served = SubscribersSettings.model_validate({"networks": ["127.0.0.0/8"]})
+        return View(compile_table(Snapshot("s", "r", 0.0, held), served))
+
+    async with running(Access.BLOCKED, "www.example. 60 A 198.51.100.1", limit=10_000_000) as lab:
+        lab.current.publish(view(State.BLOCKED))
+        flood = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", FLOOD, str(lab.endpoint.port), stdout=asyncio.subprocess.PIPE
+        )
+        assert flood.stdout is not None
+        await flood.stdout.readline()
+        seen: list[list[str]] = []
+        for state in (State.BLOCKED, State.ACTIVE, State.BLOCKED):
+            lab.current.publish(view(state), frozenset({"1"}))
+            for _ in range(20):
+                with contextlib.suppress(dns.exception.Timeout):
+                    seen.append(lab.addresses(await lab.ask("www.example", timeout=1)))
+                    break
+        flood.kill()
+        await flood.wait()
+
+    assert seen == [["203.0.113.10"], ["198.51.100.1"], ["203.0.113.10"]]
 
 
 async def test_a_reload_changes_answers_and_keeps_the_sockets() -> None:
