@@ -12,10 +12,10 @@ from typing import NamedTuple
 
 from edged.dns import message, reply
 from edged.dns.codes import Rcode
-from edged.dns.cookies import cookie_option
+from edged.dns.cookies import CLIENT_OCTETS, cookie_option, valid
 from edged.dns.counters import DnsCounters
 from edged.dns.question import Question
-from edged.dns.verdict import Kind, Verdict, decide
+from edged.dns.verdict import COOKIE, Kind, Verdict, decide
 from edged.dns.zone import Zone
 from edged.errors import WireError
 from edged.model import Access
@@ -31,6 +31,7 @@ _STRANGERS = 50
 """REFUSED a second to all sources together that are not served: enough to be noticed, useless to reflect."""
 _STRANGER_KEY = ""
 _NO_RECURSION = reply.failure(Rcode.REFUSED)
+_BADCOOKIE = reply.failure(Rcode.BADCOOKIE)
 
 
 class Asker(NamedTuple):
@@ -168,6 +169,8 @@ class Sinkhole:
         verdict = decide(asker.access, question, self._zone)
         if verdict.body is None and not question.recursion_desired:
             verdict = Verdict(Kind.REFUSED, "recursion is not asked for", _NO_RECURSION)
+        if verdict.body is COOKIE and not self._confirms(question, asker, now):
+            verdict = verdict._replace(body=_BADCOOKIE)
         counters.answers[verdict.kind] += 1
         if verdict.body is None:
             return Pending(question, verdict, cookie, stream)
@@ -180,6 +183,11 @@ class Sinkhole:
         if asker.access is Access.BLOCKED and (question.edns is None or question.edns.bare):
             self._remember(octets, verdict.kind, sent)
         return sent
+
+    def _confirms(self, question: Question, asker: Asker, now: float) -> bool:
+        """False when the client asks whether its server cookie is good, and it is not (RFC 7873, section 5.4)."""
+        sent = question.edns.cookie if question.edns is not None else b""
+        return len(sent) == CLIENT_OCTETS or valid(sent, asker.packed, self._secret, now)
 
     def _malformed(self, error: WireError, asker: Asker) -> bytes | None:
         if error.reply is None:
