@@ -20,6 +20,8 @@ _OPTION = struct.Struct("!2H")
 
 _RECORDS = 8
 """Records that a query may carry beside its question: an OPT, a TSIG, the SOA of an IXFR, and to spare."""
+_OPTIONS = 100
+"""Options that one OPT may carry: clients send one to six, and all of 64 kB would be three milliseconds of work."""
 _COOKIE_OCTETS = frozenset((8, *range(16, 41)))
 """Client cookie alone, or with a server cookie of 8 to 32 octets (RFC 7873, section 4)."""
 _FORMERR = reply.failure(Rcode.FORMERR)
@@ -105,8 +107,11 @@ def _edns(octets: bytes, at: int, nscount: int, arcount: int, question: Question
 
 def _end_of_owner(octets: bytes, at: int) -> int:
     """Where the owner name at ``at`` ends; a pointer ends it and is not followed."""
+    last = at + names.NAME_OCTETS
     while (length := octets[at]) and length <= names.LABEL_OCTETS:
         at += 1 + length
+        if at >= last:
+            raise ValueError("name over 255 octets")
     if length == 0:
         return at + 1
     if length < 0xC0:
@@ -115,8 +120,11 @@ def _end_of_owner(octets: bytes, at: int) -> int:
 
 
 def _options(octets: bytes, at: int, end: int, size: int, *, do: bool) -> Edns:
-    cookie, bare = b"", at == end
+    cookie, bare, left = b"", at == end, _OPTIONS
     while at < end:
+        left -= 1
+        if left < 0:
+            raise ValueError("more options than a query has")
         code, length = _OPTION.unpack_from(octets, at)
         at += _OPTION.size
         if at + length > end:
