@@ -60,13 +60,13 @@ NAMES: tuple[Special, ...] = (
     Special(".internal", "reserved for private use"),
     Special(".service.arpa", "registration on the home's own link (RFC 9665)"),
     Special(
-        "use-application-dns.net",
+        ".use-application-dns.net",
         "NXDOMAIN keeps Firefox on this resolver; an address switches DoH on",
         ede=Ede.BLOCKED,
     ),
-    Special("mask.icloud.com", _RELAY, ede=Ede.BLOCKED),
-    Special("mask-h2.icloud.com", _RELAY, ede=Ede.BLOCKED),
-    Special("mask-canary.icloud.com", _RELAY, ede=Ede.BLOCKED),
+    Special(".mask.icloud.com", _RELAY, ede=Ede.BLOCKED),
+    Special(".mask-h2.icloud.com", _RELAY, ede=Ede.BLOCKED),
+    Special(".mask-canary.icloud.com", _RELAY, ede=Ede.BLOCKED),
     Special(
         ".resolver.arpa",
         "no designated resolver here; never forwarded (RFC 9462, 6.4)",
@@ -80,14 +80,14 @@ NAMES: tuple[Special, ...] = (
         addresses=_NAT64,
         own_zone=True,
     ),
-    Special("doh.dns.apple.com", _DOH, ede=Ede.BLOCKED),
-    Special("dns.google", _DOH, ede=Ede.BLOCKED),
+    Special(".doh.dns.apple.com", _DOH, ede=Ede.BLOCKED),
+    Special(".dns.google", _DOH, ede=Ede.BLOCKED),
     Special(".cloudflare-dns.com", _DOH, ede=Ede.BLOCKED),
-    Special("one.one.one.one", _DOH, ede=Ede.BLOCKED),
-    Special("dns.quad9.net", _DOH, ede=Ede.BLOCKED),
-    Special("doh.opendns.com", _DOH, ede=Ede.BLOCKED),
+    Special(".one.one.one.one", _DOH, ede=Ede.BLOCKED),
+    Special(".dns.quad9.net", _DOH, ede=Ede.BLOCKED),
+    Special(".doh.opendns.com", _DOH, ede=Ede.BLOCKED),
     Special(".dns.nextdns.io", _DOH, ede=Ede.BLOCKED),
-    Special("dns.adguard-dns.com", _DOH, ede=Ede.BLOCKED),
+    Special(".dns.adguard-dns.com", _DOH, ede=Ede.BLOCKED),
     *(
         Special(f".{zone}", _REVERSE, own_zone=True)
         for zone in (

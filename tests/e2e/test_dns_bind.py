@@ -11,6 +11,7 @@ import itertools
 import random
 import shutil
 import socket
+import struct
 import subprocess
 import time
 from collections.abc import AsyncIterator, Iterator
@@ -70,7 +71,7 @@ NAMES = (
 )  # fmt: skip
 TYPES = (
     "A", "NS", "CNAME", "SOA", "PTR", "HINFO", "MX", "TXT", "AAAA", "SRV", "NAPTR", "DNAME", "DS", "RRSIG", "NSEC",
-    "DNSKEY", "SVCB", "HTTPS", "CAA", "ANY", "TYPE0", "TYPE65280", "TKEY", "TSIG", "IXFR", "AXFR",
+    "DNSKEY", "SVCB", "HTTPS", "CAA", "ANY", "TYPE0", "TYPE200", "MAILB", "TYPE65280", "TKEY", "TSIG", "IXFR", "AXFR",
 )  # fmt: skip
 CLASSES = {"IN": 1, "CH": 3, "HS": 4, "NONE": 254, "ANY": 255, "0": 0}
 COOKIE = "000a 0008 0102030405060708"
@@ -149,8 +150,8 @@ def over_tcp(case: Case) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def edged() -> AsyncIterator[int]:
-    """The service, which holds all of loopback for blocked. The port."""
+async def edged() -> AsyncIterator[DnsService]:
+    """The service, which holds all of loopback for blocked."""
     settings = DnsSettings.model_validate({
         "listen": ["127.0.0.1:0"], "ttl": "10s", "limit": {"per_subscriber": 10**6},
     })  # fmt: skip
@@ -165,7 +166,7 @@ async def edged() -> AsyncIterator[int]:
     await service.start()
     running = asyncio.create_task(service.run())
     try:
-        yield service.endpoints[0].port
+        yield service
     finally:
         running.cancel()
         with contextlib.suppress(asyncio.CancelledError):
@@ -307,7 +308,8 @@ def differences(
 async def test_every_difference_from_bind_is_listed_with_its_reason_and_every_one_listed_occurs(tmp_path: Path) -> None:
     with bind(tmp_path) as theirs:
         async with edged() as ours:
-            of_edged, of_bind = await asyncio.to_thread(ask_all, ours), await asyncio.to_thread(ask_all, theirs)
+            port = ours.endpoints[0].port
+            of_edged, of_bind = await asyncio.to_thread(ask_all, port), await asyncio.to_thread(ask_all, theirs)
 
     used: set[tuple[int, str, int]] = set()
     unlisted = []
@@ -337,3 +339,19 @@ async def test_every_difference_from_bind_is_listed_with_its_reason_and_every_on
 def test_every_difference_says_why() -> None:
     assert all(len(row["reason"]) > 20 for row in DIFFERENCES)
     assert len({row["what"] for row in DIFFERENCES}) == len(DIFFERENCES)
+
+
+async def test_a_query_from_port_0_is_dropped_and_counted() -> None:
+    async with edged() as service:
+        port = service.endpoints[0].port
+        datagram = struct.pack("!4H", 0, port, 8 + len(FENCE), 0) + FENCE
+        with socket.socket(socket.AF_INET, socket.SOCK_RAW, socket.IPPROTO_UDP) as raw:
+            raw.sendto(datagram, ("127.0.0.1", 0))
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(5)
+            sock.connect(("127.0.0.1", port))
+            assert await asyncio.to_thread(ask_udp, FENCE[:2] + b"\x80" + FENCE[3:], sock) is None
+
+        assert service.counters.dropped["port"] == 1
+        assert service.counters.dropped["response"] == 1
+        assert sum(service.counters.answers.values()) == 1
