@@ -38,7 +38,7 @@ def ready(zone: Zone, limit: LimitSettings) -> Table:
     return Table(
         [_rendered(verdict) for verdict in indices],
         bytes(by_type),
-        sorted(zone.names()),
+        list(zone.names()),
         [bytes((len(label),)) + label for label in FIRST_LABELS],
         limit.per_subscriber,
         limit.per_prefix,

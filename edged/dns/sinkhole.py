@@ -19,7 +19,7 @@ from edged.dns.question import Question
 from edged.dns.rates import Rates
 from edged.dns.ready import ready
 from edged.dns.settings import LimitSettings
-from edged.dns.verdict import Kind, Verdict, decide
+from edged.dns.verdict import COOKIE, Kind, Verdict, decide
 from edged.dns.zone import Zone
 from edged.errors import WireError
 from edged.model import Access
@@ -41,6 +41,7 @@ _PREFIX_BITS = {4: 24, 6: 56}
 _PROVEN_OCTETS = 12 + 5 + 11 + 4 + 24
 """No message with a whole cookie is shorter."""
 _NO_RECURSION = reply.failure(Rcode.REFUSED)
+_BADCOOKIE = reply.failure(Rcode.BADCOOKIE)
 
 
 class Asker(NamedTuple):
@@ -243,6 +244,8 @@ class Sinkhole:
         verdict = decide(asker.access, question, self._zone)
         if verdict.body is None and not question.recursion_desired:
             verdict = Verdict(Kind.REFUSED, "recursion is not asked for", _NO_RECURSION)
+        if verdict.body is COOKIE and not self._confirms(question, asker, now):
+            verdict = verdict._replace(body=_BADCOOKIE)
         counters.answers[verdict.kind] += 1
         if verdict.body is None:
             return Pending(question, verdict, cookie, stream)
@@ -255,6 +258,11 @@ class Sinkhole:
         if asker.access is Access.BLOCKED and (question.edns is None or question.edns.bare):
             self._remember(octets, verdict.kind, sent)
         return sent
+
+    def _confirms(self, question: Question, asker: Asker, now: float) -> bool:
+        """False when the client asks whether its server cookie is good, and it is not (RFC 7873, section 5.4)."""
+        sent = question.edns.cookie if question.edns is not None else b""
+        return len(sent) == cookies.CLIENT_OCTETS or cookies.valid(sent, asker.packed, self._secret, now)
 
     def _malformed(self, error: WireError, asker: Asker) -> bytes | None:
         if error.reply is None:
