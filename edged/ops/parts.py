@@ -94,7 +94,10 @@ def _dns(house: House) -> Part:
     fact = f"{sum(counters.answers.values()):,} answers, {sum(counters.dropped.values()):,} dropped since the start"
     if counters.upstream_failures:
         fact += f"; {counters.upstream_failures:,} upstream failures"
-    return Part("dns", "OK", fact)
+    silent = [health.name for health in house.dns.resolver.health if health.down]
+    if silent:
+        fact += f"; no answer from upstream {', '.join(silent)}"
+    return Part("dns", "WARN" if silent else "OK", fact)
 
 
 def _portal(house: House) -> Part:
@@ -282,6 +285,14 @@ def _other_alarms(house: House, now: float) -> Iterator[Alarm]:
         code = {"enforce": "left-in-force", "state": "state-damaged"}.get(problem.key, "page-incomplete")
         command = "systemctl restart edged" if code == "state-damaged" else problem.hint or "edged check"
         yield Alarm(code, f"{problem.key}: {problem.found}; {problem.expected}.", command)
+    upstreams = house.dns.resolver.health
+    if upstreams and all(health.down for health in upstreams):
+        yield Alarm(
+            "upstreams-silent",
+            f"No upstream of dns.upstreams answers ({', '.join(health.name for health in upstreams)}): garden names and"
+            " open lines that ask edged get old answers or none.",
+            "edged status, and dig at each of them",
+        )
     if now - house.enforce.counters.admit_failed_at < _RECENT_S:
         yield Alarm(
             "garden-not-admitted",
