@@ -28,10 +28,10 @@ def _upstream(value: Any) -> Any:
 def _endpoint(value: Any, port: int) -> Endpoint:
     if isinstance(value, Endpoint):
         return value
-    for parse in (lambda text: Endpoint(parse_address(text), port), parse_endpoint):
+    for parse in (lambda text: Endpoint(parse_address(text), port), parse_endpoint) if isinstance(value, str) else ():
         try:
             return parse(value)
-        except (ValueError, TypeError, AttributeError):
+        except ValueError:
             continue
     raise wrong("the address of a resolver, in quotes", 'for example "9.9.9.9", "2620:fe::fe" or "10.0.0.1:5353"')
 
