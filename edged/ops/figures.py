@@ -37,6 +37,9 @@ def figures(house: House) -> Iterator[Sample]:
     yield from _targets(house)
     reloaded = house.reload_state.ok
     yield _gauge("edged_config_last_reload_successful", "1: the file in force is the newest one.", reloaded)
+    yield _gauge(
+        "edged_config_loaded_timestamp_seconds", "When the file in force was read.", house.reload_state.loaded_at
+    )
     codes = Counter(alarm.code for alarm in alarms(house, now))
     yield from _family("gauge", "edged_alarm", "Things that need a person, by code.", "code", codes)
 
