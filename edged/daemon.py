@@ -85,6 +85,7 @@ class House:
             portal_addresses=config.portal.addresses,
             current=self.acting,
             admit=self.enforce.admit,
+            ready=lambda: all(health.ok for health in self.enforce.status().values()),
         )
         self._own = own_addresses(config)
         self.office = BackOffice(config, self.database, own=self._own, publish=self._publish, hear=self._online)

@@ -21,6 +21,8 @@ from edged.values import IpAddress, parse_prefix
 _HEADER = struct.Struct("!6H")
 _RR = struct.Struct("!2HIH")
 _TTL = struct.Struct("!I")
+_OPTION = struct.Struct("!2H")
+_OPTION_PADDING = 12
 
 _RECORDS = 256
 """Records read from one reply: above the largest sets in the field, and half a millisecond of work."""
@@ -53,14 +55,24 @@ class Answer:
     """A and AAAA records at the end of the question's CNAME chain."""
     chain_ttl: int = 0
     """The least TTL of that chain and those records."""
+    aliased: bool = False
+    """True when the question's name is an alias."""
+    target: bytes = b""
+    """The end of the chain, when the reply says nothing about it: the next name to ask for."""
 
 
-def query(question: Question, ident: int, qname: bytes) -> bytes:
-    """The query that we send for ``question``: RD, CD and DO as asked, no option of the client's."""
+def query(question: Question, ident: int, qname: bytes, *, block: int = 0) -> bytes:
+    """The query that we send for ``question``: RD, CD and DO as asked, no option of the client's.
+
+    ``block``: padded to a multiple of so many octets (RFC 8467, section 4.1), on encrypted transports alone.
+    """
     flags = Flag.RD | question.flags & Flag.CD
     do = question.edns is not None and question.edns.do
-    sent = question._replace(qname=qname)
-    return _HEADER.pack(ident, flags, 1, 0, 0, 1) + sent.section + reply.opt(do=do)
+    head = _HEADER.pack(ident, flags, 1, 0, 0, 1) + question._replace(qname=qname).section
+    if not block:
+        return head + reply.opt(do=do)
+    missing = -(len(head) + len(reply.opt(do=do)) + _OPTION.size) % block
+    return head + reply.opt(do=do, options=_OPTION.pack(_OPTION_PADDING, missing) + bytes(missing))
 
 
 def mix_case(name: bytes, bits: int) -> bytes:
@@ -190,7 +202,7 @@ class _Reader:
 
     def answer(self, flags: int, name: bytes) -> Answer:
         """What was read, for the question ``name``."""
-        least = _LONGEST
+        aliased, least = name in self._cname, _LONGEST
         for _ in range(_CHAIN):
             if name not in self._cname:
                 break
@@ -198,6 +210,8 @@ class _Reader:
             least = min(least, ttl)
         held = self._address.get(name, [])
         rcode, truncated = flags & 0x0F, bool(flags & Flag.TC)
+        # with an SOA it does say something: that there is nothing
+        silent = aliased and not held and name not in self._cname and self._negative is None
         positive = rcode == Rcode.NOERROR and self._kept[0] > 0
         negative = self._negative if rcode in {Rcode.NOERROR, Rcode.NXDOMAIN} else None
         life = self._least if positive else min(self._least, negative or 0)
@@ -210,17 +224,19 @@ class _Reader:
             tuple(self._offsets),
             0 if truncated else life,
             tuple(IPv4Address(o) if len(o) == 4 else IPv6Address(o) for o in dict.fromkeys(o for o, _ in held)),
-            min(least, *(ttl for _, ttl in held)) if held else 0,
+            min(least, *(ttl for _, ttl in held)) if held else least * aliased,
+            aliased,
+            name if silent and not truncated and rcode == Rcode.NOERROR else b"",
         )
 
 
 def relay(question: Question, answer: Answer, age: int, *, stale: bool = False, cookie: bytes = b"") -> bytes:
     """``answer`` as the reply to ``question``, in its own case and EDNS, every TTL less ``age`` (seconds)."""
-    least = STALE_TTL if stale else 0
     sections = bytearray(answer.sections)
     for offset in answer.ttl_offsets:
         ttl = _TTL.unpack_from(sections, offset)[0]
-        _TTL.pack_into(sections, offset, max(least, min(ttl, _LONGEST) - age) if ttl < 1 << 31 else least)
+        left = max(0, min(ttl, _LONGEST) - age) if ttl < 1 << 31 else 0
+        _TTL.pack_into(sections, offset, STALE_TTL if stale else left)
     counts = answer.counts
     rcode = Rcode(answer.rcode) if answer.rcode in _KNOWN else Rcode.SERVFAIL
     body = Body(rcode, counts[0], counts[1], b"", Ede.STALE if stale else None, RELAYED)
@@ -232,7 +248,8 @@ def relay(question: Question, answer: Answer, age: int, *, stale: bool = False, 
 
 RELAYED = Flag.QR | Flag.RA
 """Header bits of an answer that is not ours: recursion is available, authority is not."""
-_KNOWN = frozenset(int(code) for code in Rcode if code < 16)
+_KNOWN = frozenset((Rcode.NOERROR, Rcode.NXDOMAIN))
+"""What an upstream can say about a name; whatever else it says is its own trouble, and a SERVFAIL of ours."""
 
 
 def garden_body(addresses: tuple[IpAddress, ...], ttl: int) -> Body:
@@ -241,6 +258,13 @@ def garden_body(addresses: tuple[IpAddress, ...], ttl: int) -> Body:
     The CNAMEs between are left out: a client that asked for their targets by itself would meet the sinkhole.
     """
     return Body(ancount=len(addresses), sections=reply.address_records(addresses, ttl), flags=RELAYED)
+
+
+def nothing(ttl: int, *, refused: bool = False) -> Body:
+    """The garden name exists and has no such record; ``refused``: none that it may have."""
+    return reply.negative(Rcode.NOERROR, names.ROOT, max(1, ttl), Ede.BLOCKED if refused else None)._replace(
+        flags=RELAYED
+    )
 
 
 _NEVER = PrefixMap(

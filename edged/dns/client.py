@@ -1,56 +1,48 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The upstream resolver: questions out, checked answers in, over UDP and TCP. I/O.
+"""The resolver: questions out to the upstreams, checked answers in; kept, shared, followed. I/O.
 
-RFC 5452 (random port and ID, question case-exact), RFC 7766 (TCP on TC), RFC 8767 (stale), RFC 9520.
+RFC 2308 (negative answers), RFC 8767 (stale), RFC 9520 (failures).
 """
 
 from __future__ import annotations
 
 import asyncio
-import secrets
-import socket
 import time
 from dataclasses import dataclass
+from typing import NamedTuple, Protocol
 
 import structlog
 
-from edged.dns import answer
-from edged.dns.answer import Answer
+from edged.dns.answer import STALE_TTL, Answer
 from edged.dns.cache import AnswerCache, Kept, Key
-from edged.dns.codes import HEADER_OCTETS, Flag, Rcode
+from edged.dns.codes import Flag, Rcode
 from edged.dns.question import Question
+from edged.dns.settings import UpstreamSettings
+from edged.dns.upstream.counters import UpstreamCounters
+from edged.dns.upstream.encrypted.client import EncryptedClient
+from edged.dns.upstream.health import Health, Healths
+from edged.dns.upstream.plain.client import PlainClient
 from edged.errors import UpstreamError, WireError
-from edged.values import Endpoint
+from edged.values import IpAddress
 
 log = structlog.get_logger(__name__)
 
 _TRY = 1.5
 _TRIES = 3
-"""1.5 s x 3 is 4.5 s, just inside the 5 s after which a stub asks again."""
+_PATIENCE = _TRY * _TRIES
+"""4.5 s in all for one question: just inside the 5 s after which a stub asks again."""
 _LOOKUPS = 512
 """Questions under way at once, a socket each: half of the usual limit of 1,024 descriptors."""
-_PATIENCE = 1.8
+_STALE_PATIENCE = 1.8
 """How long a client waits while we hold an answer past its life (RFC 8767, section 5)."""
 _FAILURE_LIFE = 1.0
 """A failure is remembered for a second, the least that RFC 9520 allows."""
-_STRAYS = 32
-"""Datagrams that do not match before a try is given up: somebody is guessing."""
+_RECHECK = 30.0
+"""And so long where an old answer stands in (RFC 8767, section 5): its clients do not wait again and again."""
+_STEPS = 8
+"""Questions for one chain of aliases; an upstream that follows it by itself needs one."""
 _LOG_EVERY = 60.0
-
-
-@dataclass(slots=True)
-class UpstreamCounters:
-    """Plain counts since the start."""
-
-    queries: int = 0
-    tcp: int = 0
-    timeouts: int = 0
-    mismatches: int = 0
-    failures: int = 0
-    """Questions that no upstream answered."""
-    hits: int = 0
-    stale: int = 0
-    coalesced: int = 0
+_ANSWERED = frozenset((Rcode.NOERROR, Rcode.NXDOMAIN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,25 +53,72 @@ class Found:
     age: int
     stale: bool = False
 
+    @property
+    def ttl(self) -> int:
+        """Seconds that its addresses, or their absence, still hold."""
+        life = self.answer.chain_ttl if self.answer.addresses or self.answer.target else self.answer.life
+        return STALE_TTL if self.stale else max(0, life - self.age)
+
+
+class Addresses(NamedTuple):
+    """What a whole chain of aliases leads to."""
+
+    found: Found
+    """The reply to the question itself."""
+    held: tuple[IpAddress, ...]
+    """Of both families, as far as the replies held them."""
+    ttl: int
+    """Seconds: the least of the chain."""
+
+
+class RefusedError(UpstreamError):
+    """Every upstream that answers says so: SERVFAIL, REFUSED."""
+
+    def __init__(self, answer: Answer) -> None:
+        self.answer = answer
+        super().__init__("every upstream refuses")
+
+
+class _Client(Protocol):
+    async def ask(self, question: Question, seconds: float) -> Answer: ...
+    def close(self) -> None: ...
+
+
+class _Pool(NamedTuple):
+    """The upstreams of one configuration."""
+
+    clients: tuple[_Client, ...]
+    healths: Healths
+
 
 class Resolver:
-    """Asks the upstreams in turn; the last good one first."""
+    """Asks the upstreams in the operator's order, those that failed last."""
 
-    def __init__(self, upstreams: tuple[Endpoint, ...]) -> None:
+    def __init__(self, upstreams: tuple[UpstreamSettings, ...]) -> None:
         self.upstreams = upstreams
         self.counters = UpstreamCounters()
+        self._pool = self._pool_of(upstreams)
         self._cache = AnswerCache()
         self._under_way: dict[Key, asyncio.Task[Kept]] = {}
-        self._failed: dict[Key, float] = {}
-        self._first = 0
+        self._trials: set[asyncio.Task[None]] = set()
+        self._failed: dict[Key, tuple[float, Answer | None]] = {}
+        """Until when (monotonic seconds), and what was said."""
         self._logged = 0.0
 
-    def reconfigure(self, upstreams: tuple[Endpoint, ...]) -> None:
+    @property
+    def health(self) -> tuple[Health, ...]:
+        """How each upstream is, in the operator's order."""
+        return self._pool.healths.all
+
+    def reconfigure(self, upstreams: tuple[UpstreamSettings, ...]) -> None:
         """Ask others from now on; what the old ones said is forgotten."""
-        if upstreams != self.upstreams:
-            self.upstreams, self._first = upstreams, 0
-            self._cache.clear()
-            self._failed.clear()
+        if upstreams == self.upstreams:
+            return
+        for client in self._pool.clients:
+            client.close()
+        self.upstreams, self._pool = upstreams, self._pool_of(upstreams)
+        self._cache.clear()
+        self._failed.clear()
 
     async def find(self, question: Question) -> Found:
         """The answer to ``question``. UpstreamError when nobody gives one and none is kept."""
@@ -91,21 +130,53 @@ class Resolver:
             return Found(kept.answer, int(now - kept.stored))
         old = self._cache.stale(key, now)
         try:
-            async with asyncio.timeout(None if old is None else _PATIENCE):
+            async with asyncio.timeout(None if old is None else _STALE_PATIENCE):
                 kept = await self._ask_once(key, question, now)
-        except (UpstreamError, TimeoutError):
-            if old is None:
-                raise
-            self.counters.stale += 1
-            return Found(old.answer, int(old.expires - old.stored), stale=True)
+        except (UpstreamError, TimeoutError) as error:
+            if old is not None:
+                self.counters.stale += 1
+                return Found(old.answer, int(old.expires - old.stored), stale=True)
+            if isinstance(error, RefusedError):
+                return Found(error.answer, 0)
+            raise
         return Found(kept.answer, 0)
+
+    async def find_addresses(self, question: Question) -> Addresses:
+        """The addresses of ``question``'s name, also where the upstream leaves the chain to us. UpstreamError."""
+        seen, ttl = {question.name}, 1 << 31
+        first: Found | None = None
+        try:
+            async with asyncio.timeout(_PATIENCE):
+                for _ in range(_STEPS):
+                    found = await self.find(question)
+                    first, ttl, target = first or found, min(ttl, found.ttl), found.answer.target
+                    if not target:
+                        return Addresses(first, found.answer.addresses, ttl)
+                    if target in seen:
+                        break
+                    seen.add(target)
+                    question = question._replace(qname=target, name=target)
+        except TimeoutError:
+            raise UpstreamError("the chain takes too long") from None
+        raise UpstreamError("the chain does not end")
 
     async def stop(self) -> None:
         """Give up what is under way."""
-        tasks = tuple(self._under_way.values())
+        tasks = (*self._under_way.values(), *self._trials)
         for task in tasks:
             task.cancel()
         await asyncio.gather(*tasks, return_exceptions=True)
+        for client in self._pool.clients:
+            client.close()
+
+    def _pool_of(self, upstreams: tuple[UpstreamSettings, ...]) -> _Pool:
+        return _Pool(
+            tuple(
+                EncryptedClient(u, self.counters) if u.tls else PlainClient(u.endpoint, self.counters)
+                for u in upstreams
+            ),
+            Healths([str(u) for u in upstreams]),
+        )
 
     async def _ask_once(self, key: Key, question: Question, now: float) -> Kept:
         """One look-up for all who ask the same at the same time."""
@@ -113,8 +184,9 @@ class Resolver:
         if task is not None:
             self.counters.coalesced += 1
         else:
-            if self._failed.get(key, 0.0) > now:
-                raise UpstreamError("failed a moment ago")
+            until, said = self._failed.get(key, (0.0, None))
+            if until > now:
+                raise UpstreamError("failed a moment ago") if said is None else RefusedError(said)
             if len(self._under_way) >= _LOOKUPS:
                 raise UpstreamError("too many questions under way")
             task = asyncio.create_task(self._look_up(key, question), name="dns-lookup")
@@ -125,96 +197,77 @@ class Resolver:
 
     def _finished(self, key: Key, task: asyncio.Task[Kept]) -> None:
         self._under_way.pop(key, None)
-        if task.cancelled() or task.exception() is None:
+        if task.cancelled() or (error := task.exception()) is None:
             return
         if len(self._failed) >= _LOOKUPS:
             self._failed.clear()
-        self._failed[key] = time.monotonic() + _FAILURE_LIFE
+        now = time.monotonic()
+        life = _FAILURE_LIFE if self._cache.stale(key, now) is None else _RECHECK
+        self._failed[key] = now + life, error.answer if isinstance(error, RefusedError) else None
 
     async def _look_up(self, key: Key, question: Question) -> Kept:
-        refused: Answer | None = None
-        for attempt in range(max(_TRIES, len(self.upstreams)) if self.upstreams else 0):
-            if attempt >= _TRIES:
-                break
-            index = (self._first + attempt) % len(self.upstreams)
-            try:
-                found = await self._try(self.upstreams[index], question)
-            except (TimeoutError, OSError, WireError):
-                self.counters.timeouts += 1
+        pool, end = self._pool, time.monotonic() + _PATIENCE
+        self._try_rested(pool, question)
+        order = pool.healths.order()
+        refused: dict[int, Answer] = {}
+        for attempt in range(max(_TRIES, len(order)) if order else 0):
+            index, left = order[attempt % len(order)], end - time.monotonic()
+            if index in refused or left <= 0:
                 continue
-            if found.rcode in {Rcode.NOERROR, Rcode.NXDOMAIN}:
-                self._first = index
+            found = await self._try(pool, index, question, min(_TRY, left))
+            if found is None:
+                continue
+            if found.rcode in _ANSWERED:
+                for other in refused:
+                    # not the name's fault, then
+                    pool.healths.failed(other, time.monotonic())
+                if pool is not self._pool:
+                    return Kept(found, 0.0, 0.0)
                 return self._cache.store(key, found, time.monotonic())
-            refused = found
-        if refused is not None:
-            return Kept(refused, 0.0, 0.0)
+            refused[index] = found
+        if refused:
+            raise RefusedError(next(iter(refused.values())))
         self.counters.failures += 1
-        self._complain()
+        self._complain(len(order))
         raise UpstreamError("no upstream answers")
 
-    def _complain(self) -> None:
+    def _complain(self, upstreams: int) -> None:
         now = time.monotonic()
         if now - self._logged >= _LOG_EVERY or not self._logged:
             self._logged = now
-            log.warning("dns-upstreams-silent", upstreams=len(self.upstreams))
+            log.warning("dns-upstreams-silent", upstreams=upstreams)
 
-    async def _try(self, upstream: Endpoint, question: Question) -> Answer:
-        qname = answer.mix_case(question.name, secrets.randbits(8 * len(question.name)))
-        octets = answer.query(question, secrets.randbits(16), qname)
-        self.counters.queries += 1
-        async with asyncio.timeout(_TRY):
-            found = await self._over_udp(upstream, octets)
-        if found.truncated:
-            self.counters.tcp += 1
-            async with asyncio.timeout(_TRY):
-                found = await _over_tcp(upstream, octets)
+    async def _try(self, pool: _Pool, index: int, question: Question, seconds: float) -> Answer | None:
+        """What one upstream says; None: nothing that can be used."""
+        pool.healths.all[index].asked += 1
+        try:
+            found = await pool.clients[index].ask(question, seconds)
+        except (OSError, WireError):
+            self.counters.timeouts += 1
+            pool.healths.failed(index, time.monotonic())
+            return None
+        if found.rcode in _ANSWERED:
+            pool.healths.answered(index)
         return found
 
-    async def _over_udp(self, upstream: Endpoint, octets: bytes) -> Answer:
-        loop = asyncio.get_running_loop()
-        with _socket(upstream) as sock:
-            # a connected socket: the kernel drops what comes from anybody else
-            await loop.sock_connect(sock, (str(upstream.address), upstream.port))
-            await loop.sock_sendall(sock, octets)
-            for _ in range(_STRAYS):
-                received = await loop.sock_recv(sock, 65535)
-                try:
-                    return answer.parse(received, octets)
-                except WireError as error:
-                    self.counters.mismatches += 1
-                    if error.reason != "mismatch":
-                        raise
-        raise WireError("strays")
+    def _try_rested(self, pool: _Pool, question: Question) -> None:
+        """A copy of ``question`` to each upstream that failed a while ago: nobody waits for it."""
+        for index in pool.healths.due(time.monotonic()):
+            pool.healths.all[index].trying = True
+            trial = asyncio.create_task(self._trial(pool, index, question), name="dns-trial")
+            self._trials.add(trial)
+            trial.add_done_callback(self._trials.discard)
+
+    async def _trial(self, pool: _Pool, index: int, question: Question) -> None:
+        health = pool.healths.all[index]
+        try:
+            found = await self._try(pool, index, question, _TRY)
+        finally:
+            health.trying = False
+        if found is not None and found.rcode not in _ANSWERED:
+            pool.healths.failed(index, time.monotonic())
 
 
 def _key(question: Question) -> Key:
     do = question.edns is not None and question.edns.do
     return question.name, question.qtype, question.qclass, (question.flags & Flag.CD) | do
-
-
-def _socket(upstream: Endpoint) -> socket.socket:
-    """A UDP socket on a random port; the kernel's choice when a few are taken."""
-    sock = socket.socket(socket.AF_INET if upstream.address.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
-    sock.settimeout(0)
-    for _ in range(4):
-        try:
-            sock.bind(("", 1024 + secrets.randbelow(64512)))
-            break
-        except OSError:
-            continue
-    return sock
-
-
-async def _over_tcp(upstream: Endpoint, octets: bytes) -> Answer:
-    reader, writer = await asyncio.open_connection(str(upstream.address), upstream.port)
-    try:
-        writer.write(len(octets).to_bytes(2) + octets)
-        length = int.from_bytes(await reader.readexactly(2))
-        received = await reader.readexactly(length)
-    except EOFError as error:
-        raise WireError("cut") from error
-    finally:
-        writer.close()
-    if length < HEADER_OCTETS:
-        raise WireError("short")
-    return answer.parse(received, octets)

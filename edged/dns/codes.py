@@ -16,6 +16,7 @@ class Type(IntEnum):
     PTR = 12
     HINFO = 13
     AAAA = 28
+    DNAME = 39
     OPT = 41
     DS = 43
     DNSKEY = 48

@@ -7,7 +7,7 @@ RFC 1035 3.1 and 5.1, RFC 2181 11 (a label holds any octet), RFC 4343 (case). Co
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Generic, TypeVar
 
 V = TypeVar("V")
@@ -24,6 +24,8 @@ def to_wire(text: str) -> bytes:
     r"""The wire form of ``text``, case kept; ``\.`` and ``\DDD`` are escapes. ValueError: it is no name."""
     if text in {"", "."}:
         return ROOT
+    if "\\" not in text:  # nearly every name, and a garden may have a hundred thousand
+        return _joined(text, text.encode().removesuffix(b".").split(b"."))
     labels: list[bytearray] = [bytearray()]
     at = 0
     while at < len(text):
@@ -40,6 +42,10 @@ def to_wire(text: str) -> bytes:
             labels[-1] += (quoted or plain).encode()
     if not labels[-1]:
         labels.pop()
+    return _joined(text, labels)
+
+
+def _joined(text: str, labels: Sequence[bytes | bytearray]) -> bytes:
     if not all(0 < len(label) <= LABEL_OCTETS for label in labels):
         raise ValueError(f"{text!r} has a label that is empty or over {LABEL_OCTETS} octets")
     wire = b"".join(bytes((len(label),)) + label for label in labels) + ROOT

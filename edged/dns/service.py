@@ -13,21 +13,24 @@ from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
 
-from edged.dns import answer, reply
-from edged.dns.client import Found, Resolver
+from edged.dns import answer, message, reply
+from edged.dns.ahead.service import Ahead
+from edged.dns.client import Resolver
 from edged.dns.codes import Ede, Rcode, Type
 from edged.dns.counters import DnsCounters
 from edged.dns.listeners.service import Listeners
+from edged.dns.question import Question
 from edged.dns.rates import Rates
-from edged.dns.reply import Body
-from edged.dns.settings import DnsSettings
+from edged.dns.settings import DnsSettings, UpstreamSettings
 from edged.dns.sinkhole import Pending, Sinkhole
 from edged.dns.tcp import service as tcp
 from edged.dns.tcp.framing import LONGEST
 from edged.dns.udp import service as udp
-from edged.dns.verdict import Kind, Verdict
+from edged.dns.upstream.encrypted.client import trust
+from edged.dns.verdict import Kind, Verdict, decide
 from edged.dns.zone import compile_zone
 from edged.errors import ConfigError, UpstreamError
+from edged.model import Access
 from edged.native.datagrams import fastest
 from edged.policy.access import Decision
 from edged.policy.settings import GardenSettings
@@ -63,7 +66,9 @@ class DnsService:
         portal_addresses: tuple[IpAddress, ...],
         current: Current,
         admit: Admit,
+        ready: Callable[[], bool] = lambda: True,
     ) -> None:
+        """``ready``: whether the garden sets can be written to; until then nothing is resolved ahead."""
         rates = Rates()
         self._counters = DnsCounters()
         self._datagrams = fastest(rates.datagrams, secrets.randbits(64))
@@ -72,9 +77,10 @@ class DnsService:
         self._current, self._version = current, -1
         self._admit = admit
         self._portal_addresses = frozenset(portal_addresses)
-        zone = compile_zone(settings, garden, portal_host, portal_addresses)
+        self._zone = compile_zone(settings, garden, portal_host, portal_addresses)
+        self.ahead = Ahead(_names_ahead(settings, garden), self._resolve_ahead, ready)
         self._sinkhole = Sinkhole(
-            zone,
+            self._zone,
             settings.limit,
             self._counters,
             secret=secrets.token_bytes(32),
@@ -115,6 +121,7 @@ class DnsService:
         async with asyncio.TaskGroup() as group:
             self._group = group
             group.create_task(self._connections.serve(self._listeners.streams), name="dns-tcp")
+            group.create_task(self.ahead.run(), name="dns-ahead")
             group.create_task(self._follow_policy(), name="dns-policy")
             self._sockets.open(asyncio.get_running_loop())
             try:
@@ -132,9 +139,16 @@ class DnsService:
         await self.resolver.stop()
 
     def verify(self, settings: DnsSettings) -> None:
-        """ConfigError when an upstream of ``settings`` is edged itself: its questions would come back for ever."""
+        """ConfigError when an upstream of ``settings`` is edged itself, or whom it trusts cannot be read."""
         for index, upstream in enumerate(settings.upstreams):
-            self._refuse_self(upstream, f"dns.upstreams[{index}]")
+            key = f"dns.upstreams[{index}]"
+            self._refuse_self(upstream, key)
+            if upstream.ca is not None:
+                try:
+                    trust(upstream.ca)
+                except OSError as error:
+                    found = f"{upstream.ca} cannot be read: {error.strerror or error}"
+                    raise ConfigError.of(f"{key}.ca", found, "a file of PEM certificates") from None
 
     def reconfigure(
         self,
@@ -145,10 +159,11 @@ class DnsService:
         portal_addresses: tuple[IpAddress, ...],
     ) -> None:
         """Answer by these settings from the next packet on; the sockets stay as they are."""
-        zone = compile_zone(settings, garden, portal_host, portal_addresses)
+        self._zone = compile_zone(settings, garden, portal_host, portal_addresses)
         self._portal_addresses = frozenset(portal_addresses)
-        self._sinkhole.configure(zone, settings.limit)
+        self._sinkhole.configure(self._zone, settings.limit)
         self.resolver.reconfigure(settings.upstreams)
+        self.ahead.reconfigure(_names_ahead(settings, garden))
 
     def explain(self, name: str, decision: Decision) -> Verdict:
         """What an A query for ``name`` gets under ``decision``. ValueError when it is no name."""
@@ -194,27 +209,53 @@ class DnsService:
         garden = pending.verdict.kind is Kind.GARDEN
         self._counters.garden_lookups += garden
         try:
+            if garden and question.qtype in _FAMILY:
+                return await self._garden(question, cookie)
             found = await self.resolver.find(question)
         except UpstreamError:
             self._counters.upstream_failures += 1
             self._counters.errors["servfail"] += 1
             return reply.render(question, _SERVFAIL, cookie)
-        if garden and question.qtype in _FAMILY and found.answer.counts[0]:
-            return reply.render(question, await self._garden(question.qtype, found), cookie)
+        if garden and found.answer.aliased:
+            # the records of an alias are its target's, and whoever learns the target asks for it
+            return reply.render(question, answer.nothing(min(found.ttl, GARDEN_TTL)), cookie)
         return answer.relay(question, found.answer, found.age, stale=found.stale, cookie=cookie)
 
-    async def _garden(self, qtype: int, found: Found) -> Body:
+    async def _garden(self, question: Question, cookie: bytes) -> bytes:
         """The addresses of a garden name, once they are in the sets."""
-        held = tuple(a for a in found.answer.addresses if a.version == _FAMILY[qtype])
-        own = self._portal_addresses | {e.address for e in self.endpoints}
-        allowed = tuple(a for a in held if a not in own and answer.may_open(a))
-        self._counters.rebinding += len(held) - len(allowed)
-        least = answer.STALE_TTL if found.stale else 1
-        ttl = max(least, min(found.answer.chain_ttl - found.age, GARDEN_TTL))
+        found, held, left = await self.resolver.find_addresses(question)
+        if not held and not found.answer.aliased:
+            return answer.relay(question, found.answer, found.age, stale=found.stale, cookie=cookie)
+        ttl = max(1, min(left, GARDEN_TTL))
+        allowed, refused = self._sorted(held, question.qtype)
         if not allowed:
-            return reply.negative(Rcode.NOERROR, b"\x00", ttl)._replace(flags=answer.RELAYED)
+            return reply.render(question, answer.nothing(ttl, refused=bool(refused)), cookie)
         await self._admitted([(a, float(ttl + GARDEN_GRACE)) for a in allowed])
-        return answer.garden_body(allowed, ttl)
+        return reply.render(question, answer.garden_body(allowed, ttl), cookie)
+
+    def _sorted(self, held: tuple[IpAddress, ...], qtype: int) -> tuple[tuple[IpAddress, ...], tuple[IpAddress, ...]]:
+        """Of the asked family: what a garden name may point to, and what it may not."""
+        family = tuple(a for a in held if a.version == _FAMILY[qtype])
+        own = self._portal_addresses | {e.address for e in self.endpoints}
+        refused = tuple(a for a in family if a in own or not answer.may_open(a))
+        self._counters.rebinding += len(refused)
+        return tuple(a for a in family if a not in refused), refused
+
+    async def _resolve_ahead(self, name: str, life: float) -> bool:
+        """Put the addresses of ``name`` (both families) into the sets for ``life`` seconds. False: no answer."""
+        answered = True
+        for qtype in _FAMILY:
+            question = message.ask(name, qtype)
+            if decide(Access.BLOCKED, question, self._zone).kind is not Kind.GARDEN:
+                return True  # a fixed answer, or a special name: its true address is not what the client is told
+            try:
+                _, held, ttl = await self.resolver.find_addresses(question)
+                allowed, _ = self._sorted(held, qtype)
+                if allowed:
+                    await self._admit([(a, max(float(ttl + GARDEN_GRACE), life)) for a in allowed])
+            except (UpstreamError, OSError):
+                answered = False
+        return answered
 
     async def _admitted(self, entries: list[tuple[IpAddress, float]]) -> None:
         """Wait for the sets, but not for ever: a late rule is better than a late answer."""
@@ -234,14 +275,22 @@ class DnsService:
         if not admission.cancelled() and admission.exception() is not None:
             self._counters.admit_failures += 1
 
-    def _refuse_self(self, upstream: Endpoint, key: str) -> None:
+    def _refuse_self(self, upstream: UpstreamSettings, key: str) -> None:
+        """Its questions would come back for ever."""
         for endpoint in self.endpoints:
             same = upstream.address == endpoint.address
             if upstream.port == endpoint.port and (same or (endpoint.address.is_unspecified and _is_local(upstream))):
                 raise ConfigError.of(key, f"{upstream}, which is edged itself", "the address of another resolver")
 
 
-def _is_local(upstream: Endpoint) -> bool:
+def _names_ahead(settings: DnsSettings, garden: GardenSettings) -> tuple[str, ...]:
+    """The garden's names that can be asked for: exact ones, and the apex of ``.name``."""
+    if not settings.listen or not settings.upstreams:
+        return ()
+    return tuple(dict.fromkeys(n.removeprefix(".") for n in garden.all_names() if not n.startswith("*")))
+
+
+def _is_local(upstream: UpstreamSettings) -> bool:
     """True when the address is one of this host: nothing else can be bound."""
     family = socket.AF_INET if upstream.address.version == 4 else socket.AF_INET6
     try:

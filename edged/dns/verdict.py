@@ -55,6 +55,7 @@ COOKIE = Body(flags=Flag.QR)
 """What a request for a cookie alone gets."""
 _TRANSFERS = frozenset[int]((Type.AXFR, Type.IXFR, Type.TKEY, Type.TSIG))
 _HINTS = frozenset((Type.SVCB, Type.HTTPS))
+_PAST_THE_SETS = _HINTS | {Type.ANY, Type.CNAME, Type.DNAME}
 _DELEGATION = frozenset((Type.NS, Type.SOA, Type.DS, Type.DNSKEY))
 
 
@@ -150,11 +151,11 @@ def static(_access: Access, question: Question, zone: Zone) -> Verdict | None:
 
 
 def garden(_access: Access, question: Question, zone: Zone) -> Verdict | None:
-    """The truth, save for HTTPS and SVCB: their hints would bypass the garden sets."""
+    """The truth, save for what leads past the garden sets: the hints of HTTPS and SVCB, the targets of aliases."""
     entry = zone.garden.find(question.name)
     if entry is None:
         return None
-    if question.qtype in _HINTS or question.qtype == Type.ANY:
+    if question.qtype in _PAST_THE_SETS:
         return _of(Kind.NODATA, f"garden name {entry}", zone.sinkhole, question)
     return Verdict(Kind.GARDEN, f"garden name {entry}")
 

@@ -353,12 +353,11 @@ static void batch(Worker *worker, int fd)
     }
     pthread_rwlock_unlock(&self->tables);
     unsigned ready = 0;
+    size_t octets[BATCH];
     for (int i = 0; i < received; i++) {
         Packet *packet = &worker->packets[i];
         struct msghdr *in = &worker->in[i].msg_hdr;
-        size_t octets = replies[i] >= 0 && in->msg_controllen ? reply_from(packet, in) : 0;
-        if (replies[i] == 0)
-            wait_for_caller(worker, fd, packet, worker->in[i].msg_len, octets);
+        octets[i] = in->msg_controllen ? reply_from(packet, in) : 0;
         if (replies[i] <= 0)
             continue;
         packet->out_part.iov_len = (size_t)replies[i];
@@ -367,11 +366,14 @@ static void batch(Worker *worker, int fd)
             .msg_namelen = in->msg_namelen,
             .msg_iov = &packet->out_part,
             .msg_iovlen = 1,
-            .msg_control = octets ? packet->info : NULL,
-            .msg_controllen = octets,
+            .msg_control = octets[i] ? packet->info : NULL,
+            .msg_controllen = octets[i],
         };
     }
     send_all(worker, fd, ready);
+    for (int i = 0; i < received; i++)
+        if (replies[i] == 0)
+            wait_for_caller(worker, fd, &worker->packets[i], worker->in[i].msg_len, octets[i]);
 }
 
 static void *work(void *argument)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from dataclasses import asdict
 from enum import IntEnum
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -36,6 +37,9 @@ def figures(house: House) -> Iterator[Sample]:
     yield from _targets(house)
     reloaded = house.reload_state.ok
     yield _gauge("edged_config_last_reload_successful", "1: the file in force is the newest one.", reloaded)
+    yield _gauge(
+        "edged_config_loaded_timestamp_seconds", "When the file in force was read.", house.reload_state.loaded_at
+    )
     codes = Counter(alarm.code for alarm in alarms(house, now))
     yield from _family("gauge", "edged_alarm", "Things that need a person, by code.", "code", codes)
 
@@ -119,6 +123,23 @@ def _dns(house: House) -> Iterator[Sample]:
     yield _count("edged_dns_admit_failures", "Garden answers whose addresses did not get into the sets.", not_admitted)
     yield _count("edged_dns_admit_timeouts", "Garden answers that did not wait for the sets.", dns.admit_timeouts)
     yield _gauge("edged_dns_tcp_connections_open", "DNS connections over TCP.", dns.tcp_open)
+    yield from _resolver(house)
+
+
+def _resolver(house: House) -> Iterator[Sample]:
+    resolver, ahead, rebinding = house.dns.resolver, house.dns.ahead.counters, house.dns.counters.rebinding
+    families: tuple[tuple[Kind, str, str, dict[str, float]], ...] = (
+        ("gauge", "edged_dns_upstream_up", "1: it answers.", {h.name: not h.down for h in resolver.health}),
+        ("counter", "edged_dns_upstream_asked", "Questions to it.", {h.name: h.asked for h in resolver.health}),
+        ("counter", "edged_dns_upstream_failed", "Of these, without use.", {h.name: h.failed for h in resolver.health}),
+    )
+    for kind, name, text, values in families:
+        yield from _family(kind, name, text, "upstream", values)
+    events = asdict(resolver.counters)
+    yield from _family("counter", "edged_dns_resolver", "What the resolver did, by event.", "event", events)
+    yield _count("edged_dns_rebinding", "Addresses that a garden name must not have, left out.", rebinding)
+    yield _count("edged_dns_ahead_names", "Garden names resolved before anybody asked.", ahead.names)
+    yield _count("edged_dns_ahead_failed", "Of these, without an answer.", ahead.failed)
 
 
 def _portal(house: House) -> Iterator[Sample]:

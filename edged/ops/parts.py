@@ -98,8 +98,11 @@ def _dns(house: House) -> Part:
     if counters.hasty:
         (by, who), seconds = max(counters.hasty.items(), key=lambda item: item[1])
         fact += f"; {len(counters.hasty)} above their rate, most often {by} {who} ({seconds:,} s)"
+    silent = [health.name for health in house.dns.resolver.health if health.down]
+    if silent:
+        fact += f"; no answer from upstream {', '.join(silent)}"
     fact += "; compiled" if COMPILED else "; no compiled part"
-    return Part("dns", "OK", fact)
+    return Part("dns", "WARN" if silent else "OK", fact)
 
 
 def _portal(house: House) -> Part:
@@ -287,6 +290,14 @@ def _other_alarms(house: House, now: float) -> Iterator[Alarm]:
         code = {"enforce": "left-in-force", "state": "state-damaged"}.get(problem.key, "page-incomplete")
         command = "systemctl restart edged" if code == "state-damaged" else problem.hint or "edged check"
         yield Alarm(code, f"{problem.key}: {problem.found}; {problem.expected}.", command)
+    upstreams = house.dns.resolver.health
+    if upstreams and all(health.down for health in upstreams):
+        yield Alarm(
+            "upstreams-silent",
+            f"No upstream of dns.upstreams answers ({', '.join(health.name for health in upstreams)}): garden names and"
+            " open lines that ask edged get old answers or none.",
+            "edged status, and dig at each of them",
+        )
     if now - house.enforce.counters.admit_failed_at < _RECENT_S:
         yield Alarm(
             "garden-not-admitted",

@@ -9,6 +9,7 @@ import re
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,8 @@ from edged.captive.answers import Kind, Topic
 from edged.captive.counters import DROPPED
 from edged.config import load
 from edged.daemon import House
-from edged.dns.counters import DROPS, ERRORS
+from edged.dns.counters import DROPS, ERRORS, Limited
+from edged.dns.upstream.counters import UpstreamCounters
 from edged.dns.verdict import Kind as Verdict
 from edged.errors import ConfigError
 from edged.model import Access, EventType, Snapshot, State, Subscriber
@@ -55,6 +57,11 @@ CLOSED: dict[str, dict[str, set[str] | None]] = {
     "edged_dns_answers": {"verdict": set(Verdict)},
     "edged_dns_errors": {"kind": set(ERRORS)},
     "edged_dns_dropped": {"reason": set(DROPS)},
+    "edged_dns_ratelimited": {"by": set(Limited)},
+    "edged_dns_resolver": {"event": {field.name for field in fields(UpstreamCounters)}},
+    "edged_dns_upstream_up": {"upstream": None},  # as the configuration names them
+    "edged_dns_upstream_asked": {"upstream": None},
+    "edged_dns_upstream_failed": {"upstream": None},
     "edged_pages": {"topic": set(Topic)},
     "edged_http_answers": {"kind": set(Kind)},
     "edged_http_dropped": {"reason": set(DROPPED)},

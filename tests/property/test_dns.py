@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+from ipaddress import IPv6Address, ip_address
 
 import dns.message
+import dns.name
+import dns.rrset
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -51,7 +54,7 @@ def test_parsing_raises_nothing_but_wire_error(octets: bytes) -> None:
 
 
 @given(ANY_OCTETS, st.sampled_from(list(Access)), st.booleans())
-def test_every_reply_parses_and_is_small_and_answers_a_query(octets: bytes, access: Access, stream: bool) -> None:
+def test_every_responseparses_and_is_small_and_answers_a_query(octets: bytes, access: Access, stream: bool) -> None:
     got = SINKHOLES[access].answer(octets, CLIENT, NOW, stream=stream)
 
     if isinstance(got, Pending):
@@ -86,6 +89,74 @@ def test_an_upstream_can_say_anything_and_raise_nothing_but_wire_error(tail: byt
             continue
         relayed = answer.relay(message.ask("www.shop.example"), found, 1)
         assert len(relayed) <= len(head + tail) + 40
+
+
+NAMES = [dns.name.from_text(t) for t in ("www.shop.example.", "a.b.", "cdn.b.", "x.shop.example.", "y.z.b.", "b.")]
+V4 = st.integers(1 << 24, (1 << 32) - 1).map(lambda n: str(ip_address(n)))
+V6 = st.integers(1 << 32, (1 << 128) - 1).map(lambda n: str(IPv6Address(n)))
+RECORD = st.tuples(
+    st.sampled_from(NAMES),
+    st.integers(0, (1 << 31) - 1) | st.integers(0, 900),
+    st.one_of(
+        V4.map(lambda a: ("A", a)),
+        V6.map(lambda a: ("AAAA", a)),
+        st.sampled_from(NAMES).map(lambda n: ("CNAME", n.to_text())),
+        st.sampled_from(NAMES).map(lambda n: ("NS", n.to_text())),
+        st.sampled_from(NAMES).map(lambda n: ("MX", f"5 {n.to_text()}")),
+        st.binary(max_size=30).map(lambda b: ("TYPE65280", f"\\# {len(b)} {b.hex()}")),
+    ),
+)
+
+
+Record = tuple[dns.name.Name, int, tuple[str, str]]
+
+
+def rrsets(records: list[Record]) -> list[dns.rrset.RRset]:
+    return [dns.rrset.from_text(name, ttl, "IN", *rest) for name, ttl, rest in records]
+
+
+def chased(held: list[Record]) -> tuple[set[str], int]:
+    """The addresses that a resolver would take from these records and their least TTL, by dnspython's names."""
+    name, least = NAMES[0], 86400
+    aliases: dict[dns.name.Name, tuple[dns.name.Name, int]] = {}
+    for owner, ttl, (kind, rdata) in held:
+        if kind == "CNAME":
+            aliases.setdefault(owner, (dns.name.from_text(rdata), ttl))
+    for _ in range(16):
+        if name in aliases:
+            name, ttl = aliases[name]
+            least = min(least, ttl)
+    ends = [(str(ip_address(a)), ttl) for owner, ttl, (kind, a) in held if owner == name and kind in {"A", "AAAA"}]
+    return {a for a, _ in ends}, min([least, *(ttl for _, ttl in ends)])
+
+
+@given(
+    st.lists(RECORD, max_size=12), st.lists(RECORD, max_size=4), st.lists(RECORD, max_size=4), st.booleans(), st.data()
+)
+def test_the_addresses_of_a_responseare_those_of_an_independent_reader(
+    held: list[Record],
+    authority: list[Record],
+    additional: list[Record],
+    edns: bool,
+    data: st.DataObject,
+) -> None:
+    sent = answer.query(message.ask("www.shop.example"), 7, b"\x03www\x04shop\x07example\x00")
+    response = dns.message.make_response(dns.message.from_wire(sent))
+    response.use_edns(0 if edns else -1)
+    response.answer, response.authority, response.additional = rrsets(held), rrsets(authority), rrsets(additional)
+    octets = response.to_wire(max_size=65535)
+
+    found = answer.parse(octets, sent)
+
+    expected, least = chased(held)
+    assert {str(a) for a in found.addresses} == expected
+    assert not expected or found.chain_ttl == least
+    assert found.counts[:2] == (len(held), len(authority))
+    at = data.draw(st.integers(0, len(octets) - 1))
+    with contextlib.suppress(WireError):
+        answer.parse(octets[:at] + data.draw(st.binary(min_size=1, max_size=4)) + octets[at + 1 :], sent)
+    with contextlib.suppress(WireError):
+        answer.parse(octets[:at], sent)
 
 
 @given(queries(), st.integers(0, 0xFFFF))

@@ -72,6 +72,29 @@ def test_a_chain_that_loops_has_no_addresses() -> None:
     assert found.addresses == ()
 
 
+def test_a_chain_whose_end_says_nothing_is_to_be_followed() -> None:
+    alias = "www.shop.example. 300 IN CNAME Edge.cdn.example."
+    soa = "cdn.example. 900 IN SOA ns.cdn.example. h.cdn.example. 1 2 3 4 60"
+
+    assert parsed(alias).target == b"\x04edge\x03cdn\x07example\x00"
+    assert parsed(alias).chain_ttl == 300
+    assert parsed(alias).aliased
+    assert parsed(alias, authority=(soa,)).target == b"", "it says that there is nothing"
+    assert parsed(alias, rcode=3).target == b""
+    assert parsed(alias, "edge.cdn.example. 60 IN A 198.51.100.1").target == b""
+    assert parsed("www.shop.example. 60 IN A 198.51.100.1").target == b""
+
+
+@pytest.mark.parametrize("length", range(1, 60))
+def test_a_padded_query_fills_whole_blocks_and_says_so(length: int) -> None:
+    sent = answer.query(
+        message.ask("a" * length + ".example"), 7, message.ask("a" * length + ".example").name, block=128
+    )
+
+    assert len(sent) == 128
+    assert [option.otype for option in dns.message.from_wire(sent).options] == [12]
+
+
 def test_a_negative_answer_lives_as_long_as_its_soa_says() -> None:
     soa = "shop.example. 900 IN SOA ns.shop.example. h.shop.example. 1 2 3 4 60"
 
