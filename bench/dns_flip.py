@@ -121,7 +121,7 @@ def main() -> None:
                 data.open("rb") as queries,
             ):
                 time.sleep(1.0)
-                loading = [*pinned(1), str(load), "127.0.0.1", str(port), str(seconds), str(OUTSTANDING)]
+                loading = [*pinned(1), str(load), "127.0.0.1", str(port), str(seconds), str(OUTSTANDING), "1"]
                 with subprocess.Popen(loading, stdin=queries, stdout=subprocess.PIPE) as generator:
                     seen = changes_seen(port, time.time() + seconds)
                     loaded, _ = generator.communicate()

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * A load that costs little: dns_load ADDRESS PORT SECONDS OUTSTANDING < queries. Closed loop over 8 sockets.
+ * A load that costs little: dns_load ADDRESS PORT SECONDS OUTSTANDING CLIENTS < queries. A closed loop over as many
+ * sockets as there are clients, from 127.1.0.0 on, or over 8 from one address when CLIENTS is 1.
  *
  * Queries come as wire messages, each behind its length in two octets, and are sent in turn, batches to a call of the
  * kernel: dnsperf needs more processor time for a query than the servers do, and so they sleep between two queries.
@@ -14,7 +15,7 @@
 #include <sys/socket.h>
 #include <time.h>
 
-enum { SOCKETS = 8, BATCH = 64, ROOM = 2048, MOST = 4 << 20 };
+enum { ALONE = 8, SOCKETS = 1024, BATCH = 64, ROOM = 2048, MOST = 4 << 20 };
 
 static unsigned char *queries[MOST], in[BATCH][ROOM];
 static unsigned lengths[MOST], count;
@@ -54,11 +55,13 @@ static int send_some(int fd, unsigned wanted)
 
 int main(int argc, char **argv)
 {
-    if (argc != 5)
+    if (argc != 6)
         return 2;
+    int clients = atoi(argv[5]), sockets = clients == 1 ? ALONE : clients < SOCKETS ? clients : SOCKETS;
     struct sockaddr_in server = {.sin_family = AF_INET, .sin_port = htons((unsigned short)atoi(argv[2]))};
     inet_pton(AF_INET, argv[1], &server.sin_addr);
-    int each = atoi(argv[4]) / SOCKETS, out[SOCKETS];
+    int each = atoi(argv[4]) / sockets, out[SOCKETS];
+    each = each ? each : 1;
     struct pollfd polled[SOCKETS];
     struct mmsghdr received[BATCH] = {0};
     struct iovec parts[BATCH];
@@ -70,15 +73,18 @@ int main(int argc, char **argv)
     read_queries();
     unsigned long done = 0, lost = 0;
     double end = now() + atof(argv[3]);
-    for (int i = 0; i < SOCKETS; i++) {
+    for (int i = 0; i < sockets; i++) {
         polled[i] = (struct pollfd){socket(AF_INET, SOCK_DGRAM, 0), POLLIN, 0};
+        struct sockaddr_in from = {.sin_family = AF_INET, .sin_addr.s_addr = htonl(0x7F010000u + (unsigned)i)};
+        if (clients > 1 && bind(polled[i].fd, (struct sockaddr *)&from, sizeof from))
+            return 2;
         if (!count || connect(polled[i].fd, (struct sockaddr *)&server, sizeof server))
             return 2;
         out[i] = send_some(polled[i].fd, (unsigned)(each < BATCH ? each : BATCH));
     }
     while (now() < end) {
-        int ready = poll(polled, SOCKETS, 200);
-        for (int i = 0; i < SOCKETS; i++) {
+        int ready = poll(polled, (nfds_t)sockets, 200);
+        for (int i = 0; i < sockets; i++) {
             int got = 0;
             if (polled[i].revents)
                 got = recvmmsg(polled[i].fd, received, BATCH, MSG_DONTWAIT, NULL);

@@ -403,6 +403,27 @@ def test_a_hundred_thousand_names_with_a_rule_are_all_left() -> None:
         assert isinstance(held.send(query("www.example")), bytes)
 
 
+@pytest.mark.parametrize("step", [1, 256, 65_536])
+def test_the_addresses_of_a_whole_edge_are_remembered(step: int) -> None:
+    addresses = [0x7F010000 + number * step & 0xFFFFFF | 0x7F000000 for number in range(60_000)]
+    known = 0
+    with edge(twin("compiled")) as held:
+        for address in addresses:
+            held.datagrams.remember(address.to_bytes(4), 4e9, 1, 2)
+        server = held.client.getpeername()
+        for address in addresses[::199]:
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.bind((str(ip_address(address)), 0))
+                client.connect(server)
+                client.send(query("www.example"))
+                readable, _, _ = select.select([client.fileno(), held.datagrams.fileno()], [], [], PATIENCE)
+                known += client.fileno() in readable
+                held.datagrams.take()
+
+    # half of the places are taken: a few addresses find none near their own
+    assert known > 0.99 * len(addresses[::199])
+
+
 def test_addresses_beyond_the_room_are_left_and_nothing_breaks() -> None:
     with edge(twin("compiled")) as held:
         held.know()
