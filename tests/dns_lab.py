@@ -6,10 +6,12 @@ from functools import cache
 from ipaddress import ip_address
 
 from edged.dns.counters import DnsCounters
+from edged.dns.rates import Rates
 from edged.dns.settings import DnsSettings, LimitSettings
 from edged.dns.sinkhole import Sinkhole
 from edged.dns.zone import Zone, compile_zone
 from edged.model import Access, Snapshot, State, Subscriber
+from edged.native.datagrams import Portable
 from edged.policy.access import Learned, View
 from edged.policy.prefixes import PrefixMap
 from edged.policy.settings import GardenSettings, SubscribersSettings
@@ -53,6 +55,7 @@ def view_of(access: Access, *networks: str, until: float = NOW + 600) -> View:
 
 def lab_sinkhole(access: Access = Access.BLOCKED, *, limit: int = 1_000_000, per_prefix: int = 1_000_000) -> Sinkhole:
     limits = LimitSettings(per_subscriber=limit, per_prefix=per_prefix)
-    sinkhole = Sinkhole(lab_zone(), limits, DnsCounters(), secret=bytes(32))
+    rates = Rates()
+    sinkhole = Sinkhole(lab_zone(), limits, DnsCounters(), rates, Portable(rates.datagrams, 0), secret=bytes(32))
     sinkhole.adopt(view_of(access))
     return sinkhole

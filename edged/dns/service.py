@@ -80,12 +80,7 @@ class DnsService:
         self._zone = compile_zone(settings, garden, portal_host, portal_addresses)
         self.ahead = Ahead(_names_ahead(settings, garden), self._resolve_ahead, ready)
         self._sinkhole = Sinkhole(
-            self._zone,
-            settings.limit,
-            self._counters,
-            secret=secrets.token_bytes(32),
-            rates=rates,
-            compiled=self._datagrams,
+            self._zone, settings.limit, self._counters, rates, self._datagrams, secret=secrets.token_bytes(32)
         )
         self._connections = tcp.Connections(self._sinkhole, self._refresh, self._later)
         self._sockets = udp.UdpSockets(self._datagrams, settings.workers, self._sinkhole, self._refresh, self._later)
@@ -177,9 +172,8 @@ class DnsService:
 
     def _refresh(self) -> None:
         if self._version != self._current.version:
-            changed = self._current.changed_since(self._version)
             self._version = self._current.version
-            self._sinkhole.adopt(self._current.view, changed)
+            self._sinkhole.adopt(self._current.view)
 
     def _later(self, pending: Pending, send: Callable[[bytes], None]) -> None:
         """Answer ``pending`` by ``send`` when an upstream has spoken."""

@@ -23,7 +23,7 @@ from edged.dns.verdict import COOKIE, Kind, Verdict, decide
 from edged.dns.zone import Zone
 from edged.errors import WireError
 from edged.model import Access
-from edged.native.datagrams import Datagrams, Portable
+from edged.native.datagrams import Datagrams
 from edged.policy.access import Decision, View
 from edged.values import IpAddress, parse_address
 
@@ -79,13 +79,11 @@ class Sinkhole:
     __slots__ = (
         "_askers",
         "_compiled",
-        "_known",
         "_limit",
         "_older",
         "_packets",
         "_rates",
         "_secret",
-        "_told",
         "_view",
         "_zone",
         "counters",
@@ -96,20 +94,16 @@ class Sinkhole:
         zone: Zone,
         limit: LimitSettings,
         counters: DnsCounters,
+        rates: Rates,
+        compiled: Datagrams,
         *,
         secret: bytes,
-        rates: Rates | None = None,
-        compiled: Datagrams | None = None,
     ) -> None:
         self.counters = counters
         self._view = View()
         self._secret = secret
-        self._rates = rates or Rates()
-        self._compiled = compiled or Portable(self._rates.datagrams, 0)
+        self._rates, self._compiled = rates, compiled
         self._askers: dict[str, Asker] = {}
-        self._told: dict[str, set[bytes]] = {}
-        """Addresses that the compiled path knows as blocked, by subscriber."""
-        self._known = 0
         self.configure(zone, limit)
 
     def configure(self, zone: Zone, limit: LimitSettings) -> None:
@@ -120,19 +114,10 @@ class Sinkhole:
         self._forget()
         self._compiled.configure(ready(zone, limit))
 
-    def adopt(self, view: View, changed: frozenset[str] | None = None) -> None:
-        """Take ``view`` for the policy in force; ``changed``: the subscribers whose lines alone may be others."""
-        moved = view.learned.neighbours != self._view.learned.neighbours
+    def adopt(self, view: View) -> None:
+        """Take ``view`` for the policy in force."""
         self._view = view
-        if changed is None or moved:
-            # a device that is known by its MAC may have moved: an address is another's, though no line is
-            self._forget()
-            return
-        # whoever asks is met again; the compiled path goes on for all others, or a busy edge would come back here
-        self._askers.clear()
-        for key in changed:
-            for address in self._told.pop(key, ()):
-                self._compiled.remember(address, 0.0, 0, 0)
+        self._forget()
 
     def answer(self, octets: bytes, host: str, now: float, *, stream: bool = False) -> bytes | Pending | None:
         """The reply to ``octets`` from ``host`` at ``now`` (epoch); None: silence, or the end of a stream."""
@@ -165,14 +150,12 @@ class Sinkhole:
 
     def _forget(self) -> None:
         self._askers.clear()
-        self._told.clear()
-        self._known = 0
         self._compiled.forget()
 
     def _meet(self, host: str, now: float) -> Asker:
         address = parse_address(host)
         decision = self._view.decide(address, now)
-        if max(len(self._askers), self._known) >= _ASKERS or self._rates.full:
+        if len(self._askers) >= _ASKERS or self._rates.full:
             self._forget()
             self._rates.clear()
         stranger, key = decision.access is Access.STRANGER, _rate_key(address, decision)
@@ -186,9 +169,7 @@ class Sinkhole:
             address.packed,
         )
         self._askers[host] = asker
-        if decision.access is Access.BLOCKED and decision.subscriber is not None:
-            self._known += 1
-            self._told.setdefault(decision.subscriber.id, set()).add(asker.packed)
+        if asker.access is Access.BLOCKED:
             self._compiled.remember(asker.packed, asker.until, asker.subscriber, asker.prefix)
         return asker
 
