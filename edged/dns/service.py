@@ -15,7 +15,7 @@ import structlog
 
 from edged.dns import answer, message, reply
 from edged.dns.ahead.service import Ahead
-from edged.dns.client import Resolver
+from edged.dns.client import RefusedError, Resolver
 from edged.dns.codes import Ede, Rcode, Type
 from edged.dns.counters import DnsCounters
 from edged.dns.question import Question
@@ -48,6 +48,8 @@ _IN_FLIGHT = 2048
 """Queries waiting for an upstream: 4.5 s of silence at 450 a second; beyond it SERVFAIL at once."""
 _PORT_TRIES = 16
 _SERVFAIL = reply.failure(Rcode.SERVFAIL, Ede.NO_REACHABLE_AUTHORITY)._replace(flags=answer.RELAYED)
+_REFUSED = _SERVFAIL._replace(ede=None)
+"""Somebody was reached, and did not say why."""
 _FAMILY = {int(Type.A): 4, int(Type.AAAA): 6}
 
 
@@ -63,9 +65,9 @@ class DnsService:
         portal_addresses: tuple[IpAddress, ...],
         current: Current,
         admit: Admit,
-        ready: Callable[[], bool] = lambda: True,
+        sets: Callable[[], int | None] = lambda: 0,
     ) -> None:
-        """``ready``: whether the garden sets can be written to; until then nothing is resolved ahead."""
+        """``sets``: as in ``Ahead``, of the garden sets."""
         self.counters = DnsCounters()
         self.resolver = Resolver(settings.upstreams)
         self._settings = settings
@@ -73,7 +75,7 @@ class DnsService:
         self._admit = admit
         self._portal_addresses = frozenset(portal_addresses)
         self._zone = compile_zone(settings, garden, portal_host, portal_addresses)
-        self.ahead = Ahead(_names_ahead(settings, garden), self._resolve_ahead, ready)
+        self.ahead = Ahead(_names_ahead(settings, garden), self._resolve_ahead, sets)
         self._sinkhole = Sinkhole(
             self._zone, settings.limit.per_subscriber, self.counters, secret=secrets.token_bytes(32)
         )
@@ -195,10 +197,10 @@ class DnsService:
             if garden and question.qtype in _FAMILY:
                 return await self._garden(question, cookie)
             found = await self.resolver.find(question)
-        except UpstreamError:
+        except UpstreamError as error:
             self.counters.upstream_failures += 1
             self.counters.errors["servfail"] += 1
-            return reply.render(question, _SERVFAIL, cookie)
+            return reply.render(question, _REFUSED if isinstance(error, RefusedError) else _SERVFAIL, cookie)
         if garden and found.answer.aliased:
             # the records of an alias are its target's, and whoever learns the target asks for it
             return reply.render(question, answer.nothing(min(found.ttl, GARDEN_TTL)), cookie)

@@ -8,7 +8,6 @@ import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Iterator
-from ipaddress import ip_address
 from pathlib import Path
 
 import dns.edns
@@ -32,7 +31,6 @@ from edged.errors import ConfigError, UpstreamError
 from edged.model import Access
 from edged.policy.settings import GardenSettings
 from edged.state.current import Current
-from edged.values import IpAddress
 from tests.dns_lab import GARDEN, PORTAL_ADDRESSES, PORTAL_HOST, view_of
 from tests.loopback.dns_upstream import TlsUpstream, Upstream
 from tests.loopback.test_dns import Sets, running
@@ -104,9 +102,9 @@ async def test_an_upstream_that_refuses_what_another_answers_is_asked_last(rcode
 async def test_a_name_on_which_all_fail_puts_no_upstream_last() -> None:
     async with Upstream() as first, Upstream() as second, resolving(*plain(first, second)) as resolver:
         first.rcode = second.rcode = Rcode.SERVFAIL
-        found = await resolver.find(message.ask("bogus.example"))
+        with pytest.raises(client.RefusedError):
+            await resolver.find(message.ask("bogus.example"))
 
-    assert found.answer.rcode == Rcode.SERVFAIL
     assert (len(first.asked), len(second.asked)) == (1, 1), "each is asked once"
     assert not any(h.in_a_row for h in resolver.health)
 
@@ -257,6 +255,7 @@ async def test_a_server_that_closes_in_the_middle_is_asked_again_on_a_new_connec
 
     assert answers == [[f"198.51.100.{i}"] for i in range(1, 5)]
     assert server.connections == 2
+    assert resolver.health[0].failed == 0, "to close is no failure"
     assert server.plain == 0
 
 
@@ -482,6 +481,18 @@ async def test_exact_names_and_apexes_are_in_the_sets_before_anybody_asks() -> N
     assert service.counters.admit_timeouts == 0
 
 
+async def test_what_a_blocked_client_is_told_something_else_about_is_not_resolved_ahead() -> None:
+    garden = GardenSettings.model_validate({
+        "names": ["pay.example.net", "static.example.net", "dns.google", ".apex.internal"],
+        "records": {"static.example.net": ["203.0.113.9"]},
+    })  # fmt: skip
+    sets = Sets()
+    async with Upstream(*BOTH) as upstream, ahead(sets, upstream, garden) as service:
+        await until(lambda: service.ahead.counters.rounds == 1)
+
+    assert {q.question[0].name.to_text().lower() for q in upstream.asked} == {"pay.example.net."}
+
+
 async def test_a_name_resolved_ahead_is_answered_at_once_and_refreshes_its_set() -> None:
     async with running(Access.BLOCKED, *BOTH) as lab:
         await lab.service._resolve_ahead("pay.example.net", 900.0)
@@ -527,25 +538,29 @@ async def test_thousands_of_names_are_paced_and_a_silent_upstream_delays_no_clie
     assert round_seconds(5000) == 500
 
 
-async def test_nothing_is_resolved_ahead_until_the_sets_can_be_written() -> None:
-    entries: list[IpAddress] = []
-    ready = False
+async def test_names_are_resolved_when_the_sets_can_be_written_and_again_when_they_were_made_anew() -> None:
+    resolved: list[str] = []
+    sets: int | None = None
 
     async def resolve(name: str, _life: float) -> bool:
-        entries.append(ip_address(name))
+        resolved.append(name)
         return True
 
-    rounds = ahead_service.Ahead(("192.0.2.1",), resolve, lambda: ready)
+    rounds = ahead_service.Ahead(("a.example",), resolve, lambda: sets)
     task = asyncio.create_task(rounds.run())
     await asyncio.sleep(0.1)
-    early = list(entries)
-    ready = True
-    await until(lambda: entries)
+    early = list(resolved)
+    sets = 1
+    await until(lambda: rounds.counters.rounds == 1)
+    await asyncio.sleep(0.5)
+    before = list(resolved)
+    sets = 2
+    await until(lambda: rounds.counters.rounds == 2)
     task.cancel()
     with contextlib.suppress(asyncio.CancelledError):
         await task
 
-    assert early == []
+    assert (early, before, resolved) == ([], ["a.example"], ["a.example"] * 2)
 
 
 # --- lives -----------------------------------------------------------------------------------------
@@ -649,9 +664,11 @@ async def test_a_truncated_answer_whose_tcp_is_refused_is_servfail() -> None:
 async def test_an_upstream_that_refuses_is_our_servfail() -> None:
     async with running(Access.OPEN) as lab:
         lab.upstream.rcode = Rcode.REFUSED
-        reply = await lab.ask("www.example")
+        reply = await lab.ask("www.example", use_edns=0)
 
     assert reply.rcode() == dns.rcode.SERVFAIL
+    assert not reply.options, "somebody was reached"
+    assert lab.service.counters.errors["servfail"] == 1
 
 
 async def test_an_answer_to_another_question_is_not_believed() -> None:
