@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -93,7 +94,7 @@ class Resolver:
     def __init__(self, upstreams: tuple[UpstreamSettings, ...]) -> None:
         self.upstreams = upstreams
         self.counters = UpstreamCounters()
-        self._pool = self._pool_of(upstreams)
+        self._pool = self._pool_of(upstreams, {})
         self._cache = AnswerCache()
         self._under_way: dict[Key, asyncio.Task[Kept]] = {}
         self._trials: set[asyncio.Task[None]] = set()
@@ -110,9 +111,13 @@ class Resolver:
         """Ask others from now on; what the old ones said is forgotten."""
         if upstreams == self.upstreams:
             return
-        for client in self._pool.clients:
-            client.close()
-        self.upstreams, self._pool = upstreams, self._pool_of(upstreams)
+        loop, known = asyncio.get_running_loop(), dict(zip(self.upstreams, self._pool.clients, strict=True))
+        self._pool = self._pool_of(upstreams, known)
+        for upstream, client in known.items():
+            if upstream not in upstreams:
+                # who has asked it already is still answered
+                loop.call_later(_PATIENCE, client.close)
+        self.upstreams = upstreams
         self._cache.clear()
         self._failed.clear()
 
@@ -163,14 +168,13 @@ class Resolver:
         for client in self._pool.clients:
             client.close()
 
-    def _pool_of(self, upstreams: tuple[UpstreamSettings, ...]) -> _Pool:
-        return _Pool(
-            tuple(
-                EncryptedClient(u, self.counters) if u.tls else PlainClient(u.endpoint, self.counters)
-                for u in upstreams
-            ),
-            Healths([str(u) for u in upstreams]),
-        )
+    def _pool_of(self, upstreams: tuple[UpstreamSettings, ...], known: Mapping[UpstreamSettings, _Client]) -> _Pool:
+        """One client for each, with its connection when it is ``known``."""
+        clients = tuple(known.get(u) or self._client_of(u) for u in upstreams)
+        return _Pool(clients, Healths([str(u) for u in upstreams]))
+
+    def _client_of(self, upstream: UpstreamSettings) -> _Client:
+        return EncryptedClient(upstream, self.counters) if upstream.tls else PlainClient(upstream, self.counters)
 
     async def _ask_once(self, key: Key, question: Question, now: float) -> Kept:
         """One look-up for all who ask the same at the same time."""

@@ -137,6 +137,8 @@ class TlsUpstream(Upstream):
         self.plain = 0
         """Datagrams, which nobody should send."""
         self._writers: list[asyncio.StreamWriter] = []
+        self.answer_waiting: Callable[[], object]
+        """Answers what the latest connection has asked, however few."""
         self._tls: asyncio.Server
 
     async def __aenter__(self) -> Self:
@@ -186,6 +188,7 @@ class TlsUpstream(Upstream):
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         waiting: list[bytes] = []
+        self.answer_waiting = lambda: writer.write(b"".join(len(one).to_bytes(2) + one for one in waiting))
         answered = 0
         while True:
             length = int.from_bytes(await reader.readexactly(2))

@@ -332,6 +332,30 @@ async def test_a_plain_upstream_stands_in_only_where_the_operator_lists_it(autho
     assert server.plain == 0
 
 
+async def test_a_reload_keeps_the_connection_and_loses_no_question(authority: trustme.CA, ca: str) -> None:
+    async with (
+        TlsUpstream(authority.issue_cert(RESOLVER_NAME), *records(5)) as server,
+        Upstream(*records(5)) as other,
+        resolving(secure(server, ca)) as resolver,
+    ):
+        await addresses(resolver, "n1.example")
+        kept = DnsSettings.model_validate({"upstreams": [secure(server, ca), *plain(other)]}).upstreams
+        resolver.reconfigure(kept)
+        await addresses(resolver, "n2.example")
+        connections = server.connections
+        server.batch = 2
+        asking = asyncio.create_task(addresses(resolver, "n3.example"))
+        await until(lambda: len(server.octets) == 3)
+        resolver.reconfigure(DnsSettings.model_validate({"upstreams": plain(other)}).upstreams)
+        assert await addresses(resolver, "n4.example") == ["198.51.100.4"]
+        server.batch = 1
+        server.answer_waiting()
+        assert await asking == ["198.51.100.3"]
+
+    assert connections == server.connections == 1
+    assert len(other.asked) == 1
+
+
 def test_old_versions_of_tls_are_refused(ca: str) -> None:
     assert encrypted.trust(Path(ca)).minimum_version is ssl.TLSVersion.TLSv1_2
     assert encrypted.trust(None).check_hostname
