@@ -166,7 +166,8 @@ async def test_upstreams_that_do_not_answer_are_a_warning_by_name_and_an_alarm_w
     tmp_path: Path,
 ) -> None:
     dns = 'dns: {listen: ["127.0.0.1:0"], upstreams: ["192.0.2.1", {address: "192.0.2.2", tls: dns.example.net}]}\n'
-    async with house_in(tmp_path, more=dns) as house:
+    portal = 'portal: {url: https://portal.example.net, addresses: ["203.0.113.10"]}\n'
+    async with house_in(tmp_path, more=dns + portal) as house:
         assert part(house, "dns").state == "OK"
         first, second = house.dns.resolver.health
         first.in_a_row = 3
