@@ -221,8 +221,7 @@ class DnsService:
     def _sorted(self, held: tuple[IpAddress, ...], qtype: int) -> tuple[tuple[IpAddress, ...], tuple[IpAddress, ...]]:
         """Of the asked family: what a garden name may point to, and what it may not."""
         family = tuple(a for a in held if a.version == _FAMILY[qtype])
-        own = self._portal_addresses | {e.address for e in self.endpoints}
-        refused = tuple(a for a in family if a in own or not answer.may_open(a))
+        refused = tuple(a for a in family if a in self._portal_addresses or not answer.may_open(a) or _is_own(a))
         self.counters.rebinding += len(refused)
         return tuple(a for a in family if a not in refused), refused
 
@@ -264,7 +263,9 @@ class DnsService:
         """Its questions would come back for ever."""
         for endpoint in self.endpoints:
             same = upstream.address == endpoint.address
-            if upstream.port == endpoint.port and (same or (endpoint.address.is_unspecified and _is_local(upstream))):
+            if upstream.port == endpoint.port and (
+                same or (endpoint.address.is_unspecified and _is_own(upstream.address))
+            ):
                 raise ConfigError.of(key, f"{upstream}, which is edged itself", "the address of another resolver")
 
 
@@ -288,12 +289,14 @@ def _names_ahead(settings: DnsSettings, garden: GardenSettings) -> tuple[str, ..
     return tuple(dict.fromkeys(n.removeprefix(".") for n in garden.all_names() if not n.startswith("*")))
 
 
-def _is_local(upstream: UpstreamSettings) -> bool:
-    """True when the address is one of this host: nothing else can be bound."""
-    family = socket.AF_INET if upstream.address.version == 4 else socket.AF_INET6
+def _is_own(address: IpAddress) -> bool:
+    """True when the address is one of this host: its packets to there leave from there."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
-            sock.bind((str(upstream.address), 0))
+            # no packet is sent; binding would prove nothing where foreign addresses may be bound
+            sock.connect((str(address), 53))
+            source: str = sock.getsockname()[0]
     except OSError:
         return False
-    return True
+    return source == str(address)

@@ -408,6 +408,18 @@ def test_plain_networks_beside_names_are_not_refused(edge: Garden) -> None:
         assert not edge.reaches(closed)
 
 
+def test_a_garden_name_does_not_open_the_router_itself(edge: Garden) -> None:
+    name, own4, own6 = "self.star.example", ("203.0.113.1", "100.64.0.1"), ("2001:db8::1", "2001:db8:100::1")
+    edge.authority.table[name] = [
+        *both(name, 190), *((name, 60, "A", a) for a in own4), *((name, 60, "AAAA", a) for a in own6),
+    ]  # fmt: skip
+
+    assert edge.resolves(name) == [host(190)]
+    assert edge.resolves(name, "AAAA") == [host6(190)]
+    assert not edge.elements(4).keys() & set(own4)
+    assert not edge.elements(6).keys() & set(own6)
+
+
 @pytest.mark.parametrize(
     ("name", "is_open"),
     [
