@@ -137,6 +137,7 @@ class TlsUpstream(Upstream):
         self.plain = 0
         """Datagrams, which nobody should send."""
         self._writers: list[asyncio.StreamWriter] = []
+        self._serving: list[asyncio.Task[None]] = []
         self.answer_waiting: Callable[[], object]
         """Answers what the latest connection has asked, however few."""
         self._tls: asyncio.Server
@@ -151,7 +152,7 @@ class TlsUpstream(Upstream):
 
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 outer.accepted += 1
-                outer._loop.create_task(outer._secure(transport, self))
+                outer._serving.append(outer._loop.create_task(outer._secure(transport, self)))
 
         self._tls = await self._loop.create_server(Counted, "127.0.0.1", self.endpoint.port)
         return self
