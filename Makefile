@@ -5,8 +5,11 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 # real clients and peers of the end-to-end tests and of bench/
-APT_TEST := nftables iproute2 conntrack bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium procps libatomic1
-APT_BENCH := dnsperf
+# bind9 and freeradius may start as services of this machine: no test needs their ports, each peer has its own elsewhere
+APT_TEST := gcc libc6-dev python3-dev nftables iproute2 conntrack bind9 bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium procps libatomic1
+APT_BENCH := dnsperf unbound
+
+INSTALL_EDGED = $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 
 # seconds of new seeds in `make test`
 SIMULATED ?= 60
@@ -16,8 +19,9 @@ SIMULATED ?= 60
 run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, without root
 	@$(BIN)/edged run -c config/example/edged.yaml --try
 
-test: apt-test $(VENV)/dev.stamp  ## everything: checks, loopback, end to end in network namespaces
+test: apt-test $(VENV)/dev.stamp native  ## everything: checks, loopback, end to end in network namespaces
 	@CI=$(CI) $(MAKE) --no-print-directory check
+	$(MAKE) --no-print-directory sanitize
 	$(BIN)/python -m pytest -q tests/simulation --seconds $(SIMULATED)
 	$(BIN)/python -m pytest -q tests/loopback
 	$(BIN)/python -m pytest -q tests/e2e
@@ -50,6 +54,22 @@ layers: $(VENV)/dev.stamp
 schema: $(VENV)/run.stamp  ## write config/edged.schema.json from the settings
 	$(BIN)/python -m edged.cli schema > config/edged.schema.json
 
+# the environment may be older than the compiler
+.PHONY: native
+native: apt-test $(VENV)/dev.stamp
+	@$(BIN)/python -c 'import edged.native._datagrams' 2>/dev/null || $(INSTALL_EDGED)
+
+.PHONY: sanitize
+SANITIZED := .run/sanitized
+sanitize: apt-test $(VENV)/dev.stamp  ## edged/native with address and undefined-behaviour sanitizers, over its tests
+	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r edged tests pyproject.toml $(SANITIZED)
+	cc -g -O1 -std=gnu11 -Wall -Wextra -Wno-missing-field-initializers -Wno-cast-function-type -Werror \
+	  -fsanitize=address,undefined -fno-sanitize-recover=all -fPIC -shared -pthread -DPy_LIMITED_API=0x030B0000 \
+	  -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') edged/native/datagrams.c \
+	  -o $(SANITIZED)/edged/native/_datagrams.abi3.so
+	cd $(SANITIZED) && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
+	  $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider tests/loopback/test_dns_native.py
+
 lab: apt-test $(VENV)/dev.stamp  ## subscribers, a router with edged and an "internet" in network namespaces (root); TOUR=--shell
 	$(BIN)/python tests/e2e/tour.py $(TOUR)
 
@@ -72,10 +92,10 @@ $(BIN)/python:
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3-venv; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: requirements.lock requirements-build.lock pyproject.toml | $(BIN)/python
+$(VENV)/run.stamp: requirements.lock requirements-build.lock pyproject.toml $(wildcard edged/native/*.c) | $(BIN)/python
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-build.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
-	$(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
+	$(INSTALL_EDGED)
 	@touch $@
 
 $(VENV)/dev.stamp: requirements-dev.lock $(VENV)/run.stamp
@@ -91,4 +111,5 @@ lock:  ## refresh the lock files (needs uv)
 	  -q -o requirements-build.lock
 
 clean:
+	rm -f edged/native/*.so
 	rm -rf $(VENV) .run build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis

@@ -6,7 +6,7 @@ from functools import cache
 from ipaddress import ip_address
 
 from edged.dns.counters import DnsCounters
-from edged.dns.settings import DnsSettings
+from edged.dns.settings import DnsSettings, LimitSettings
 from edged.dns.sinkhole import Sinkhole
 from edged.dns.zone import Zone, compile_zone
 from edged.model import Access, Snapshot, State, Subscriber
@@ -51,7 +51,8 @@ def view_of(access: Access, *networks: str, until: float = NOW + 600) -> View:
     return View(compile_table(Snapshot("s", "r", NOW, (subscriber,)), settings), learned)
 
 
-def lab_sinkhole(access: Access = Access.BLOCKED, *, limit: int = 1_000_000) -> Sinkhole:
-    sinkhole = Sinkhole(lab_zone(), limit, DnsCounters(), secret=bytes(32))
+def lab_sinkhole(access: Access = Access.BLOCKED, *, limit: int = 1_000_000, per_prefix: int = 1_000_000) -> Sinkhole:
+    limits = LimitSettings(per_subscriber=limit, per_prefix=per_prefix)
+    sinkhole = Sinkhole(lab_zone(), limits, DnsCounters(), secret=bytes(32))
     sinkhole.adopt(view_of(access))
     return sinkhole

@@ -37,8 +37,8 @@ IO_STATE = {
     "state/current.py",  # asyncio.Event to wait for a change; touches nothing outside the process
 }  # fmt: skip
 
-# what the servers of two rooms are made of; it listens nowhere by itself
-IO_SHARED = {"webserver.py"}
+# what the servers of two rooms are made of; it listens nowhere by itself. Batches of datagrams, with their C twin
+IO_SHARED = {"webserver.py", "native/datagrams.py"}
 
 IMPURE = {
     "asyncio", "socket", "ssl", "select", "selectors", "threading", "multiprocessing", "concurrent", "subprocess",

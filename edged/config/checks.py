@@ -12,6 +12,7 @@ from edged.config.document import Document, Location, dotted
 from edged.config.schema import Config
 from edged.errors import Problem
 from edged.mpsk.dialects import DIALECTS
+from edged.native import datagrams
 from edged.policy.probes import PROBE_HOSTS
 from edged.values import Prefix, host_prefix, parse_prefix
 
@@ -63,6 +64,8 @@ def _portal(config: Config) -> _Found:
     portal, dns = config.portal, config.dns
     if dns.listen and not portal.addresses:
         yield _error(("portal", "addresses"), "nothing", "the addresses that the sinkhole answers with")
+    if dns.listen and dns.workers > 1 and datagrams.COMPILED is None:
+        yield _warning(("dns", "workers"), f"{dns.workers}", "1: the compiled part is not there, so one does all")
     if dns.listen and not portal.url:
         yield _error(("portal", "url"), "nothing", "the URL of the page", "url: https://portal.example.net")
     if portal.addresses and not any(a.version == 4 for a in portal.addresses):

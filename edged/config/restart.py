@@ -9,8 +9,8 @@ from edged.config.schema import Config
 from edged.errors import ConfigError, Problem
 
 RESTART_KEYS = (
-    "mode", "state", "dns.listen", "portal.listen", "radius.auth", "radius.acct", "radius.tls", "ops.listen",
-    "ops.socket",
+    "mode", "state", "dns.listen", "dns.workers", "portal.listen", "radius.auth", "radius.acct", "radius.tls",
+    "ops.listen", "ops.socket",
     "billing.source", "billing.url", "billing.path", "billing.key", "billing.secret", "billing.ca", "billing.splynx",
     "billing.webhook.listen", "enforce",
 )  # fmt: skip

@@ -24,8 +24,11 @@ _TTL = struct.Struct("!I")
 _OPTION = struct.Struct("!2H")
 _OPTION_PADDING = 12
 
-_RECORDS = 512
-"""Records read from one reply: above the largest sets in the field, and a few milliseconds of work."""
+_RECORDS = 256
+"""Records read from one reply: above the largest sets in the field, and half a millisecond of work."""
+_STEPS = 1024
+"""Labels and pointers followed in one reply: four for each record. Pointers could make them 8,000 for each."""
+_ADDRESS_OCTETS = {int(Type.A): 4, int(Type.AAAA): 16}
 _CHAIN = 16
 """CNAMEs followed: resolvers themselves give up at 8 to 17."""
 STALE_TTL = 30
@@ -114,12 +117,14 @@ class _Reader:
         "_at",
         "_cname",
         "_cut",
+        "_held",
         "_kept",
         "_least",
         "_negative",
         "_octets",
         "_offsets",
         "_start",
+        "_steps",
     )
 
     def __init__(self, octets: bytes, start: int) -> None:
@@ -127,14 +132,16 @@ class _Reader:
         self._offsets: list[int] = []
         self._kept = [0, 0, 0]
         self._cname: dict[bytes, tuple[bytes, int]] = {}
-        self._address: dict[bytes, list[tuple[IpAddress, int]]] = {}
+        self._address: dict[bytes, list[tuple[bytes, int]]] = {}
         self._negative: int | None = None
         self._least = _LONGEST
+        self._held: dict[int, bytes] = {}
+        self._steps = _STEPS
 
     def read(self, section: int) -> None:
         """One record of ``section`` (0 answer, 1 authority, 2 additional)."""
         octets, begin = self._octets, self._at
-        owner, at = _name(octets, begin)
+        owner, at = self._name(begin)
         rtype, rclass, ttl, length = _RR.unpack_from(octets, at)
         rdata = at + _RR.size
         self._at = rdata + length
@@ -157,11 +164,41 @@ class _Reader:
 
     def _note(self, owner: bytes, rtype: int, ttl: int, at: int, length: int) -> None:
         if rtype == Type.CNAME:
-            self._cname.setdefault(owner, (names.lower(_name(self._octets, at)[0]), ttl))
-        elif rtype == Type.A and length == 4:
-            self._address.setdefault(owner, []).append((IPv4Address(self._octets[at : at + 4]), ttl))
-        elif rtype == Type.AAAA and length == 16:
-            self._address.setdefault(owner, []).append((IPv6Address(self._octets[at : at + 16]), ttl))
+            self._cname.setdefault(owner, (names.lower(self._name(at)[0]), ttl))
+        elif length == _ADDRESS_OCTETS.get(rtype):
+            self._address.setdefault(owner, []).append((self._octets[at : at + length], ttl))
+
+    def _name(self, at: int) -> tuple[bytes, int]:
+        """The name at ``at``, decompressed, and where it ends. ValueError, IndexError: malformed."""
+        octets, pieces, total = self._octets, [], 1
+        start, end, limit = at, 0, at
+        while length := octets[at]:
+            self._steps -= 1
+            if self._steps < 0:
+                raise ValueError("names without an end")
+            if length >= 0xC0:
+                target = (length & 0x3F) << 8 | octets[at + 1]
+                end = end or at + 2
+                # strictly backwards every time: a chain of pointers cannot loop
+                if target >= limit or target < HEADER_OCTETS:
+                    raise ValueError("pointer does not lead back")
+                if at == start and target in self._held:
+                    return self._held[target], end
+                at = limit = target
+                continue
+            if length > names.LABEL_OCTETS:
+                raise ValueError("label type")
+            piece = octets[at : at + 1 + length]
+            total += len(piece)
+            if total > names.NAME_OCTETS:
+                raise ValueError("name over 255 octets")
+            pieces.append(piece)
+            at += 1 + length
+        name = b"".join(pieces) + names.ROOT
+        if octets[start] >= 0xC0:
+            # most owners are a pointer to the question
+            self._held[(octets[start] & 0x3F) << 8 | octets[start + 1]] = name
+        return name, end or at + 1
 
     def answer(self, flags: int, name: bytes) -> Answer:
         """What was read, for the question ``name``."""
@@ -186,35 +223,11 @@ class _Reader:
             self._octets[self._start : end],
             tuple(self._offsets),
             0 if truncated else life,
-            tuple(dict.fromkeys(address for address, _ in held)),
+            tuple(IPv4Address(o) if len(o) == 4 else IPv6Address(o) for o in dict.fromkeys(o for o, _ in held)),
             min(least, *(ttl for _, ttl in held)) if held else least * aliased,
             aliased,
             name if silent and not truncated and rcode == Rcode.NOERROR else b"",
         )
-
-
-def _name(octets: bytes, at: int) -> tuple[bytes, int]:
-    """The name at ``at``, decompressed, and where it ends. ValueError, IndexError: malformed."""
-    pieces: list[bytes] = []
-    total, end, limit = 1, 0, at
-    while length := octets[at]:
-        if length >= 0xC0:
-            target = (length & 0x3F) << 8 | octets[at + 1]
-            end = end or at + 2
-            # strictly backwards every time: a chain of pointers cannot loop
-            if target >= limit or target < HEADER_OCTETS:
-                raise ValueError("pointer does not lead back")
-            at = limit = target
-            continue
-        if length > names.LABEL_OCTETS:
-            raise ValueError("label type")
-        piece = octets[at : at + 1 + length]
-        total += len(piece)
-        if total > names.NAME_OCTETS:
-            raise ValueError("name over 255 octets")
-        pieces.append(piece)
-        at += 1 + length
-    return b"".join(pieces) + names.ROOT, end or at + 1
 
 
 def relay(question: Question, answer: Answer, age: int, *, stale: bool = False, cookie: bytes = b"") -> bytes:

@@ -42,6 +42,7 @@ class Rcode(IntEnum):
     NOTIMP = 4
     REFUSED = 5
     BADVERS = 16
+    BADCOOKIE = 23
 
 
 class Ede(IntEnum):

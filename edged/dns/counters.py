@@ -4,13 +4,26 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from enum import StrEnum
 
 from edged.dns.verdict import Kind
+from edged.native.datagrams import Counts, Others
 
-DROPS = ("short", "response", "port", "ratelimited", "stranger", "send", "receive")
+DROPS = ("short", "response", "port", "ratelimited", "stranger", "send", "receive", "crowded")
 """Why a packet got no reply."""
 ERRORS = ("formerr", "notimp", "badvers", "servfail", "truncated")
 """Replies that are no verdict's."""
+
+
+_NAMED = 256
+"""Subscribers and prefixes named as too fast, at once."""
+
+
+class Limited(StrEnum):
+    """Whose rate it was."""
+
+    SUBSCRIBER = "subscriber"
+    PREFIX = "prefix"
 
 
 @dataclass(slots=True)
@@ -22,8 +35,10 @@ class DnsCounters:
     """By kind of verdict."""
     errors: dict[str, int] = field(default_factory=lambda: dict.fromkeys(ERRORS, 0))
     dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DROPS, 0))
-    ratelimited: int = 0
-    """Queries above a subscriber's rate: truncated or dropped."""
+    ratelimited: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, Limited), 0))
+    """Queries above a rate, truncated or dropped, by whose rate it was."""
+    hasty: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Seconds in which (whose rate, who) was above it; bounded."""
     garden_lookups: int = 0
     rebinding: int = 0
     """Addresses that a garden name must not have."""
@@ -36,3 +51,22 @@ class DnsCounters:
     tcp_open: int = 0
     tcp_closed: int = 0
     """Closed by us: idle, too slow, too many."""
+
+    def too_fast(self, by: Limited, who: str) -> None:
+        """Note one second of ``who`` above a rate; the least hasty makes room."""
+        if len(self.hasty) >= _NAMED and (by, who) not in self.hasty:
+            del self.hasty[min(self.hasty, key=self.hasty.__getitem__)]
+        self.hasty[by, who] = self.hasty.get((by, who), 0) + 1
+
+    def add(self, counts: Counts) -> None:
+        """Take over what was done outside the sinkhole."""
+        answers, others = counts[0], Others(*counts[1])
+        for kind, count in zip(Kind, answers, strict=False):
+            self.answers[kind] += count
+        self.received += sum(answers) + others.ratelimited + others.crowded
+        self.ratelimited[Limited.SUBSCRIBER] += others.ratelimited
+        self.dropped["ratelimited"] += others.ratelimited
+        self.dropped["send"] += others.unsendable
+        self.dropped["port"] += others.portless
+        self.dropped["receive"] += others.unreadable
+        self.dropped["crowded"] += others.crowded

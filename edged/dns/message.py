@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """A query as it came: octets in, ``Question`` out, or WireError with the prescribed reply. Pure.
 
-RFC 1035 4.1, RFC 6891 6.1, RFC 7873 5.2, RFC 8906, RFC 9619. One pass, no recursion.
+RFC 1035 4.1, RFC 6891 6.1 and 7, RFC 7873 5.2, RFC 8906, RFC 9619. One pass, no recursion.
 """
 
 from __future__ import annotations
@@ -20,8 +20,15 @@ _OPTION = struct.Struct("!2H")
 
 _RECORDS = 8
 """Records that a query may carry beside its question: an OPT, a TSIG, the SOA of an IXFR, and to spare."""
+_OPTIONS = 100
+"""Options that one OPT may carry: clients send one to six, and all of 64 kB would be three milliseconds of work."""
 _COOKIE_OCTETS = frozenset((8, *range(16, 41)))
 """Client cookie alone, or with a server cookie of 8 to 32 octets (RFC 7873, section 4)."""
+_FORMERR = reply.failure(Rcode.FORMERR)
+
+
+class _CookieLengthError(ValueError):
+    """The OPT is sound and its cookie is not."""
 
 
 def ask(name: str, qtype: int = Type.A) -> Question:
@@ -66,8 +73,10 @@ def _question(octets: bytes, ident: int, flags: int, qdcount: int, counts: tuple
         raise ValueError("more sections than a query has")
     if nscount or arcount:
         question = question._replace(edns=_edns(octets, at, nscount, arcount, question))
-    if not (qdcount or (question.edns and question.edns.cookie)):
+    if not qdcount and question.edns is None:
         raise ValueError("neither a question nor a cookie")
+    if not qdcount and question.edns is not None and not question.edns.cookie:
+        raise WireError("formerr", reply.render(question, _FORMERR))
     return question
 
 
@@ -85,15 +94,24 @@ def _edns(octets: bytes, at: int, nscount: int, arcount: int, question: Question
                 raise ValueError("second or misplaced OPT")
             if ttl >> 16 & 0xFF:
                 raise WireError("badvers", reply.badvers(question, do=bool(ttl & Flag.DO)))
-            found = _options(octets, at, at + length, size, do=bool(ttl & Flag.DO))
+            do = bool(ttl & Flag.DO)
+            try:
+                found = _options(octets, at, at + length, size, do=do)
+            except _CookieLengthError:
+                # an error without an OPT would say that we do not speak EDNS (RFC 6891, section 7)
+                sent = question._replace(edns=Edns(size, do))
+                raise WireError("formerr", reply.render(sent, _FORMERR)) from None
         at += length
     return found
 
 
 def _end_of_owner(octets: bytes, at: int) -> int:
     """Where the owner name at ``at`` ends; a pointer ends it and is not followed."""
+    last = at + names.NAME_OCTETS
     while (length := octets[at]) and length <= names.LABEL_OCTETS:
         at += 1 + length
+        if at >= last:
+            raise ValueError("name over 255 octets")
     if length == 0:
         return at + 1
     if length < 0xC0:
@@ -102,15 +120,18 @@ def _end_of_owner(octets: bytes, at: int) -> int:
 
 
 def _options(octets: bytes, at: int, end: int, size: int, *, do: bool) -> Edns:
-    cookie, bare = b"", at == end
+    cookie, bare, left = b"", at == end, _OPTIONS
     while at < end:
+        left -= 1
+        if left < 0:
+            raise ValueError("more options than a query has")
         code, length = _OPTION.unpack_from(octets, at)
         at += _OPTION.size
         if at + length > end:
             raise ValueError("option overruns its record")
         if code == OPTION_COOKIE and not cookie:
             if length not in _COOKIE_OCTETS:
-                raise ValueError("length of a cookie")
+                raise _CookieLengthError
             cookie = octets[at : at + length]
         at += length
     if at != end:

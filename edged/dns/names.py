@@ -138,8 +138,12 @@ class SuffixMap(Generic[V]):
                 return value
         return None
 
+    def names(self) -> set[bytes]:
+        """The name of every entry, without what it says of those below."""
+        return self._exact.keys() | self._below.keys()
+
     def __len__(self) -> int:
-        return len(self._exact.keys() | self._below.keys())
+        return len(self.names())
 
 
 class SuffixSet(SuffixMap[str]):

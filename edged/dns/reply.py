@@ -116,7 +116,7 @@ def opt(*, do: bool, extended: int = 0, options: bytes = b"") -> bytes:
 
 def render(question: Question, body: Body, cookie: bytes = b"") -> bytes:
     """``body`` as the reply to ``question``; ``cookie`` is the content of a COOKIE option."""
-    flags = body.flags | question.flags & _COPIED | body.rcode
+    flags = body.flags | question.flags & _COPIED | body.rcode & 0xF
     edns, additional = question.edns, b""
     if edns is not None:
         options = b""
@@ -125,7 +125,7 @@ def render(question: Question, body: Body, cookie: bytes = b"") -> bytes:
             options = struct.pack("!3H", OPTION_EDE, 2 + len(text), body.ede) + text
         if cookie:
             options += struct.pack("!2H", OPTION_COOKIE, len(cookie)) + cookie
-        additional = opt(do=edns.do, options=options)
+        additional = opt(do=edns.do, extended=body.rcode >> 4, options=options)
     if not question.qname:
         return _HEADER.pack(question.id, flags, 0, 0, 0, 1) + additional
     return b"".join((

@@ -18,16 +18,20 @@ from edged.dns.ahead.service import Ahead
 from edged.dns.client import RefusedError, Resolver
 from edged.dns.codes import Ede, Rcode, Type
 from edged.dns.counters import DnsCounters
+from edged.dns.listeners.service import Listeners
 from edged.dns.question import Question
+from edged.dns.rates import Rates
 from edged.dns.settings import DnsSettings, UpstreamSettings
 from edged.dns.sinkhole import Pending, Sinkhole
 from edged.dns.tcp import service as tcp
+from edged.dns.tcp.framing import LONGEST
 from edged.dns.udp import service as udp
 from edged.dns.upstream.encrypted.client import trust
 from edged.dns.verdict import Kind, Verdict, decide
 from edged.dns.zone import compile_zone
 from edged.errors import ConfigError, UpstreamError
 from edged.model import Access
+from edged.native.datagrams import fastest
 from edged.policy.access import Decision
 from edged.policy.settings import GardenSettings
 from edged.state.current import Current
@@ -46,7 +50,6 @@ GARDEN_GRACE = 180
 """Seconds that an address outlives its TTL: browsers keep names for 60 to 120 s whatever the TTL."""
 _IN_FLIGHT = 2048
 """Queries waiting for an upstream: 4.5 s of silence at 450 a second; beyond it SERVFAIL at once."""
-_PORT_TRIES = 16
 _SERVFAIL = reply.failure(Rcode.SERVFAIL, Ede.NO_REACHABLE_AUTHORITY)._replace(flags=answer.RELAYED)
 _REFUSED = _SERVFAIL._replace(ede=None)
 """Somebody was reached, and did not say why."""
@@ -68,7 +71,9 @@ class DnsService:
         sets: Callable[[], int | None] = lambda: 0,
     ) -> None:
         """``sets``: as in ``Ahead``, of the garden sets."""
-        self.counters = DnsCounters()
+        rates = Rates()
+        self._counters = DnsCounters()
+        self._datagrams = fastest(rates.datagrams, secrets.randbits(64))
         self.resolver = Resolver(settings.upstreams)
         self._settings = settings
         self._current, self._version = current, -1
@@ -77,27 +82,35 @@ class DnsService:
         self._zone = compile_zone(settings, garden, portal_host, portal_addresses)
         self.ahead = Ahead(_names_ahead(settings, garden), self._resolve_ahead, sets)
         self._sinkhole = Sinkhole(
-            self._zone, settings.limit.per_subscriber, self.counters, secret=secrets.token_bytes(32)
+            self._zone,
+            settings.limit,
+            self._counters,
+            secret=secrets.token_bytes(32),
+            rates=rates,
+            compiled=self._datagrams,
         )
         self._connections = tcp.Connections(self._sinkhole, self._refresh, self._later)
-        self._udp: list[udp.UdpSocket] = []
-        self._tcp: list[socket.socket] = []
+        self._sockets = udp.UdpSockets(self._datagrams, settings.workers, self._sinkhole, self._refresh, self._later)
+        self._listeners = Listeners(settings.listen, self._sockets.opened, self._sockets.closed)
         self._group: asyncio.TaskGroup | None = None
         self._waiting = 0
         self._admissions: set[asyncio.Future[None]] = set()
 
     @property
+    def counters(self) -> DnsCounters:
+        """Plain counts since the start, those of the compiled path with them."""
+        self._counters.add(self._datagrams.counted())
+        return self._counters
+
+    @property
     def endpoints(self) -> tuple[Endpoint, ...]:
         """The bound addresses, in the order of ``dns.listen``; UDP and TCP on each."""
-        return tuple(s.endpoint for s in self._udp)
+        return self._listeners.endpoints
 
     async def start(self) -> None:
         """Bind everything. ConfigError when a port cannot be had or an upstream is edged itself."""
         try:
-            for index, endpoint in enumerate(self._settings.listen):
-                datagrams, streams = _bind_both(endpoint, f"dns.listen[{index}]")
-                self._udp.append(udp.UdpSocket(datagrams, self._sinkhole, self._refresh, self._later))
-                self._tcp.append(streams)
+            self._listeners.bind()
             self.verify(self._settings)
         except ConfigError:
             await self.stop()
@@ -107,26 +120,22 @@ class DnsService:
 
     async def run(self) -> None:
         """Answer until cancelled. An error of ours ends the task."""
-        loop = asyncio.get_running_loop()
         async with asyncio.TaskGroup() as group:
             self._group = group
-            group.create_task(self._connections.serve(self._tcp), name="dns-tcp")
+            group.create_task(self._connections.serve(self._listeners.streams), name="dns-tcp")
             group.create_task(self.ahead.run(), name="dns-ahead")
-            for sock in self._udp:
-                sock.open(loop)
+            group.create_task(self._follow_policy(), name="dns-policy")
+            self._sockets.open(asyncio.get_running_loop())
             try:
-                await loop.create_future()
+                await self._listeners.run()
             finally:
                 self._group = None
 
     async def stop(self) -> None:
         """Close every socket; what is under way gets no answer."""
-        loop = asyncio.get_running_loop()
-        for sock in self._udp:
-            sock.close(loop)
         self._connections.close()
-        for streams in self._tcp:
-            streams.close()
+        self._listeners.close()
+        self._sockets.close(asyncio.get_running_loop())
         for admission in tuple(self._admissions):
             admission.cancel()
         await self.resolver.stop()
@@ -154,7 +163,7 @@ class DnsService:
         """Answer by these settings from the next packet on; the sockets stay as they are."""
         self._zone = compile_zone(settings, garden, portal_host, portal_addresses)
         self._portal_addresses = frozenset(portal_addresses)
-        self._sinkhole.configure(self._zone, settings.limit.per_subscriber)
+        self._sinkhole.configure(self._zone, settings.limit)
         self.resolver.reconfigure(settings.upstreams)
         self.ahead.reconfigure(_names_ahead(settings, garden))
 
@@ -162,15 +171,22 @@ class DnsService:
         """What an A query for ``name`` gets under ``decision``. ValueError when it is no name."""
         return self._sinkhole.explain(name, decision)
 
+    async def _follow_policy(self) -> None:
+        """What is answered outside the interpreter asks for no policy: it is told."""
+        while True:
+            self._refresh()
+            await self._current.wait(self._version)
+
     def _refresh(self) -> None:
         if self._version != self._current.version:
+            changed = self._current.changed_since(self._version)
             self._version = self._current.version
-            self._sinkhole.adopt(self._current.view)
+            self._sinkhole.adopt(self._current.view, changed)
 
     def _later(self, pending: Pending, send: Callable[[bytes], None]) -> None:
         """Answer ``pending`` by ``send`` when an upstream has spoken."""
         if self._group is None or self._waiting >= _IN_FLIGHT:
-            self.counters.errors["servfail"] += 1
+            self._counters.errors["servfail"] += 1
             # never from within the call: a stream is in the middle of its buffer
             octets = reply.render(pending.question, _SERVFAIL, pending.cookie)
             asyncio.get_running_loop().call_soon(send, octets)
@@ -181,8 +197,9 @@ class DnsService:
     async def _answer_later(self, pending: Pending, send: Callable[[bytes], None]) -> None:
         try:
             octets = await self.true_answer(pending)
-            if not pending.stream and len(octets) > reply.udp_limit(pending.question):
-                self.counters.errors["truncated"] += 1
+            # what an upstream could just send may be too long with our own EDNS options
+            if len(octets) > (LONGEST if pending.stream else reply.udp_limit(pending.question)):
+                self._counters.errors["truncated"] += 1
                 octets = reply.truncated(pending.question, pending.cookie, answer.RELAYED)
             send(octets)
         finally:
@@ -192,14 +209,14 @@ class DnsService:
         """What an upstream says, as the whole reply to ``pending``; SERVFAIL when none does."""
         question, cookie = pending.question, pending.cookie
         garden = pending.verdict.kind is Kind.GARDEN
-        self.counters.garden_lookups += garden
+        self._counters.garden_lookups += garden
         try:
             if garden and question.qtype in _FAMILY:
                 return await self._garden(question, cookie)
             found = await self.resolver.find(question)
         except UpstreamError as error:
-            self.counters.upstream_failures += 1
-            self.counters.errors["servfail"] += 1
+            self._counters.upstream_failures += 1
+            self._counters.errors["servfail"] += 1
             return reply.render(question, _REFUSED if isinstance(error, RefusedError) else _SERVFAIL, cookie)
         if garden and found.answer.aliased:
             # the records of an alias are its target's, and whoever learns the target asks for it
@@ -222,7 +239,7 @@ class DnsService:
         """Of the asked family: what a garden name may point to, and what it may not."""
         family = tuple(a for a in held if a.version == _FAMILY[qtype])
         refused = tuple(a for a in family if a in self._portal_addresses or not answer.may_open(a) or _is_own(a))
-        self.counters.rebinding += len(refused)
+        self._counters.rebinding += len(refused)
         return tuple(a for a in family if a not in refused), refused
 
     async def _resolve_ahead(self, name: str, life: float) -> bool:
@@ -248,7 +265,7 @@ class DnsService:
         admission.add_done_callback(self._admission_ended)
         done, _ = await asyncio.wait((admission,), timeout=ADMIT_BUDGET)
         if not done:
-            self.counters.admit_timeouts += 1
+            self._counters.admit_timeouts += 1
             return
         error = admission.exception()
         if error is not None and not isinstance(error, (UpstreamError, OSError)):
@@ -257,7 +274,7 @@ class DnsService:
     def _admission_ended(self, admission: asyncio.Future[None]) -> None:
         self._admissions.discard(admission)
         if not admission.cancelled() and admission.exception() is not None:
-            self.counters.admit_failures += 1
+            self._counters.admit_failures += 1
 
     def _refuse_self(self, upstream: UpstreamSettings, key: str) -> None:
         """Its questions would come back for ever."""
@@ -267,19 +284,6 @@ class DnsService:
                 same or (endpoint.address.is_unspecified and _is_own(upstream.address))
             ):
                 raise ConfigError.of(key, f"{upstream}, which is edged itself", "the address of another resolver")
-
-
-def _bind_both(endpoint: Endpoint, key: str) -> tuple[socket.socket, socket.socket]:
-    """UDP and TCP on the same port; port 0: one that is free for both."""
-    for attempt in range(_PORT_TRIES):
-        datagrams = udp.bind(endpoint, key)
-        try:
-            return datagrams, tcp.bind(Endpoint(endpoint.address, datagrams.getsockname()[1]), key)
-        except ConfigError:
-            datagrams.close()
-            if endpoint.port or attempt == _PORT_TRIES - 1:
-                raise
-    raise AssertionError("the loop returns or raises")
 
 
 def _names_ahead(settings: DnsSettings, garden: GardenSettings) -> tuple[str, ...]:

@@ -103,10 +103,12 @@ Upstream = Annotated[
 
 
 class LimitSettings(Settings):
-    """How much one subscriber may ask."""
+    """How much may be asked."""
 
-    per_subscriber: int = Field(default=200, ge=1, strict=True)
+    per_subscriber: int = Field(default=200, ge=1, le=1_000_000_000, strict=True)
     """Answers a second; above it: truncated, then dropped."""
+    per_prefix: int = Field(default=5000, ge=1, le=1_000_000_000, strict=True)
+    """The same for all of an IPv4 /24 or an IPv6 /56 together, over UDP and without one of our cookies."""
 
 
 class DnsSettings(Settings):
@@ -116,6 +118,8 @@ class DnsSettings(Settings):
     """UDP and TCP on each; empty: the room stays closed."""
     upstreams: tuple[Upstream, ...] = ()
     """Resolvers for garden names and for subscribers who are not blocked, in order of preference."""
+    workers: int = Field(default=1, ge=1, le=16, strict=True)
+    """Threads that answer blocked subscribers outside the interpreter; the kernel shares the queries out."""
     ttl: Duration = 5.0
     """Life of a sinkhole answer; never 0."""
     limit: LimitSettings = LimitSettings()

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Names that a catch-all must not answer with the portal's address, one row each with its reason. Pure data.
 
-RFC 6303, 6761, 7050, 7686, 7793, 8375, 8880, 9462, 9476.
+RFC 6303, 6761, 7050, 7686, 7793, 8375, 8880, 9462, 9476, 9665.
 """
 
 from __future__ import annotations
@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from ipaddress import IPv4Address, IPv6Address
 
-from edged.dns.codes import Rcode
+from edged.dns.codes import Ede, Rcode
 from edged.values import IpAddress
 
 
@@ -23,19 +23,30 @@ class Special:
     rcode: Rcode = Rcode.NXDOMAIN
     """NXDOMAIN, or NOERROR: the addresses below, and nothing of any other type."""
     addresses: tuple[IpAddress, ...] = ()
+    """In a zone of its own: those of its apex, and of nothing below."""
     everyone: bool = False
     """True: also for subscribers who are not blocked."""
+    own_zone: bool = False
+    """True: locally served (RFC 6303, section 3). The apex exists and has SOA and NS; ``rcode`` is for all below."""
+    ede: Ede | None = None
+    """BLOCKED where the answer is our policy; None where the standards ask for it."""
+
+    @property
+    def base(self) -> str:
+        """``name`` without its wildcard."""
+        return self.name.removeprefix("*").removeprefix(".")
 
     @property
     def zone(self) -> str:
-        """The name whose SOA a negative answer bears."""
-        return self.name.removeprefix("*").removeprefix(".")
+        """The name whose SOA a negative answer bears: the nearest zone that exists."""
+        return self.base if self.own_zone else "."
 
 
 _LOOPBACK = (IPv4Address("127.0.0.1"), IPv6Address("::1"))
 _NAT64 = (IPv4Address("192.0.0.170"), IPv4Address("192.0.0.171"))
 _RELAY = "a negative answer switches the relay off for this network; silence or an address breaks the device"
 _DOH = "an encrypted resolver would hide the portal; a negative answer makes the client fall back at once"
+_ELSEWHERE = "an address of somebody else has no name here, and is no host"
 _REVERSE = "locally served reverse zone (RFC 6303, RFC 7793)"
 
 NAMES: tuple[Special, ...] = (
@@ -47,27 +58,38 @@ NAMES: tuple[Special, ...] = (
     Special(".local", "multicast DNS (RFC 6762)"),
     Special(".home.arpa", "the home's own zone (RFC 8375)"),
     Special(".internal", "reserved for private use"),
-    Special("use-application-dns.net", "NXDOMAIN keeps Firefox on this resolver; an address switches DoH on"),
-    Special("mask.icloud.com", _RELAY),
-    Special("mask-h2.icloud.com", _RELAY),
-    Special("mask-canary.icloud.com", _RELAY),
+    Special(".service.arpa", "registration on the home's own link (RFC 9665)"),
+    Special(
+        ".use-application-dns.net",
+        "NXDOMAIN keeps Firefox on this resolver; an address switches DoH on",
+        ede=Ede.BLOCKED,
+    ),
+    Special(".mask.icloud.com", _RELAY, ede=Ede.BLOCKED),
+    Special(".mask-h2.icloud.com", _RELAY, ede=Ede.BLOCKED),
+    Special(".mask-canary.icloud.com", _RELAY, ede=Ede.BLOCKED),
     Special(
         ".resolver.arpa",
         "no designated resolver here; never forwarded (RFC 9462, 6.4)",
         Rcode.NOERROR,
         everyone=True,
+        own_zone=True,
     ),
-    Special("ipv4only.arpa", "anything else is a false hint of NAT64 (RFC 7050, RFC 8880)", Rcode.NOERROR, _NAT64),
-    Special("doh.dns.apple.com", _DOH),
-    Special("dns.google", _DOH),
-    Special(".cloudflare-dns.com", _DOH),
-    Special("one.one.one.one", _DOH),
-    Special("dns.quad9.net", _DOH),
-    Special("doh.opendns.com", _DOH),
-    Special(".dns.nextdns.io", _DOH),
-    Special("dns.adguard-dns.com", _DOH),
+    Special(
+        ".ipv4only.arpa",
+        "anything else is a false hint of NAT64 (RFC 7050, RFC 8880)",
+        addresses=_NAT64,
+        own_zone=True,
+    ),
+    Special(".doh.dns.apple.com", _DOH, ede=Ede.BLOCKED),
+    Special(".dns.google", _DOH, ede=Ede.BLOCKED),
+    Special(".cloudflare-dns.com", _DOH, ede=Ede.BLOCKED),
+    Special(".one.one.one.one", _DOH, ede=Ede.BLOCKED),
+    Special(".dns.quad9.net", _DOH, ede=Ede.BLOCKED),
+    Special(".doh.opendns.com", _DOH, ede=Ede.BLOCKED),
+    Special(".dns.nextdns.io", _DOH, ede=Ede.BLOCKED),
+    Special(".dns.adguard-dns.com", _DOH, ede=Ede.BLOCKED),
     *(
-        Special(f".{zone}", _REVERSE)
+        Special(f".{zone}", _REVERSE, own_zone=True)
         for zone in (
             "0.in-addr.arpa",
             "10.in-addr.arpa",
@@ -91,8 +113,8 @@ NAMES: tuple[Special, ...] = (
             "8.b.d.0.1.0.0.2.ip6.arpa",
         )
     ),
-    Special(".in-addr.arpa", "an address of somebody else has no name here, and is no host"),
-    Special(".ip6.arpa", "an address of somebody else has no name here, and is no host"),
+    Special(".in-addr.arpa", _ELSEWHERE, own_zone=True, ede=Ede.BLOCKED),
+    Special(".ip6.arpa", _ELSEWHERE, own_zone=True, ede=Ede.BLOCKED),
 )
 
 FIRST_LABELS: dict[bytes, str] = {

@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import NamedTuple
 
 from edged.dns import reply
-from edged.dns.codes import CLASS_IN, Ede, Rcode, Type
+from edged.dns.codes import CLASS_IN, Ede, Flag, Rcode, Type
 from edged.dns.names import ROOT
 from edged.dns.question import Question
 from edged.dns.reply import Body
@@ -51,7 +51,8 @@ Rule = Callable[[Access, Question, Zone], Verdict | None]
 
 _REFUSED = reply.failure(Rcode.REFUSED)
 _PROHIBITED = reply.failure(Rcode.REFUSED, Ede.PROHIBITED)
-_COOKIE = Body()
+COOKIE = Body(flags=Flag.QR)
+"""What a request for a cookie alone gets."""
 _TRANSFERS = frozenset[int]((Type.AXFR, Type.IXFR, Type.TKEY, Type.TSIG))
 _HINTS = frozenset((Type.SVCB, Type.HTTPS))
 _PAST_THE_SETS = _HINTS | {Type.ANY, Type.CNAME, Type.DNAME}
@@ -71,7 +72,7 @@ def stranger(access: Access, _question: Question, _zone: Zone) -> Verdict | None
 
 def cookie_alone(_access: Access, question: Question, _zone: Zone) -> Verdict | None:
     """No question, but a cookie: the client wants ours (RFC 7873, section 5.4)."""
-    return None if question.qname else Verdict(Kind.NODATA, "a request for a cookie", _COOKIE)
+    return None if question.qname else Verdict(Kind.NODATA, "a request for a cookie", COOKIE)
 
 
 def other_class(_access: Access, question: Question, _zone: Zone) -> Verdict | None:
@@ -88,9 +89,8 @@ def portal(_access: Access, question: Question, zone: Zone) -> Verdict | None:
     """The page's own name resolves alike for everyone, so that an open tab survives the change of state."""
     if question.name == zone.portal_name:
         return _of(Kind.PORTAL, "the portal's own name", zone.portal, question)
-    if question.qtype == Type.PTR and question.name in zone.reverse:
-        return Verdict(Kind.PORTAL, "the portal's own address", zone.reverse[question.name], ttl=zone.ttl)
-    return None
+    pointer = zone.reverse.find(question.name)
+    return None if pointer is None else _of(Kind.PORTAL, "the portal's own address", pointer, question)
 
 
 def special_for_everyone(access: Access, question: Question, zone: Zone) -> Verdict | None:
@@ -104,7 +104,8 @@ def true_answer(access: Access, question: Question, zone: Zone) -> Verdict | Non
     if access is Access.BLOCKED:
         return None
     if question.qtype == Type.ANY:
-        return Verdict(Kind.NODATA, "ANY is not forwarded (RFC 8482)", reply.hinfo(zone.ttl), ttl=zone.ttl)
+        body = reply.hinfo(zone.ttl)._replace(flags=Flag.QR | Flag.RA)
+        return Verdict(Kind.NODATA, "ANY is not forwarded (RFC 8482)", body, ttl=zone.ttl)
     return Verdict(Kind.FORWARD, f"access is {access.value}: the true answer")
 
 
@@ -133,7 +134,7 @@ def single_label(_access: Access, question: Question, zone: Zone) -> Verdict | N
     name = question.name
     if name[1 + name[0]] or question.qtype in _DELEGATION:
         return None
-    return _of(Kind.SPECIAL, SINGLE_LABEL, zone.nowhere, question)
+    return _of(Kind.SPECIAL, SINGLE_LABEL, zone.nothing if name in zone.tops else zone.nowhere, question)
 
 
 def probe(_access: Access, question: Question, zone: Zone) -> Verdict | None:

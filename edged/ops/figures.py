@@ -117,7 +117,7 @@ def _dns(house: House) -> Iterator[Sample]:
     yield from _family("counter", "edged_dns_answers", "DNS answers, by verdict.", "verdict", dns.answers)
     yield from _family("counter", "edged_dns_errors", "DNS error replies, by kind.", "kind", dns.errors)
     yield from _family("counter", "edged_dns_dropped", "DNS packets without a reply, by reason.", "reason", dns.dropped)
-    yield _count("edged_dns_ratelimited", "Queries above a subscriber's rate.", dns.ratelimited)
+    yield from _family("counter", "edged_dns_ratelimited", "Queries above a rate, by whose.", "by", dns.ratelimited)
     yield _count("edged_dns_garden_lookups", "Garden names asked of an upstream or the cache.", dns.garden_lookups)
     yield _count("edged_dns_upstream_failures", "Upstream queries that failed.", dns.upstream_failures)
     yield _count("edged_dns_admit_failures", "Garden answers whose addresses did not get into the sets.", not_admitted)

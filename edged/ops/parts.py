@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from edged.billing.status import Health
+from edged.native.datagrams import COMPILED
 from edged.ops.text import moment, span
 from edged.radius.counters import REPORTED
 from edged.radius.packet import Code
@@ -94,9 +95,13 @@ def _dns(house: House) -> Part:
     fact = f"{sum(counters.answers.values()):,} answers, {sum(counters.dropped.values()):,} dropped since the start"
     if counters.upstream_failures:
         fact += f"; {counters.upstream_failures:,} upstream failures"
+    if counters.hasty:
+        (by, who), seconds = max(counters.hasty.items(), key=lambda item: item[1])
+        fact += f"; {len(counters.hasty)} above their rate, most often {by} {who} ({seconds:,} s)"
     silent = [health.name for health in house.dns.resolver.health if health.down]
     if silent:
         fact += f"; no answer from upstream {', '.join(silent)}"
+    fact += "; compiled" if COMPILED else "; no compiled part"
     return Part("dns", "WARN" if silent else "OK", fact)
 
 

@@ -4,31 +4,45 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import random
-import resource
 import socket
+import sys
 import time
 from collections.abc import AsyncIterator, Sequence
 from ipaddress import ip_address
 from typing import Any
 
 import dns.asyncquery
+import dns.exception
 import dns.message
 import dns.query
 import dns.rcode
 import pytest
 
 from edged.dns import service as dns_service
+from edged.dns.listeners import service as listeners_service
 from edged.dns.service import DnsService
 from edged.dns.settings import DnsSettings
-from edged.dns.tcp import service as tcp_service
 from edged.errors import ConfigError
-from edged.model import Access
-from edged.policy.settings import GardenSettings
+from edged.model import Access, Snapshot, State, Subscriber
+from edged.native import datagrams
+from edged.policy.access import View
+from edged.policy.settings import GardenSettings, SubscribersSettings
+from edged.policy.table import compile_table
 from edged.state.current import Current
-from edged.values import Endpoint, IpAddress
-from tests.dns_lab import GARDEN, PORTAL_ADDRESSES, PORTAL_HOST, lab_sinkhole, view_of
+from edged.values import Endpoint, IpAddress, parse_prefix
+from tests.dns_lab import GARDEN, PORTAL_ADDRESSES, PORTAL_HOST, view_of
 from tests.loopback.dns_upstream import Upstream
+from tests.native import BOTH, twin
+
+
+@pytest.fixture(autouse=True, params=BOTH)
+def native_twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Every test here runs on both twins of edged/native."""
+    kind = twin(request.param)
+    monkeypatch.setattr(datagrams, "COMPILED", None if kind is datagrams.Portable else kind)
+
 
 Entries = Sequence[tuple[IpAddress, float]]
 
@@ -59,11 +73,13 @@ class Lab:
     def endpoint(self) -> Endpoint:
         return self.service.endpoints[0]
 
-    async def ask(self, name: str, rtype: str = "A", *, tcp: bool = False, **options: Any) -> dns.message.Message:
+    async def ask(
+        self, name: str, rtype: str = "A", *, tcp: bool = False, timeout: float = 10, **options: Any
+    ) -> dns.message.Message:
         query = dns.message.make_query(name, rtype, **options)
         where, port = str(self.endpoint.address), self.endpoint.port
         ask = dns.asyncquery.tcp if tcp else dns.asyncquery.udp
-        return await ask(query, where, port=port, timeout=10)
+        return await ask(query, where, port=port, timeout=timeout)
 
     def addresses(self, reply: dns.message.Message) -> list[str]:
         return [rdata.to_text() for rrset in reply.answer for rdata in rrset]
@@ -82,7 +98,7 @@ async def running(
             "listen": list(listen),
             "upstreams": list(upstreams or ()) + ([] if upstreams == () else [str(upstream.endpoint)]),
             "ttl": "10s",
-            "limit": {"per_subscriber": limit},
+            "limit": {"per_subscriber": limit, "per_prefix": 10_000_000},
         })  # fmt: skip
         current, sets = Current(view_of(access, "127.0.0.0/8", "::1")), Sets()
         service = DnsService(
@@ -141,6 +157,18 @@ async def test_the_reply_leaves_from_the_address_that_was_asked(listen: str) -> 
             octets = await asyncio.wait_for(asyncio.get_running_loop().sock_recv(client, 512), 2)
 
     assert lab.addresses(dns.message.from_wire(octets)) == ["203.0.113.10"]
+
+
+async def test_where_netlink_is_forbidden_the_wildcard_serves_every_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse() -> socket.socket:
+        raise PermissionError(errno.EPERM, "not in this sandbox")
+
+    monkeypatch.setattr(listeners_service, "_subscribe", refuse)
+    async with running(listen=("0.0.0.0:0",)) as lab:
+        answers = [await dig(Endpoint(ip_address(a), lab.endpoint.port), "+short", "www.example.com")
+                   for a in ("127.0.0.1", "127.0.0.77")]  # fmt: skip
+
+    assert answers == ["203.0.113.10\n"] * 2
 
 
 async def test_a_change_of_state_shows_in_the_next_answer() -> None:
@@ -337,133 +365,6 @@ async def test_stale_answers_stand_in_for_silent_upstreams() -> None:
     assert reply.answer[0].ttl == 30
 
 
-async def read_reply(reader: asyncio.StreamReader) -> dns.message.Message:
-    length = int.from_bytes(await asyncio.wait_for(reader.readexactly(2), 5))
-    return dns.message.from_wire(await reader.readexactly(length))
-
-
-def framed(name: str, ident: int = 1, rtype: str = "A") -> bytes:
-    query = dns.message.make_query(name, rtype)
-    query.id = ident
-    octets = query.to_wire()
-    return len(octets).to_bytes(2) + octets
-
-
-async def test_a_hundred_pipelined_queries_are_all_answered() -> None:
-    records = [f"n{i}.gate.example. 60 A 198.51.100.{i}" for i in range(1, 100)]
-    async with running(Access.BLOCKED, *records) as lab:
-        reader, writer = await asyncio.open_connection("127.0.0.1", lab.endpoint.port)
-        # every second one waits for an upstream: answers come in any order
-        names = [f"n{i}.gate.example" if i % 2 else f"n{i}.example.com" for i in range(100)]
-        writer.write(b"".join(framed(name, i) for i, name in enumerate(names)))
-        replies = [await read_reply(reader) for _ in range(100)]
-        writer.close()
-
-    assert {r.id for r in replies} == set(range(100))
-    assert all(r.answer[0].name.to_text() == names[r.id] + "." for r in replies)
-
-
-async def test_a_query_may_arrive_octet_by_octet() -> None:
-    async with running() as lab:
-        reader, writer = await asyncio.open_connection("127.0.0.1", lab.endpoint.port)
-        for octet in framed("www.example.com"):
-            writer.write(bytes((octet,)))
-            await asyncio.sleep(0.001)
-        first = await read_reply(reader)
-        writer.write(framed("again.example.com"))
-        second = await read_reply(reader)
-        writer.close()
-
-    assert lab.addresses(first) == lab.addresses(second) == ["203.0.113.10"]
-
-
-async def test_a_client_that_closes_its_half_still_gets_its_answer() -> None:
-    async with running(Access.OPEN, "www.example. 60 A 198.51.100.1") as lab:
-        lab.upstream.delay = 0.1
-        reader, writer = await asyncio.open_connection("127.0.0.1", lab.endpoint.port)
-        writer.write(framed("www.example"))
-        writer.write_eof()
-        reply = await read_reply(reader)
-        rest = await asyncio.wait_for(reader.read(), 2)
-        writer.close()
-
-    assert lab.addresses(reply) == ["198.51.100.1"]
-    assert rest == b""
-
-
-@pytest.mark.parametrize(
-    "octets", [b"\x00\x00", b"\x00\x05abcde", b"\x00\x0c" + bytes.fromhex("000181800000000000000000")]
-)
-async def test_a_stream_that_is_no_dns_is_closed(octets: bytes) -> None:
-    async with running() as lab:
-        reader, writer = await asyncio.open_connection("127.0.0.1", lab.endpoint.port)
-        writer.write(octets)
-        with contextlib.suppress(ConnectionResetError):
-            assert await asyncio.wait_for(reader.read(), 2) == b""
-        writer.close()
-
-
-async def test_a_thousand_idle_connections_delay_nobody() -> None:
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (min(hard, 8192), hard))
-    async with running() as lab:
-        idle = [await asyncio.open_connection("127.0.0.1", lab.endpoint.port) for _ in range(1000)]
-        begin = time.monotonic()
-        over_udp = await lab.ask("www.example.com")
-        over_tcp = await lab.ask("www.example.com", tcp=True)
-        spent = time.monotonic() - begin
-        held = lab.service.counters.tcp_open
-        for _, writer in idle:
-            writer.close()
-
-    assert over_udp.answer
-    assert over_tcp.answer
-    assert spent < 0.5
-    assert held <= 32, "one address holds no more than its share"
-
-
-async def test_the_oldest_idle_connection_makes_room() -> None:
-    async with running() as lab:
-        streams = [await asyncio.open_connection("127.0.0.1", lab.endpoint.port) for _ in range(32)]
-        for _, writer in streams:
-            writer.write(framed("www.example.com"))
-        for reader, _ in streams:
-            await read_reply(reader)
-        streams[0][1].write(framed("again.example.com"))
-        await read_reply(streams[0][0])
-        newest = await asyncio.open_connection("127.0.0.1", lab.endpoint.port)
-        newest[1].write(framed("new.example.com"))
-        await read_reply(newest[0])
-        with contextlib.suppress(ConnectionResetError):
-            assert await asyncio.wait_for(streams[1][0].read(), 2) == b""
-        streams[0][1].write(framed("still.example.com"))
-        still = await read_reply(streams[0][0])
-        for _, writer in (*streams, newest):
-            writer.close()
-
-    assert lab.addresses(still) == ["203.0.113.10"]
-    assert lab.service.counters.tcp_closed == 1
-
-
-@pytest.mark.parametrize("octets", [b"", b"\x00\x40abc"], ids=["idle", "half a message"])
-async def test_a_silent_stream_is_not_waited_for(octets: bytes) -> None:
-    clocks = tcp_service.Clocks(idle=0.2, message=0.2, sweep=0.05)
-    sinkhole = lab_sinkhole()
-    connections = tcp_service.Connections(sinkhole, lambda: None, lambda _pending, _send: None, clocks)
-    sock = tcp_service.bind(Endpoint(ip_address("127.0.0.1"), 0), "dns.listen[0]")
-    serving = asyncio.create_task(connections.serve([sock]))
-    reader, writer = await asyncio.open_connection("127.0.0.1", sock.getsockname()[1])
-    writer.write(octets)
-
-    with contextlib.suppress(ConnectionResetError):
-        assert await asyncio.wait_for(reader.read(), 3) == b""
-
-    writer.close()
-    serving.cancel()
-    connections.close()
-    assert sinkhole.counters.tcp_closed == 1
-
-
 async def test_an_answer_to_us_is_never_answered() -> None:
     async with running() as lab:
         with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
@@ -490,6 +391,47 @@ async def test_a_flood_is_drained_without_starving_tcp() -> None:
 
     assert reply.answer
     assert lab.service.counters.answers["sinkhole"] == 5001
+
+
+FLOOD = """
+import socket, sys
+socks = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(8)]
+for sock in socks:
+    sock.bind(("127.0.0.3", 0))
+    sock.connect(("127.0.0.1", int(sys.argv[1])))
+query = bytes.fromhex("0001010000010000000000000377777707657861 6d706c650000010001")
+print("flooding", flush=True)
+while True:
+    for sock in socks:
+        sock.send(query)
+"""
+
+
+async def test_a_change_of_state_shows_while_another_floods_us() -> None:
+    def view(state: State) -> View:
+        ours, other = (parse_prefix(a) for a in ("127.0.0.1", "127.0.0.3"))
+        held = (Subscriber("1", state, addresses=(ours,)), Subscriber("3", State.BLOCKED, addresses=(other,)))
+        served = SubscribersSettings.model_validate({"networks": ["127.0.0.0/8"]})
+        return View(compile_table(Snapshot("s", "r", 0.0, held), served))
+
+    async with running(Access.BLOCKED, "www.example. 60 A 198.51.100.1", limit=10_000_000) as lab:
+        lab.current.publish(view(State.BLOCKED))
+        flood = await asyncio.create_subprocess_exec(
+            sys.executable, "-c", FLOOD, str(lab.endpoint.port), stdout=asyncio.subprocess.PIPE
+        )
+        assert flood.stdout is not None
+        await flood.stdout.readline()
+        seen: list[list[str]] = []
+        for state in (State.BLOCKED, State.ACTIVE, State.BLOCKED):
+            lab.current.publish(view(state), frozenset({"1"}))
+            for _ in range(20):
+                with contextlib.suppress(dns.exception.Timeout):
+                    seen.append(lab.addresses(await lab.ask("www.example", timeout=1)))
+                    break
+        flood.kill()
+        await flood.wait()
+
+    assert seen == [["203.0.113.10"], ["198.51.100.1"], ["203.0.113.10"]]
 
 
 async def test_a_reload_changes_answers_and_keeps_the_sockets() -> None:

@@ -172,7 +172,7 @@ async def test_upstreams_that_do_not_answer_are_a_warning_by_name_and_an_alarm_w
         first, second = house.dns.resolver.health
         first.in_a_row = 3
         assert part(house, "dns").state == "WARN"
-        assert part(house, "dns").fact.endswith("no answer from upstream 192.0.2.1:53")
+        assert "; no answer from upstream 192.0.2.1:53" in part(house, "dns").fact
         assert "upstreams-silent" not in raised(house)
 
         second.in_a_row = 3

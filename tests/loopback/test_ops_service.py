@@ -26,7 +26,7 @@ from edged.captive.answers import Kind, Topic
 from edged.captive.counters import DROPPED
 from edged.config import load
 from edged.daemon import House
-from edged.dns.counters import DROPS, ERRORS
+from edged.dns.counters import DROPS, ERRORS, Limited
 from edged.dns.upstream.counters import UpstreamCounters
 from edged.dns.verdict import Kind as Verdict
 from edged.errors import ConfigError
@@ -57,6 +57,7 @@ CLOSED: dict[str, dict[str, set[str] | None]] = {
     "edged_dns_answers": {"verdict": set(Verdict)},
     "edged_dns_errors": {"kind": set(ERRORS)},
     "edged_dns_dropped": {"reason": set(DROPS)},
+    "edged_dns_ratelimited": {"by": set(Limited)},
     "edged_dns_resolver": {"event": {field.name for field in fields(UpstreamCounters)}},
     "edged_dns_upstream_up": {"upstream": None},  # as the configuration names them
     "edged_dns_upstream_asked": {"upstream": None},

@@ -2,11 +2,14 @@ from __future__ import annotations
 
 from ipaddress import ip_address
 
+import dns.edns
 import dns.flags
 import dns.message
 import pytest
 
-from edged.dns.sinkhole import Pending
+from edged.dns.counters import DnsCounters, Limited
+from edged.dns.settings import DnsSettings, LimitSettings
+from edged.dns.sinkhole import Pending, Sinkhole
 from edged.dns.zone import compile_zone
 from edged.model import Access
 from edged.policy.settings import GardenSettings
@@ -54,7 +57,7 @@ def test_a_new_garden_shows_in_the_next_answer() -> None:
     assert isinstance(sinkhole.answer(query(), CLIENT, NOW), bytes)
 
     garden = GardenSettings.model_validate({"names": ["www.example.com"]})
-    sinkhole.configure(compile_zone(SETTINGS, garden, "portal.example.net", ()), 100)
+    sinkhole.configure(compile_zone(SETTINGS, garden, "portal.example.net", ()), LimitSettings(per_subscriber=100))
 
     assert isinstance(sinkhole.answer(query(), CLIENT, NOW), Pending)
 
@@ -66,7 +69,7 @@ def test_above_the_rate_answers_are_truncated_and_then_cease() -> None:
 
     kinds = ["silence" if g is None else ("tc" if isinstance(g, bytes) and g[2] & 2 else "answer") for g in got]
     assert kinds == ["answer"] * 10 + ["tc"] * 10 + ["silence"] * 10
-    assert sinkhole.counters.ratelimited == 20
+    assert sinkhole.counters.ratelimited == {"subscriber": 20, "prefix": 0}
     assert sinkhole.counters.dropped["ratelimited"] == 10
     assert isinstance(got[15], bytes)
     truncated = dns.message.from_wire(got[15])
@@ -99,6 +102,125 @@ def test_a_truncated_client_is_heard_over_tcp() -> None:
     assert truncated[2] & 2
     assert isinstance(over_tcp, bytes)
     assert dns.message.from_wire(over_tcp).answer
+
+
+def test_the_limit_of_a_prefix_counts_its_subscribers_together_and_nobody_else() -> None:
+    sinkhole = lab_sinkhole(per_prefix=10)
+
+    got = [sinkhole.answer(query(), f"100.64.7.{i}", NOW) for i in range(30)]
+    next_door = sinkhole.answer(query(), "100.64.8.1", NOW)
+
+    kinds = ["silence" if g is None else ("tc" if isinstance(g, bytes) and g[2] & 2 else "answer") for g in got]
+    assert kinds == ["answer"] * 10 + ["tc"] * 10 + ["silence"] * 10
+    assert isinstance(next_door, bytes)
+    assert not next_door[2] & 2
+    assert sinkhole.counters.ratelimited == {"subscriber": 0, "prefix": 20}
+
+
+@pytest.mark.parametrize(
+    ("inside", "outside"),
+    [("100.64.7.255", "100.64.8.0"), ("2001:db8:100:1ff::1", "2001:db8:100:200::1")],
+)
+def test_a_prefix_is_a_24_or_a_56(inside: str, outside: str) -> None:
+    sinkhole = lab_sinkhole(per_prefix=1)
+    sinkhole.answer(query(), "100.64.7.0", NOW)
+    sinkhole.answer(query(), "2001:db8:100:100::1", NOW)
+
+    same, other = sinkhole.answer(query(), inside, NOW), sinkhole.answer(query(), outside, NOW)
+
+    assert isinstance(same, bytes)
+    assert same[2] & 2
+    assert isinstance(other, bytes)
+    assert not other[2] & 2
+
+
+def cookie_of(sinkhole: Sinkhole, host: str) -> bytes:
+    asked = dns.message.make_query("a.example", "A", use_edns=0, options=[dns.edns.CookieOption(b"12345678", b"")])
+    got = sinkhole.answer(asked.to_wire(), host, NOW - 1)
+    assert isinstance(got, bytes)
+    (option,) = [o for o in dns.message.from_wire(got).options if isinstance(o, dns.edns.CookieOption)]
+    return option.server
+
+
+def test_a_cookie_of_ours_and_a_stream_are_not_bound_by_the_prefix() -> None:
+    sinkhole = lab_sinkhole(per_prefix=3)
+    server = cookie_of(sinkhole, CLIENT)
+    proven = dns.message.make_query("a.example", "A", use_edns=0, options=[dns.edns.CookieOption(b"12345678", server)])
+    forged = dns.message.make_query(
+        "a.example", "A", use_edns=0, options=[dns.edns.CookieOption(b"12345678", bytes(len(server)))]
+    )
+    for _ in range(3):
+        sinkhole.answer(query(), CLIENT, NOW)
+
+    with_cookie = sinkhole.answer(proven.to_wire(), CLIENT, NOW)
+    with_another = sinkhole.answer(forged.to_wire(), CLIENT, NOW)
+    over_tcp = [sinkhole.answer(query(), CLIENT, NOW, stream=True) for _ in range(9)]
+
+    assert isinstance(with_cookie, bytes)
+    assert dns.message.from_wire(with_cookie).answer[0].ttl
+    assert isinstance(with_another, bytes)
+    assert with_another[2] & 2
+    assert all(isinstance(reply, bytes) and not reply[2] & 2 for reply in over_tcp)
+
+
+def test_a_cookie_does_not_lift_the_limit_of_the_subscriber() -> None:
+    sinkhole = lab_sinkhole(limit=1)
+    server = cookie_of(sinkhole, CLIENT)
+    proven = dns.message.make_query("a.example", "A", use_edns=0, options=[dns.edns.CookieOption(b"12345678", server)])
+
+    got = [sinkhole.answer(proven.to_wire(), CLIENT, NOW) for _ in range(3)]
+
+    assert [g if g is None else bool(g[2] & 2) for g in got if not isinstance(g, Pending)] == [False, True, None]
+
+
+def test_a_household_behind_one_address_is_not_cut_off_by_the_default() -> None:
+    defaults = DnsSettings().limit
+    sinkhole = lab_sinkhole(limit=defaults.per_subscriber, per_prefix=defaults.per_prefix)
+
+    # thirty devices that all come back at once, each with five pages' worth of names in one second
+    got = [sinkhole.answer(query(f"n{i}.example"), CLIENT, NOW) for i in range(30 * 6)]
+
+    assert all(isinstance(g, bytes) and not g[2] & 2 for g in got)
+    assert not any(sinkhole.counters.ratelimited.values())
+
+
+def test_who_is_too_fast_is_named_by_the_seconds_in_which_they_were() -> None:
+    sinkhole = lab_sinkhole(limit=2, per_prefix=5)
+
+    for second in range(3):
+        for _ in range(9):
+            sinkhole.answer(query(), CLIENT, NOW + second)
+
+    assert sinkhole.counters.hasty == {("subscriber", "17"): 3}
+
+
+def test_a_prefix_that_is_too_fast_is_named_as_a_network() -> None:
+    sinkhole = lab_sinkhole(per_prefix=2)
+
+    for _ in range(4):
+        sinkhole.answer(query(), "2001:db8:100:1ff::1", NOW)
+
+    assert sinkhole.counters.hasty == {("prefix", "2001:db8:100:100::/56"): 1}
+
+
+def test_only_so_many_are_named_and_the_least_hasty_make_room() -> None:
+    counters = DnsCounters()
+    for _ in range(2):
+        counters.too_fast(Limited.SUBSCRIBER, "often")
+    for number in range(1000):
+        counters.too_fast(Limited.SUBSCRIBER, str(number))
+
+    assert len(counters.hasty) == 256
+    assert counters.hasty["subscriber", "often"] == 2
+
+
+def test_rates_survive_more_sources_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.dns.rates.PLACES", 64)
+    sinkhole = lab_sinkhole()
+
+    for number in range(500):
+        reply = sinkhole.answer(query(), f"100.{64 + number // 256}.{number % 256}.1", NOW)
+        assert isinstance(reply, bytes)
 
 
 def test_strangers_are_refused_at_a_trickle_and_otherwise_ignored() -> None:
@@ -143,7 +265,7 @@ def test_explain_says_what_the_answer_says() -> None:
 def test_a_static_answer_that_does_not_fit_is_truncated_over_udp_and_whole_over_tcp() -> None:
     garden = GardenSettings.model_validate({"records": {"many.example.net": [f"198.51.100.{i}" for i in range(100)]}})
     sinkhole = lab_sinkhole()
-    sinkhole.configure(compile_zone(SETTINGS, garden, "portal.example.net", ()), 100)
+    sinkhole.configure(compile_zone(SETTINGS, garden, "portal.example.net", ()), LimitSettings(per_subscriber=100))
 
     over_udp = sinkhole.answer(query("many.example.net"), CLIENT, NOW)
     over_tcp = sinkhole.answer(query("many.example.net"), CLIENT, NOW, stream=True)

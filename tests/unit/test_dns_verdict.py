@@ -1,15 +1,10 @@
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-import dns.edns
+import dns.flags
 import dns.message
-import dns.rcode
-import dns.rdataclass
-import dns.rdatatype
 import pytest
-import yaml
 
 from edged.dns import message, names
 from edged.dns.sinkhole import Pending
@@ -20,54 +15,53 @@ from edged.policy.presets import PRESETS
 from edged.policy.probes import PROBE_HOSTS
 from edged.policy.settings import GardenSettings
 from tests.dns_lab import CLIENT, GARDEN, NOW, PORTAL_ADDRESSES, PORTAL_HOST, SETTINGS, lab_sinkhole, lab_zone
+from tests.dns_rows import judge, rows
 
-VECTORS: list[dict[str, Any]] = yaml.safe_load(
-    (Path(__file__).parent.parent / "vectors" / "dns_verdicts.yaml").read_text("utf-8")
-)
+ROWS = rows("dns_verdicts")
+ACCESS = rows("dns_access")
+FORMS: dict[str, dict[str, Any]] = {
+    "plain": {},
+    "EDNS": {"use_edns": 0},
+    "EDNS with DO over TCP": {"use_edns": 0, "want_dnssec": True},
+}
 
 
-def identify(vector: dict[str, Any]) -> str:
-    return f"{vector['ask']} {vector.get('access', 'blocked')}"
-
-
-@pytest.mark.parametrize("vector", VECTORS, ids=identify)
-def test_a_question_gets_the_answer_of_its_row(vector: dict[str, Any]) -> None:
-    name, rtype = vector["ask"].split()
-    sinkhole = lab_sinkhole(Access(vector.get("access", "blocked")))
-    query = dns.message.make_query(name, rtype, use_edns=0)
-
-    got = sinkhole.answer(query.to_wire(), CLIENT, NOW)
-
-    assert sinkhole.counters.answers[vector["kind"]] == 1
-    if vector.get("forward"):
+def answered(access: Access, query: dns.message.Message, form: str, cell: str) -> str:
+    """Ask, judge, and say which counter went up."""
+    sinkhole = lab_sinkhole(access)
+    got = sinkhole.answer(query.to_wire(), CLIENT, NOW, stream=form.endswith("TCP"))
+    if cell in {"garden", "forward"}:
         assert isinstance(got, Pending)
-        assert got.verdict.kind == vector["kind"]
-        return
-    assert isinstance(got, bytes)
-    reply = dns.message.from_wire(got)
-    assert dns.rcode.to_text(reply.rcode()) == vector["rcode"]
-    records = [f"{dns.rdatatype.to_text(rrset.rdtype)} {rdata.to_text()}" for rrset in reply.answer for rdata in rrset]
-    assert records == vector.get("answer", [])
-    assert all(rrset.name == query.question[0].name for rrset in reply.answer)
-    assert [r.name.to_text() for r in reply.authority] == ([vector["soa"]] if "soa" in vector else [])
-    if "soa" in vector:
-        assert reply.authority[0].ttl == reply.authority[0][0].minimum
-    if "ttl" in vector:
-        assert reply.answer[0].ttl == vector["ttl"]
-    codes = [o.code for o in reply.options if isinstance(o, dns.edns.EDEOption)]
-    if "ede" in vector:
-        assert codes == [vector["ede"]]
+        assert got.verdict.kind == cell
+    else:
+        judge(query, got, cell)
+    (kind,) = (kind for kind, count in sinkhole.counters.answers.items() if count)
+    return kind
 
 
-@pytest.mark.parametrize("vector", VECTORS, ids=identify)
-def test_extended_errors_go_only_to_those_who_speak_edns(vector: dict[str, Any]) -> None:
-    name, rtype = vector["ask"].split()
-    query = dns.message.make_query(name, rtype)
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("row", ROWS, ids=lambda r: r["ask"])
+def test_a_question_gets_the_answer_of_its_row(row: dict[str, Any], form: str) -> None:
+    name, rtype = row["ask"].split()
+    query = dns.message.make_query(name, rtype, **FORMS[form])
 
-    got = lab_sinkhole(Access(vector.get("access", "blocked"))).answer(query.to_wire(), CLIENT, NOW)
+    assert answered(Access.BLOCKED, query, form, row["reply"]) == row["kind"]
 
-    if isinstance(got, bytes):
-        assert dns.message.from_wire(got).edns == -1
+
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("access", Access)
+@pytest.mark.parametrize("row", ACCESS, ids=lambda r: f"{r['ask']} {r.get('flags', 'RD')}")
+def test_who_asks_decides_first(row: dict[str, Any], access: Access, form: str) -> None:
+    name, rtype = row["ask"].split()
+    query = dns.message.make_query(name, rtype, row.get("class", "IN"), **FORMS[form])
+    query.flags = dns.flags.from_text(row.get("flags", "RD"))
+
+    answered(access, query, form, row.get(access.value, row["others"]))
+
+
+def test_every_row_says_where_its_answer_is_written() -> None:
+    assert all(row["source"] for row in (*ROWS, *ACCESS))
+    assert len({row["ask"] for row in ROWS}) == len(ROWS)
 
 
 @pytest.mark.parametrize("host", PROBE_HOSTS)

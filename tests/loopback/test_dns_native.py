@@ -1,0 +1,416 @@
+"""The twins of edged/native on real sockets; the compiled one says what the sinkhole says, or leaves the packet."""
+
+from __future__ import annotations
+
+import contextlib
+import random
+import select
+import socket
+import struct
+import time
+from collections.abc import Iterator
+from ipaddress import ip_address
+from typing import Any
+
+import dns.edns
+import dns.message
+import pytest
+
+from edged.dns.counters import DnsCounters, Limited
+from edged.dns.rates import Rates
+from edged.dns.ready import ready
+from edged.dns.settings import LimitSettings
+from edged.dns.sinkhole import Sinkhole
+from edged.dns.udp.service import bind, bind_beside
+from edged.model import Access
+from edged.native.datagrams import BATCH, COMPILED, Datagram, Datagrams, Portable
+from edged.values import Endpoint
+from tests.dns_lab import lab_zone, view_of
+from tests.native import BOTH, twin
+
+FAMILIES = ["127.0.0.1", "::1"]
+PLENTY = LimitSettings(per_subscriber=1_000_000, per_prefix=1_000_000)
+PATIENCE = 10.0
+
+
+class Edge:
+    """A served socket, the sinkhole behind it, and a client."""
+
+    def __init__(self, kind: type[Datagrams], address: str, limit: LimitSettings, *, wildcard: bool) -> None:
+        rates = Rates()
+        self.datagrams = kind(rates.datagrams, 0x1234_5678_9ABC_DEF0)
+        self.sinkhole = Sinkhole(
+            lab_zone(), limit, DnsCounters(), secret=bytes(32), rates=rates, compiled=self.datagrams
+        )
+        self.sinkhole.adopt(view_of(Access.BLOCKED, "127.0.0.0/8", "::1"))
+        family = ip_address(address).version
+        anywhere = "0.0.0.0" if family == 4 else "::"
+        self.server = bind(Endpoint(ip_address(anywhere if wildcard else address), 0), "test")
+        self.client = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
+        self.client.connect((address, self.server.getsockname()[1]))
+        self.client.settimeout(PATIENCE)
+        self.wildcard = wildcard
+        self.datagrams.attach(self.server, wildcard, 0)
+
+    def know(self) -> None:
+        """Let the compiled part hear that the client is blocked."""
+        assert isinstance(self.answer(query("first.example")), bytes)
+
+    def answer(self, octets: bytes) -> object:
+        return self.sinkhole.answer(octets, self.client.getsockname()[0], NOW)
+
+    def send(self, octets: bytes) -> bytes | Datagram:
+        """The reply that came by itself, or the datagram that was left to us."""
+        self.client.send(octets)
+        readable, _, _ = select.select([self.client.fileno(), self.datagrams.fileno()], [], [], PATIENCE)
+        assert readable, "neither answered nor left"
+        if self.client.fileno() in readable:
+            return self.client.recv(4096)
+        (left,) = self.datagrams.take()
+        return left
+
+    def close(self) -> None:
+        self.datagrams.stop()
+        self.client.close()
+        self.server.close()
+
+
+NOW = 4_000_000_000.0
+"""Far enough that no decision of the lab ends before the kernel's own clock says so."""
+
+
+@contextlib.contextmanager
+def edge(
+    kind: type[Datagrams], address: str = "127.0.0.1", limit: LimitSettings = PLENTY, *, wildcard: bool = False
+) -> Iterator[Edge]:
+    held = Edge(kind, address, limit, wildcard=wildcard)
+    try:
+        yield held
+    finally:
+        held.close()
+
+
+def query(name: str, rtype: str = "A", ident: int = 7, **options: Any) -> bytes:
+    message = dns.message.make_query(name, rtype, **options)
+    message.id = ident
+    return message.to_wire()
+
+
+@pytest.mark.parametrize("wildcard", [False, True])
+@pytest.mark.parametrize("address", FAMILIES)
+@pytest.mark.parametrize("kind", BOTH)
+def test_what_is_left_comes_whole_with_its_sender_and_where_to_answer_from(
+    kind: str, address: str, wildcard: bool
+) -> None:
+    with edge(twin(kind), address, wildcard=wildcard) as held:
+        left = held.send(query("www.example"))
+
+        assert not isinstance(left, bytes)
+        fd, octets, peer, source = left
+        held.server.sendmsg([b"reply"], source, 0, peer)
+
+        assert fd == held.server.fileno()
+        assert octets == query("www.example")
+        assert peer == held.client.getsockname()
+        assert bool(source) is wildcard
+        assert held.client.recv(512) == b"reply"
+
+
+@pytest.mark.parametrize("address", FAMILIES)
+@pytest.mark.parametrize("wildcard", [False, True])
+def test_the_compiled_part_answers_a_blocked_subscriber_from_the_address_asked(address: str, wildcard: bool) -> None:
+    with edge(twin("compiled"), address, wildcard=wildcard) as held:
+        held.know()
+
+        reply = held.send(query("www.example"))
+
+    # the client is connected: a reply from elsewhere would not have come
+    assert isinstance(reply, bytes)
+    assert dns.message.from_wire(reply).answer[0][0].to_text() in {"203.0.113.10", "2001:db8::10"}
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_zero_length_datagram_is_left_and_one_that_is_too_long_is_cut(kind: str) -> None:
+    with edge(twin(kind)) as held:
+        empty, long = held.send(b""), held.send(bytes(9000))
+
+    assert not isinstance(empty, bytes)
+    assert empty[1] == b""
+    assert not isinstance(long, bytes)
+    assert long[1] == bytes(4096)
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_many_datagrams_are_all_there_to_be_taken(kind: str) -> None:
+    with edge(twin(kind)) as held:
+        for number in range(500):
+            held.client.send(struct.pack("!H", number))
+        taken: list[bytes] = []
+        while len(taken) < 500:
+            assert select.select([held.datagrams], [], [], PATIENCE)[0]
+            some = held.datagrams.take()
+            assert len(some) <= BATCH
+            taken += [octets for _, octets, _, _ in some]
+
+        assert taken == [struct.pack("!H", number) for number in range(500)]
+        assert not select.select([held.datagrams], [], [], 0)[0], "nothing waits, and so nobody is woken"
+        assert held.datagrams.take() == []
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_what_a_socket_has_received_is_not_lost_when_it_goes(kind: str) -> None:
+    with edge(twin(kind)) as held:
+        for number in range(20):
+            held.client.send(bytes((number,)))
+        held.datagrams.detach(held.server)
+        taken = held.datagrams.take()
+        held.client.send(b"later")
+
+        assert [octets for _, octets, _, _ in taken] == [bytes((n,)) for n in range(20)]
+        assert not select.select([held.datagrams], [], [], 0.05)[0], "a socket that went is served no more"
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_stopping_twice_and_forgetting_to_stop_are_no_harm(kind: str) -> None:
+    with edge(twin(kind)) as held:
+        held.datagrams.stop()
+        held.datagrams.stop()
+    Portable(Rates().datagrams, 1)
+    again = twin(kind)(Rates().datagrams, 1)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        sock.bind(("127.0.0.1", 0))
+        again.attach(sock, False, 0)
+        if kind == "portable":
+            again.stop()
+        del again
+
+
+ORDINARY = ["www.example.com", "a.b", "xn--bcher-kva.example", "deep." * 40 + "example", "x" * 63 + ".org"]
+RULED = [
+    "pay.example.net", "www.gate.example", "static.example.net", "portal.example.net", "localhost", "single",
+    "wpad.home.example", "ISATAP.corp.example", "captive.apple.com", "use-application-dns.net", "mask.icloud.com",
+    "1.0.168.192.in-addr.arpa", "a.both.example", ".", "dns.google",
+]  # fmt: skip
+TYPES = [
+    "A",
+    "AAAA",
+    "HTTPS",
+    "SVCB",
+    "TXT",
+    "MX",
+    "NS",
+    "SOA",
+    "PTR",
+    "CNAME",
+    "DS",
+    "ANY",
+    "AXFR",
+    "TYPE41",
+    "TYPE999",
+]
+
+
+def corpus() -> Iterator[bytes]:
+    options: list[dict[str, Any]] = [
+        {},
+        {"use_edns": 0, "payload": 4096},
+        {"use_edns": 0, "payload": 100, "want_dnssec": True},
+        {"use_edns": 1},
+        {"use_edns": 0, "options": [dns.edns.CookieOption(b"12345678", b"")]},
+        {"use_edns": 0, "options": [dns.edns.ECSOption("192.0.2.0", 24)]},
+        {
+            "use_edns": 0,
+            "options": [dns.edns.GenericOption("65001", b"x" * 30), dns.edns.GenericOption("12", bytes(100))],
+        },
+    ]
+    for name in ORDINARY + RULED:
+        for rtype in TYPES:
+            for chosen in options:
+                yield query(name, rtype, ident=len(name), **chosen)
+
+
+def same(held: Edge, octets: bytes) -> bool:
+    """True when the compiled part answered, which it must do in the sinkhole's words."""
+    got = held.send(octets)
+    if not isinstance(got, bytes):
+        assert got[1] == octets[:4096]
+        return False
+    assert got == held.answer(octets), octets.hex()
+    return True
+
+
+def test_the_compiled_part_says_what_the_sinkhole_says_or_leaves_the_packet() -> None:
+    with edge(twin("compiled")) as held:
+        held.know()
+        answered = sum(same(held, octets) for octets in corpus())
+
+    # of 20 names 5 are ordinary, of 15 types 12 are answered alike for all of them, of 7 kinds of EDNS 5
+    assert answered == 5 * 12 * 5
+
+
+def test_every_ordinary_name_is_answered_by_the_compiled_part() -> None:
+    with edge(twin("compiled")) as held:
+        held.know()
+
+        assert all(same(held, query(name, rtype)) for name in ORDINARY for rtype in ("A", "AAAA", "HTTPS", "MX"))
+        assert not any(same(held, query(name, "A")) for name in RULED)
+
+
+def test_mutated_packets_are_answered_in_the_sinkholes_words_or_left() -> None:
+    chance = random.Random(4)
+    seeds = list(corpus())
+    with edge(twin("compiled")) as held:
+        held.know()
+        answered = 0
+        for _ in range(20_000):
+            octets = bytearray(chance.choice(seeds))
+            for _ in range(chance.choice((1, 1, 2, 5))):
+                mutate(octets, chance)
+            answered += same(held, bytes(octets))
+
+    assert 500 < answered < 19_000
+
+
+def mutate(octets: bytearray, chance: random.Random) -> None:
+    where = chance.randrange(len(octets) + 1)
+    match chance.randrange(5):
+        case 0 if where < len(octets):
+            octets[where] ^= 1 << chance.randrange(8)
+        case 1 if where < len(octets):
+            octets[where] = chance.choice((0, 1, 63, 64, 0x80, 0xC0, 0xFF))
+        case 2:
+            del octets[where:]
+        case 3:
+            octets[where:where] = chance.randbytes(chance.randrange(1, 9))
+        case _:
+            del octets[where : where + chance.randrange(1, 9)]
+
+
+def test_a_change_takes_back_what_the_compiled_part_knew() -> None:
+    with edge(twin("compiled")) as held:
+        held.know()
+        before = held.send(query("www.example"))
+        held.sinkhole.adopt(view_of(Access.OPEN, "127.0.0.0/8", "::1"), frozenset({"17"}))
+        after = held.send(query("www.example"))
+
+    assert isinstance(before, bytes)
+    assert not isinstance(after, bytes)
+
+
+def test_a_change_about_others_leaves_what_the_compiled_part_knows() -> None:
+    with edge(twin("compiled")) as held:
+        held.know()
+        held.sinkhole.adopt(view_of(Access.BLOCKED, "127.0.0.0/8", "::1"), frozenset({"18"}))
+        still = held.send(query("www.example"))
+        held.sinkhole.adopt(view_of(Access.BLOCKED, "127.0.0.0/8", "::1"), None)
+        anew = held.send(query("www.example"))
+
+    assert isinstance(still, bytes)
+    assert not isinstance(anew, bytes)
+
+
+def test_a_decision_that_has_ended_is_asked_for_again() -> None:
+    with edge(twin("compiled")) as held:
+        held.datagrams.remember(bytes((127, 0, 0, 1)), 1.0, 1, 2)
+
+        assert not isinstance(held.send(query("www.example")), bytes)
+
+
+def test_the_compiled_part_counts_in_the_sinkholes_table_and_keeps_the_same_limit() -> None:
+    # every second has its own count: a new second in the middle gives as many again, once
+    with edge(twin("compiled"), limit=LimitSettings(per_subscriber=40, per_prefix=1000)) as held:
+        held.know()
+        got = [held.send(query("www.example")) for _ in range(90)]
+        left = sum(not isinstance(g, bytes) for g in got)
+
+    answers = len(got) - left
+    assert 39 <= answers <= 80
+    assert left
+
+
+def test_far_above_the_rate_the_compiled_part_drops_and_counts() -> None:
+    with edge(twin("compiled"), limit=LimitSettings(per_subscriber=5, per_prefix=1000)) as held:
+        held.know()
+        for _ in range(3000):
+            held.client.send(query("www.example"))
+        while select.select([held.datagrams], [], [], 0.2)[0]:
+            for _, octets, peer, _ in held.datagrams.take():
+                held.sinkhole.answer(octets, peer[0], time.time())
+        counters = held.sinkhole.counters
+        counters.add(held.datagrams.counted())
+
+    assert counters.ratelimited[Limited.SUBSCRIBER] > 2000
+    assert counters.received == 3001
+
+
+def test_more_workers_share_the_queries_the_policy_and_the_counters() -> None:
+    with edge(twin("compiled")) as held:
+        held.know()
+        beside = bind_beside(Endpoint(ip_address("127.0.0.1"), held.server.getsockname()[1]))
+        held.datagrams.attach(beside, False, 1)
+        clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(64)]
+        for client in clients:
+            client.settimeout(PATIENCE)
+            client.connect(held.client.getpeername())
+            client.send(query("www.example"))
+        replies = [client.recv(512) for client in clients]
+        held.datagrams.detach(beside)
+        beside.close()
+        for client in clients:
+            client.close()
+        answers, _ = held.datagrams.counted()
+
+    assert all(dns.message.from_wire(reply).answer for reply in replies)
+    assert sum(answers) == 64
+
+
+def test_a_worker_beyond_the_most_is_refused() -> None:
+    with edge(twin("compiled")) as held, pytest.raises(ValueError, match="worker"):
+        held.datagrams.attach(held.server, False, 16)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"by_type": b"\x00" * 255},
+        {"by_type": b"\x07" * 256},
+        {"names": [b""]},
+        {"answers": [(99, (bytes(10), b""), (bytes(10), b""), (bytes(10), b""))]},
+        {"answers": [(0, (bytes(9), b""), (bytes(10), b""), (bytes(10), b""))]},
+        {"answers": [(0, (bytes(10), bytes(513)), (bytes(10), b""), (bytes(10), b""))]},
+    ],
+    ids=["too few types", "no such answer", "empty name", "kind", "header", "tail"],
+)
+def test_a_table_that_does_not_fit_is_refused_and_the_old_one_stays(change: dict[str, object]) -> None:
+    with edge(twin("compiled")) as held:
+        with pytest.raises(ValueError, match=r"."):
+            held.datagrams.configure(ready(lab_zone(), PLENTY)._replace(**change))  # type: ignore[arg-type]
+        held.know()
+
+        assert isinstance(held.send(query("www.example")), bytes)
+
+
+def test_a_hundred_thousand_names_with_a_rule_are_all_left() -> None:
+    table = ready(lab_zone(), PLENTY)
+    names = [b"\x04n%03d\x04m%03d\x07example\x00" % (n // 1000 % 1000, n % 1000) for n in range(100_000)]
+    with edge(twin("compiled")) as held:
+        held.datagrams.configure(table._replace(names=names))
+        held.know()
+        held.datagrams.remember(bytes((127, 0, 0, 1)), 4e9, 1, 2)
+
+        for number in range(0, 100_000, 997):
+            assert not isinstance(held.send(query(f"www.n{number // 1000:03}.m{number % 1000:03}.example")), bytes)
+        assert isinstance(held.send(query("www.example")), bytes)
+
+
+def test_addresses_beyond_the_room_are_left_and_nothing_breaks() -> None:
+    with edge(twin("compiled")) as held:
+        held.know()
+        for number in range(200_000):
+            held.datagrams.remember(struct.pack("!QQ", 0x2001_0DB8 << 32, number), 4e9, 1, 2)
+
+        assert isinstance(held.send(query("www.example")), bytes)
+
+
+def test_the_running_interpreter_has_the_compiled_part_where_it_was_built() -> None:
+    assert COMPILED is twin("compiled")
