@@ -85,7 +85,7 @@ class House:
             portal_addresses=config.portal.addresses,
             current=self.acting,
             admit=self.enforce.admit,
-            ready=lambda: all(health.ok for health in self.enforce.status().values()),
+            sets=self._garden_sets,
         )
         self._own = own_addresses(config)
         self.office = BackOffice(config, self.database, own=self._own, publish=self._publish, hear=self._online)
@@ -167,6 +167,11 @@ class House:
             log.warning("keys-unreadable", error=str(error))
             hint = "is sealing.key the one they were sealed with? restore it from backup"
             self.warnings += (Problem(KEYS_UNREAD, str(error), hint, warning=True),)
+
+    def _garden_sets(self) -> int | None:
+        """Enforcement -> DNS: None while a set may be missing; a new number when somebody may have emptied them."""
+        ready = all(health.ok for health in self.enforce.status().values())
+        return self.enforce.counters.drifted if ready else None
 
     async def run(self) -> None:
         """Run every room until cancelled; a room that fails ends the daemon loudly, and enforcement stays."""

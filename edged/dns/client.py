@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
@@ -72,11 +73,7 @@ class Addresses(NamedTuple):
 
 
 class RefusedError(UpstreamError):
-    """Every upstream that answers says so: SERVFAIL, REFUSED."""
-
-    def __init__(self, answer: Answer) -> None:
-        self.answer = answer
-        super().__init__("every upstream refuses")
+    """Every upstream that answers says SERVFAIL, REFUSED or the like."""
 
 
 class _Client(Protocol):
@@ -97,12 +94,12 @@ class Resolver:
     def __init__(self, upstreams: tuple[UpstreamSettings, ...]) -> None:
         self.upstreams = upstreams
         self.counters = UpstreamCounters()
-        self._pool = self._pool_of(upstreams)
+        self._pool = self._pool_of(upstreams, {})
         self._cache = AnswerCache()
         self._under_way: dict[Key, asyncio.Task[Kept]] = {}
         self._trials: set[asyncio.Task[None]] = set()
-        self._failed: dict[Key, tuple[float, Answer | None]] = {}
-        """Until when (monotonic seconds), and what was said."""
+        self._failed: dict[Key, tuple[float, type[UpstreamError]]] = {}
+        """Until when (monotonic seconds), and how."""
         self._logged = 0.0
 
     @property
@@ -114,14 +111,18 @@ class Resolver:
         """Ask others from now on; what the old ones said is forgotten."""
         if upstreams == self.upstreams:
             return
-        for client in self._pool.clients:
-            client.close()
-        self.upstreams, self._pool = upstreams, self._pool_of(upstreams)
+        loop, known = asyncio.get_running_loop(), dict(zip(self.upstreams, self._pool.clients, strict=True))
+        self._pool = self._pool_of(upstreams, known)
+        for upstream, client in known.items():
+            if upstream not in upstreams:
+                # who has asked it already is still answered
+                loop.call_later(_PATIENCE, client.close)
+        self.upstreams = upstreams
         self._cache.clear()
         self._failed.clear()
 
     async def find(self, question: Question) -> Found:
-        """The answer to ``question``. UpstreamError when nobody gives one and none is kept."""
+        """The answer to ``question``, NOERROR or NXDOMAIN. UpstreamError: nobody gives one, and none is kept."""
         key = _key(question)
         now = time.monotonic()
         kept = self._cache.fresh(key, now)
@@ -132,13 +133,11 @@ class Resolver:
         try:
             async with asyncio.timeout(None if old is None else _STALE_PATIENCE):
                 kept = await self._ask_once(key, question, now)
-        except (UpstreamError, TimeoutError) as error:
-            if old is not None:
-                self.counters.stale += 1
-                return Found(old.answer, int(old.expires - old.stored), stale=True)
-            if isinstance(error, RefusedError):
-                return Found(error.answer, 0)
-            raise
+        except (UpstreamError, TimeoutError):
+            if old is None:
+                raise
+            self.counters.stale += 1
+            return Found(old.answer, int(old.expires - old.stored), stale=True)
         return Found(kept.answer, 0)
 
     async def find_addresses(self, question: Question) -> Addresses:
@@ -169,14 +168,13 @@ class Resolver:
         for client in self._pool.clients:
             client.close()
 
-    def _pool_of(self, upstreams: tuple[UpstreamSettings, ...]) -> _Pool:
-        return _Pool(
-            tuple(
-                EncryptedClient(u, self.counters) if u.tls else PlainClient(u.endpoint, self.counters)
-                for u in upstreams
-            ),
-            Healths([str(u) for u in upstreams]),
-        )
+    def _pool_of(self, upstreams: tuple[UpstreamSettings, ...], known: Mapping[UpstreamSettings, _Client]) -> _Pool:
+        """One client for each, with its connection when it is ``known``."""
+        clients = tuple(known.get(u) or self._client_of(u) for u in upstreams)
+        return _Pool(clients, Healths([str(u) for u in upstreams]))
+
+    def _client_of(self, upstream: UpstreamSettings) -> _Client:
+        return EncryptedClient(upstream, self.counters) if upstream.tls else PlainClient(upstream, self.counters)
 
     async def _ask_once(self, key: Key, question: Question, now: float) -> Kept:
         """One look-up for all who ask the same at the same time."""
@@ -184,9 +182,9 @@ class Resolver:
         if task is not None:
             self.counters.coalesced += 1
         else:
-            until, said = self._failed.get(key, (0.0, None))
+            until, failure = self._failed.get(key, (0.0, UpstreamError))
             if until > now:
-                raise UpstreamError("failed a moment ago") if said is None else RefusedError(said)
+                raise failure("it failed a moment ago")
             if len(self._under_way) >= _LOOKUPS:
                 raise UpstreamError("too many questions under way")
             task = asyncio.create_task(self._look_up(key, question), name="dns-lookup")
@@ -203,13 +201,13 @@ class Resolver:
             self._failed.clear()
         now = time.monotonic()
         life = _FAILURE_LIFE if self._cache.stale(key, now) is None else _RECHECK
-        self._failed[key] = now + life, error.answer if isinstance(error, RefusedError) else None
+        self._failed[key] = now + life, RefusedError if isinstance(error, RefusedError) else UpstreamError
 
     async def _look_up(self, key: Key, question: Question) -> Kept:
         pool, end = self._pool, time.monotonic() + _PATIENCE
         self._try_rested(pool, question)
         order = pool.healths.order()
-        refused: dict[int, Answer] = {}
+        refused: set[int] = set()
         for attempt in range(max(_TRIES, len(order)) if order else 0):
             index, left = order[attempt % len(order)], end - time.monotonic()
             if index in refused or left <= 0:
@@ -224,10 +222,10 @@ class Resolver:
                 if pool is not self._pool:
                     return Kept(found, 0.0, 0.0)
                 return self._cache.store(key, found, time.monotonic())
-            refused[index] = found
-        if refused:
-            raise RefusedError(next(iter(refused.values())))
+            refused.add(index)
         self.counters.failures += 1
+        if refused:
+            raise RefusedError("no upstream has an answer")
         self._complain(len(order))
         raise UpstreamError("no upstream answers")
 

@@ -15,7 +15,7 @@ import structlog
 
 from edged.dns import answer, message, reply
 from edged.dns.ahead.service import Ahead
-from edged.dns.client import Resolver
+from edged.dns.client import RefusedError, Resolver
 from edged.dns.codes import Ede, Rcode, Type
 from edged.dns.counters import DnsCounters
 from edged.dns.listeners.service import Listeners
@@ -51,6 +51,8 @@ GARDEN_GRACE = 180
 _IN_FLIGHT = 2048
 """Queries waiting for an upstream: 4.5 s of silence at 450 a second; beyond it SERVFAIL at once."""
 _SERVFAIL = reply.failure(Rcode.SERVFAIL, Ede.NO_REACHABLE_AUTHORITY)._replace(flags=answer.RELAYED)
+_REFUSED = _SERVFAIL._replace(ede=None)
+"""Somebody was reached, and did not say why."""
 _FAMILY = {int(Type.A): 4, int(Type.AAAA): 6}
 
 
@@ -66,9 +68,9 @@ class DnsService:
         portal_addresses: tuple[IpAddress, ...],
         current: Current,
         admit: Admit,
-        ready: Callable[[], bool] = lambda: True,
+        sets: Callable[[], int | None] = lambda: 0,
     ) -> None:
-        """``ready``: whether the garden sets can be written to; until then nothing is resolved ahead."""
+        """``sets``: as in ``Ahead``, of the garden sets."""
         rates = Rates()
         self._counters = DnsCounters()
         self._datagrams = fastest(rates.datagrams, secrets.randbits(64))
@@ -78,7 +80,7 @@ class DnsService:
         self._admit = admit
         self._portal_addresses = frozenset(portal_addresses)
         self._zone = compile_zone(settings, garden, portal_host, portal_addresses)
-        self.ahead = Ahead(_names_ahead(settings, garden), self._resolve_ahead, ready)
+        self.ahead = Ahead(_names_ahead(settings, garden), self._resolve_ahead, sets)
         self._sinkhole = Sinkhole(
             self._zone, settings.limit, self._counters, rates, self._datagrams, secret=secrets.token_bytes(32)
         )
@@ -206,10 +208,10 @@ class DnsService:
             if garden and question.qtype in _FAMILY:
                 return await self._garden(question, cookie)
             found = await self.resolver.find(question)
-        except UpstreamError:
+        except UpstreamError as error:
             self._counters.upstream_failures += 1
             self._counters.errors["servfail"] += 1
-            return reply.render(question, _SERVFAIL, cookie)
+            return reply.render(question, _REFUSED if isinstance(error, RefusedError) else _SERVFAIL, cookie)
         if garden and found.answer.aliased:
             # the records of an alias are its target's, and whoever learns the target asks for it
             return reply.render(question, answer.nothing(min(found.ttl, GARDEN_TTL)), cookie)
@@ -230,8 +232,7 @@ class DnsService:
     def _sorted(self, held: tuple[IpAddress, ...], qtype: int) -> tuple[tuple[IpAddress, ...], tuple[IpAddress, ...]]:
         """Of the asked family: what a garden name may point to, and what it may not."""
         family = tuple(a for a in held if a.version == _FAMILY[qtype])
-        own = self._portal_addresses | {e.address for e in self.endpoints}
-        refused = tuple(a for a in family if a in own or not answer.may_open(a))
+        refused = tuple(a for a in family if a in self._portal_addresses or not answer.may_open(a) or _is_own(a))
         self._counters.rebinding += len(refused)
         return tuple(a for a in family if a not in refused), refused
 
@@ -273,7 +274,9 @@ class DnsService:
         """Its questions would come back for ever."""
         for endpoint in self.endpoints:
             same = upstream.address == endpoint.address
-            if upstream.port == endpoint.port and (same or (endpoint.address.is_unspecified and _is_local(upstream))):
+            if upstream.port == endpoint.port and (
+                same or (endpoint.address.is_unspecified and _is_own(upstream.address))
+            ):
                 raise ConfigError.of(key, f"{upstream}, which is edged itself", "the address of another resolver")
 
 
@@ -284,12 +287,14 @@ def _names_ahead(settings: DnsSettings, garden: GardenSettings) -> tuple[str, ..
     return tuple(dict.fromkeys(n.removeprefix(".") for n in garden.all_names() if not n.startswith("*")))
 
 
-def _is_local(upstream: UpstreamSettings) -> bool:
-    """True when the address is one of this host: nothing else can be bound."""
-    family = socket.AF_INET if upstream.address.version == 4 else socket.AF_INET6
+def _is_own(address: IpAddress) -> bool:
+    """True when the address is one of this host: its packets to there leave from there."""
+    family = socket.AF_INET if address.version == 4 else socket.AF_INET6
     try:
         with socket.socket(family, socket.SOCK_DGRAM) as sock:
-            sock.bind((str(upstream.address), 0))
+            # no packet is sent; binding would prove nothing where foreign addresses may be bound
+            sock.connect((str(address), 53))
+            source: str = sock.getsockname()[0]
     except OSError:
         return False
-    return True
+    return source == str(address)

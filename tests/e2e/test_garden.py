@@ -180,9 +180,11 @@ class Garden(Edge):
         return sorted(self.dig("bad", name, kind))
 
     def elements(self, version: int) -> dict[str, float]:
-        """The set of one family in the kernel: address to seconds left."""
-        out = self.lab.run("router", "nft", "-j", "list", "set", "inet", "edged", f"garden{version}").stdout
-        found = next(row["set"] for row in json.loads(out)["nftables"] if "set" in row)
+        """The set of one family in the kernel: address to seconds left; empty when there is no such set."""
+        done = self.lab.run("router", "nft", "-j", "list", "set", "inet", "edged", f"garden{version}", check=False)
+        found: dict[str, Any] = next(
+            (row["set"] for row in json.loads(done.stdout or '{"nftables": []}')["nftables"] if "set" in row), {}
+        )
         return {e["elem"]["val"]: e["elem"]["expires"] for e in found.get("elem", [])}
 
 
@@ -391,6 +393,10 @@ def test_the_set_is_not_empty_for_a_device_that_never_asks_us(edge: Garden) -> N
         for number in (120, 121):
             edge.wait_for("resolved ahead", lambda n=number: edge.reaches(host(n)) and edge.reaches(host6(n)))  # type: ignore[misc]
         assert edge.elements(4)[host(120)] >= 60 + BROWSERS, "until the next round and longer"
+        edge.lab.run("router", "nft", "delete", "table", "inet", "edged")
+        edge.wait_for(
+            "and again when somebody took the table away", lambda: host(120) in edge.elements(4), timeout=20.0
+        )
         assert not edge.reaches(host(122)), "what lies below a wildcard opens when it is asked for"
     finally:
         taken(edge, *GARDEN_NAMES)
@@ -400,6 +406,18 @@ def test_plain_networks_beside_names_are_not_refused(edge: Garden) -> None:
     for open_, closed in ((host(130), host(150)), ("2001:db8:2:80::7", "2001:db8:2:81::7")):
         assert edge.reaches(open_)
         assert not edge.reaches(closed)
+
+
+def test_a_garden_name_does_not_open_the_router_itself(edge: Garden) -> None:
+    name, own4, own6 = "self.star.example", ("203.0.113.1", "100.64.0.1"), ("2001:db8::1", "2001:db8:100::1")
+    edge.authority.table[name] = [
+        *both(name, 190), *((name, 60, "A", a) for a in own4), *((name, 60, "AAAA", a) for a in own6),
+    ]  # fmt: skip
+
+    assert edge.resolves(name) == [host(190)]
+    assert edge.resolves(name, "AAAA") == [host6(190)]
+    assert not edge.elements(4).keys() & set(own4)
+    assert not edge.elements(6).keys() & set(own6)
 
 
 @pytest.mark.parametrize(

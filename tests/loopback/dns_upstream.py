@@ -137,6 +137,9 @@ class TlsUpstream(Upstream):
         self.plain = 0
         """Datagrams, which nobody should send."""
         self._writers: list[asyncio.StreamWriter] = []
+        self._serving: list[asyncio.Task[None]] = []
+        self.answer_waiting: Callable[[], object]
+        """Answers what the latest connection has asked, however few."""
         self._tls: asyncio.Server
 
     async def __aenter__(self) -> Self:
@@ -149,7 +152,7 @@ class TlsUpstream(Upstream):
 
             def connection_made(self, transport: asyncio.BaseTransport) -> None:
                 outer.accepted += 1
-                outer._loop.create_task(outer._secure(transport, self))
+                outer._serving.append(outer._loop.create_task(outer._secure(transport, self)))
 
         self._tls = await self._loop.create_server(Counted, "127.0.0.1", self.endpoint.port)
         return self
@@ -186,6 +189,7 @@ class TlsUpstream(Upstream):
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         waiting: list[bytes] = []
+        self.answer_waiting = lambda: writer.write(b"".join(len(one).to_bytes(2) + one for one in waiting))
         answered = 0
         while True:
             length = int.from_bytes(await reader.readexactly(2))

@@ -103,7 +103,7 @@ async def running(
         current, sets = Current(view_of(access, "127.0.0.0/8", "::1")), Sets()
         service = DnsService(
             settings, GARDEN, portal_host=PORTAL_HOST, portal_addresses=PORTAL_ADDRESSES,
-            current=current, admit=sets.admit, ready=lambda: False,
+            current=current, admit=sets.admit, sets=lambda: None,
         )  # fmt: skip
         await service.start()
         task = asyncio.create_task(service.run())

@@ -35,10 +35,10 @@ def one(name: str, *addresses: str, logins: tuple[str, ...] = ()) -> Subscriber:
 
 
 @asynccontextmanager
-async def house_in(directory: Path, *listed: Subscriber, age: float = 60.0) -> AsyncIterator[House]:
+async def house_in(directory: Path, *listed: Subscriber, age: float = 60.0, more: str = "") -> AsyncIterator[House]:
     """A house in watch mode whose last good list is so many seconds old."""
     path = directory / "edged.yaml"
-    path.write_text(CONFIGURATION.format(directory=directory, mode="watch"))
+    path.write_text(CONFIGURATION.format(directory=directory, mode="watch") + more)
     (directory / "state").mkdir()
     if listed:
         SnapshotFiles(directory / "state").save(Snapshot("8812.aa", "8812", time.time() - age, listed, known=100))
@@ -160,3 +160,20 @@ async def test_watching_says_so_and_what_it_would_hold(tmp_path: Path) -> None:
     async with house_in(tmp_path, one("1001", "127.0.0.2")) as house:
         assert (part(house, "nftables").state, part(house, "nftables").fact) == ("WATCH", "would hold 0")
         assert "target-failing" not in raised(house)
+
+
+async def test_upstreams_that_do_not_answer_are_a_warning_by_name_and_an_alarm_when_none_is_left(
+    tmp_path: Path,
+) -> None:
+    dns = 'dns: {listen: ["127.0.0.1:0"], upstreams: ["192.0.2.1", {address: "192.0.2.2", tls: dns.example.net}]}\n'
+    portal = 'portal: {url: https://portal.example.net, addresses: ["203.0.113.10"]}\n'
+    async with house_in(tmp_path, more=dns + portal) as house:
+        assert part(house, "dns").state == "OK"
+        first, second = house.dns.resolver.health
+        first.in_a_row = 3
+        assert part(house, "dns").state == "WARN"
+        assert "; no answer from upstream 192.0.2.1:53" in part(house, "dns").fact
+        assert "upstreams-silent" not in raised(house)
+
+        second.in_a_row = 3
+        assert "192.0.2.1:53, 192.0.2.2:853 (dns.example.net)" in raised(house)["upstreams-silent"]

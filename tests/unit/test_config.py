@@ -181,6 +181,12 @@ def test_what_of_billing_is_valid_and_will_not_do_is_a_warning(tmp_path: Path, t
     assert warnings(f"billing: {{{text}}}", tmp_path)[key] == found
 
 
+def test_an_authority_for_an_upstream_that_is_not_there_is_a_warning(tmp_path: Path) -> None:
+    dns = 'dns: {upstreams: ["9.9.9.9", {address: "9.9.9.9", tls: dns.quad9.net, ca: /nowhere/ca.pem}]}'
+
+    assert warnings(dns, tmp_path)["dns.upstreams[1].ca"] == "/nowhere/ca.pem: no such file or directory"
+
+
 def test_a_page_to_pay_on_that_the_garden_does_not_open_is_a_warning(tmp_path: Path) -> None:
     brand = "portal: {brands: {default: {link: 'https://pay.example.net/login'}}}"
     billing = "billing: {source: file, path: billing.yaml}"

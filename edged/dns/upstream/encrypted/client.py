@@ -98,7 +98,6 @@ class EncryptedClient:
         self._connection: _Connection | None = None
         self._connecting: asyncio.Task[_Connection] | None = None
         self._room = asyncio.Semaphore(_IN_FLIGHT)
-        self._context: ssl.SSLContext | None = None
         self._attempts, self._not_before = 0, 0.0
         self._closed = False
         self._complaint, self._complained = "", 0.0
@@ -168,10 +167,10 @@ class EncryptedClient:
         upstream = self._upstream
         try:
             async with asyncio.timeout(_HANDSHAKE):
-                if self._context is None:
-                    self._context = await asyncio.to_thread(trust, upstream.ca)
+                # read each time: certificates of authorities are replaced while we run
+                context = await asyncio.to_thread(trust, upstream.ca)
                 reader, writer = await asyncio.open_connection(
-                    str(upstream.address), upstream.port, ssl=self._context, server_hostname=upstream.tls
+                    str(upstream.address), upstream.port, ssl=context, server_hostname=upstream.tls
                 )
         except OSError as error:
             self._complain(error)

@@ -14,6 +14,7 @@ from edged.dns import answer
 from edged.dns.answer import Answer
 from edged.dns.codes import HEADER_OCTETS
 from edged.dns.question import Question
+from edged.dns.settings import UpstreamSettings
 from edged.dns.upstream.counters import UpstreamCounters
 from edged.errors import WireError
 from edged.values import Endpoint
@@ -25,8 +26,8 @@ _STRAYS = 32
 class PlainClient:
     """Asks ``upstream``; holds nothing open."""
 
-    def __init__(self, upstream: Endpoint, counters: UpstreamCounters) -> None:
-        self._upstream, self._counters = upstream, counters
+    def __init__(self, upstream: UpstreamSettings, counters: UpstreamCounters) -> None:
+        self._upstream, self._counters = upstream.endpoint, counters
 
     async def ask(self, question: Question, seconds: float) -> Answer:
         """The answer, within ``seconds`` for each transport. TimeoutError, OSError, WireError: there is none."""
