@@ -462,11 +462,23 @@ async def test_a_port_in_use_is_the_operators_to_know() -> None:
     assert "in use" in caught.value.problems[0].found
 
 
+def port_for_both() -> int:
+    """A port that is free for UDP and TCP."""
+    for _ in range(16):
+        with (
+            socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams,
+            socket.socket(socket.AF_INET, socket.SOCK_STREAM) as streams,
+            contextlib.suppress(OSError),
+        ):
+            datagrams.bind(("0.0.0.0", 0))
+            streams.bind(("0.0.0.0", datagrams.getsockname()[1]))
+            return int(streams.getsockname()[1])
+    raise AssertionError("no port is free for both")
+
+
 @pytest.mark.parametrize("listen", ["127.0.0.1", "0.0.0.0"])
 async def test_edged_is_not_its_own_upstream(listen: str) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = port_for_both()
     service = DnsService(
         DnsSettings.model_validate({"listen": [f"{listen}:{port}"], "upstreams": [f"127.0.0.1:{port}"]}),
         GARDEN,
