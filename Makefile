@@ -29,7 +29,7 @@ test: apt-test $(VENV)/dev.stamp native  ## everything: checks, loopback, end to
 check: $(VENV)/dev.stamp fmt-check lint types layers unit  ## format, lint, types, layers, unit: under a minute
 
 unit: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -q tests/test_architecture.py tests/unit tests/property \
+	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/test_architecture.py tests/unit tests/property \
 	  tests/simulation/test_day.py tests/simulation/test_gaps.py
 
 e2e: apt-test $(VENV)/dev.stamp
