@@ -112,7 +112,7 @@ typedef struct {
 typedef struct Datagrams {
     PyObject_HEAD
     pthread_rwlock_t tables, sockets;
-    uint64_t key;    /* of the hashes: nobody outside can choose colliding addresses */
+    uint64_t key;    /* of the hashes, which nobody outside can foretell without it */
     uint64_t *names; /* hashes of the names that have a rule of their own; 0: free */
     size_t mask;     /* places in `names`, a power of two, less one */
     Asker *askers;
@@ -130,10 +130,12 @@ typedef struct Datagrams {
     Worker *workers[WORKERS];
 } Datagrams;
 
+/* Every octet of `value` reaches the lowest bits: the addresses of one network differ in the highest alone. */
 static uint64_t mix(uint64_t hash, uint64_t value)
 {
     hash = (hash ^ value) * 0x9E3779B97F4A7C15u;
-    return hash ^ hash >> 29;
+    hash = (hash ^ hash >> 32) * 0xBF58476D1CE4E5B9u;
+    return hash ^ hash >> 32;
 }
 
 static uint16_t number(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }

@@ -403,6 +403,20 @@ def test_a_hundred_thousand_names_with_a_rule_are_all_left() -> None:
         assert isinstance(held.send(query("www.example")), bytes)
 
 
+def test_the_addresses_of_one_network_do_not_push_each_other_out() -> None:
+    with edge(twin("compiled")) as held:
+        for number in range(1, 5000):
+            held.datagrams.remember(struct.pack("!4B", 127, 0, number >> 8, number & 255), 4e9, 1, 2)
+        for number in range(1, 5000, 49):
+            with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+                client.settimeout(PATIENCE)
+                client.bind((f"127.0.{number >> 8}.{number & 255}", 0))
+                client.connect(held.client.getpeername())
+                client.send(query("www.example"))
+
+                assert dns.message.from_wire(client.recv(512)).answer
+
+
 def test_addresses_beyond_the_room_are_left_and_nothing_breaks() -> None:
     with edge(twin("compiled")) as held:
         held.know()
