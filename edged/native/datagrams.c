@@ -42,7 +42,8 @@ enum {
     PLAIN = 512,     /* the same, to a client without EDNS */
     CONTROL = 64,    /* room for one in6_pktinfo and its header */
     HEADER = 12,
-    OPT = 11, /* octets of an OPT record before its options */
+    OPT = 11,      /* octets of an OPT record before its options */
+    OPTIONS = 400, /* octets of them: not more than the 100 options that the caller reads */
     NAME = 255,
     LABELS = 127,
     TYPES = 256,
@@ -186,7 +187,7 @@ static size_t edns_room(const uint8_t *opt, size_t room, int *variant)
     if (room < OPT || opt[0] || number(opt + 1) != 41 || opt[6])
         return 0;
     size_t at = OPT, end = OPT + number(opt + 9);
-    if (end > room)
+    if (end > room || end > OPT + OPTIONS)
         return 0;
     for (; at + 4 <= end; at += 4 + number(opt + at + 2))
         if (number(opt + at) == 10 /* a cookie */ || at + 4 + number(opt + at + 2) > end)

@@ -256,6 +256,15 @@ def test_every_ordinary_name_is_answered_by_the_compiled_part() -> None:
         assert not any(same(held, query(name, "A")) for name in RULED)
 
 
+def test_more_options_than_a_query_has_are_left_to_the_sinkhole() -> None:
+    plain = query("www.example", use_edns=0, options=[dns.edns.GenericOption(12, b"")] * 100)
+    with edge(twin("compiled")) as held:
+        held.know()
+
+        assert same(held, plain)
+        assert not same(held, plain[:-402] + struct.pack("!H", 404) + bytes((0, 12, 0, 0)) * 101)
+
+
 def test_mutated_packets_are_answered_in_the_sinkholes_words_or_left() -> None:
     chance = random.Random(4)
     seeds = list(corpus())
