@@ -46,7 +46,7 @@ class Table(NamedTuple):
     names: list[bytes]
     """Lower-case wire octets: these and all below them are the caller's."""
     first_labels: list[bytes]
-    """With their length: names that begin so are the caller's, too."""
+    """Lower-case names of one label: names that begin so are the caller's, too."""
     per_subscriber: int
     """Queries a second."""
     per_prefix: int
