@@ -24,6 +24,7 @@
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
+#include <stdalign.h>
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdlib.h>
@@ -56,6 +57,7 @@ enum {
     WAITING = 8192,   /* datagrams queued for the caller, */
     OCTETS = 4 << 20, /* and the most octets of them */
     WORKERS = 16,
+    PAUSE = 10, /* milliseconds after a socket could not be read: it stays readable */
 };
 
 /* What is counted: answers by kind, and these. */
@@ -83,9 +85,8 @@ typedef union {
     struct sockaddr_in6 v6;
 } Peer;
 
-typedef union {
-    struct cmsghdr first;
-    uint8_t octets[CONTROL];
+typedef struct {
+    alignas(struct cmsghdr) uint8_t octets[CONTROL];
 } Control;
 
 typedef struct {
@@ -349,18 +350,20 @@ static void send_all(Worker *worker, int fd, unsigned count)
     }
 }
 
+/* The time; the first who sees a new second begins its counts. */
 static double turn(Datagrams *self)
 {
     struct timespec now;
     uint32_t *rates = self->rates.buf;
     clock_gettime(CLOCK_REALTIME, &now);
     if (__atomic_exchange_n(rates, (uint32_t)now.tv_sec, __ATOMIC_RELAXED) != (uint32_t)now.tv_sec)
-        memset(rates + 1, 0, (size_t)self->rates.len - sizeof *rates);
+        for (size_t i = 1; i < (size_t)self->rates.len / sizeof *rates; i++)
+            __atomic_store_n(&rates[i], 0, __ATOMIC_RELAXED);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* One batch of `fd`: answer what is plain, queue the rest. */
-static void batch(Worker *worker, int fd)
+/* One batch of `fd`: answer what is plain, queue the rest. -1: it cannot be read. */
+static int batch(Worker *worker, int fd)
 {
     Datagrams *self = worker->all;
     for (int i = 0; i < BATCH; i++) {
@@ -368,8 +371,12 @@ static void batch(Worker *worker, int fd)
         worker->in[i].msg_hdr.msg_controllen = CONTROL;
     }
     int received = recvmmsg(fd, worker->in, BATCH, MSG_DONTWAIT, NULL), replies[BATCH];
-    if (received < 0 && errno != EAGAIN && errno != EINTR)
+    if (received < 0) {
+        if (errno == EAGAIN || errno == EINTR)
+            return 0;
         worker->counts[UNREADABLE]++;
+        return -1;
+    }
     to_read(&self->tables);
     double now = turn(self);
     for (int i = 0; i < received; i++) {
@@ -394,6 +401,7 @@ static void batch(Worker *worker, int fd)
     for (int i = 0; i < received; i++)
         if (replies[i] == 0)
             wait_for_caller(worker, fd, &worker->packets[i], &worker->in[i]);
+    return 0;
 }
 
 static void *work(void *argument)
@@ -406,12 +414,13 @@ static void *work(void *argument)
         poll(&woken, 1, -1);
         to_read(&self->sockets);
         /* asked again under the lock: until now a socket may have been detached */
-        int found = epoll_wait(worker->epoll, &event, 1, 0);
-        if (found > 0 && event.data.fd != self->stop)
-            batch(worker, event.data.fd);
+        int found = epoll_wait(worker->epoll, &event, 1, 0), stopped = found > 0 && event.data.fd == self->stop;
+        int failed = found > 0 && !stopped && batch(worker, event.data.fd);
         done(&self->sockets);
-        if (found > 0 && event.data.fd == self->stop)
+        if (stopped)
             return NULL;
+        if (failed)
+            poll(NULL, 0, PAUSE);
     }
 }
 
@@ -429,7 +438,7 @@ static PyObject *peer_of(const Peer *peer)
 
 static PyObject *source_of(Waiting *item)
 {
-    struct cmsghdr *info = &item->control.first;
+    struct cmsghdr *info = (struct cmsghdr *)item->control.octets;
     if (!item->octets)
         return PyTuple_New(0);
     return Py_BuildValue("((iiy#))", info->cmsg_level, info->cmsg_type, CMSG_DATA(info),
@@ -478,7 +487,6 @@ static int employ(Datagrams *self)
         PyErr_NoMemory();
         return -1;
     }
-    self->workers[self->held++] = worker;
     worker->all = self;
     worker->epoll = epoll_create1(EPOLL_CLOEXEC);
     for (int i = 0; i < BATCH; i++) {
@@ -495,10 +503,13 @@ static int employ(Datagrams *self)
                      : pthread_create(&worker->thread, NULL, work, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) {
+        close(worker->epoll);
+        PyMem_Free(worker);
         errno = failed;
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
+    self->workers[self->held++] = worker;
     self->started++;
     return 0;
 }
@@ -513,7 +524,7 @@ static PyObject *attach(Datagrams *self, PyObject *args)
     if (fd < 0)
         return NULL;
     if (worker >= WORKERS || self->started < self->held)
-        return PyErr_Format(PyExc_ValueError, "no such worker, or all were stopped");
+        return PyErr_Format(PyExc_ValueError, "no such worker, or they were stopped");
     while (self->held <= worker)
         if (employ(self))
             return NULL;
@@ -540,11 +551,10 @@ static PyObject *stop(Datagrams *self, PyObject *Py_UNUSED(none))
 {
     eventfd_write(self->stop, 1);
     while (self->started > 0) {
-        pthread_t thread = self->workers[self->started - 1]->thread;
+        pthread_t thread = self->workers[--self->started]->thread;
         Py_BEGIN_ALLOW_THREADS
         pthread_join(thread, NULL);
         Py_END_ALLOW_THREADS
-        self->started--;
     }
     Py_RETURN_NONE;
 }
@@ -708,7 +718,7 @@ static int initialise(Datagrams *self, PyObject *args, PyObject *Py_UNUSED(none)
 {
     PyObject *rates;
     unsigned long long key;
-    if (self->askers) {
+    if (self->names) {
         PyErr_SetString(PyExc_RuntimeError, "initialised already");
         return -1;
     }
@@ -724,11 +734,14 @@ static int initialise(Datagrams *self, PyObject *args, PyObject *Py_UNUSED(none)
     self->last = &self->first;
     memset(self->by_type, NO_ANSWER, TYPES);
     self->names = PyMem_Calloc(1, sizeof *self->names);
-    self->askers = PyMem_Calloc(ASKERS, sizeof *self->askers);
+    if (!self->names || !(self->askers = PyMem_Calloc(ASKERS, sizeof *self->askers))) {
+        PyErr_NoMemory();
+        return -1;
+    }
     self->ready = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!self->names || !self->askers || self->ready < 0 || self->stop < 0) {
-        PyErr_NoMemory();
+    if (self->ready < 0 || self->stop < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
     return 0;
@@ -738,7 +751,7 @@ static void release(Datagrams *self)
 {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
     freefunc give_back = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    if (self->askers) {
+    if (self->askers) { /* else `initialise` came not so far */
         Py_XDECREF(stop(self, NULL));
         for (unsigned i = 0; i < self->held; i++) {
             close(self->workers[i]->epoll);
@@ -748,10 +761,10 @@ static void release(Datagrams *self)
             free(item);
         close(self->ready);
         close(self->stop);
-        PyMem_Free(self->names);
-        PyMem_Free(self->askers);
-        PyBuffer_Release(&self->rates);
     }
+    PyMem_Free(self->names);
+    PyMem_Free(self->askers);
+    PyBuffer_Release(&self->rates);
     give_back(self);
     Py_DECREF(type);
 }

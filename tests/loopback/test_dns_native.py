@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import os
 import random
+import resource
 import select
 import socket
 import struct
@@ -23,7 +25,7 @@ from edged.dns.settings import LimitSettings
 from edged.dns.sinkhole import Sinkhole
 from edged.dns.udp.service import bind, bind_beside
 from edged.model import Access
-from edged.native.datagrams import BATCH, COMPILED, Datagram, Datagrams, Portable
+from edged.native.datagrams import BATCH, COMPILED, Datagram, Datagrams, Others, Portable
 from edged.values import Endpoint
 from tests.dns_lab import lab_zone, view_of
 from tests.native import BOTH, twin
@@ -257,7 +259,7 @@ def test_every_ordinary_name_is_answered_by_the_compiled_part() -> None:
 
 
 def test_more_options_than_a_query_has_are_left_to_the_sinkhole() -> None:
-    plain = query("www.example", use_edns=0, options=[dns.edns.GenericOption(12, b"")] * 100)
+    plain = query("www.example", use_edns=0, options=[dns.edns.GenericOption("12", b"")] * 100)
     with edge(twin("compiled")) as held:
         held.know()
 
@@ -376,6 +378,37 @@ def test_more_workers_share_the_queries_the_policy_and_the_counters() -> None:
 def test_a_worker_beyond_the_most_is_refused() -> None:
     with edge(twin("compiled")) as held, pytest.raises(ValueError, match="worker"):
         held.datagrams.attach(held.server, False, 16)
+
+
+def test_a_socket_that_cannot_be_read_is_counted_and_does_not_keep_the_worker_busy() -> None:
+    with (
+        edge(twin("compiled")) as held,
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_connection(listening.getsockname()),
+    ):
+        held.know()
+        held.datagrams.attach(listening, False, 0)  # it is readable, and no datagram can be had of it
+        time.sleep(0.3)
+        _, others = held.datagrams.counted()
+
+        assert 0 < Others(*others).unreadable < 300
+        assert isinstance(held.send(query("www.example")), bytes), "the others are served"
+
+
+def test_a_worker_that_could_not_begin_can_begin_later() -> None:
+    with edge(twin("compiled")) as held:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        try:
+            with pytest.raises(OSError, match="open files"):
+                held.datagrams.attach(held.server, False, 1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        held.datagrams.attach(held.server, False, 1)
+        with pytest.raises(FileExistsError):
+            held.datagrams.attach(held.server, False, 1)
 
 
 @pytest.mark.parametrize(
