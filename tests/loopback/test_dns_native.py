@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import os
 import random
 import resource
 import select
 import socket
 import struct
+import termios
 import time
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -23,7 +25,7 @@ from edged.dns.rates import Rates
 from edged.dns.ready import ready
 from edged.dns.settings import LimitSettings
 from edged.dns.sinkhole import Sinkhole
-from edged.dns.udp.service import bind, bind_beside
+from edged.dns.udp.service import UdpSockets, bind, bind_beside
 from edged.model import Access
 from edged.native.datagrams import BATCH, COMPILED, Datagram, Datagrams, Others, Portable
 from edged.values import Endpoint
@@ -170,6 +172,33 @@ def test_what_a_socket_has_received_is_not_lost_when_it_goes(kind: str) -> None:
 
         assert [octets for _, octets, _, _ in taken] == [bytes((n,)) for n in range(20)]
         assert not select.select([held.datagrams], [], [], 0.05)[0], "a socket that went is served no more"
+
+
+@pytest.mark.parametrize("kind", BOTH)
+def test_a_socket_goes_when_all_that_was_taken_from_it_is_answered(kind: str) -> None:
+    with edge(twin(kind)) as held:
+        held.datagrams.detach(held.server)
+        sockets = UdpSockets(held.datagrams, 1, held.sinkhole, lambda: None, lambda _pending, _send: None)
+        sockets.opened(held.server)
+        came = 150 if kind == "compiled" else BATCH
+        for number in range(came):
+            held.client.send(query("www.example", ident=number))
+        assert select.select([held.datagrams], [], [], PATIENCE)[0]
+        deadline = time.monotonic() + PATIENCE
+        while kind == "compiled" and unread(held.server) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        sockets.closed(held.server)
+        replies = {held.client.recv(512)[:2] for _ in range(came)}
+        left = held.datagrams.take()
+        sockets.closed(held.server)
+
+    assert len(replies) == came
+    assert left == []
+
+
+def unread(sock: socket.socket) -> int:
+    """Octets of the next datagram in the socket's queue (FIONREAD, udp(7))."""
+    return int(struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, bytes(4)))[0])
 
 
 @pytest.mark.parametrize("kind", BOTH)
