@@ -123,14 +123,14 @@ class Sinkhole:
     def adopt(self, view: View, changed: frozenset[str] | None = None) -> None:
         """Take ``view`` for the policy in force; ``changed``: the subscribers whose lines alone may be others."""
         moved = view.learned.neighbours != self._view.learned.neighbours
-        self._view = view
+        before, self._view = self._view, view
         if changed is None or moved:
             # a device that is known by its MAC may have moved: an address is another's, though no line is
             self._forget()
             return
         # whoever asks is met again; the compiled path goes on for all others, or a busy edge would come back here
         self._askers.clear()
-        for key in changed:
+        for key in changed | _around(changed, before, view):
             for address in self._told.pop(key, ()):
                 self._compiled.remember(address, 0.0, 0, 0)
 
@@ -187,8 +187,9 @@ class Sinkhole:
         )
         self._askers[host] = asker
         if decision.access is Access.BLOCKED and decision.subscriber is not None:
-            self._known += 1
-            self._told.setdefault(decision.subscriber.id, set()).add(asker.packed)
+            told = self._told.setdefault(decision.subscriber.id, set())
+            self._known += asker.packed not in told
+            told.add(asker.packed)
             self._compiled.remember(asker.packed, asker.until, asker.subscriber, asker.prefix)
         return asker
 
@@ -288,6 +289,13 @@ def _question_in(octets: bytes) -> Question | None:
         return message.parse(octets)
     except WireError:
         return None
+
+
+def _around(changed: frozenset[str], before: View, view: View) -> frozenset[str]:
+    """Whose lines those of ``changed`` were cut out of: an address may have gone from the one to the other."""
+    now = filter(None, map(view.table.subscribers.get, changed))
+    held = (before.covering(line) for subscriber in now for line in view.lines_of(subscriber))
+    return frozenset(found[1].id for found in held if found is not None)
 
 
 def _rate_key(address: IpAddress, decision: Decision) -> Hashable:

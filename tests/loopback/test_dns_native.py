@@ -26,9 +26,12 @@ from edged.dns.ready import ready
 from edged.dns.settings import LimitSettings
 from edged.dns.sinkhole import Sinkhole
 from edged.dns.udp.service import UdpSockets, bind, bind_beside
-from edged.model import Access
+from edged.model import Access, Snapshot, State, Subscriber
 from edged.native.datagrams import BATCH, COMPILED, Datagram, Datagrams, Others, Portable
-from edged.values import Endpoint
+from edged.policy.access import View
+from edged.policy.settings import SubscribersSettings
+from edged.policy.table import compile_table
+from edged.values import Endpoint, parse_prefix
 from tests.dns_lab import lab_zone, view_of
 from tests.native import BOTH, twin
 
@@ -347,6 +350,32 @@ def test_a_change_about_others_leaves_what_the_compiled_part_knows() -> None:
 
     assert isinstance(still, bytes)
     assert not isinstance(anew, bytes)
+
+
+def test_an_address_that_becomes_anothers_line_is_taken_back_though_the_line_around_it_is_as_it_was() -> None:
+    blocked = Subscriber("17", State.BLOCKED, addresses=(parse_prefix("127.0.0.0/8"),))
+    paid = Subscriber("18", State.ACTIVE, addresses=(parse_prefix("127.0.0.1/32"),))
+    settings = SubscribersSettings.model_validate({"networks": ["127.0.0.0/8"]})
+    with edge(twin("compiled")) as held:
+        held.sinkhole.adopt(View(compile_table(Snapshot("1", "", 0.0, (blocked,)), settings)))
+        held.know()
+        before = held.send(query("www.example"))
+        held.sinkhole.adopt(View(compile_table(Snapshot("2", "", 0.0, (blocked, paid)), settings)), frozenset({"18"}))
+        after = held.send(query("www.example"))
+
+    assert isinstance(before, bytes)
+    assert not isinstance(after, bytes)
+
+
+def test_who_is_met_again_after_a_change_takes_no_room_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.dns.sinkhole._ASKERS", 10)
+    with edge(twin("compiled")) as held:
+        held.datagrams.remember(bytes((127, 0, 0, 1)), 4e9, 1, 2)
+        for number in range(50):
+            held.sinkhole.adopt(view_of(Access.BLOCKED, "127.0.0.0/8", "::1"), frozenset({"18"}))
+            held.sinkhole.answer(query(f"n{number}.example"), "127.0.0.9", NOW)
+
+        assert isinstance(held.send(query("www.example")), bytes)
 
 
 def test_a_decision_that_has_ended_is_asked_for_again() -> None:
