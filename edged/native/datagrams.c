@@ -165,7 +165,7 @@ static void to_write(Lock *lock)
     pthread_mutex_unlock(&lock->gate); /* whoever passes now waits for the writer's end */
 }
 
-static void done(Lock *lock) { pthread_rwlock_unlock(&lock->held); }
+static void let_go(Lock *lock) { pthread_rwlock_unlock(&lock->held); }
 
 static uint16_t number(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
 
@@ -387,7 +387,7 @@ static int batch(Worker *worker, int fd)
         else
             replies[i] = answer(worker, packet, worker->in[i].msg_len, now);
     }
-    done(&self->tables);
+    let_go(&self->tables);
     unsigned ready = 0;
     for (int i = 0; i < received; i++) {
         reply_from(&worker->in[i].msg_hdr);
@@ -416,7 +416,7 @@ static void *work(void *argument)
         /* asked again under the lock: until now a socket may have been detached */
         int found = epoll_wait(worker->epoll, &event, 1, 0), stopped = found > 0 && event.data.fd == self->stop;
         int failed = found > 0 && !stopped && batch(worker, event.data.fd);
-        done(&self->sockets);
+        let_go(&self->sockets);
         if (stopped)
             return NULL;
         if (failed)
@@ -543,7 +543,7 @@ static PyObject *detach(Datagrams *self, PyObject *sock)
     for (unsigned i = 0; i < self->started; i++)
         if (!epoll_ctl(self->workers[i]->epoll, EPOLL_CTL_DEL, fd, NULL))
             batch(self->workers[i], fd); /* what has come already; no worker is at work under this lock */
-    done(&self->sockets);
+    let_go(&self->sockets);
     Py_RETURN_NONE;
 }
 
@@ -655,7 +655,7 @@ static PyObject *configure(Datagrams *self, PyObject *args)
     self->names = held;
     self->mask = mask;
     self->generation++;
-    done(&self->tables);
+    let_go(&self->tables);
     PyMem_Free(old);
     Py_RETURN_NONE;
 }
@@ -680,7 +680,7 @@ static PyObject *remember(Datagrams *self, PyObject *args)
         *asker = (Asker){.until = until, .subscriber = subscriber, .prefix = prefix, .generation = self->generation};
         memcpy(asker->address, address, sizeof address);
     }
-    done(&self->tables);
+    let_go(&self->tables);
     Py_RETURN_NONE;
 }
 
@@ -688,7 +688,7 @@ static PyObject *forget(Datagrams *self, PyObject *Py_UNUSED(none))
 {
     to_write(&self->tables);
     self->generation++;
-    done(&self->tables);
+    let_go(&self->tables);
     Py_RETURN_NONE;
 }
 
