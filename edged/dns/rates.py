@@ -42,7 +42,8 @@ class Rates:
     def of(self, now: float, *, stream: bool) -> array[int]:
         """The counts of this second (``now``: epoch seconds)."""
         counts, second = self.streams if stream else self.datagrams, int(now) & 0xFFFFFFFF
-        if counts[0] != second:
+        # whoever began a batch in the last second finds the counts of this one, and must not end them
+        if not 0 <= counts[0] - second <= 1:
             self._empty(counts)
             counts[0] = second
         return counts

@@ -10,6 +10,7 @@ import struct
 
 from edged.dns import message, reply
 from edged.dns.codes import CLASS_IN, HEADER_OCTETS, UDP_OCTETS, Type
+from edged.dns.names import ROOT
 from edged.dns.question import Edns
 from edged.dns.settings import LimitSettings
 from edged.dns.special import FIRST_LABELS
@@ -39,7 +40,7 @@ def ready(zone: Zone, limit: LimitSettings) -> Table:
         [_rendered(verdict) for verdict in indices],
         bytes(by_type),
         list(zone.names()),
-        [bytes((len(label),)) + label for label in FIRST_LABELS],
+        [bytes((len(label),)) + label + ROOT for label in FIRST_LABELS],
         limit.per_subscriber,
         limit.per_prefix,
     )

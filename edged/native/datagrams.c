@@ -8,8 +8,9 @@
  * recvmmsg(2), sendmmsg(2).
  *
  * Workers are threads that never touch a Python object. They read the tables under `tables`, for a batch at a time; the
- * interpreter writes them under the same lock, which prefers the writer. `sockets` is held while a socket is in use, so
- * that none is closed under a worker. `queue` guards what waits for the caller.
+ * interpreter writes them under the same lock. `sockets` is held while a socket is in use, so that none is closed under
+ * a worker. `queue` guards what waits for the caller. A worker takes `sockets` before either of the others; the
+ * interpreter takes them so, too, and holds the GIL meanwhile, which no worker asks for.
  *
  * Every length that comes from a packet is checked before it is used, and the work for one packet is bounded: 255
  * octets of name, one OPT record, PROBES places of a source. The queue is bounded; a full one drops, and counts.
@@ -42,7 +43,8 @@ enum {
     PLAIN = 512,     /* the same, to a client without EDNS */
     CONTROL = 64,    /* room for one in6_pktinfo and its header */
     HEADER = 12,
-    OPT = 11, /* octets of an OPT record before its options */
+    OPT = 11,      /* octets of an OPT record before its options */
+    OPTIONS = 400, /* octets of them: not more than the 100 options that the caller reads */
     NAME = 255,
     LABELS = 127,
     TYPES = 256,
@@ -55,9 +57,11 @@ enum {
     WAITING = 8192,   /* datagrams queued for the caller, */
     OCTETS = 4 << 20, /* and the most octets of them */
     WORKERS = 16,
+    PAUSE = 10, /* milliseconds after a socket could not be read: it stays readable */
 };
 
-enum { RATELIMITED, UNSENDABLE, PORTLESS, UNREADABLE, CROWDED, OTHERS }; /* what is counted beside the answers */
+/* What is counted: answers by kind, and these. */
+enum { RATELIMITED = KINDS, UNSENDABLE, PORTLESS, UNREADABLE, CROWDED, COUNTS };
 
 static const uint8_t MAPPED[12] = {[10] = 0xFF, [11] = 0xFF}; /* before an IPv4 address (RFC 4291 2.5.5.2) */
 
@@ -72,7 +76,7 @@ typedef struct {
     unsigned kind;
     uint8_t head[VARIANTS][HEADER - 2]; /* the header without its ID */
     uint8_t tail[VARIANTS][PLAIN];      /* all behind the question */
-    size_t length[VARIANTS];
+    size_t length[VARIANTS];            /* of the tail */
 } Answer;
 
 typedef union {
@@ -82,9 +86,12 @@ typedef union {
 } Peer;
 
 typedef struct {
+    alignas(struct cmsghdr) uint8_t octets[CONTROL];
+} Control;
+
+typedef struct {
     uint8_t in[DATAGRAM], out[REPLY];
-    alignas(struct cmsghdr) uint8_t control[CONTROL]; /* how the query came */
-    alignas(struct cmsghdr) uint8_t info[CONTROL];    /* how its reply leaves */
+    Control control; /* how the query came, then how its reply leaves */
     Peer peer;
     struct iovec in_part, out_part;
 } Packet;
@@ -93,10 +100,16 @@ typedef struct Waiting {
     struct Waiting *next;
     int fd;
     Peer peer;
-    alignas(struct cmsghdr) uint8_t info[CONTROL];
-    size_t octets, length;
+    Control control;
+    size_t octets, length; /* of `control`, and of the datagram */
     uint8_t datagram[];
 } Waiting;
+
+/* Many read, or one writes. Readers pass the gate one by one, and a writer who waits has shut it: it is never starved. */
+typedef struct {
+    pthread_mutex_t gate;
+    pthread_rwlock_t held;
+} Lock;
 
 struct Datagrams;
 
@@ -106,13 +119,13 @@ typedef struct {
     int epoll;
     struct mmsghdr in[BATCH], out[BATCH];
     Packet packets[BATCH];
-    _Atomic uint64_t answered[KINDS], others[OTHERS];
+    atomic_ulong counts[COUNTS]; /* 64 bits would need a library where a word has 32 */
 } Worker;
 
 typedef struct Datagrams {
     PyObject_HEAD
-    pthread_rwlock_t tables, sockets;
-    uint64_t key;    /* of the hashes: nobody outside can choose colliding addresses */
+    Lock tables, sockets;
+    uint64_t key;    /* of the hashes, which nobody outside can foretell without it */
     uint64_t *names; /* hashes of the names that have a rule of their own; 0: free */
     size_t mask;     /* places in `names`, a power of two, less one */
     Asker *askers;
@@ -139,6 +152,22 @@ static uint64_t mix(uint64_t hash, uint64_t value)
     return hash ^ hash >> 31;
 }
 
+static void to_read(Lock *lock)
+{
+    pthread_mutex_lock(&lock->gate);
+    pthread_rwlock_rdlock(&lock->held);
+    pthread_mutex_unlock(&lock->gate);
+}
+
+static void to_write(Lock *lock)
+{
+    pthread_mutex_lock(&lock->gate);
+    pthread_rwlock_wrlock(&lock->held);
+    pthread_mutex_unlock(&lock->gate); /* whoever passes now waits for the writer's end */
+}
+
+static void let_go(Lock *lock) { pthread_rwlock_unlock(&lock->held); }
+
 static uint16_t number(const uint8_t *at) { return (uint16_t)(at[0] << 8 | at[1]); }
 
 /* One label in lower case, hashed onto the hash of all to its right; never 0. */
@@ -159,26 +188,32 @@ static int known(const Datagrams *self, uint64_t hash)
     return 0;
 }
 
+/* Where the labels of the name at `name` are: how many; -1: malformed, or longer than `room`. `octets`: its length. */
+static int labels_of(const uint8_t *name, size_t room, const uint8_t *labels[LABELS], size_t *octets)
+{
+    int count = 0;
+    size_t at = 0;
+    for (; at < room && name[at]; at += 1 + name[at]) {
+        if (name[at] > 63 || count == LABELS)
+            return -1;
+        labels[count++] = name + at;
+    }
+    *octets = at + 1;
+    return at < room && at < NAME ? count : -1;
+}
+
 /* The octets of the name at `name`, or 0: malformed, of fewer than two labels, or with a rule of its own. */
 static size_t plain_name(const Datagrams *self, const uint8_t *name, size_t room)
 {
     const uint8_t *labels[LABELS];
-    size_t count = 0, at = 0;
-    while (at < room && name[at]) {
-        if (name[at] > 63 || count == LABELS)
-            return 0;
-        labels[count++] = name + at;
-        at += 1 + name[at];
-        if (at >= NAME)
-            return 0;
-    }
-    if (at >= room || count < 2)
+    size_t octets;
+    int count = labels_of(name, room, labels, &octets);
+    if (count < 2 || known(self, hash_label(~self->key, labels[0])))
         return 0;
-    uint64_t hash = self->key;
-    for (size_t i = count; i-- > 0;)
-        if (known(self, hash = hash_label(hash, labels[i])))
+    for (uint64_t hash = self->key; count--;)
+        if (known(self, hash = hash_label(hash, labels[count])))
             return 0;
-    return known(self, hash_label(~self->key, labels[0])) ? 0 : at + 1;
+    return octets;
 }
 
 /* What the OPT record at `opt` (the last of the message) allows: octets of a reply; 0: it is for the caller. */
@@ -187,7 +222,7 @@ static size_t edns_room(const uint8_t *opt, size_t room, int *variant)
     if (room < OPT || opt[0] || number(opt + 1) != 41 || opt[6])
         return 0;
     size_t at = OPT, end = OPT + number(opt + 9);
-    if (end > room)
+    if (end > room || end > OPT + OPTIONS)
         return 0;
     for (; at + 4 <= end; at += 4 + number(opt + at + 2))
         if (number(opt + at) == 10 /* a cookie */ || at + 4 + number(opt + at + 2) > end)
@@ -197,7 +232,7 @@ static size_t edns_room(const uint8_t *opt, size_t room, int *variant)
     return at != end ? 0 : size < PLAIN ? PLAIN : size > REPLY ? REPLY : size;
 }
 
-static Asker *asker_of(const Datagrams *self, const uint8_t address[16], int to_write)
+static Asker *asker_of(const Datagrams *self, const uint8_t address[16], int fresh)
 {
     uint64_t halves[2];
     memcpy(halves, address, sizeof halves);
@@ -205,7 +240,7 @@ static Asker *asker_of(const Datagrams *self, const uint8_t address[16], int to_
     for (int i = 0; i < PROBES; i++) {
         Asker *asker = &self->askers[(at + i) & (ASKERS - 1)];
         if (asker->generation != self->generation)
-            return to_write ? asker : NULL;
+            return fresh ? asker : NULL;
         if (!memcmp(asker->address, address, 16))
             return asker;
     }
@@ -235,7 +270,7 @@ static int answer(Worker *worker, Packet *packet, size_t length, double now)
     uint32_t *rates = self->rates.buf, *mine = &rates[asker->subscriber], *shared = &rates[asker->prefix];
     uint32_t count = __atomic_load_n(mine, __ATOMIC_RELAXED);
     if (count / 2 >= self->per_subscriber) {
-        worker->others[RATELIMITED]++;
+        worker->counts[RATELIMITED]++;
         return -1;
     }
     if (count >= self->per_subscriber || __atomic_load_n(shared, __ATOMIC_RELAXED) >= self->per_prefix)
@@ -261,46 +296,39 @@ static int answer(Worker *worker, Packet *packet, size_t length, double now)
     memcpy(reply + end, found->tail[variant], found->length[variant]);
     __atomic_fetch_add(mine, 1, __ATOMIC_RELAXED);
     __atomic_fetch_add(shared, 1, __ATOMIC_RELAXED);
-    worker->answered[found->kind]++;
+    worker->counts[found->kind]++;
     return (int)(end + found->length[variant]);
 }
 
-/* The control message that lets a reply leave from where its query arrived (edged/pktinfo.py): its octets, or 0. */
-static size_t reply_from(Packet *packet, struct msghdr *in)
+/* The control message that says where a query came to, made into the one that lets its reply leave from there. */
+static void reply_from(struct msghdr *message)
 {
-    struct msghdr out = {.msg_control = packet->info, .msg_controllen = CONTROL};
-    for (struct cmsghdr *from = CMSG_FIRSTHDR(in); from; from = CMSG_NXTHDR(in, from)) {
-        struct cmsghdr *to = CMSG_FIRSTHDR(&out);
-        if (from->cmsg_level == IPPROTO_IP && from->cmsg_type == IP_PKTINFO) {
-            struct in_pktinfo info;
-            memcpy(&info, CMSG_DATA(from), sizeof info);
-            info = (struct in_pktinfo){.ipi_spec_dst = info.ipi_spec_dst};
-            *to = (struct cmsghdr){CMSG_LEN(sizeof info), IPPROTO_IP, IP_PKTINFO};
-            memcpy(CMSG_DATA(to), &info, sizeof info);
-            return CMSG_SPACE(sizeof info);
-        }
-        if (from->cmsg_level == IPPROTO_IPV6 && from->cmsg_type == IPV6_PKTINFO) {
-            struct in6_pktinfo info;
-            memcpy(&info, CMSG_DATA(from), sizeof info);
-            if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
-                info.ipi6_ifindex = 0;
-            *to = (struct cmsghdr){CMSG_LEN(sizeof info), IPPROTO_IPV6, IPV6_PKTINFO};
-            memcpy(CMSG_DATA(to), &info, sizeof info);
-            return CMSG_SPACE(sizeof info);
-        }
-    }
-    return 0;
+    struct cmsghdr *came = CMSG_FIRSTHDR(message);
+    if (came && came->cmsg_level == IPPROTO_IP && came->cmsg_type == IP_PKTINFO) {
+        struct in_pktinfo info;
+        memcpy(&info, CMSG_DATA(came), sizeof info);
+        info = (struct in_pktinfo){.ipi_spec_dst = info.ipi_spec_dst};
+        memcpy(CMSG_DATA(came), &info, sizeof info);
+    } else if (came && came->cmsg_level == IPPROTO_IPV6 && came->cmsg_type == IPV6_PKTINFO) {
+        struct in6_pktinfo info;
+        memcpy(&info, CMSG_DATA(came), sizeof info);
+        if (!IN6_IS_ADDR_LINKLOCAL(&info.ipi6_addr))
+            info.ipi6_ifindex = 0;
+        memcpy(CMSG_DATA(came), &info, sizeof info);
+    } else
+        message->msg_controllen = 0;
 }
 
 /* Leave `packet` to the caller. */
-static void wait_for_caller(Worker *worker, int fd, const Packet *packet, size_t length, size_t octets)
+static void wait_for_caller(Worker *worker, int fd, const Packet *packet, const struct mmsghdr *in)
 {
     Datagrams *self = worker->all;
     Waiting *item = NULL;
+    size_t length = in->msg_len;
     pthread_mutex_lock(&self->queue);
     if (self->waiting < WAITING && self->octets < OCTETS && (item = malloc(sizeof *item + length))) {
-        *item = (Waiting){.fd = fd, .peer = packet->peer, .octets = octets, .length = length};
-        memcpy(item->info, packet->info, octets);
+        *item = (Waiting){.fd = fd, .peer = packet->peer, .control = packet->control,
+                          .octets = in->msg_hdr.msg_controllen, .length = length};
         memcpy(item->datagram, packet->in, length);
         *self->last = item;
         self->last = &item->next;
@@ -310,7 +338,7 @@ static void wait_for_caller(Worker *worker, int fd, const Packet *packet, size_t
     }
     pthread_mutex_unlock(&self->queue);
     if (!item)
-        worker->others[CROWDED]++;
+        worker->counts[CROWDED]++;
 }
 
 static void send_all(Worker *worker, int fd, unsigned count)
@@ -318,23 +346,25 @@ static void send_all(Worker *worker, int fd, unsigned count)
     for (unsigned done = 0; done < count;) {
         int sent = sendmmsg(fd, worker->out + done, count - done, MSG_DONTWAIT);
         if (sent < 0)
-            worker->others[UNSENDABLE]++; /* a full queue, or a route that went away: this client asks again */
+            worker->counts[UNSENDABLE]++; /* a full queue, or a route that went away: this client asks again */
         done += sent > 0 ? (unsigned)sent : 1;
     }
 }
 
+/* The time; the first who sees a new second begins its counts. */
 static double turn(Datagrams *self)
 {
     struct timespec now;
     uint32_t *rates = self->rates.buf;
     clock_gettime(CLOCK_REALTIME, &now);
     if (__atomic_exchange_n(rates, (uint32_t)now.tv_sec, __ATOMIC_RELAXED) != (uint32_t)now.tv_sec)
-        memset(rates + 1, 0, (size_t)self->rates.len - sizeof *rates);
+        for (size_t i = 1; i < (size_t)self->rates.len / sizeof *rates; i++)
+            __atomic_store_n(&rates[i], 0, __ATOMIC_RELAXED);
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
-/* One batch of `fd`: answer what is plain, queue the rest. */
-static void batch(Worker *worker, int fd)
+/* One batch of `fd`: answer what is plain, queue the rest. -1: it cannot be read. */
+static int batch(Worker *worker, int fd)
 {
     Datagrams *self = worker->all;
     for (int i = 0; i < BATCH; i++) {
@@ -342,41 +372,37 @@ static void batch(Worker *worker, int fd)
         worker->in[i].msg_hdr.msg_controllen = CONTROL;
     }
     int received = recvmmsg(fd, worker->in, BATCH, MSG_DONTWAIT, NULL), replies[BATCH];
-    if (received < 0 && errno != EAGAIN && errno != EINTR)
-        worker->others[UNREADABLE]++;
-    pthread_rwlock_rdlock(&self->tables);
+    if (received < 0) {
+        if (errno == EAGAIN || errno == EINTR)
+            return 0;
+        worker->counts[UNREADABLE]++;
+        return -1;
+    }
+    to_read(&self->tables);
     double now = turn(self);
     for (int i = 0; i < received; i++) {
         Packet *packet = &worker->packets[i];
         replies[i] = -1;
         if (!packet->peer.v4.sin_port) /* the same place in both families */
-            worker->others[PORTLESS]++;
+            worker->counts[PORTLESS]++;
         else
             replies[i] = answer(worker, packet, worker->in[i].msg_len, now);
     }
-    pthread_rwlock_unlock(&self->tables);
+    let_go(&self->tables);
     unsigned ready = 0;
-    size_t octets[BATCH];
     for (int i = 0; i < received; i++) {
-        Packet *packet = &worker->packets[i];
-        struct msghdr *in = &worker->in[i].msg_hdr;
-        octets[i] = in->msg_controllen ? reply_from(packet, in) : 0;
-        if (replies[i] <= 0)
-            continue;
-        packet->out_part.iov_len = (size_t)replies[i];
-        worker->out[ready++].msg_hdr = (struct msghdr){
-            .msg_name = &packet->peer,
-            .msg_namelen = in->msg_namelen,
-            .msg_iov = &packet->out_part,
-            .msg_iovlen = 1,
-            .msg_control = octets[i] ? packet->info : NULL,
-            .msg_controllen = octets[i],
-        };
+        reply_from(&worker->in[i].msg_hdr);
+        if (replies[i] > 0) {
+            worker->packets[i].out_part.iov_len = (size_t)replies[i];
+            worker->out[ready].msg_hdr = worker->in[i].msg_hdr;
+            worker->out[ready++].msg_hdr.msg_iov = &worker->packets[i].out_part;
+        }
     }
     send_all(worker, fd, ready);
     for (int i = 0; i < received; i++)
         if (replies[i] == 0)
-            wait_for_caller(worker, fd, &worker->packets[i], worker->in[i].msg_len, octets[i]);
+            wait_for_caller(worker, fd, &worker->packets[i], &worker->in[i]);
+    return 0;
 }
 
 static void *work(void *argument)
@@ -387,14 +413,15 @@ static void *work(void *argument)
     for (;;) {
         struct epoll_event event = {0};
         poll(&woken, 1, -1);
-        pthread_rwlock_rdlock(&self->sockets);
+        to_read(&self->sockets);
         /* asked again under the lock: until now a socket may have been detached */
-        int found = epoll_wait(worker->epoll, &event, 1, 0);
-        if (found > 0 && event.data.fd != self->stop)
-            batch(worker, event.data.fd);
-        pthread_rwlock_unlock(&self->sockets);
-        if (found > 0 && event.data.fd == self->stop)
+        int found = epoll_wait(worker->epoll, &event, 1, 0), stopped = found > 0 && event.data.fd == self->stop;
+        int failed = found > 0 && !stopped && batch(worker, event.data.fd);
+        let_go(&self->sockets);
+        if (stopped)
             return NULL;
+        if (failed)
+            poll(NULL, 0, PAUSE);
     }
 }
 
@@ -410,9 +437,9 @@ static PyObject *peer_of(const Peer *peer)
                          peer->v6.sin6_scope_id);
 }
 
-static PyObject *source_of(const Waiting *item)
+static PyObject *source_of(Waiting *item)
 {
-    const struct cmsghdr *info = (const struct cmsghdr *)item->info;
+    struct cmsghdr *info = (struct cmsghdr *)item->control.octets;
     if (!item->octets)
         return PyTuple_New(0);
     return Py_BuildValue("((iiy#))", info->cmsg_level, info->cmsg_type, CMSG_DATA(info),
@@ -461,7 +488,6 @@ static int employ(Datagrams *self)
         PyErr_NoMemory();
         return -1;
     }
-    self->workers[self->held++] = worker;
     worker->all = self;
     worker->epoll = epoll_create1(EPOLL_CLOEXEC);
     for (int i = 0; i < BATCH; i++) {
@@ -469,7 +495,7 @@ static int employ(Datagrams *self)
         packet->in_part = (struct iovec){packet->in, DATAGRAM};
         packet->out_part = (struct iovec){packet->out, 0};
         worker->in[i].msg_hdr = (struct msghdr){
-            .msg_name = &packet->peer, .msg_iov = &packet->in_part, .msg_iovlen = 1, .msg_control = packet->control};
+            .msg_name = &packet->peer, .msg_iov = &packet->in_part, .msg_iovlen = 1, .msg_control = &packet->control};
     }
     sigfillset(&all); /* signals are the interpreter's */
     pthread_sigmask(SIG_SETMASK, &all, &before);
@@ -478,10 +504,13 @@ static int employ(Datagrams *self)
                      : pthread_create(&worker->thread, NULL, work, worker);
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (failed) {
+        close(worker->epoll);
+        PyMem_Free(worker);
         errno = failed;
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
+    self->workers[self->held++] = worker;
     self->started++;
     return 0;
 }
@@ -496,7 +525,7 @@ static PyObject *attach(Datagrams *self, PyObject *args)
     if (fd < 0)
         return NULL;
     if (worker >= WORKERS || self->started < self->held)
-        return PyErr_Format(PyExc_ValueError, "no such worker, or all were stopped");
+        return PyErr_Format(PyExc_ValueError, "no such worker, or they were stopped");
     while (self->held <= worker)
         if (employ(self))
             return NULL;
@@ -511,11 +540,11 @@ static PyObject *detach(Datagrams *self, PyObject *sock)
     int fd = PyObject_AsFileDescriptor(sock);
     if (fd < 0)
         return NULL;
-    pthread_rwlock_wrlock(&self->sockets);
+    to_write(&self->sockets);
     for (unsigned i = 0; i < self->started; i++)
         if (!epoll_ctl(self->workers[i]->epoll, EPOLL_CTL_DEL, fd, NULL))
             batch(self->workers[i], fd); /* what has come already; no worker is at work under this lock */
-    pthread_rwlock_unlock(&self->sockets);
+    let_go(&self->sockets);
     Py_RETURN_NONE;
 }
 
@@ -523,11 +552,10 @@ static PyObject *stop(Datagrams *self, PyObject *Py_UNUSED(none))
 {
     eventfd_write(self->stop, 1);
     while (self->started > 0) {
-        pthread_t thread = self->workers[self->started - 1]->thread;
+        pthread_t thread = self->workers[--self->started]->thread;
         Py_BEGIN_ALLOW_THREADS
         pthread_join(thread, NULL);
         Py_END_ALLOW_THREADS
-        self->started--;
     }
     Py_RETURN_NONE;
 }
@@ -553,21 +581,6 @@ static int read_answer(Answer *answer, PyObject *item)
     return 0;
 }
 
-/* The hash of a whole wire name (as far as it is well-formed) or of one first label. */
-static uint64_t hash_name(const Datagrams *self, const uint8_t *name, Py_ssize_t length)
-{
-    const uint8_t *labels[LABELS];
-    Py_ssize_t count = 0, at = 0;
-    while (at < length && name[at] && name[at] < 64 && at + 1 + name[at] <= length && count < LABELS) {
-        labels[count++] = name + at;
-        at += 1 + name[at];
-    }
-    uint64_t hash = self->key;
-    while (count-- > 0)
-        hash = hash_label(hash, labels[count]);
-    return hash;
-}
-
 /* The table of `names` and `first_labels`, its places less one in `mask`; NULL: an exception. */
 static uint64_t *read_names(const Datagrams *self, PyObject *names, PyObject *first_labels, size_t *mask)
 {
@@ -586,14 +599,20 @@ static uint64_t *read_names(const Datagrams *self, PyObject *names, PyObject *fi
         PyObject *item = i < whole ? PyList_GetItem(names, i) : PyList_GetItem(first_labels, i - whole);
         char *octets;
         Py_ssize_t length;
-        if (PyBytes_AsStringAndSize(item, &octets, &length) || length < 2) {
+        const uint8_t *labels[LABELS];
+        size_t all;
+        int count = PyBytes_AsStringAndSize(item, &octets, &length)
+                        ? -1
+                        : labels_of((const uint8_t *)octets, (size_t)length, labels, &all);
+        if (count < 1) {
             PyMem_Free(table);
             if (!PyErr_Occurred())
-                PyErr_SetString(PyExc_ValueError, "a name of no label");
+                PyErr_SetString(PyExc_ValueError, "not a name of a label or more");
             return NULL;
         }
-        const uint8_t *name = (const uint8_t *)octets;
-        uint64_t hash = i < whole ? hash_name(self, name, length) : hash_label(~self->key, name);
+        uint64_t hash = i < whole ? self->key : ~self->key;
+        for (count = i < whole ? count : 1; count--;)
+            hash = hash_label(hash, labels[count]);
         size_t at = hash & (places - 1);
         while (table[at] && table[at] != hash)
             at = (at + 1) & (places - 1);
@@ -628,7 +647,7 @@ static PyObject *configure(Datagrams *self, PyObject *args)
     size_t mask;
     if (!(held = read_names(self, names, first_labels, &mask)))
         return NULL;
-    pthread_rwlock_wrlock(&self->tables);
+    to_write(&self->tables);
     memcpy(self->answers, read, (size_t)count * sizeof *read);
     memcpy(self->by_type, by_type, TYPES);
     self->per_subscriber = per_subscriber;
@@ -637,7 +656,7 @@ static PyObject *configure(Datagrams *self, PyObject *args)
     self->names = held;
     self->mask = mask;
     self->generation++;
-    pthread_rwlock_unlock(&self->tables);
+    let_go(&self->tables);
     PyMem_Free(old);
     Py_RETURN_NONE;
 }
@@ -656,70 +675,74 @@ static PyObject *remember(Datagrams *self, PyObject *args)
         return PyErr_Format(PyExc_ValueError, "no address, or no such place");
     memcpy(address, MAPPED, sizeof MAPPED);
     memcpy(length == 4 ? address + 12 : address, octets, (size_t)length);
-    pthread_rwlock_wrlock(&self->tables);
+    to_write(&self->tables);
     Asker *asker = asker_of(self, address, 1);
     if (asker) {
         *asker = (Asker){.until = until, .subscriber = subscriber, .prefix = prefix, .generation = self->generation};
         memcpy(asker->address, address, sizeof address);
     }
-    pthread_rwlock_unlock(&self->tables);
+    let_go(&self->tables);
     Py_RETURN_NONE;
 }
 
 static PyObject *forget(Datagrams *self, PyObject *Py_UNUSED(none))
 {
-    pthread_rwlock_wrlock(&self->tables);
+    to_write(&self->tables);
     self->generation++;
-    pthread_rwlock_unlock(&self->tables);
+    let_go(&self->tables);
     Py_RETURN_NONE;
 }
 
-static PyObject *tuple_of(Worker *const *workers, unsigned count, size_t offset, int figures)
+static PyObject *counts_of(const Datagrams *self, int from, int to)
 {
-    PyObject *all = PyTuple_New(figures);
-    for (int i = 0; all && i < figures; i++) {
-        uint64_t sum = 0;
-        for (unsigned w = 0; w < count; w++)
-            sum += atomic_exchange((_Atomic uint64_t *)((char *)workers[w] + offset) + i, 0);
-        PyTuple_SetItem(all, i, PyLong_FromUnsignedLongLong(sum));
+    PyObject *counts = PyTuple_New(to - from);
+    for (int i = from; counts && i < to; i++) {
+        unsigned long sum = 0;
+        for (unsigned w = 0; w < self->held; w++)
+            sum += atomic_exchange(&self->workers[w]->counts[i], 0);
+        PyObject *number = PyLong_FromUnsignedLong(sum);
+        if (!number)
+            Py_CLEAR(counts);
+        else
+            PyTuple_SetItem(counts, i - from, number);
     }
-    return all;
+    return counts;
 }
 
 /* What was counted since the last call: answers by kind, and the others. */
 static PyObject *counted(Datagrams *self, PyObject *Py_UNUSED(none))
 {
-    return Py_BuildValue("(NN)", tuple_of(self->workers, self->held, offsetof(Worker, answered), KINDS),
-                         tuple_of(self->workers, self->held, offsetof(Worker, others), OTHERS));
+    return Py_BuildValue("(NN)", counts_of(self, 0, KINDS), counts_of(self, KINDS, COUNTS));
 }
 
 static int initialise(Datagrams *self, PyObject *args, PyObject *Py_UNUSED(none))
 {
     PyObject *rates;
     unsigned long long key;
-    pthread_rwlockattr_t prefer;
-    if (self->askers) {
+    if (self->names) {
         PyErr_SetString(PyExc_RuntimeError, "initialised already");
         return -1;
     }
     if (!PyArg_ParseTuple(args, "OK", &rates, &key) || PyObject_GetBuffer(rates, &self->rates, PyBUF_WRITABLE))
         return -1;
-    pthread_rwlockattr_init(&prefer);
-    pthread_rwlockattr_setkind_np(&prefer, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
-    pthread_rwlock_init(&self->tables, &prefer);
-    pthread_rwlock_init(&self->sockets, &prefer);
-    pthread_rwlockattr_destroy(&prefer);
+    pthread_mutex_init(&self->tables.gate, NULL);
+    pthread_rwlock_init(&self->tables.held, NULL);
+    pthread_mutex_init(&self->sockets.gate, NULL);
+    pthread_rwlock_init(&self->sockets.held, NULL);
     pthread_mutex_init(&self->queue, NULL);
     self->key = key;
     self->generation = 1;
     self->last = &self->first;
     memset(self->by_type, NO_ANSWER, TYPES);
     self->names = PyMem_Calloc(1, sizeof *self->names);
-    self->askers = PyMem_Calloc(ASKERS, sizeof *self->askers);
+    if (!self->names || !(self->askers = PyMem_Calloc(ASKERS, sizeof *self->askers))) {
+        PyErr_NoMemory();
+        return -1;
+    }
     self->ready = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
     self->stop = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-    if (!self->names || !self->askers || self->ready < 0 || self->stop < 0) {
-        PyErr_NoMemory();
+    if (self->ready < 0 || self->stop < 0) {
+        PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
     return 0;
@@ -729,7 +752,7 @@ static void release(Datagrams *self)
 {
     PyTypeObject *type = Py_TYPE((PyObject *)self);
     freefunc give_back = (freefunc)PyType_GetSlot(type, Py_tp_free);
-    if (self->askers) {
+    if (self->askers) { /* else `initialise` came not so far */
         Py_XDECREF(stop(self, NULL));
         for (unsigned i = 0; i < self->held; i++) {
             close(self->workers[i]->epoll);
@@ -739,10 +762,10 @@ static void release(Datagrams *self)
             free(item);
         close(self->ready);
         close(self->stop);
-        PyMem_Free(self->names);
-        PyMem_Free(self->askers);
-        PyBuffer_Release(&self->rates);
     }
+    PyMem_Free(self->names);
+    PyMem_Free(self->askers);
+    PyBuffer_Release(&self->rates);
     give_back(self);
     Py_DECREF(type);
 }

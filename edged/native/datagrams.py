@@ -22,6 +22,8 @@ _SOCKETS = 4
 _DATAGRAM = 4096
 """Largest query read: we offer 1,232 octets, and 4,096 is what old resolvers assume."""
 WORKERS = 16
+WAITING = 8192
+"""Most datagrams that wait to be taken."""
 NO_ANSWER = 255
 """In ``by_type``: a type that the caller answers."""
 
@@ -46,7 +48,7 @@ class Table(NamedTuple):
     names: list[bytes]
     """Lower-case wire octets: these and all below them are the caller's."""
     first_labels: list[bytes]
-    """With their length: names that begin so are the caller's, too."""
+    """Lower-case names of one label: names that begin so are the caller's, too."""
     per_subscriber: int
     """Queries a second."""
     per_prefix: int

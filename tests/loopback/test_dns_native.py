@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
+import os
 import random
+import resource
 import select
 import socket
 import struct
+import termios
 import time
 from collections.abc import Iterator
 from ipaddress import ip_address
@@ -21,10 +25,13 @@ from edged.dns.rates import Rates
 from edged.dns.ready import ready
 from edged.dns.settings import LimitSettings
 from edged.dns.sinkhole import Sinkhole
-from edged.dns.udp.service import bind, bind_beside
-from edged.model import Access
-from edged.native.datagrams import BATCH, COMPILED, Datagram, Datagrams, Portable
-from edged.values import Endpoint
+from edged.dns.udp.service import UdpSockets, bind, bind_beside
+from edged.model import Access, Snapshot, State, Subscriber
+from edged.native.datagrams import BATCH, COMPILED, Datagram, Datagrams, Others, Portable
+from edged.policy.access import View
+from edged.policy.settings import SubscribersSettings
+from edged.policy.table import compile_table
+from edged.values import Endpoint, parse_prefix
 from tests.dns_lab import lab_zone, view_of
 from tests.native import BOTH, twin
 
@@ -169,6 +176,33 @@ def test_what_a_socket_has_received_is_not_lost_when_it_goes(kind: str) -> None:
 
 
 @pytest.mark.parametrize("kind", BOTH)
+def test_a_socket_goes_when_all_that_was_taken_from_it_is_answered(kind: str) -> None:
+    with edge(twin(kind)) as held:
+        held.datagrams.detach(held.server)
+        sockets = UdpSockets(held.datagrams, 1, held.sinkhole, lambda: None, lambda _pending, _send: None)
+        sockets.opened(held.server)
+        came = 150 if kind == "compiled" else BATCH
+        for number in range(came):
+            held.client.send(query("www.example", ident=number))
+        assert select.select([held.datagrams], [], [], PATIENCE)[0]
+        deadline = time.monotonic() + PATIENCE
+        while kind == "compiled" and unread(held.server) and time.monotonic() < deadline:
+            time.sleep(0.01)
+        sockets.closed(held.server)
+        replies = {held.client.recv(512)[:2] for _ in range(came)}
+        left = held.datagrams.take()
+        sockets.closed(held.server)
+
+    assert len(replies) == came
+    assert left == []
+
+
+def unread(sock: socket.socket) -> int:
+    """Octets of the next datagram in the socket's queue (FIONREAD, udp(7))."""
+    return int(struct.unpack("i", fcntl.ioctl(sock, termios.FIONREAD, bytes(4)))[0])
+
+
+@pytest.mark.parametrize("kind", BOTH)
 def test_stopping_twice_and_forgetting_to_stop_are_no_harm(kind: str) -> None:
     with edge(twin(kind)) as held:
         held.datagrams.stop()
@@ -254,6 +288,15 @@ def test_every_ordinary_name_is_answered_by_the_compiled_part() -> None:
         assert not any(same(held, query(name, "A")) for name in RULED)
 
 
+def test_more_options_than_a_query_has_are_left_to_the_sinkhole() -> None:
+    plain = query("www.example", use_edns=0, options=[dns.edns.GenericOption("12", b"")] * 100)
+    with edge(twin("compiled")) as held:
+        held.know()
+
+        assert same(held, plain)
+        assert not same(held, plain[:-402] + struct.pack("!H", 404) + bytes((0, 12, 0, 0)) * 101)
+
+
 def test_mutated_packets_are_answered_in_the_sinkholes_words_or_left() -> None:
     chance = random.Random(4)
     seeds = list(corpus())
@@ -289,6 +332,21 @@ def test_a_change_takes_back_what_the_compiled_part_knew() -> None:
         held.know()
         before = held.send(query("www.example"))
         held.sinkhole.adopt(view_of(Access.OPEN, "127.0.0.0/8", "::1"))
+        after = held.send(query("www.example"))
+
+    assert isinstance(before, bytes)
+    assert not isinstance(after, bytes)
+
+
+def test_an_address_that_becomes_anothers_line_is_taken_back_though_the_line_around_it_is_as_it_was() -> None:
+    blocked = Subscriber("17", State.BLOCKED, addresses=(parse_prefix("127.0.0.0/8"),))
+    paid = Subscriber("18", State.ACTIVE, addresses=(parse_prefix("127.0.0.1/32"),))
+    settings = SubscribersSettings.model_validate({"networks": ["127.0.0.0/8"]})
+    with edge(twin("compiled")) as held:
+        held.sinkhole.adopt(View(compile_table(Snapshot("1", "", 0.0, (blocked,)), settings)))
+        held.know()
+        before = held.send(query("www.example"))
+        held.sinkhole.adopt(View(compile_table(Snapshot("2", "", 0.0, (blocked, paid)), settings)))
         after = held.send(query("www.example"))
 
     assert isinstance(before, bytes)
@@ -353,6 +411,37 @@ def test_more_workers_share_the_queries_the_policy_and_the_counters() -> None:
 def test_a_worker_beyond_the_most_is_refused() -> None:
     with edge(twin("compiled")) as held, pytest.raises(ValueError, match="worker"):
         held.datagrams.attach(held.server, False, 16)
+
+
+def test_a_socket_that_cannot_be_read_is_counted_and_does_not_keep_the_worker_busy() -> None:
+    with (
+        edge(twin("compiled")) as held,
+        socket.create_server(("127.0.0.1", 0)) as listening,
+        socket.create_connection(listening.getsockname()),
+    ):
+        held.know()
+        held.datagrams.attach(listening, False, 0)  # it is readable, and no datagram can be had of it
+        time.sleep(0.3)
+        _, others = held.datagrams.counted()
+
+        assert 0 < Others(*others).unreadable < 300
+        assert isinstance(held.send(query("www.example")), bytes), "the others are served"
+
+
+def test_a_worker_that_could_not_begin_can_begin_later() -> None:
+    with edge(twin("compiled")) as held:
+        soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+        free = os.dup(0)
+        os.close(free)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (free, hard))
+        try:
+            with pytest.raises(OSError, match="open files"):
+                held.datagrams.attach(held.server, False, 1)
+        finally:
+            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        held.datagrams.attach(held.server, False, 1)
+        with pytest.raises(FileExistsError):
+            held.datagrams.attach(held.server, False, 1)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ import structlog
 
 from edged.dns.sinkhole import Pending, Sinkhole
 from edged.errors import ConfigError
-from edged.native.datagrams import Datagrams, Source
+from edged.native.datagrams import BATCH, WAITING, Datagrams, Source
 from edged.pktinfo import IP_PKTINFO, IPV6_RECVPKTINFO
 from edged.values import Endpoint, parse_address
 
@@ -126,21 +126,28 @@ class UdpSockets:
 
     def closed(self, sock: socket.socket) -> None:
         """Answer what has come to ``sock``, then no more; whoever bound it closes it."""
+        if sock not in self._more:
+            return
         more = self._more.pop(sock)
         for each in (sock, *more):
             self._datagrams.detach(each)
-        self._drain()
+        # all that came to them waits among the first; others may come without end
+        for _ in range(WAITING // BATCH + 1):
+            if not self._drain():
+                break
         for each in (sock, *more):
             del self._by_fd[each.fileno()]
         for each in more:
             each.close()
 
-    def _drain(self) -> None:
+    def _drain(self) -> bool:
+        """Answer a batch of what waits; False: nothing did."""
         self._refresh()
         now, answer = time.time(), self._sinkhole.answer
         # the replies leave together: whoever sleeps until they come is woken once and not for each of them
         ready: list[tuple[socket.socket, bytes, Any, Source]] = []
-        for fd, octets, peer, source in self._datagrams.take():
+        taken = self._datagrams.take()
+        for fd, octets, peer, source in taken:
             sock = self._by_fd[fd]
             reply = answer(octets, peer[0], now)
             if isinstance(reply, bytes):
@@ -149,6 +156,7 @@ class UdpSockets:
                 self._later(reply, self._sender(sock, peer, source))
         for sock, octets, peer, source in ready:
             self._send(sock, octets, peer, source)
+        return bool(taken)
 
     def _sender(self, sock: socket.socket, peer: Any, source: Source) -> Callable[[bytes], None]:
         return lambda reply: self._send(sock, reply, peer, source)
