@@ -349,6 +349,20 @@ async def test_octets_that_drip_do_not_stop_the_clock_of_a_message() -> None:
         writer.close()
 
 
+async def test_the_clock_of_a_message_begins_when_the_one_before_has_come_whole() -> None:
+    octets = framed("a-name-of-some-length.example.com")
+    async with streams(Clocks(message=1.0, sweep=0.02)) as (endpoint, connections):
+        reader, writer = await stream_to(endpoint)
+        writer.write(octets[:9])
+        for _ in range(4):
+            # the rest of one and the begin of the next together: something always waits
+            await asyncio.sleep(0.4)
+            writer.write(octets[9:] + octets[:9])
+            await read_reply(reader)
+        writer.close()
+    assert connections.counters.tcp_closed == 0
+
+
 async def test_a_query_in_time_keeps_the_stream() -> None:
     async with streams(Clocks(idle=0.5, message=0.5, sweep=0.02)) as (endpoint, connections):
         stream = await stream_to(endpoint)

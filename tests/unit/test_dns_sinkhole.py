@@ -7,11 +7,13 @@ import dns.flags
 import dns.message
 import pytest
 
-from edged.dns.counters import DnsCounters, Limited
+from edged.dns.counters import DROPS, DnsCounters, Limited
 from edged.dns.settings import DnsSettings, LimitSettings
 from edged.dns.sinkhole import Pending, Sinkhole
+from edged.dns.verdict import Kind
 from edged.dns.zone import compile_zone
 from edged.model import Access
+from edged.native.datagrams import Others
 from edged.policy.settings import GardenSettings
 from tests.dns_lab import CLIENT, NOW, SETTINGS, lab_sinkhole, lab_zone, view_of
 
@@ -91,6 +93,17 @@ def test_the_rate_counts_for_the_subscriber_and_starts_anew_each_second() -> Non
     assert not later[2] & 2
 
 
+def test_above_the_rate_a_stream_ends() -> None:
+    sinkhole = lab_sinkhole(limit=2)
+
+    got = [sinkhole.answer(query(), CLIENT, NOW, stream=True) for _ in range(3)]
+
+    assert isinstance(got[1], bytes)
+    assert got[2] is None
+    assert sinkhole.counters.ratelimited["subscriber"] == 1
+    assert sinkhole.counters.errors["truncated"] == 0
+
+
 def test_a_truncated_client_is_heard_over_tcp() -> None:
     sinkhole = lab_sinkhole(limit=1)
     sinkhole.answer(query(), CLIENT, NOW)
@@ -140,6 +153,12 @@ def cookie_of(sinkhole: Sinkhole, host: str) -> bytes:
     assert isinstance(got, bytes)
     (option,) = [o for o in dns.message.from_wire(got).options if isinstance(o, dns.edns.CookieOption)]
     return option.server
+
+
+def test_the_same_query_with_a_cookie_gets_every_address_its_own() -> None:
+    sinkhole = lab_sinkhole()
+
+    assert cookie_of(sinkhole, "100.64.0.10") != cookie_of(sinkhole, "100.64.0.11")
 
 
 def test_a_cookie_of_ours_and_a_stream_are_not_bound_by_the_prefix() -> None:
@@ -201,6 +220,20 @@ def test_a_prefix_that_is_too_fast_is_named_as_a_network() -> None:
         sinkhole.answer(query(), "2001:db8:100:1ff::1", NOW)
 
     assert sinkhole.counters.hasty == {("prefix", "2001:db8:100:100::/56"): 1}
+
+
+def test_what_was_done_outside_the_interpreter_is_counted_with_the_rest() -> None:
+    counters = DnsCounters()
+    others = Others(ratelimited=1, unsendable=2, portless=4, unreadable=8, crowded=16)
+    for _ in range(2):
+        counters.add(((32, 64), others))
+
+    assert counters.answers == dict.fromkeys(Kind, 0) | {"sinkhole": 64, "portal": 128}
+    assert counters.dropped == dict.fromkeys(DROPS, 0) | {
+        "ratelimited": 2, "send": 4, "port": 8, "receive": 16, "crowded": 32,
+    }  # fmt: skip
+    assert counters.ratelimited == {"subscriber": 2, "prefix": 0}
+    assert counters.received == 2 * (32 + 64 + 1 + 16)
 
 
 def test_only_so_many_are_named_and_the_least_hasty_make_room() -> None:
@@ -284,6 +317,17 @@ def test_memory_stays_bounded_under_random_names_and_sources() -> None:
 
     assert len(sinkhole._packets) <= 16_384
     assert len(sinkhole._askers) <= 65_536
+
+
+def test_a_usual_query_is_still_remembered_behind_a_flood_of_random_names(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.dns.sinkhole._PACKETS", 8)
+    sinkhole = lab_sinkhole()
+    usual = sinkhole.answer(query(), CLIENT, NOW)
+    for number in range(8):
+        sinkhole.answer(query_octets(number), CLIENT, NOW)
+    monkeypatch.setattr("edged.dns.sinkhole.decide", None)
+
+    assert sinkhole.answer(query(), CLIENT, NOW) == usual
 
 
 def query_octets(number: int) -> bytes:

@@ -82,6 +82,23 @@ def test_no_preset_holds_a_probe_host(preset: str) -> None:
     assert not [h for h in PROBE_HOSTS if names.to_wire(h) in garden]
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (PORTAL_HOST, Kind.PORTAL),
+        ("mask.icloud.com", Kind.SPECIAL),
+        ("wpad.corp.example", Kind.SPECIAL),
+        ("captive.apple.com", Kind.PROBE),
+        ("pay.example.org", Kind.STATIC),
+    ],
+)
+def test_what_the_operator_lists_changes_no_name_that_comes_before(name: str, kind: Kind) -> None:
+    everything = GardenSettings.model_validate({"names": [name], "records": {name: ["198.51.100.7"]}})
+    zone = compile_zone(SETTINGS, everything, PORTAL_HOST, PORTAL_ADDRESSES)
+
+    assert decide(Access.BLOCKED, message.ask(name), zone).kind is kind
+
+
 def test_a_portal_without_ipv6_makes_every_aaaa_nodata() -> None:
     zone = compile_zone(SETTINGS, GARDEN, PORTAL_HOST, PORTAL_ADDRESSES[:1])
 
