@@ -209,6 +209,7 @@ async def test_a_garden_answer_leaves_after_its_addresses_are_in_the_sets() -> N
         reply = await asking
 
     assert early == (False, [])
+    assert lab.service.counters.garden_lookups == 1
     assert lab.addresses(reply) == ["198.51.100.1"]
     assert reply.answer[0].ttl == 60
     assert [address for address, _ in lab.sets.entries] == ["198.51.100.1"]
@@ -298,19 +299,23 @@ async def test_a_garden_alias_outside_the_garden_is_followed_and_hidden() -> Non
     assert sorted(a for a, _ in lab.sets.entries) == ["198.51.100.1", "198.51.100.2", "2001:db8::5"]
 
 
-async def test_a_garden_name_that_points_inside_opens_nothing() -> None:
+async def test_a_garden_name_that_points_inside_opens_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
     records = (
         "pay.example.net. 60 A 192.168.1.1",
         "x.gate.example. 60 A 127.0.0.1",
         "y.gate.example. 60 A 203.0.113.10",
+        "z.gate.example. 60 A 198.51.100.53",
     )
     async with running(Access.BLOCKED, *records) as lab:
-        replies = [await lab.ask(n) for n in ("pay.example.net", "x.gate.example", "y.gate.example")]
+        ours = lab.endpoint, Endpoint(ip_address("198.51.100.53"), 53)
+        monkeypatch.setattr(DnsService, "endpoints", ours)
+        names = ("pay.example.net", "x.gate.example", "y.gate.example", "z.gate.example")
+        replies = [await lab.ask(n) for n in names]
 
-    assert [lab.addresses(r) for r in replies] == [[], [], []]
+    assert [lab.addresses(r) for r in replies] == [[], [], [], []]
     assert all(r.rcode() == 0 and r.authority for r in replies)
     assert lab.sets.entries == []
-    assert lab.service.counters.rebinding == 3
+    assert lab.service.counters.rebinding == 4
 
 
 async def test_the_first_upstream_that_answers_is_used() -> None:

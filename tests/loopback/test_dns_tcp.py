@@ -491,6 +491,19 @@ async def test_when_all_is_taken_the_oldest_idle_connection_of_all_makes_room(mo
     assert closed == 3
 
 
+async def test_a_query_makes_an_idle_connection_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_service, "_TOTAL", 2)
+    async with streams(Clocks()) as (endpoint, connections):
+        first, second = await stream_to(endpoint), await stream_to(endpoint)
+        await until("both are in", lambda: connections.counters.tcp_open == 2)
+        await ask(first, "www.example.com")
+        third = await stream_to(endpoint)
+        assert await is_closed(second[0])
+        assert (await ask(first, "still.example.com")).answer
+        for _, writer in (first, second, third):
+            writer.close()
+
+
 async def test_when_none_is_idle_the_oldest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(tcp_service, "_TOTAL", 4)
     async with running(Access.OPEN) as lab:

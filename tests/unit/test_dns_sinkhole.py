@@ -319,6 +319,13 @@ def test_memory_stays_bounded_under_random_names_and_sources() -> None:
     assert len(sinkhole._askers) <= 65_536
 
 
+def test_a_long_query_is_answered_and_not_remembered() -> None:
+    sinkhole = lab_sinkhole()
+
+    assert isinstance(sinkhole.answer(query("long." * 40 + "example"), CLIENT, NOW), bytes)
+    assert not sinkhole._packets
+
+
 def test_a_usual_query_is_still_remembered_behind_a_flood_of_random_names(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edged.dns.sinkhole._PACKETS", 8)
     sinkhole = lab_sinkhole()
