@@ -335,6 +335,7 @@ async def test_many_whose_time_is_up_go_a_few_at_a_time(monkeypatch: pytest.Monk
             writer.close()
 
     assert left == [(True, 3), (True, 1), (False, 0)]
+    assert not connections._clients, "nothing is kept of who has gone"
 
 
 async def test_octets_that_drip_do_not_stop_the_clock_of_a_message() -> None:

@@ -54,9 +54,12 @@ def test_a_pass_that_ends_shows_in_the_next_answer() -> None:
     assert isinstance(sinkhole.answer(query(), CLIENT, NOW + 10), bytes)
 
 
-def test_a_new_garden_shows_in_the_next_answer() -> None:
+@pytest.mark.parametrize("remembered", [16_384, 1], ids=["one generation", "two generations"])
+def test_a_new_garden_shows_in_the_next_answer(remembered: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.dns.sinkhole._PACKETS", remembered)
     sinkhole = lab_sinkhole()
     assert isinstance(sinkhole.answer(query(), CLIENT, NOW), bytes)
+    assert isinstance(sinkhole.answer(query("another.example.com"), CLIENT, NOW), bytes)
 
     garden = GardenSettings.model_validate({"names": ["www.example.com"]})
     sinkhole.configure(compile_zone(SETTINGS, garden, "portal.example.net", ()), LimitSettings(per_subscriber=100))
@@ -317,6 +320,19 @@ def test_memory_stays_bounded_under_random_names_and_sources() -> None:
 
     assert len(sinkhole._packets) <= 16_384
     assert len(sinkhole._askers) <= 65_536
+
+
+def test_whom_the_compiled_part_was_told_of_is_bounded_while_the_policy_changes(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edged.dns.sinkhole._ASKERS", 8)
+    sinkhole = lab_sinkhole()
+
+    for number in range(30):
+        sinkhole.answer(query(), f"100.64.0.{number}", NOW)
+        sinkhole.adopt(view_of(Access.BLOCKED), frozenset({"18"}))
+
+    assert sum(map(len, sinkhole._told.values())) <= 8
 
 
 def test_a_long_query_is_answered_and_not_remembered() -> None:
