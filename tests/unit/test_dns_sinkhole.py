@@ -133,6 +133,14 @@ def test_the_limit_of_a_prefix_counts_its_subscribers_together_and_nobody_else()
     assert sinkhole.counters.ratelimited == {"subscriber": 0, "prefix": 20}
 
 
+def test_the_limit_of_a_prefix_starts_anew_each_second() -> None:
+    sinkhole = lab_sinkhole(per_prefix=2)
+
+    got = [sinkhole.answer(query(), CLIENT, NOW + second) for second in (0, 0, 0, 1, 1, 1)]
+
+    assert [bool(g[2] & 2) for g in got if isinstance(g, bytes)] == [False, False, True] * 2
+
+
 @pytest.mark.parametrize(
     ("inside", "outside"),
     [("100.64.7.255", "100.64.8.0"), ("2001:db8:100:1ff::1", "2001:db8:100:200::1")],
