@@ -22,10 +22,11 @@ from edged.dns.ready import ready
 from edged.dns.settings import LimitSettings
 from edged.dns.sinkhole import Sinkhole
 from edged.dns.udp.service import bind, bind_beside
+from edged.dns.zone import compile_zone
 from edged.model import Access
 from edged.native.datagrams import BATCH, COMPILED, Datagram, Datagrams, Portable
 from edged.values import Endpoint
-from tests.dns_lab import lab_zone, view_of
+from tests.dns_lab import GARDEN, PORTAL_HOST, SETTINGS, lab_zone, view_of
 from tests.native import BOTH, twin
 
 FAMILIES = ["127.0.0.1", "::1"]
@@ -389,6 +390,18 @@ def test_a_table_that_does_not_fit_is_refused_and_the_old_one_stays(change: dict
         held.know()
 
         assert isinstance(held.send(query("www.example")), bytes)
+
+
+def test_a_portal_of_more_addresses_than_the_compiled_part_has_room_for_is_left_to_the_sinkhole() -> None:
+    many = tuple(ip_address(f"203.0.113.{n}") for n in range(1, 61))
+    with edge(twin("compiled")) as held:
+        held.sinkhole.configure(
+            compile_zone(SETTINGS, GARDEN, PORTAL_HOST, (*many, ip_address("2001:db8::10"))), PLENTY
+        )
+        held.know()
+
+        assert not isinstance(held.send(query("www.example", "A")), bytes)
+        assert same(held, query("www.example", "AAAA"))
 
 
 def test_a_hundred_thousand_names_with_a_rule_are_all_left() -> None:

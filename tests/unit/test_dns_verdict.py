@@ -99,6 +99,12 @@ def test_what_the_operator_lists_changes_no_name_that_comes_before(name: str, ki
     assert decide(Access.BLOCKED, message.ask(name), zone).kind is kind
 
 
+def test_a_host_below_localhost_is_this_host_whatever_its_first_label() -> None:
+    verdict = decide(Access.BLOCKED, message.ask("wpad.localhost"), lab_zone())
+
+    assert [str(address) for address in verdict.addresses] == ["127.0.0.1"]
+
+
 def test_a_portal_without_ipv6_makes_every_aaaa_nodata() -> None:
     zone = compile_zone(SETTINGS, GARDEN, PORTAL_HOST, PORTAL_ADDRESSES[:1])
 
