@@ -8,7 +8,7 @@ Who asks is remembered until the policy changes, what they get until the configu
 from __future__ import annotations
 
 import math
-from collections.abc import Hashable
+from collections.abc import Hashable, Iterator
 from ipaddress import ip_network
 from typing import NamedTuple
 
@@ -122,15 +122,15 @@ class Sinkhole:
 
     def adopt(self, view: View, changed: frozenset[str] | None = None) -> None:
         """Take ``view`` for the policy in force; ``changed``: the subscribers whose lines alone may be others."""
-        moved = view.learned.neighbours != self._view.learned.neighbours
-        self._view = view
+        before, self._view = self._view, view
+        moved = view.learned.neighbours != before.learned.neighbours
         if changed is None or moved:
             # a device that is known by its MAC may have moved: an address is another's, though no line is
             self._forget()
             return
         # whoever asks is met again; the compiled path goes on for all others, or a busy edge would come back here
         self._askers.clear()
-        for key in changed:
+        for key in changed.union(_holders(before, view, changed)):
             for address in self._told.pop(key, ()):
                 self._compiled.remember(address, 0.0, 0, 0)
 
@@ -281,6 +281,16 @@ class Sinkhole:
             # two generations: a flood of random names pushes the usual ones out half as often
             self._older, self._packets = self._packets, {}
         self._packets[octets[2:]] = kind, sent[2:]
+
+
+def _holders(before: View, after: View, changed: frozenset[str]) -> Iterator[str]:
+    """Whose lines those of ``changed`` were until now: a longer prefix, or a session, takes them without a word."""
+    for key in changed:
+        subscriber = after.table.subscribers.get(key)
+        for prefix in after.lines_of(subscriber) if subscriber is not None else ():
+            held = before.covering(prefix)
+            if held is not None:
+                yield held[1].id
 
 
 def _question_in(octets: bytes) -> Question | None:

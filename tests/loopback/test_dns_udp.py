@@ -22,7 +22,7 @@ class Noted(Portable):
     def __init__(self) -> None:
         super().__init__(Rates().datagrams, 0)
         self.given: list[int] = []
-        self.taken_back = 0
+        self.taken_back = self.stopped = 0
 
     def attach(self, sock: socket.socket, wildcard: bool, worker: int, /) -> None:
         self.given.append(worker)
@@ -31,6 +31,10 @@ class Noted(Portable):
     def detach(self, sock: socket.socket, /) -> None:
         self.taken_back += 1
         super().detach(sock)
+
+    def stop(self) -> None:
+        self.stopped += 1
+        super().stop()
 
 
 def sockets_on(port: int) -> int:
@@ -55,3 +59,4 @@ async def test_every_worker_has_a_socket_on_every_address_and_all_go_together() 
     assert open_at_first == 3
     assert datagrams.taken_back == 3
     assert open_at_last == 0
+    assert datagrams.stopped == 1

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import math
 from ipaddress import ip_address
 
 import dns.edns
@@ -8,13 +9,18 @@ import dns.message
 import pytest
 
 from edged.dns.counters import DROPS, DnsCounters, Limited
+from edged.dns.rates import Rates
 from edged.dns.settings import DnsSettings, LimitSettings
 from edged.dns.sinkhole import Pending, Sinkhole
 from edged.dns.verdict import Kind
 from edged.dns.zone import compile_zone
-from edged.model import Access
-from edged.native.datagrams import Others
-from edged.policy.settings import GardenSettings
+from edged.model import Access, Snapshot, State, Subscriber
+from edged.native.datagrams import Others, Portable
+from edged.policy.access import Learned, View
+from edged.policy.sessions import OnlineLines
+from edged.policy.settings import GardenSettings, SubscribersSettings
+from edged.policy.table import compile_table
+from edged.values import parse_prefix
 from tests.dns_lab import CLIENT, NOW, SETTINGS, lab_sinkhole, lab_zone, view_of
 
 
@@ -44,6 +50,39 @@ def test_a_change_of_policy_shows_in_the_next_answer() -> None:
     sinkhole.adopt(view_of(Access.OPEN))
 
     assert isinstance(sinkhole.answer(query(), CLIENT, NOW), Pending)
+
+
+class Told(Portable):
+    """The twin, and until when it was told that an address is blocked."""
+
+    def __init__(self) -> None:
+        super().__init__(Rates().datagrams, 0)
+        self.until: dict[bytes, float] = {}
+
+    def remember(self, address: bytes, until: float, subscriber: int, prefix: int, /) -> None:
+        super().remember(address, until, subscriber, prefix)
+        self.until[address] = until
+
+
+@pytest.mark.parametrize("by", ["list", "session"])
+@pytest.mark.parametrize("line", ["100.64.7.0/24", "100.64.7.9/32"])
+def test_an_address_that_became_anothers_is_taken_back_though_its_old_line_did_not_change(line: str, by: str) -> None:
+    blocked = Subscriber("building", State.BLOCKED, addresses=(parse_prefix(line),))
+    taken = (parse_prefix("100.64.7.9/32"),)
+    served = SubscribersSettings.model_validate({"networks": ["100.64.0.0/10"]})
+    told = Told()
+    sinkhole = Sinkhole(lab_zone(), LimitSettings(), DnsCounters(), secret=bytes(32), compiled=told)
+    sinkhole.adopt(View(compile_table(Snapshot("s", "r", NOW, (blocked,)), served)))
+    sinkhole.answer(query(), "100.64.7.9", NOW)
+    at_first = dict(told.until)
+
+    paying = Subscriber("paying", State.ACTIVE, addresses=taken if by == "list" else ())
+    online = OnlineLines().changed([("paying", taken)] if by == "session" else [])
+    table = compile_table(Snapshot("s", "r", NOW, (blocked, paying)), served)
+    sinkhole.adopt(View(table, Learned(online=online)), frozenset({"paying"}))
+
+    assert at_first == {bytes((100, 64, 7, 9)): math.inf}
+    assert told.until == {bytes((100, 64, 7, 9)): 0.0}
 
 
 def test_a_pass_that_ends_shows_in_the_next_answer() -> None:
