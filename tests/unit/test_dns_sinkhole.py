@@ -272,6 +272,18 @@ def test_a_prefix_that_is_too_fast_is_named_as_a_network() -> None:
     assert sinkhole.counters.hasty == {("prefix", "2001:db8:100:100::/56"): 1}
 
 
+def test_a_prefix_is_named_though_its_first_query_too_many_has_a_cookie() -> None:
+    sinkhole = lab_sinkhole(per_prefix=2)
+    server = cookie_of(sinkhole, CLIENT)
+    proven = dns.message.make_query("a.example", "A", use_edns=0, options=[dns.edns.CookieOption(b"12345678", server)])
+
+    for octets in (query(), query(), proven.to_wire(), query()):
+        sinkhole.answer(octets, CLIENT, NOW)
+
+    assert sinkhole.counters.hasty == {("prefix", "100.64.0.0/24"): 1}
+    assert sinkhole.counters.ratelimited["prefix"] == 1
+
+
 def test_what_was_done_outside_the_interpreter_is_counted_with_the_rest() -> None:
     counters = DnsCounters()
     others = Others(ratelimited=1, unsendable=2, portless=4, unreadable=8, crowded=16)
@@ -356,6 +368,7 @@ def test_a_static_answer_that_does_not_fit_is_truncated_over_udp_and_whole_over_
     assert isinstance(over_udp, bytes)
     assert isinstance(over_tcp, bytes)
     assert over_udp[2] & 2
+    assert sinkhole.counters.errors["truncated"] == 1
     assert len(dns.message.from_wire(over_tcp).answer[0]) == 100
 
 
