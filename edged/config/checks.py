@@ -223,6 +223,9 @@ def _files(config: Config) -> _Found:
         yield from _absent(config.billing.path, ("billing", "path"), "nobody is blocked until it is there")
     if config.billing and config.billing.ca:
         yield from _absent(config.billing.ca, ("billing", "ca"), "billing cannot be read until it is there")
+    for index, upstream in enumerate(config.dns.upstreams):
+        if upstream.ca:
+            yield from _absent(upstream.ca, ("dns", "upstreams", index, "ca"), "edged does not start until it is there")
 
 
 def _absent(path: Path, location: Location, consequence: str) -> _Found:
