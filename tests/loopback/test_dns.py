@@ -499,9 +499,11 @@ async def test_a_port_in_use_is_the_operators_to_know() -> None:
 
 @pytest.mark.parametrize("listen", ["127.0.0.1", "0.0.0.0"])
 async def test_edged_is_not_its_own_upstream(listen: str) -> None:
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    # a port that is free for UDP may be one of the many that TCP clients of other tests have just had
+    datagrams, streams = listeners_service._bind_both(Endpoint(ip_address(listen), 0), "test")
+    port = datagrams.getsockname()[1]
+    datagrams.close()
+    streams.close()
     service = DnsService(
         DnsSettings.model_validate({"listen": [f"{listen}:{port}"], "upstreams": [f"127.0.0.1:{port}"]}),
         GARDEN,

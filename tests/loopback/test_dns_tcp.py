@@ -364,6 +364,19 @@ async def test_the_clock_of_a_message_begins_when_the_one_before_has_come_whole(
     assert connections.counters.tcp_closed == 0
 
 
+async def test_the_clock_of_a_message_begins_with_its_first_octet() -> None:
+    octets = framed("www.example.com")
+    async with streams(Clocks(message=1.0, sweep=0.02)) as (endpoint, connections):
+        reader, writer = await stream_to(endpoint)
+        await asyncio.sleep(0.8)
+        writer.write(octets[:9])
+        await asyncio.sleep(0.5)
+        writer.write(octets[9:])
+        assert (await read_reply(reader)).answer
+        writer.close()
+    assert connections.counters.tcp_closed == 0
+
+
 async def test_a_query_in_time_keeps_the_stream() -> None:
     async with streams(Clocks(idle=0.5, message=0.5, sweep=0.02)) as (endpoint, connections):
         stream = await stream_to(endpoint)

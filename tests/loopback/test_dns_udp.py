@@ -9,7 +9,7 @@ from pathlib import Path
 
 from edged.dns.rates import Rates
 from edged.dns.udp.service import UdpSockets, bind
-from edged.native.datagrams import Portable
+from edged.native.datagrams import Others, Portable
 from edged.values import Endpoint
 from tests.dns_lab import lab_sinkhole
 
@@ -60,3 +60,39 @@ async def test_every_worker_has_a_socket_on_every_address_and_all_go_together() 
     assert datagrams.taken_back == 3
     assert open_at_last == 0
     assert datagrams.stopped == 1
+
+
+async def test_a_reply_that_cannot_leave_is_counted_and_harms_nobody() -> None:
+    sinkhole = lab_sinkhole()
+    udp = UdpSockets(Noted(), 1, sinkhole, lambda: None, lambda _pending, _send: None)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+        udp._sender(sock, ("127.0.0.1", 0), ())(b"reply")
+    udp.close(asyncio.get_running_loop())
+
+    assert sinkhole.counters.dropped["send"] == 1
+
+
+class FromNowhere(socket.socket):
+    """A socket that has received two datagrams, the first from port 0, and then fails."""
+
+    def __init__(self) -> None:
+        super().__init__(socket.AF_INET, socket.SOCK_DGRAM)
+        self.left = [("127.0.0.1", 0), ("127.0.0.1", 5353)]
+
+    def recvfrom(self, *_: object) -> tuple[bytes, tuple[str, int]]:
+        if not self.left:
+            raise OSError("no such device")
+        return b"query", self.left.pop(0)
+
+
+def test_a_datagram_from_port_0_is_passed_over_and_counted_as_is_a_failure() -> None:
+    datagrams = Noted()
+    with FromNowhere() as sock:
+        datagrams.attach(sock, False, 0)
+        datagrams.detach(sock)
+        taken, counted, again = datagrams.take(), datagrams.counted(), datagrams.counted()
+    datagrams.stop()
+
+    assert [peer for _, _, peer, _ in taken] == [("127.0.0.1", 5353)]
+    assert counted == ((), Others(portless=1, unreadable=1))
+    assert again == ((), Others())

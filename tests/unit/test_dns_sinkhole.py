@@ -121,6 +121,16 @@ def test_above_the_rate_answers_are_truncated_and_then_cease() -> None:
     assert not truncated.answer
 
 
+def test_a_clock_that_is_set_back_does_not_hold_the_counts() -> None:
+    sinkhole = lab_sinkhole(limit=1)
+    sinkhole.answer(query(), CLIENT, NOW + 3600)
+
+    got = sinkhole.answer(query(), CLIENT, NOW)
+
+    assert isinstance(got, bytes)
+    assert not got[2] & 2
+
+
 def test_the_rate_counts_for_the_subscriber_and_starts_anew_each_second() -> None:
     sinkhole = lab_sinkhole(limit=2)
 
@@ -304,6 +314,8 @@ def test_only_so_many_are_named_and_the_least_hasty_make_room() -> None:
         counters.too_fast(Limited.SUBSCRIBER, "often")
     for number in range(1000):
         counters.too_fast(Limited.SUBSCRIBER, str(number))
+
+    counters.too_fast(Limited.SUBSCRIBER, "999")
 
     assert len(counters.hasty) == 256
     assert counters.hasty["subscriber", "often"] == 2

@@ -7,6 +7,7 @@ import dns.message
 import pytest
 
 from edged.dns import message, names
+from edged.dns.codes import Type
 from edged.dns.sinkhole import Pending
 from edged.dns.verdict import RULES, Kind, decide
 from edged.dns.zone import compile_zone
@@ -97,6 +98,11 @@ def test_what_the_operator_lists_changes_no_name_that_comes_before(name: str, ki
     zone = compile_zone(SETTINGS, everything, PORTAL_HOST, PORTAL_ADDRESSES)
 
     assert decide(Access.BLOCKED, message.ask(name), zone).kind is kind
+
+
+@pytest.mark.parametrize("qtype", [Type.CNAME, Type.DNAME, Type.SVCB, Type.HTTPS, Type.ANY])
+def test_what_leads_past_the_garden_sets_is_not_asked_of_an_upstream(qtype: Type) -> None:
+    assert decide(Access.BLOCKED, message.ask("pay.example.net", qtype), lab_zone()).kind is Kind.NODATA
 
 
 def test_a_host_below_localhost_is_this_host_whatever_its_first_label() -> None:
