@@ -251,6 +251,14 @@ async def test_an_answer_goes_without_the_sets_when_they_fail() -> None:
     assert lab.service.counters.admit_failures == 1
 
 
+async def test_a_name_with_a_fixed_answer_is_not_resolved_ahead() -> None:
+    async with running(Access.BLOCKED, "static.example.net. 60 A 198.51.100.99") as lab:
+        assert await lab.service._resolve_ahead("static.example.net", 60.0)
+
+    assert not lab.upstream.asked
+    assert lab.sets.entries == []
+
+
 async def test_whoever_waits_for_the_sets_at_the_end_is_let_go() -> None:
     async with running(Access.BLOCKED, "pay.example.net. 60 A 198.51.100.1") as lab:
         lab.sets.wait = asyncio.Event()

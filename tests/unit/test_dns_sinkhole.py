@@ -10,6 +10,7 @@ import pytest
 
 from edged.dns.counters import DROPS, DnsCounters, Limited
 from edged.dns.rates import Rates
+from edged.dns.ready import ready
 from edged.dns.settings import DnsSettings, LimitSettings
 from edged.dns.sinkhole import Pending, Sinkhole
 from edged.dns.verdict import Kind
@@ -58,10 +59,12 @@ class Told(Portable):
     def __init__(self) -> None:
         super().__init__(Rates().datagrams, 0)
         self.until: dict[bytes, float] = {}
+        self.places: dict[bytes, tuple[int, int]] = {}
 
     def remember(self, address: bytes, until: float, subscriber: int, prefix: int, /) -> None:
         super().remember(address, until, subscriber, prefix)
         self.until[address] = until
+        self.places[address] = subscriber, prefix
 
 
 @pytest.mark.parametrize("by", ["list", "session"])
@@ -83,6 +86,35 @@ def test_an_address_that_became_anothers_is_taken_back_though_its_old_line_did_n
 
     assert at_first == {bytes((100, 64, 7, 9)): math.inf}
     assert told.until == {bytes((100, 64, 7, 9)): 0.0}
+    assert not sinkhole._told
+
+
+def test_the_compiled_part_is_told_where_a_subscriber_and_where_its_prefix_is_counted() -> None:
+    told, rates = Told(), Rates()
+    sinkhole = Sinkhole(lab_zone(), LimitSettings(), DnsCounters(), secret=bytes(32), rates=rates, compiled=told)
+    sinkhole.adopt(view_of(Access.BLOCKED))
+    for host in ("100.64.7.1", "100.64.7.2", "100.64.8.1"):
+        sinkhole.answer(query(), host, NOW)
+
+    assert told.places == {
+        bytes((100, 64, 7, 1)): (1, 2), bytes((100, 64, 7, 2)): (1, 2), bytes((100, 64, 8, 1)): (1, 3),
+    }  # fmt: skip
+    assert list(rates.of(NOW, stream=False)[1:4]) == [3, 2, 1]
+
+
+def test_the_table_of_the_compiled_part_has_both_limits() -> None:
+    table = ready(lab_zone(), LimitSettings(per_subscriber=7, per_prefix=11))
+
+    assert (table.per_subscriber, table.per_prefix) == (7, 11)
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_a_place_that_is_given_away_again_begins_at_nothing(stream: bool) -> None:
+    rates = Rates()
+    rates.of(NOW, stream=stream)[rates.place("one")] = 5
+    rates.clear()
+
+    assert rates.of(NOW, stream=stream)[rates.place("another")] == 0
 
 
 def test_a_pass_that_ends_shows_in_the_next_answer() -> None:
