@@ -377,6 +377,21 @@ async def test_the_clock_of_a_message_begins_with_its_first_octet() -> None:
     assert connections.counters.tcp_closed == 0
 
 
+async def test_who_asks_too_much_of_an_upstream_at_once_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_service, "_PENDING", 2)
+    asked: list[Callable[[bytes], None]] = []
+    async with streams(Clocks(), lambda _pending, send: asked.append(send)) as (endpoint, _):
+        _, writer = await stream_to(endpoint)
+        writer.write(b"".join(framed("pay.example.net", n) for n in range(5)))
+        await until("as many as may be are asked", lambda: len(asked) == 2)
+        await asyncio.sleep(0.1)
+        at_once = len(asked)
+        asked[0](framed("pay.example.net")[2:])
+        await until("one more is asked", lambda: len(asked) == 3)
+        writer.close()
+    assert at_once == 2
+
+
 async def test_a_query_in_time_keeps_the_stream() -> None:
     async with streams(Clocks(idle=0.5, message=0.5, sweep=0.02)) as (endpoint, connections):
         stream = await stream_to(endpoint)

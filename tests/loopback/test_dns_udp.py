@@ -7,6 +7,8 @@ import socket
 from ipaddress import ip_address
 from pathlib import Path
 
+import dns.message
+
 from edged.dns.rates import Rates
 from edged.dns.udp.service import UdpSockets, bind
 from edged.native.datagrams import Others, Portable
@@ -60,6 +62,21 @@ async def test_every_worker_has_a_socket_on_every_address_and_all_go_together() 
     assert datagrams.taken_back == 3
     assert open_at_last == 0
     assert datagrams.stopped == 1
+
+
+async def test_what_has_come_to_a_socket_that_goes_is_answered() -> None:
+    udp = UdpSockets(Noted(), 1, lab_sinkhole(), lambda: None, lambda _pending, _send: None)
+    sock = bind(Endpoint(LOOPBACK, 0), "dns.listen[0]")
+    udp.opened(sock)
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.settimeout(10)
+        client.sendto(dns.message.make_query("www.example", "A").to_wire(), sock.getsockname())
+        udp.closed(sock)
+        sock.close()
+        reply = dns.message.from_wire(client.recv(512))
+    udp.close(asyncio.get_running_loop())
+
+    assert reply.question[0].name.to_text() == "www.example."
 
 
 async def test_a_reply_that_cannot_leave_is_counted_and_harms_nobody() -> None:

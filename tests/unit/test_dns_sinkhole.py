@@ -60,11 +60,15 @@ class Told(Portable):
         super().__init__(Rates().datagrams, 0)
         self.until: dict[bytes, float] = {}
         self.places: dict[bytes, tuple[int, int]] = {}
+        self.forgotten = 0
 
     def remember(self, address: bytes, until: float, subscriber: int, prefix: int, /) -> None:
         super().remember(address, until, subscriber, prefix)
         self.until[address] = until
         self.places[address] = subscriber, prefix
+
+    def forget(self) -> None:
+        self.forgotten += 1
 
 
 @pytest.mark.parametrize("by", ["list", "session"])
@@ -146,6 +150,7 @@ def test_above_the_rate_answers_are_truncated_and_then_cease() -> None:
     kinds = ["silence" if g is None else ("tc" if isinstance(g, bytes) and g[2] & 2 else "answer") for g in got]
     assert kinds == ["answer"] * 10 + ["tc"] * 10 + ["silence"] * 10
     assert sinkhole.counters.ratelimited == {"subscriber": 20, "prefix": 0}
+    assert sinkhole.counters.errors["truncated"] == 10
     assert sinkhole.counters.dropped["ratelimited"] == 10
     assert isinstance(got[15], bytes)
     truncated = dns.message.from_wire(got[15])
@@ -437,6 +442,19 @@ def test_whom_the_compiled_part_was_told_of_is_bounded_while_the_policy_changes(
         sinkhole.adopt(view_of(Access.BLOCKED), frozenset({"18"}))
 
     assert sum(map(len, sinkhole._told.values())) <= 8
+
+
+def test_all_are_forgotten_when_there_are_too_many_and_not_again_with_the_next(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.dns.sinkhole._ASKERS", 8)
+    told = Told()
+    sinkhole = Sinkhole(lab_zone(), LimitSettings(), DnsCounters(), secret=bytes(32), compiled=told)
+    sinkhole.adopt(view_of(Access.BLOCKED))
+    before = told.forgotten
+
+    for number in range(32):
+        sinkhole.answer(query(), f"100.64.0.{number}", NOW)
+
+    assert told.forgotten - before == 3
 
 
 def test_a_long_query_is_answered_and_not_remembered() -> None:

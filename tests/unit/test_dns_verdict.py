@@ -105,6 +105,11 @@ def test_what_leads_past_the_garden_sets_is_not_asked_of_an_upstream(qtype: Type
     assert decide(Access.BLOCKED, message.ask("pay.example.net", qtype), lab_zone()).kind is Kind.NODATA
 
 
+@pytest.mark.parametrize("qtype", [Type.NS, Type.SOA, Type.DS, Type.DNSKEY])
+def test_a_top_level_domain_is_not_denied_to_who_follows_delegations(qtype: Type) -> None:
+    assert decide(Access.BLOCKED, message.ask("com", qtype), lab_zone()).kind is Kind.NODATA
+
+
 def test_a_host_below_localhost_is_this_host_whatever_its_first_label() -> None:
     verdict = decide(Access.BLOCKED, message.ask("wpad.localhost"), lab_zone())
 
