@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import math
+from dataclasses import replace
 from ipaddress import ip_address
 
 import dns.edns
@@ -17,7 +18,7 @@ from edged.dns.verdict import Kind
 from edged.dns.zone import compile_zone
 from edged.model import Access, Snapshot, State, Subscriber
 from edged.native.datagrams import Others, Portable
-from edged.policy.access import Learned, View
+from edged.policy.access import Learned, Override, View
 from edged.policy.sessions import OnlineLines
 from edged.policy.settings import GardenSettings, SubscribersSettings
 from edged.policy.table import compile_table
@@ -110,6 +111,18 @@ def test_the_table_of_the_compiled_part_has_both_limits() -> None:
     table = ready(lab_zone(), LimitSettings(per_subscriber=7, per_prefix=11))
 
     assert (table.per_subscriber, table.per_prefix) == (7, 11)
+
+
+def test_the_compiled_part_is_told_when_an_override_ends() -> None:
+    told = Told()
+    sinkhole = Sinkhole(lab_zone(), LimitSettings(), DnsCounters(), secret=bytes(32), compiled=told)
+    override = Override("17", blocked=True, until=NOW + 60, why="abuse", who="noc", at=NOW)
+    view = view_of(Access.OPEN)
+    sinkhole.adopt(replace(view, learned=replace(view.learned, overrides={"17": override})))
+
+    sinkhole.answer(query(), CLIENT, NOW)
+
+    assert told.until == {ip_address(CLIENT).packed: NOW + 60}
 
 
 @pytest.mark.parametrize("stream", [False, True])

@@ -110,6 +110,19 @@ def test_a_top_level_domain_is_not_denied_to_who_follows_delegations(qtype: Type
     assert decide(Access.BLOCKED, message.ask("com", qtype), lab_zone()).kind is Kind.NODATA
 
 
+@pytest.mark.parametrize("access", [Access.OPEN, Access.BLOCKED])
+def test_the_portals_own_name_is_refused_in_another_class(access: Access) -> None:
+    chaos = message.ask(PORTAL_HOST)._replace(qclass=3)
+
+    assert decide(access, chaos, lab_zone()).kind is Kind.REFUSED
+
+
+def test_a_life_of_less_than_a_second_is_one_second() -> None:
+    settings = SETTINGS.model_copy(update={"ttl": 0.5})
+
+    assert compile_zone(settings, GARDEN, PORTAL_HOST, PORTAL_ADDRESSES).ttl == 1
+
+
 def test_a_host_below_localhost_is_this_host_whatever_its_first_label() -> None:
     verdict = decide(Access.BLOCKED, message.ask("wpad.localhost"), lab_zone())
 
