@@ -251,6 +251,13 @@ async def test_an_answer_goes_without_the_sets_when_they_fail() -> None:
     assert lab.service.counters.admit_failures == 1
 
 
+async def test_a_garden_answer_lives_no_longer_than_five_minutes() -> None:
+    async with running(Access.BLOCKED, "pay.example.net. 86400 A 198.51.100.1") as lab:
+        reply = await lab.ask("pay.example.net")
+
+    assert reply.answer[0].ttl == dns_service.GARDEN_TTL == 300
+
+
 async def test_a_name_with_a_fixed_answer_is_not_resolved_ahead() -> None:
     async with running(Access.BLOCKED, "static.example.net. 60 A 198.51.100.99") as lab:
         assert await lab.service._resolve_ahead("static.example.net", 60.0)

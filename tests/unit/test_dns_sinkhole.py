@@ -22,7 +22,7 @@ from edged.policy.access import Learned, Override, View
 from edged.policy.sessions import OnlineLines
 from edged.policy.settings import GardenSettings, SubscribersSettings
 from edged.policy.table import compile_table
-from edged.values import parse_prefix
+from edged.values import parse_mac, parse_prefix
 from tests.dns_lab import CLIENT, NOW, SETTINGS, lab_sinkhole, lab_zone, view_of
 
 
@@ -111,6 +111,18 @@ def test_the_table_of_the_compiled_part_has_both_limits() -> None:
     table = ready(lab_zone(), LimitSettings(per_subscriber=7, per_prefix=11))
 
     assert (table.per_subscriber, table.per_prefix) == (7, 11)
+
+
+def test_a_device_that_moved_makes_the_compiled_part_forget_though_no_subscriber_changed() -> None:
+    told, view = Told(), view_of(Access.BLOCKED)
+    sinkhole = Sinkhole(lab_zone(), LimitSettings(), DnsCounters(), secret=bytes(32), compiled=told)
+    sinkhole.adopt(view)
+    before = told.forgotten
+    near = {ip_address(CLIENT): parse_mac("02-00-5E-10-00-09")}
+
+    sinkhole.adopt(replace(view, learned=replace(view.learned, neighbours=near)), frozenset())
+
+    assert told.forgotten == before + 1
 
 
 def test_the_compiled_part_is_told_when_an_override_ends() -> None:
