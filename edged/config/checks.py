@@ -65,7 +65,7 @@ def _portal(config: Config) -> _Found:
     if dns.listen and not portal.addresses:
         yield _error(("portal", "addresses"), "nothing", "the addresses that the sinkhole answers with")
     if dns.listen and dns.workers > 1 and datagrams.COMPILED is None:
-        yield _warning(("dns", "workers"), f"{dns.workers}", "1: the compiled part is not there, so one does all")
+        yield _warning(("dns", "workers"), f"{dns.workers}", "one does it all: the compiled part is not there")
     if dns.listen and not portal.url:
         yield _error(("portal", "url"), "nothing", "the URL of the page", "url: https://portal.example.net")
     if portal.addresses and not any(a.version == 4 for a in portal.addresses):

@@ -134,6 +134,4 @@ def _options(octets: bytes, at: int, end: int, size: int, *, do: bool) -> Edns:
                 raise _CookieLengthError
             cookie = octets[at : at + length]
         at += length
-    if at != end:
-        raise ValueError("options overrun their record")
     return Edns(size, do, cookie, bare)

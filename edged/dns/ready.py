@@ -18,7 +18,7 @@ from edged.dns.verdict import Kind, Verdict, decide
 from edged.dns.zone import Zone
 from edged.errors import WireError
 from edged.model import Access
-from edged.native.datagrams import NO_ANSWER, Rendered, Table, Variant
+from edged.native.datagrams import NO_ANSWER, TAIL, Rendered, Table, Variant
 
 _ORDINARY = b"\x01\xff\x01\xff\x00"
 """A name that nobody can configure."""
@@ -34,7 +34,7 @@ def ready(zone: Zone, limit: LimitSettings) -> Table:
             verdict = decide(Access.BLOCKED, message.parse(_query(qtype)), zone)
         except WireError:
             continue
-        if verdict.kind in {Kind.SINKHOLE, Kind.NODATA}:
+        if verdict.kind in {Kind.SINKHOLE, Kind.NODATA} and _fits(verdict):
             by_type[qtype] = indices.setdefault(verdict, len(indices))
     return Table(
         [_rendered(verdict) for verdict in indices],
@@ -48,6 +48,11 @@ def ready(zone: Zone, limit: LimitSettings) -> Table:
 
 def _query(qtype: int) -> bytes:
     return struct.pack("!6H", 0, 0, 1, 0, 0, 0) + _ORDINARY + struct.pack("!2H", qtype, CLASS_IN)
+
+
+def _fits(verdict: Verdict) -> bool:
+    """False for a portal of dozens of addresses."""
+    return all(len(tail) <= TAIL for _, tail in _rendered(verdict)[1:])
 
 
 def _rendered(verdict: Verdict) -> Rendered:

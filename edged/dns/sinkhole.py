@@ -184,10 +184,10 @@ class Sinkhole:
             by, count, limit = Limited.SUBSCRIBER, counts[asker.subscriber], asker.limit
         else:
             by, count, limit = Limited.PREFIX, counts[asker.prefix], self._limit.per_prefix
-            if self._is_proven(octets, asker, now):
-                return self._decide(octets, asker, now, stream=stream)
         if count == limit + 1:
             counters.too_fast(by, self._name(by, host, now))
+        if by is Limited.PREFIX and self._is_proven(octets, asker, now):
+            return self._decide(octets, asker, now, stream=stream)
         counters.ratelimited[by] += 1
         question = None if stream or count > 2 * limit else _question_in(octets)
         if question is None:

@@ -22,6 +22,8 @@ _SOCKETS = 4
 _DATAGRAM = 4096
 """Largest query read: we offer 1,232 octets, and 4,096 is what old resolvers assume."""
 WORKERS = 16
+TAIL = 512
+"""Octets that may follow the question of a reply."""
 WAITING = 8192
 """Most datagrams that wait to be taken."""
 NO_ANSWER = 255
@@ -34,7 +36,7 @@ Datagram = tuple[int, bytes, Any, Source]
 Counts = tuple[tuple[int, ...], tuple[int, ...]]
 """What was done since it was last asked for: answers by kind, and the fields of ``Others``."""
 Variant = tuple[bytes, bytes]
-"""The header of a reply from its third octet on (10), and all that follows the question (at most 512)."""
+"""The header of a reply from its third octet on (10), and all that follows the question (at most TAIL)."""
 Rendered = tuple[int, Variant, Variant, Variant]
 """The kind of an answer (0 to 15), and its reply without EDNS, with it, and with DO."""
 

@@ -123,6 +123,8 @@ def _dns(house: House) -> Iterator[Sample]:
     yield _count("edged_dns_admit_failures", "Garden answers whose addresses did not get into the sets.", not_admitted)
     yield _count("edged_dns_admit_timeouts", "Garden answers that did not wait for the sets.", dns.admit_timeouts)
     yield _gauge("edged_dns_tcp_connections_open", "DNS connections over TCP.", dns.tcp_open)
+    yield _count("edged_dns_tcp_connections", "DNS connections over TCP since the start.", dns.tcp_connections)
+    yield _count("edged_dns_tcp_closed", "Of these, closed by edged: idle, too slow, too many.", dns.tcp_closed)
     yield from _resolver(house)
 
 

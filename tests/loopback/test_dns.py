@@ -209,6 +209,7 @@ async def test_a_garden_answer_leaves_after_its_addresses_are_in_the_sets() -> N
         reply = await asking
 
     assert early == (False, [])
+    assert lab.service.counters.garden_lookups == 1
     assert lab.addresses(reply) == ["198.51.100.1"]
     assert reply.answer[0].ttl == 60
     assert [address for address, _ in lab.sets.entries] == ["198.51.100.1"]
@@ -248,6 +249,51 @@ async def test_an_answer_goes_without_the_sets_when_they_fail() -> None:
 
     assert lab.addresses(reply) == ["198.51.100.1"]
     assert lab.service.counters.admit_failures == 1
+
+
+async def test_a_garden_answer_lives_no_longer_than_five_minutes() -> None:
+    async with running(Access.BLOCKED, "pay.example.net. 86400 A 198.51.100.1") as lab:
+        reply = await lab.ask("pay.example.net")
+
+    assert reply.answer[0].ttl == dns_service.GARDEN_TTL == 300
+
+
+async def test_a_name_with_a_fixed_answer_is_not_resolved_ahead() -> None:
+    async with running(Access.BLOCKED, "static.example.net. 60 A 198.51.100.99") as lab:
+        assert await lab.service._resolve_ahead("static.example.net", 60.0)
+
+    assert not lab.upstream.asked
+    assert lab.sets.entries == []
+
+
+async def test_whoever_waits_for_the_sets_at_the_end_is_let_go() -> None:
+    async with running(Access.BLOCKED, "pay.example.net. 60 A 198.51.100.1") as lab:
+        lab.sets.wait = asyncio.Event()
+        await lab.ask("pay.example.net")
+        waiting = [task for task in asyncio.all_tasks() if "admit" in repr(task.get_coro())]
+
+    assert len(waiting) == 1
+    await asyncio.wait(waiting, timeout=10)
+    assert waiting[0].cancelled()
+
+
+async def test_more_questions_than_may_wait_get_servfail_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dns_service, "_IN_FLIGHT", 2)
+    async with running(Access.OPEN, "www.example. 60 A 198.51.100.1") as lab:
+        lab.upstream.silent = True
+        waiting = [asyncio.create_task(lab.ask(f"n{n}.example")) for n in range(2)]
+        async with asyncio.timeout(10):
+            while len(lab.upstream.asked) < 2:
+                await asyncio.sleep(0.01)
+        beyond = await lab.ask("n3.example")
+        early = [task.done() for task in waiting]
+        await asyncio.wait(waiting)
+        lab.upstream.silent = False
+        later = await lab.ask("www.example")
+
+    assert beyond.rcode() == dns.rcode.SERVFAIL
+    assert early == [False, False]
+    assert lab.addresses(later) == ["198.51.100.1"], "whoever was answered waits no more"
 
 
 async def test_a_garden_alias_outside_the_garden_is_followed_and_hidden() -> None:

@@ -26,13 +26,14 @@ from edged.dns.ready import ready
 from edged.dns.settings import LimitSettings
 from edged.dns.sinkhole import Sinkhole
 from edged.dns.udp.service import UdpSockets, bind, bind_beside
+from edged.dns.zone import compile_zone
 from edged.model import Access, Snapshot, State, Subscriber
 from edged.native.datagrams import BATCH, COMPILED, Datagram, Datagrams, Others, Portable
 from edged.policy.access import View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
 from edged.values import Endpoint, parse_prefix
-from tests.dns_lab import lab_zone, view_of
+from tests.dns_lab import GARDEN, PORTAL_HOST, SETTINGS, lab_zone, view_of
 from tests.native import BOTH, twin
 
 FAMILIES = ["127.0.0.1", "::1"]
@@ -168,10 +169,11 @@ def test_what_a_socket_has_received_is_not_lost_when_it_goes(kind: str) -> None:
         for number in range(20):
             held.client.send(bytes((number,)))
         held.datagrams.detach(held.server)
-        taken = held.datagrams.take()
+        taken, again = held.datagrams.take(), held.datagrams.take()
         held.client.send(b"later")
 
         assert [octets for _, octets, _, _ in taken] == [bytes((n,)) for n in range(20)]
+        assert again == []
         assert not select.select([held.datagrams], [], [], 0.05)[0], "a socket that went is served no more"
 
 
@@ -463,6 +465,18 @@ def test_a_table_that_does_not_fit_is_refused_and_the_old_one_stays(change: dict
         held.know()
 
         assert isinstance(held.send(query("www.example")), bytes)
+
+
+def test_a_portal_of_more_addresses_than_the_compiled_part_has_room_for_is_left_to_the_sinkhole() -> None:
+    many = tuple(ip_address(f"203.0.113.{n}") for n in range(1, 61))
+    with edge(twin("compiled")) as held:
+        held.sinkhole.configure(
+            compile_zone(SETTINGS, GARDEN, PORTAL_HOST, (*many, ip_address("2001:db8::10"))), PLENTY
+        )
+        held.know()
+
+        assert not isinstance(held.send(query("www.example", "A")), bytes)
+        assert same(held, query("www.example", "AAAA"))
 
 
 def test_a_hundred_thousand_names_with_a_rule_are_all_left() -> None:

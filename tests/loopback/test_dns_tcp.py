@@ -335,6 +335,7 @@ async def test_many_whose_time_is_up_go_a_few_at_a_time(monkeypatch: pytest.Monk
             writer.close()
 
     assert left == [(True, 3), (True, 1), (False, 0)]
+    assert not connections._clients, "nothing is kept of who has gone"
 
 
 async def test_octets_that_drip_do_not_stop_the_clock_of_a_message() -> None:
@@ -347,6 +348,48 @@ async def test_octets_that_drip_do_not_stop_the_clock_of_a_message() -> None:
                 break
         assert await is_closed(reader)
         writer.close()
+
+
+async def test_the_clock_of_a_message_begins_when_the_one_before_has_come_whole() -> None:
+    octets = framed("a-name-of-some-length.example.com")
+    async with streams(Clocks(message=1.0, sweep=0.02)) as (endpoint, connections):
+        reader, writer = await stream_to(endpoint)
+        writer.write(octets[:9])
+        for _ in range(4):
+            # the rest of one and the begin of the next together: something always waits
+            await asyncio.sleep(0.4)
+            writer.write(octets[9:] + octets[:9])
+            await read_reply(reader)
+        writer.close()
+    assert connections.counters.tcp_closed == 0
+
+
+async def test_the_clock_of_a_message_begins_with_its_first_octet() -> None:
+    octets = framed("www.example.com")
+    async with streams(Clocks(message=1.0, sweep=0.02)) as (endpoint, connections):
+        reader, writer = await stream_to(endpoint)
+        await asyncio.sleep(0.8)
+        writer.write(octets[:9])
+        await asyncio.sleep(0.5)
+        writer.write(octets[9:])
+        assert (await read_reply(reader)).answer
+        writer.close()
+    assert connections.counters.tcp_closed == 0
+
+
+async def test_who_asks_too_much_of_an_upstream_at_once_waits(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_service, "_PENDING", 2)
+    asked: list[Callable[[bytes], None]] = []
+    async with streams(Clocks(), lambda _pending, send: asked.append(send)) as (endpoint, _):
+        _, writer = await stream_to(endpoint)
+        writer.write(b"".join(framed("pay.example.net", n) for n in range(5)))
+        await until("as many as may be are asked", lambda: len(asked) == 2)
+        await asyncio.sleep(0.1)
+        at_once = len(asked)
+        asked[0](framed("pay.example.net")[2:])
+        await until("one more is asked", lambda: len(asked) == 3)
+        writer.close()
+    assert at_once == 2
 
 
 async def test_a_query_in_time_keeps_the_stream() -> None:
@@ -475,6 +518,19 @@ async def test_when_all_is_taken_the_oldest_idle_connection_of_all_makes_room(mo
     assert ended == [True] * 3
     assert busy.question[0].name.to_text() == "pay.example.net.", "one that waits for us is not idle"
     assert closed == 3
+
+
+async def test_a_query_makes_an_idle_connection_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tcp_service, "_TOTAL", 2)
+    async with streams(Clocks()) as (endpoint, connections):
+        first, second = await stream_to(endpoint), await stream_to(endpoint)
+        await until("both are in", lambda: connections.counters.tcp_open == 2)
+        await ask(first, "www.example.com")
+        third = await stream_to(endpoint)
+        assert await is_closed(second[0])
+        assert (await ask(first, "still.example.com")).answer
+        for _, writer in (first, second, third):
+            writer.close()
 
 
 async def test_when_none_is_idle_the_oldest_makes_room(monkeypatch: pytest.MonkeyPatch) -> None:

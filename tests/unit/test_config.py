@@ -187,6 +187,15 @@ def test_an_authority_for_an_upstream_that_is_not_there_is_a_warning(tmp_path: P
     assert warnings(dns, tmp_path)["dns.upstreams[1].ca"] == "/nowhere/ca.pem: no such file or directory"
 
 
+def test_more_workers_than_can_be_is_a_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.native.datagrams.COMPILED", None)
+
+    portal = "portal: {url: https://a.example, addresses: [203.0.113.1]}"
+    text = f"{portal}\ndns: {{listen: ['127.0.0.1:5300'], workers: 2}}"
+
+    assert warnings(text, tmp_path)["dns.workers"] == "2"
+
+
 def test_a_page_to_pay_on_that_the_garden_does_not_open_is_a_warning(tmp_path: Path) -> None:
     brand = "portal: {brands: {default: {link: 'https://pay.example.net/login'}}}"
     billing = "billing: {source: file, path: billing.yaml}"

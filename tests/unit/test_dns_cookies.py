@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dns.edns
 import dns.message
+import dns.rcode
 import pytest
 
 from edged.dns.cookies import cookie_option, valid
@@ -95,3 +96,7 @@ def test_a_client_may_ask_for_a_cookie_and_then_whether_it_is_good() -> None:
     assert (first.rcode(), again.rcode(), elsewhere.rcode()) == (0, 0, 23)
     assert cookie_of(elsewhere)[:8] == CLIENT
     assert asked_for(cookie_of(elsewhere), "100.64.0.10").rcode() == 0
+
+
+def test_a_stranger_is_refused_a_cookie_alone_as_anything_else() -> None:
+    assert asked_for(CLIENT, "198.51.100.1").rcode() == dns.rcode.REFUSED

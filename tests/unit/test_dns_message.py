@@ -3,6 +3,7 @@ from __future__ import annotations
 import re
 from typing import Any
 
+import dns.edns
 import dns.message
 import pytest
 
@@ -84,6 +85,18 @@ def test_a_record_with_a_compressed_owner_beside_the_opt_is_passed_over() -> Non
     )
 
     assert message.parse(sent).edns == Edns(1232, do=False)
+
+
+@pytest.mark.parametrize(
+    ("rtype", "text"), [("A", "answered by the access network"), ("TXT", "blocked by the access network")]
+)
+def test_people_are_told_who_answered(rtype: str, text: str) -> None:
+    got = lab_sinkhole().answer(dns.message.make_query("www.example", rtype, use_edns=0).to_wire(), CLIENT, NOW)
+
+    assert isinstance(got, bytes)
+    (option,) = dns.message.from_wire(got).options
+    assert isinstance(option, dns.edns.EDEOption)
+    assert option.text == text
 
 
 def test_a_name_may_be_asked_from_its_text() -> None:

@@ -45,6 +45,9 @@ def test_a_name_of_255_octets_is_whole_and_one_of_256_is_not() -> None:
     over = longest * 3 + b"\x3e" + b"b" * 62 + b"\x00"
 
     assert names.end_of_name(fits, 0) == 255
+    assert len(names.to_wire(".".join(["a" * 63, "a" * 63, "a" * 63, "a" * 61]))) == 255
+    with pytest.raises(ValueError, match="255"):
+        names.to_wire(".".join(["a" * 63, "a" * 63, "a" * 63, "a" * 62]))
     with pytest.raises(ValueError, match="255"):
         names.end_of_name(over, 0)
 

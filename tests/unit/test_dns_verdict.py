@@ -7,6 +7,7 @@ import dns.message
 import pytest
 
 from edged.dns import message, names
+from edged.dns.codes import Type
 from edged.dns.sinkhole import Pending
 from edged.dns.verdict import RULES, Kind, decide
 from edged.dns.zone import compile_zone
@@ -80,6 +81,52 @@ def test_no_preset_holds_a_probe_host(preset: str) -> None:
     garden = names.SuffixSet(PRESETS[preset])
 
     assert not [h for h in PROBE_HOSTS if names.to_wire(h) in garden]
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [
+        (PORTAL_HOST, Kind.PORTAL),
+        ("mask.icloud.com", Kind.SPECIAL),
+        ("wpad.corp.example", Kind.SPECIAL),
+        ("captive.apple.com", Kind.PROBE),
+        ("pay.example.org", Kind.STATIC),
+    ],
+)
+def test_what_the_operator_lists_changes_no_name_that_comes_before(name: str, kind: Kind) -> None:
+    everything = GardenSettings.model_validate({"names": [name], "records": {name: ["198.51.100.7"]}})
+    zone = compile_zone(SETTINGS, everything, PORTAL_HOST, PORTAL_ADDRESSES)
+
+    assert decide(Access.BLOCKED, message.ask(name), zone).kind is kind
+
+
+@pytest.mark.parametrize("qtype", [Type.CNAME, Type.DNAME, Type.SVCB, Type.HTTPS, Type.ANY])
+def test_what_leads_past_the_garden_sets_is_not_asked_of_an_upstream(qtype: Type) -> None:
+    assert decide(Access.BLOCKED, message.ask("pay.example.net", qtype), lab_zone()).kind is Kind.NODATA
+
+
+@pytest.mark.parametrize("qtype", [Type.NS, Type.SOA, Type.DS, Type.DNSKEY])
+def test_a_top_level_domain_is_not_denied_to_who_follows_delegations(qtype: Type) -> None:
+    assert decide(Access.BLOCKED, message.ask("com", qtype), lab_zone()).kind is Kind.NODATA
+
+
+@pytest.mark.parametrize("access", [Access.OPEN, Access.BLOCKED])
+def test_the_portals_own_name_is_refused_in_another_class(access: Access) -> None:
+    chaos = message.ask(PORTAL_HOST)._replace(qclass=3)
+
+    assert decide(access, chaos, lab_zone()).kind is Kind.REFUSED
+
+
+def test_a_life_of_less_than_a_second_is_one_second() -> None:
+    settings = SETTINGS.model_copy(update={"ttl": 0.5})
+
+    assert compile_zone(settings, GARDEN, PORTAL_HOST, PORTAL_ADDRESSES).ttl == 1
+
+
+def test_a_host_below_localhost_is_this_host_whatever_its_first_label() -> None:
+    verdict = decide(Access.BLOCKED, message.ask("wpad.localhost"), lab_zone())
+
+    assert [str(address) for address in verdict.addresses] == ["127.0.0.1"]
 
 
 def test_a_portal_without_ipv6_makes_every_aaaa_nodata() -> None:
