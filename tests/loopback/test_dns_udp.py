@@ -10,7 +10,7 @@ from pathlib import Path
 import dns.message
 
 from edged.dns.rates import Rates
-from edged.dns.udp.service import UdpSockets, bind
+from edged.dns.udp.service import UdpSockets, bind, bind_beside
 from edged.native.datagrams import Others, Portable
 from edged.values import Endpoint
 from tests.dns_lab import lab_sinkhole
@@ -77,6 +77,39 @@ async def test_what_has_come_to_a_socket_that_goes_is_answered() -> None:
     udp.close(asyncio.get_running_loop())
 
     assert reply.question[0].name.to_text() == "www.example."
+
+
+class Late(Noted):
+    """The twin, and a client whose query comes when the queue of a socket that goes was read for the last time."""
+
+    def __init__(self, client: socket.socket) -> None:
+        super().__init__()
+        self.client = client
+
+    def detach(self, sock: socket.socket, /) -> None:
+        super().detach(sock)
+        if sock.getsockname()[0] == "127.0.0.1":
+            self.client.sendto(dns.message.make_query("late.example", "A").to_wire(), sock.getsockname())
+
+
+async def test_a_query_that_comes_while_its_socket_goes_is_the_wildcards() -> None:
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
+        client.setblocking(False)
+        udp = UdpSockets(Late(client), 2, lab_sinkhole(), lambda: None, lambda _pending, _send: None)
+        loop = asyncio.get_running_loop()
+        udp.open(loop)
+        anywhere = bind(Endpoint(ip_address("0.0.0.0"), 0), "dns.listen[0]")
+        exact = bind_beside(Endpoint(LOOPBACK, anywhere.getsockname()[1]))
+        udp.opened(anywhere)
+        udp.opened(exact)
+        udp.closed(exact)
+        exact.close()
+        replies = [dns.message.from_wire(await asyncio.wait_for(loop.sock_recv(client, 512), 10)) for _ in range(2)]
+        udp.closed(anywhere)
+        anywhere.close()
+        udp.close(loop)
+
+    assert [reply.question[0].name.to_text() for reply in replies] == ["late.example."] * 2
 
 
 async def test_a_reply_that_cannot_leave_is_counted_and_harms_nobody() -> None:

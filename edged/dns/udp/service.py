@@ -7,6 +7,7 @@ What edged/native does not answer by itself comes to the event loop, many datagr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import socket
 import time
 from collections.abc import Callable
@@ -23,6 +24,7 @@ from edged.values import Endpoint, parse_address
 _BUFFER = 4 << 20
 """Receive buffer: the queue of a second of garbage collection at 20,000 queries a second."""
 _SO_RCVBUFFORCE = 33
+_DISCARD = 9
 _IP_FREEBIND, _IPV6_FREEBIND = 15, 78
 """An address whose interface is down is one all the same (ip(7))."""
 
@@ -80,6 +82,17 @@ def _unbound(endpoint: Endpoint) -> socket.socket:
     return sock
 
 
+def _turn_away(sock: socket.socket) -> None:
+    """What comes to the address of ``sock`` from now on is the wildcard's; what has come already stays in its queue.
+
+    A connected socket gets its peer's datagrams alone (udp(7)), and nobody sends from our own discard port (RFC 863).
+    """
+    address, port = sock.getsockname()[:2]
+    if port != _DISCARD and not parse_address(address).is_unspecified:
+        with contextlib.suppress(OSError):  # the address has gone, and nothing comes to it
+            sock.connect((address, _DISCARD))
+
+
 class UdpSockets:
     """The bound sockets of the room and their part of the event loop."""
 
@@ -130,6 +143,7 @@ class UdpSockets:
             return
         more = self._more.pop(sock)
         for each in (sock, *more):
+            _turn_away(each)
             self._datagrams.detach(each)
         # all that came to them waits among the first; others may come without end
         for _ in range(WAITING // BATCH + 1):
