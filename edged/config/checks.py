@@ -26,6 +26,7 @@ _LOOPBACK = (parse_prefix("127.0.0.0/8"), parse_prefix("::1"))
 def cross_checks(config: Config, document: Document, *, read_files: bool) -> list[Problem]:
     """Errors and warnings (``Problem.warning``) of a configuration whose sections are each valid."""
     found = [
+        *_dns(config),
         *_portal(config),
         *_garden(config),
         *_subscribers(config),
@@ -60,12 +61,21 @@ def _placed(problem: Problem, location: Location, document: Document) -> Problem
     )  # fmt: skip
 
 
+def _dns(config: Config) -> _Found:
+    dns = config.dns
+    if dns.listen and dns.workers > 1 and datagrams.COMPILED is None:
+        yield _warning(("dns", "workers"), f"{dns.workers}", "one does it all: the compiled part is not there")
+    if dns.limit.per_prefix < dns.limit.per_subscriber:
+        yield _warning(
+            ("dns", "limit", "per_prefix"), f"{dns.limit.per_prefix}",
+            f"a subscriber with the whole of a /24 or /56 never gets {dns.limit.per_subscriber} a second",
+        )  # fmt: skip
+
+
 def _portal(config: Config) -> _Found:
     portal, dns = config.portal, config.dns
     if dns.listen and not portal.addresses:
         yield _error(("portal", "addresses"), "nothing", "the addresses that the sinkhole answers with")
-    if dns.listen and dns.workers > 1 and datagrams.COMPILED is None:
-        yield _warning(("dns", "workers"), f"{dns.workers}", "one does it all: the compiled part is not there")
     if dns.listen and not portal.url:
         yield _error(("portal", "url"), "nothing", "the URL of the page", "url: https://portal.example.net")
     if portal.addresses and not any(a.version == 4 for a in portal.addresses):

@@ -226,7 +226,8 @@ class Resolver:
         self.counters.failures += 1
         if refused:
             raise RefusedError("no upstream has an answer")
-        self._complain(len(order))
+        if order:
+            self._complain(len(order))
         raise UpstreamError("no upstream answers")
 
     def _complain(self, upstreams: int) -> None:

@@ -510,6 +510,7 @@ static int employ(Datagrams *self)
         PyErr_SetFromErrno(PyExc_OSError);
         return -1;
     }
+    pthread_setname_np(worker->thread, "edged-dns");
     self->workers[self->held++] = worker;
     self->started++;
     return 0;

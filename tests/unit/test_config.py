@@ -196,6 +196,13 @@ def test_more_workers_than_can_be_is_a_warning(tmp_path: Path, monkeypatch: pyte
     assert warnings(text, tmp_path)["dns.workers"] == "2"
 
 
+def test_a_limit_of_a_prefix_below_a_subscribers_is_a_warning(tmp_path: Path) -> None:
+    found = warnings("dns: {limit: {per_subscriber: 300, per_prefix: 299}}", tmp_path)
+
+    assert found["dns.limit.per_prefix"] == "299"
+    assert "dns.limit.per_prefix" not in warnings("dns: {limit: {per_subscriber: 300, per_prefix: 300}}", tmp_path)
+
+
 def test_a_page_to_pay_on_that_the_garden_does_not_open_is_a_warning(tmp_path: Path) -> None:
     brand = "portal: {brands: {default: {link: 'https://pay.example.net/login'}}}"
     billing = "billing: {source: file, path: billing.yaml}"
