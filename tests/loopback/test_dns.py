@@ -91,6 +91,7 @@ async def running(
     *records: str,
     listen: tuple[str, ...] = ("127.0.0.1:0",),
     limit: int = 100_000,
+    workers: int = 1,
     upstreams: tuple[str, ...] | None = None,
 ) -> AsyncIterator[Lab]:
     async with Upstream(*records) as upstream:
@@ -98,6 +99,7 @@ async def running(
             "listen": list(listen),
             "upstreams": list(upstreams or ()) + ([] if upstreams == () else [str(upstream.endpoint)]),
             "ttl": "10s",
+            "workers": workers,
             "limit": {"per_subscriber": limit, "per_prefix": 10_000_000},
         })  # fmt: skip
         current, sets = Current(view_of(access, "127.0.0.0/8", "::1")), Sets()
@@ -478,6 +480,19 @@ async def test_a_change_of_state_shows_while_another_floods_us() -> None:
         await flood.wait()
 
     assert seen == [["203.0.113.10"], ["198.51.100.1"], ["203.0.113.10"]]
+
+
+async def test_several_workers_answer_by_one_policy() -> None:
+    async with running(Access.BLOCKED, "www.example. 60 A 198.51.100.1", workers=3) as lab:
+        # a socket, and so a port, for each question: the kernel chooses the worker by it
+        blocked = [lab.addresses(await lab.ask("www.example")) for _ in range(40)]
+        lab.current.publish(view_of(Access.OPEN, "127.0.0.0/8"))
+        paid = [lab.addresses(await lab.ask("www.example")) for _ in range(40)]
+        counters = lab.service.counters
+
+    assert blocked == [["203.0.113.10"]] * 40
+    assert paid == [["198.51.100.1"]] * 40
+    assert (counters.answers["sinkhole"], counters.answers["forward"]) == (40, 40)
 
 
 async def test_a_reload_changes_answers_and_keeps_the_sockets() -> None:
