@@ -87,26 +87,40 @@ def end(process: subprocess.Popen[bytes]) -> None:
     process.wait()
 
 
-async def serve(port: int) -> None:
-    """edged's own service: everything blocked, a real table of subscribers, a real garden."""
-    others = (Subscriber(str(i), State.BLOCKED, addresses=(Prefix(4, 0x7F010000 + i, 32),)) for i in range(SUBSCRIBERS))
-    client = Subscriber("client", State.BLOCKED, addresses=(parse_prefix("127.0.0.1"),))
-    served = SubscribersSettings.model_validate({"networks": ["127.0.0.0/8"]})
-    table = compile_table(Snapshot("bench", "1", 0.0, (client, *others)), served)
+def sinkhole_on(port: int, current: Current, garden: GardenSettings) -> DnsService:
+    """edged's own service without limits worth the name, and with garden sets that take anything."""
     most = {"per_subscriber": 1_000_000_000, "per_prefix": 1_000_000_000}
-    garden = {"names": [f"*.garden{i}.example" for i in range(GARDEN_NAMES)]}
 
     async def admit(_: object) -> None:
         return
 
-    service = DnsService(
+    return DnsService(
         DnsSettings.model_validate({"listen": [f"127.0.0.1:{port}"], "limit": most}),
-        GardenSettings.model_validate(garden),
+        garden,
         portal_host="portal.example.net",
         portal_addresses=(ip_address("203.0.113.10"), ip_address("2001:db8::10")),
-        current=Current(View(table)),
+        current=current,
         admit=admit,
     )
+
+
+def blocked(*lines: Subscriber) -> Current:
+    """A policy under which these lines are all there are, somewhere in 127.0.0.0/8."""
+    served = SubscribersSettings.model_validate({"networks": ["127.0.0.0/8"]})
+    return Current(View(compile_table(Snapshot("bench", "1", 0.0, lines), served)))
+
+
+def hundred_thousand() -> tuple[Subscriber, ...]:
+    """Blocked subscribers from 127.1.0.0 on."""
+    each = ((str(number), (Prefix(4, 0x7F010000 + number, 32),)) for number in range(SUBSCRIBERS))
+    return tuple(Subscriber(name, State.BLOCKED, addresses=addresses) for name, addresses in each)
+
+
+async def serve(port: int) -> None:
+    """Everything blocked, a real table of subscribers, a real garden."""
+    client = Subscriber("client", State.BLOCKED, addresses=(parse_prefix("127.0.0.1"),))
+    garden = GardenSettings.model_validate({"names": [f"*.garden{i}.example" for i in range(GARDEN_NAMES)]})
+    service = sinkhole_on(port, blocked(client, *hundred_thousand()), garden)
     await service.start()
     await service.run()
 

@@ -18,21 +18,28 @@ import subprocess
 import sys
 import tempfile
 import time
-from ipaddress import ip_address
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.dns_answers import OUTSTANDING, REPEATED, SUBSCRIBERS, build, free_port, messages, pinned, query  # noqa: E402
-from edged.dns.service import DnsService  # noqa: E402  # after the path
-from edged.dns.settings import DnsSettings  # noqa: E402
-from edged.model import Snapshot, State, Subscriber  # noqa: E402
+from bench.dns_answers import (  # noqa: E402  # after the path
+    OUTSTANDING,
+    REPEATED,
+    blocked,
+    build,
+    free_port,
+    hundred_thousand,
+    messages,
+    pinned,
+    query,
+    sinkhole_on,
+)
+from edged.model import State, Subscriber  # noqa: E402
 from edged.policy.access import View  # noqa: E402
-from edged.policy.settings import GardenSettings, SubscribersSettings  # noqa: E402
-from edged.policy.table import changed, compile_table  # noqa: E402
-from edged.state.current import Current  # noqa: E402
-from edged.values import Prefix, parse_prefix  # noqa: E402
+from edged.policy.settings import GardenSettings  # noqa: E402
+from edged.policy.table import changed  # noqa: E402
+from edged.values import parse_prefix  # noqa: E402
 
 PROBE = "127.0.0.9"
 PAUSE = 0.25
@@ -44,24 +51,9 @@ def probed(state: State) -> Subscriber:
 
 async def serve(port: int, changes: int) -> None:
     """The service; prints the moment of every change."""
-    others = (Subscriber(str(i), State.BLOCKED, addresses=(Prefix(4, 0x64400000 + i, 32),)) for i in range(SUBSCRIBERS))
     load = Subscriber("load", State.BLOCKED, addresses=(parse_prefix("127.0.0.1"),))
-    served = SubscribersSettings.model_validate({"networks": ["127.0.0.0/8", "100.64.0.0/10"]})
-    table = compile_table(Snapshot("bench", "1", 0.0, (load, probed(State.BLOCKED), *others)), served)
-    current = Current(View(table))
-    most = {"per_subscriber": 1_000_000_000, "per_prefix": 1_000_000_000}
-
-    async def admit(_: object) -> None:
-        return
-
-    service = DnsService(
-        DnsSettings.model_validate({"listen": [f"127.0.0.1:{port}"], "limit": most}),
-        GardenSettings(),
-        portal_host="portal.example.net",
-        portal_addresses=(ip_address("203.0.113.10"),),
-        current=current,
-        admit=admit,
-    )
+    current = blocked(load, probed(State.BLOCKED), *hundred_thousand())
+    service = sinkhole_on(port, current, GardenSettings())
     await service.start()
     running = asyncio.create_task(service.run())
     await asyncio.sleep(1.5)

@@ -11,7 +11,6 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
-import os
 import re
 import resource
 import shutil
@@ -23,19 +22,14 @@ import tempfile
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from ipaddress import ip_address
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from edged.dns.service import DnsService  # noqa: E402  # after the path
-from edged.dns.settings import DnsSettings  # noqa: E402
-from edged.model import Snapshot, State, Subscriber  # noqa: E402
-from edged.policy.access import View  # noqa: E402
-from edged.policy.settings import GardenSettings, SubscribersSettings  # noqa: E402
-from edged.policy.table import compile_table  # noqa: E402
-from edged.state.current import Current  # noqa: E402
+from bench.dns_answers import blocked, free_port, pinned, sinkhole_on  # noqa: E402  # after the path
+from edged.model import State, Subscriber  # noqa: E402
+from edged.policy.settings import GardenSettings  # noqa: E402
 from edged.values import Prefix  # noqa: E402
 
 QUERY = bytes.fromhex("000101000001000000000000 0377777707657861 6d706c6503636f6d 0000010001")
@@ -64,43 +58,9 @@ async def serve(port: int) -> None:
     """edged's own service; the clients are blocked subscribers."""
     lines = [Subscriber(str(n), State.BLOCKED, addresses=(Prefix(4, 0x7F000100 + n, 32),)) for n in range(256)]
     lines.append(Subscriber("client", State.BLOCKED, addresses=(Prefix(4, 0x7F000000, 24),)))
-    table = compile_table(
-        Snapshot("bench", "1", 0.0, tuple(lines)), SubscribersSettings.model_validate({"networks": ["127.0.0.0/8"]})
-    )
-
-    async def admit(_: object) -> None:
-        return
-
-    service = DnsService(
-        DnsSettings.model_validate({"listen": [f"127.0.0.1:{port}"], "limit": {"per_subscriber": 100_000_000}}),
-        GardenSettings.model_validate({}),
-        portal_host="portal.example.net",
-        portal_addresses=(ip_address("203.0.113.10"), ip_address("2001:db8::10")),
-        current=Current(View(table)),
-        admit=admit,
-    )
+    service = sinkhole_on(port, blocked(*lines), GardenSettings())
     await service.start()
     await service.run()
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that are free for UDP and TCP, all different."""
-    found: list[int] = []
-    with contextlib.ExitStack() as held:
-        while len(found) < count:
-            datagrams = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_DGRAM))
-            streams = held.enter_context(socket.socket(socket.AF_INET, socket.SOCK_STREAM))
-            datagrams.bind(("127.0.0.1", 0))
-            port = int(datagrams.getsockname()[1])
-            with contextlib.suppress(OSError):
-                streams.bind(("127.0.0.1", port))
-                found.append(port)
-    return found
-
-
-def pinned(cpu: int) -> list[str]:
-    usable = shutil.which("taskset") and cpu in os.sched_getaffinity(0)
-    return ["taskset", "-c", str(cpu)] if usable else []
 
 
 def unbound_conf(folder: Path, port: int) -> Path:
@@ -115,7 +75,7 @@ def unbound_conf(folder: Path, port: int) -> Path:
 
 
 def start(folder: Path) -> list[Server]:
-    ours, dnsmasq, unbound = free_ports(3)
+    ours, dnsmasq, unbound = (free_port() for _ in range(3))
     commands = {
         "edged": (ours, [sys.executable, __file__, "--serve", str(ours)]),
         "dnsmasq": (
