@@ -37,7 +37,7 @@ class DnsCounters:
     dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DROPS, 0))
     ratelimited: dict[str, int] = field(default_factory=lambda: dict.fromkeys(map(str, Limited), 0))
     """Queries above a rate, truncated or dropped, by whose rate it was."""
-    hasty: dict[tuple[str, str], int] = field(default_factory=dict)
+    limited: dict[tuple[str, str], int] = field(default_factory=dict)
     """Seconds in which (whose rate, who) was above it; bounded."""
     garden_lookups: int = 0
     rebinding: int = 0
@@ -52,11 +52,11 @@ class DnsCounters:
     tcp_closed: int = 0
     """Closed by us: idle, too slow, too many."""
 
-    def too_fast(self, by: Limited, who: str) -> None:
-        """Note one second of ``who`` above a rate; the least hasty makes room."""
-        if len(self.hasty) >= _NAMED and (by, who) not in self.hasty:
-            del self.hasty[min(self.hasty, key=self.hasty.__getitem__)]
-        self.hasty[by, who] = self.hasty.get((by, who), 0) + 1
+    def note_limited(self, by: Limited, who: str) -> None:
+        """Note one second of ``who`` above a rate; the least often makes room."""
+        if len(self.limited) >= _NAMED and (by, who) not in self.limited:
+            del self.limited[min(self.limited, key=self.limited.__getitem__)]
+        self.limited[by, who] = self.limited.get((by, who), 0) + 1
 
     def add(self, counts: Counts) -> None:
         """Take over what was done outside the sinkhole."""

@@ -84,7 +84,7 @@ def _edns(octets: bytes, at: int, nscount: int, arcount: int, question: Question
     """The OPT among the records at ``at``; None when there is none. ValueError and its kin: malformed."""
     found: Edns | None = None
     for index in range(nscount + arcount):
-        owner, at = at, _end_of_owner(octets, at)
+        owner, at = at, names.end_of_owner(octets, at)
         rtype, size, ttl, length = _RR.unpack_from(octets, at)
         at += _RR.size
         if at + length > len(octets):
@@ -103,20 +103,6 @@ def _edns(octets: bytes, at: int, nscount: int, arcount: int, question: Question
                 raise WireError("formerr", reply.render(sent, _FORMERR)) from None
         at += length
     return found
-
-
-def _end_of_owner(octets: bytes, at: int) -> int:
-    """Where the owner name at ``at`` ends; a pointer ends it and is not followed."""
-    last = at + names.NAME_OCTETS
-    while (length := octets[at]) and length <= names.LABEL_OCTETS:
-        at += 1 + length
-        if at >= last:
-            raise ValueError("name over 255 octets")
-    if length == 0:
-        return at + 1
-    if length < 0xC0:
-        raise ValueError("label type")
-    return at + 2
 
 
 def _options(octets: bytes, at: int, end: int, size: int, *, do: bool) -> Edns:

@@ -104,6 +104,20 @@ def end_of_name(octets: bytes, at: int) -> int:
     return at + 1
 
 
+def end_of_owner(octets: bytes, at: int) -> int:
+    """Where the owner name at ``at`` ends; a pointer ends it and is not followed."""
+    last = at + NAME_OCTETS
+    while (length := octets[at]) and length <= LABEL_OCTETS:
+        at += 1 + length
+        if at >= last:
+            raise ValueError("name over 255 octets")
+    if length == 0:
+        return at + 1
+    if length < 0xC0:
+        raise ValueError("label type")
+    return at + 2
+
+
 class SuffixMap(Generic[V]):
     """Values by name: ``name`` for itself, ``*.name`` for all below at any depth, ``.name`` for both.
 

@@ -27,6 +27,7 @@ _VARIANTS = (None, Edns(UDP_OCTETS, do=False), Edns(UDP_OCTETS, do=True))
 
 def ready(zone: Zone, limit: LimitSettings) -> Table:
     """The answers for names without a rule of their own, and the names that have one."""
+    rendered: list[Rendered] = []
     indices: dict[Verdict, int] = {}
     by_type = bytearray([NO_ANSWER]) * 256
     for qtype in range(1, 256):
@@ -34,10 +35,17 @@ def ready(zone: Zone, limit: LimitSettings) -> Table:
             verdict = decide(Access.BLOCKED, message.parse(_query(qtype)), zone)
         except WireError:
             continue
-        if verdict.kind in {Kind.SINKHOLE, Kind.NODATA} and _fits(verdict):
-            by_type[qtype] = indices.setdefault(verdict, len(indices))
+        if verdict.kind not in {Kind.SINKHOLE, Kind.NODATA}:
+            continue
+        if verdict not in indices:
+            answer = _rendered(verdict)
+            # a portal of dozens of addresses does not fit
+            fits = all(len(tail) <= TAIL for _, tail in answer[1:])
+            indices[verdict] = len(rendered) if fits else NO_ANSWER
+            rendered += [answer] if fits else []
+        by_type[qtype] = indices[verdict]
     return Table(
-        [_rendered(verdict) for verdict in indices],
+        rendered,
         bytes(by_type),
         list(zone.names()),
         [bytes((len(label),)) + label + ROOT for label in FIRST_LABELS],
@@ -48,11 +56,6 @@ def ready(zone: Zone, limit: LimitSettings) -> Table:
 
 def _query(qtype: int) -> bytes:
     return struct.pack("!6H", 0, 0, 1, 0, 0, 0) + _ORDINARY + struct.pack("!2H", qtype, CLASS_IN)
-
-
-def _fits(verdict: Verdict) -> bool:
-    """False for a portal of dozens of addresses."""
-    return all(len(tail) <= TAIL for _, tail in _rendered(verdict)[1:])
 
 
 def _rendered(verdict: Verdict) -> Rendered:

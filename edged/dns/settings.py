@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, mod
 
 from edged.dns import names
 from edged.fields import Duration, EndpointField, Settings, wrong
+from edged.native.datagrams import WORKERS
 from edged.values import Endpoint, IpAddress, parse_address, parse_endpoint
 
 PORT, TLS_PORT = 53, 853
@@ -118,7 +119,7 @@ class DnsSettings(Settings):
     """UDP and TCP on each; empty: the room stays closed."""
     upstreams: tuple[Upstream, ...] = ()
     """Resolvers for garden names and for subscribers who are not blocked, in order of preference."""
-    workers: int = Field(default=1, ge=1, le=16, strict=True)
+    workers: int = Field(default=1, ge=1, le=WORKERS, strict=True)
     """Threads that answer blocked subscribers outside the interpreter; the kernel shares the queries out."""
     ttl: Duration = 5.0
     """Life of a sinkhole answer; never 0."""

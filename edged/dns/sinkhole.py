@@ -111,7 +111,7 @@ class Sinkhole:
         self._zone, self._limit = zone, limit
         self._packets: dict[bytes, tuple[Kind, bytes]] = {}
         self._older: dict[bytes, tuple[Kind, bytes]] = {}
-        self._forget()
+        self._askers.clear()
         self._compiled.configure(ready(zone, limit))
 
     def adopt(self, view: View) -> None:
@@ -185,7 +185,7 @@ class Sinkhole:
         else:
             by, count, limit = Limited.PREFIX, counts[asker.prefix], self._limit.per_prefix
         if count == limit + 1:
-            counters.too_fast(by, self._name(by, host, now))
+            counters.note_limited(by, self._name(by, host, now))
         if by is Limited.PREFIX and self._is_proven(octets, asker, now):
             return self._decide(octets, asker, now, stream=stream)
         counters.ratelimited[by] += 1

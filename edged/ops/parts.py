@@ -95,9 +95,9 @@ def _dns(house: House) -> Part:
     fact = f"{sum(counters.answers.values()):,} answers, {sum(counters.dropped.values()):,} dropped since the start"
     if counters.upstream_failures:
         fact += f"; {counters.upstream_failures:,} upstream failures"
-    if counters.hasty:
-        (by, who), seconds = max(counters.hasty.items(), key=lambda item: item[1])
-        fact += f"; {len(counters.hasty)} above their rate, most often {by} {who} ({seconds:,} s)"
+    if counters.limited:
+        (by, who), seconds = max(counters.limited.items(), key=lambda item: item[1])
+        fact += f"; {len(counters.limited)} above their rate, most often {by} {who} ({seconds:,} s)"
     silent = [health.name for health in house.dns.resolver.health if health.down]
     if silent:
         fact += f"; no answer from upstream {', '.join(silent)}"

@@ -10,6 +10,8 @@ import resource
 import select
 import socket
 import struct
+import subprocess
+import sys
 import termios
 import time
 from collections.abc import Iterator
@@ -353,6 +355,38 @@ def test_an_address_that_becomes_anothers_line_is_taken_back_though_the_line_aro
 
     assert isinstance(before, bytes)
     assert not isinstance(after, bytes)
+
+
+ASK = """
+import socket, sys, time
+sock = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+sock.settimeout(10)
+sock.connect(("127.0.0.1", int(sys.argv[1])))
+print("ready", flush=True)
+sys.stdin.read(1)
+sock.send(bytes.fromhex(sys.argv[2]))
+sock.recv(512)
+print(time.time(), flush=True)
+"""
+
+
+def test_a_blocked_subscriber_is_answered_while_the_interpreter_is_busy() -> None:
+    with edge(twin("compiled")) as held:
+        held.know()
+        port = str(held.server.getsockname()[1])
+        command = [sys.executable, "-c", ASK, port, query("www.example").hex()]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as client:
+            assert client.stdin is not None
+            assert client.stdout is not None
+            client.stdout.readline()
+            client.stdin.write("!")
+            client.stdin.flush()
+            # one call that holds the interpreter's lock from its begin to its end, a second or so
+            sum(range(60_000_000))
+            ended = time.time()
+            answered = float(client.stdout.readline())
+
+    assert answered < ended
 
 
 def test_a_decision_that_has_ended_is_asked_for_again() -> None:

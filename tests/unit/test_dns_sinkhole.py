@@ -313,23 +313,23 @@ def test_a_household_behind_one_address_is_not_cut_off_by_the_default() -> None:
     assert not any(sinkhole.counters.ratelimited.values())
 
 
-def test_who_is_too_fast_is_named_by_the_seconds_in_which_they_were() -> None:
+def test_who_is_note_limited_is_named_by_the_seconds_in_which_they_were() -> None:
     sinkhole = lab_sinkhole(limit=2, per_prefix=5)
 
     for second in range(3):
         for _ in range(9):
             sinkhole.answer(query(), CLIENT, NOW + second)
 
-    assert sinkhole.counters.hasty == {("subscriber", "17"): 3}
+    assert sinkhole.counters.limited == {("subscriber", "17"): 3}
 
 
-def test_a_prefix_that_is_too_fast_is_named_as_a_network() -> None:
+def test_a_prefix_that_is_note_limited_is_named_as_a_network() -> None:
     sinkhole = lab_sinkhole(per_prefix=2)
 
     for _ in range(4):
         sinkhole.answer(query(), "2001:db8:100:1ff::1", NOW)
 
-    assert sinkhole.counters.hasty == {("prefix", "2001:db8:100:100::/56"): 1}
+    assert sinkhole.counters.limited == {("prefix", "2001:db8:100:100::/56"): 1}
 
 
 def test_a_prefix_is_named_though_its_first_query_too_many_has_a_cookie() -> None:
@@ -340,7 +340,7 @@ def test_a_prefix_is_named_though_its_first_query_too_many_has_a_cookie() -> Non
     for octets in (query(), query(), proven.to_wire(), query()):
         sinkhole.answer(octets, CLIENT, NOW)
 
-    assert sinkhole.counters.hasty == {("prefix", "100.64.0.0/24"): 1}
+    assert sinkhole.counters.limited == {("prefix", "100.64.0.0/24"): 1}
     assert sinkhole.counters.ratelimited["prefix"] == 1
 
 
@@ -358,17 +358,17 @@ def test_what_was_done_outside_the_interpreter_is_counted_with_the_rest() -> Non
     assert counters.received == 2 * (32 + 64 + 1 + 16)
 
 
-def test_only_so_many_are_named_and_the_least_hasty_make_room() -> None:
+def test_only_so_many_are_named_and_the_least_often_so_make_room() -> None:
     counters = DnsCounters()
     for _ in range(2):
-        counters.too_fast(Limited.SUBSCRIBER, "often")
+        counters.note_limited(Limited.SUBSCRIBER, "often")
     for number in range(1000):
-        counters.too_fast(Limited.SUBSCRIBER, str(number))
+        counters.note_limited(Limited.SUBSCRIBER, str(number))
 
-    counters.too_fast(Limited.SUBSCRIBER, "999")
+    counters.note_limited(Limited.SUBSCRIBER, "999")
 
-    assert len(counters.hasty) == 256
-    assert counters.hasty["subscriber", "often"] == 2
+    assert len(counters.limited) == 256
+    assert counters.limited["subscriber", "often"] == 2
 
 
 def test_rates_survive_more_sources_than_are_remembered(monkeypatch: pytest.MonkeyPatch) -> None:

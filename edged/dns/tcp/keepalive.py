@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import struct
 
+from edged.dns import names
 from edged.dns.codes import HEADER_OCTETS, Type
+from edged.dns.tcp.framing import LONGEST
 
 _OPTION = 11
 _SENT = struct.pack("!2H", _OPTION, 0)
@@ -16,7 +18,6 @@ _SENT = struct.pack("!2H", _OPTION, 0)
 _COUNTS = struct.Struct("!4H")
 _RR = struct.Struct("!2HIH")
 _OPTION_HEAD = struct.Struct("!2H")
-_LONGEST = 0xFFFF
 
 
 def asked(query: bytes) -> bool:
@@ -36,7 +37,7 @@ def with_timeout(reply: bytes, seconds: float) -> bytes:
     """``reply`` with the idle timeout in its OPT record; unchanged when it has none or no room."""
     start, end = _options(reply)
     option = struct.pack("!3H", _OPTION, 2, min(round(seconds * 10), 0xFFFF))
-    if not start or len(reply) + len(option) > _LONGEST:
+    if not start or len(reply) + len(option) > LONGEST:
         return reply
     length = struct.pack("!H", end - start + len(option))
     return reply[: start - 2] + length + reply[start:end] + option + reply[end:]
@@ -48,22 +49,14 @@ def _options(message: bytes) -> tuple[int, int]:
         qdcount, *counts = _COUNTS.unpack_from(message, 4)
         at = HEADER_OCTETS
         for _ in range(qdcount):
-            at = _end_of_name(message, at) + 4
+            at = names.end_of_owner(message, at) + 4
         for _ in range(sum(counts)):
-            at = _end_of_name(message, at)
+            at = names.end_of_owner(message, at)
             rtype, _, _, length = _RR.unpack_from(message, at)
             at += _RR.size
             if rtype == Type.OPT and at + length <= len(message):
                 return at, at + length
             at += length
-    except (struct.error, IndexError):
+    except (struct.error, IndexError, ValueError):
         pass
     return 0, 0
-
-
-def _end_of_name(message: bytes, at: int) -> int:
-    while length := message[at]:
-        if length >= 0xC0:
-            return at + 2
-        at += 1 + length
-    return at + 1
