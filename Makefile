@@ -107,6 +107,8 @@ lock:  ## refresh the lock files (needs uv)
 	  -q -o requirements.lock
 	uv pip compile pyproject.toml --group dev --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate -q -o requirements-dev.lock
+	uv pip compile pyproject.toml --extra acme --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate -q -o requirements-acme.lock
 	echo setuptools | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  -q -o requirements-build.lock
 

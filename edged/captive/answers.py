@@ -34,6 +34,20 @@ class Topic(StrEnum):
     OPEN = "open"
     STRANGER = "stranger"
     MISSING = "missing"
+    LOOKING = "looking"
+    """Billing was asked just now and knows of no payment yet."""
+    UNSEEN = "unseen"
+    """The same, minutes after the first time."""
+    AWAY = "away"
+    """Billing could not be asked."""
+    USED_UP = "used-up"
+    """Today's passes are gone."""
+    OPENING = "opening"
+    """Paid, and not every target has lifted the line yet."""
+    RESTORED = "restored"
+    """Paid, and every target has lifted the line: it works."""
+    FAULT = "fault"
+    """A bug of ours, met while answering."""
 
 
 class Button(StrEnum):
@@ -41,6 +55,10 @@ class Button(StrEnum):
 
     PASS = "pass"  # noqa: S105  # a word of the glossary, not a password
     CHECK = "check"
+    SEEN = "seen"
+    """The reminder was read: it returns after ``subscribers.notice.every``."""
+    LATER = "later"
+    """Remind me later: it returns after ``subscribers.notice.snooze``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +74,10 @@ class Page:
     accept_language: str = ""
     outcome: str = ""
     """What a button just did: one of ``pages.OUTCOMES``; anything else says nothing."""
+    reference: str = ""
+    """What the reader tells the help desk (``edged explain`` knows it): no secret, and nothing by itself."""
+    at: float = 0.0
+    """When billing was last read about this subscriber, epoch seconds; 0: not known."""
 
 
 @dataclass(frozen=True, slots=True)
