@@ -56,14 +56,14 @@ def chrome(_probe: Probe, answer: Answer | None) -> Verdict:
 def windows(probe: Probe, answer: Answer | None) -> Verdict:
     if answer is None:
         return Verdict.UNDECIDED
-    return Verdict.ONLINE if answer.status == 200 and answer.body.decode() == probe.body else Verdict.CAPTIVE
+    return Verdict.ONLINE if answer.status == 200 and answer.body == probe.success.body else Verdict.CAPTIVE
 
 
 def firefox(probe: Probe, answer: Answer | None) -> Verdict:
     if answer is None:
         return Verdict.UNDECIDED
     if answer.status == 200:
-        return Verdict.ONLINE if answer.body.decode().startswith(probe.body) else Verdict.CAPTIVE
+        return Verdict.ONLINE if answer.body.startswith(probe.success.body) else Verdict.CAPTIVE
     return Verdict.CAPTIVE if 300 <= answer.status <= 399 else Verdict.UNDECIDED
 
 
@@ -72,8 +72,8 @@ def networkmanager(probe: Probe, answer: Answer | None) -> Verdict:
         return Verdict.UNDECIDED
     if answer.headers.get("x-networkmanager-status") == "online":
         return Verdict.ONLINE
-    if probe.body:
-        online = answer.status == 200 and answer.body.decode().startswith(probe.body)
+    if probe.success.body:
+        online = answer.status == 200 and answer.body.startswith(probe.success.body)
     else:
         online = answer.status == 204 or (answer.status == 200 and not answer.body)
     return Verdict.ONLINE if online else Verdict.CAPTIVE
@@ -85,7 +85,7 @@ def appliance(probe: Probe, answer: Answer | None) -> Verdict:
         return Verdict.UNDECIDED
     if probe.client == "nintendo" and probe.host.startswith("conntest"):
         return Verdict.ONLINE if "x-organization" in answer.headers else Verdict.CAPTIVE
-    online = answer.status == probe.status and (not probe.body or probe.body in answer.body.decode())
+    online = answer.status == probe.success.status and probe.success.body in answer.body
     return Verdict.ONLINE if online else Verdict.CAPTIVE
 
 
