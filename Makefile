@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 # real clients and peers of the end-to-end tests and of bench/
 # bind9 and freeradius may start as services of this machine: no test needs their ports, each peer has its own elsewhere
-APT_TEST := gcc libc6-dev python3-dev nftables iproute2 conntrack bind9 bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium procps libatomic1
+APT_TEST := gcc libc6-dev python3-dev nftables iproute2 conntrack bind9 bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium firefox-esr libnss3-tools dbus-daemon procps libatomic1
 APT_BENCH := dnsperf unbound
 
 INSTALL_EDGED = $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
@@ -14,12 +14,12 @@ INSTALL_EDGED = $(BIN)/pip install -q --disable-pip-version-check --no-build-iso
 # seconds of new seeds in `make test`
 SIMULATED ?= 60
 
-.PHONY: run test check unit e2e fmt lint types layers schema lab lab-down bench clean lock apt-test
+.PHONY: run test check unit e2e trials fmt lint types layers schema lab lab-down bench clean lock apt-test
 
 run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, without root
 	@$(BIN)/edged run -c config/example/edged.yaml --try
 
-test: apt-test $(VENV)/dev.stamp native  ## everything: checks, loopback, end to end in network namespaces
+test: apt-test $(VENV)/dev.stamp native network-manager  ## everything: checks, loopback, end to end in network namespaces
 	@CI=$(CI) $(MAKE) --no-print-directory check
 	$(MAKE) --no-print-directory sanitize
 	$(BIN)/python -m pytest -q tests/simulation --seconds $(SIMULATED)
@@ -32,8 +32,23 @@ unit: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/test_architecture.py tests/unit tests/property \
 	  tests/simulation/test_day.py tests/simulation/test_gaps.py
 
-e2e: apt-test $(VENV)/dev.stamp
+e2e: apt-test $(VENV)/dev.stamp network-manager
 	$(BIN)/python -m pytest -q tests/e2e
+
+# installed, it would take this machine's network over; unpacked, it runs in a namespace of the lab alone
+.PHONY: network-manager
+NETWORK_MANAGER := .run/network-manager
+network-manager: $(NETWORK_MANAGER)/stamp
+$(NETWORK_MANAGER)/stamp: | apt-test
+	rm -rf $(NETWORK_MANAGER) && mkdir -p $(NETWORK_MANAGER)/packages
+	cd $(NETWORK_MANAGER)/packages && apt-get -qq -o APT::Sandbox::User=root download $$( \
+	  { printf '%s\n' network-manager libnm0 libndp0; \
+	    apt-get -s install --no-install-recommends network-manager | sed -nE 's/^Inst (lib[^ ]+) \(.*/\1/p'; } | sort -u)
+	for package in $(NETWORK_MANAGER)/packages/*.deb; do dpkg-deb -x "$$package" $(NETWORK_MANAGER) || exit 1; done
+	rm -r $(NETWORK_MANAGER)/packages && touch $@
+
+trials: apt-test $(VENV)/dev.stamp  ## which TLS alert makes browsers look for the page: the table of decision 0007 (half an hour)
+	$(BIN)/python tests/e2e/alert_trials.py $(TRIALS)
 
 .PHONY: fmt-check
 fmt-check: $(VENV)/dev.stamp

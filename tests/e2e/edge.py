@@ -27,6 +27,7 @@ import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
 
+from edged.captive.probes import Success, find_probe
 from tests.e2e.lab import (
     BAD4,
     BAD_PREFIX6,
@@ -46,6 +47,11 @@ from tests.e2e.lab import (
 ROOT = Path(__file__).resolve().parents[2]
 PORTAL_HOST = "portal.example.net"
 GARDEN_HOST = "customer.example.net"
+CHECKED = (
+    "connectivitycheck.gstatic.com", "www.gstatic.com", "detectportal.firefox.com", "network-test.debian.org",
+    "use-application-dns.net",
+)  # fmt: skip
+"""What the internet of the lab has beside its sites: the checks of the clients that are tried here."""
 
 BLOCKED: dict[str, Any] = {
     "id": "1001", "state": "blocked", "reason": "unpaid", "since": "2026-11-20T06:00:00Z",
@@ -115,7 +121,7 @@ class Edge:
         self.pins: list[str] = []
         """Of the lab's certificates, as Chromium wants them."""
         self._mode = mode
-        self._authority = trustme.CA()
+        self.authority = trustme.CA()
         self._servers: list[http.server.ThreadingHTTPServer] = []
         self._resolv: list[Path] = []
 
@@ -228,10 +234,10 @@ class Edge:
         for name, secret in (("feed.secret", "lab-feed-key"), ("radius.secret", "lab-radius-secret")):
             (self.directory / name).write_text(secret)
             (self.directory / name).chmod(0o600)
-        portal = self._authority.issue_cert(PORTAL_HOST)
+        portal = self.authority.issue_cert(PORTAL_HOST)
         (self.directory / "portal.pem").write_bytes(b"".join(c.bytes() for c in portal.cert_chain_pems))
         (self.directory / "portal.key").write_bytes(portal.private_key_pem.bytes())
-        (self.directory / "ca.pem").write_bytes(self._authority.cert_pem.bytes())
+        (self.directory / "ca.pem").write_bytes(self.authority.cert_pem.bytes())
         self.pins.append(_pin(portal))
         self.configure()
         self.tell(BLOCKED)
@@ -250,7 +256,7 @@ class Edge:
     def _start_internet(self) -> None:
         hosts = {
             "example.com": (WEB4, WEB6), "www.example.org": (WEB4, WEB6), GARDEN_HOST: (GARDEN4, GARDEN6),
-            "connectivitycheck.gstatic.com": (WEB4, WEB6),
+            **dict.fromkeys(CHECKED, (WEB4, WEB6)),
         }  # fmt: skip
         records = [f"--host-record={name},{v4},{v6}" for name, (v4, v6) in hosts.items()]
         self.lab.popen(
@@ -260,7 +266,7 @@ class Edge:
         )  # fmt: skip
         names = [GARDEN_HOST, "example.com", "www.example.org"]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate = self._authority.issue_cert(*names)
+        certificate = self.authority.issue_cert(*names)
         certificate.configure_cert(context)
         self.pins.append(_pin(certificate))
         with self.lab.inside("internet"):
@@ -311,13 +317,18 @@ def _pin(certificate: trustme.LeafCert) -> str:
 def _web(address: str, port: int, words: str, context: ssl.SSLContext | None) -> http.server.ThreadingHTTPServer:
     class Answer(http.server.BaseHTTPRequestHandler):
         def do_GET(self) -> None:
-            body = f"<!doctype html><title>{words}</title><h1>{words}</h1>".encode()
-            self.send_response(204 if self.path == "/generate_204" else 200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(0 if self.path == "/generate_204" else len(body)))
+            host, _, _ = self.headers.get("Host", "").partition(":")
+            probe = find_probe(host, self.path)
+            page = Success(200, "text/html", f"<!doctype html><title>{words}</title><h1>{words}</h1>".encode())
+            answer = page if probe is None else probe.success
+            self.send_response(answer.status)
+            if answer.status != 204:
+                self.send_header("Content-Type", answer.content_type)
+                self.send_header("Content-Length", str(len(answer.body)))
+            for name, value in answer.headers:
+                self.send_header(name, value)
             self.end_headers()
-            if self.path != "/generate_204":
-                self.wfile.write(body)
+            self.wfile.write(answer.body)
 
         def log_message(self, *_: object) -> None:
             pass

@@ -12,6 +12,7 @@ import pytest
 from playwright.sync_api import Error, Page, sync_playwright
 
 from tests.e2e import lab as places
+from tests.e2e.chromium import launched, wrapper
 from tests.e2e.edge import BLOCKED, GARDEN_HOST, PORTAL_HOST, Edge
 
 _why = places.available() or ("" if shutil.which("chromium") else "needs Debian's chromium")
@@ -30,15 +31,12 @@ def edge() -> Iterator[Edge]:
 
 @pytest.fixture
 def page(edge: Edge, tmp_path: Path) -> Iterator[Page]:
-    wrapper = tmp_path / "chromium-in-namespace"
-    wrapper.write_text(f'#!/bin/sh\nexec ip netns exec {edge.lab.name("bad")} chromium "$@"\n')
-    wrapper.chmod(0o755)
     flags = [
         "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
         "--disable-component-update", "--disable-sync", f"--ignore-certificate-errors-spki-list={','.join(edge.pins)}",
     ]  # fmt: skip
     with sync_playwright() as driver:
-        browser = driver.chromium.launch(executable_path=str(wrapper), args=flags)
+        browser = driver.chromium.launch(executable_path=wrapper(edge.lab, tmp_path), args=flags)
         context = browser.new_context(viewport={"width": 390, "height": 844}, locale="en-GB")
         yield context.new_page()
         browser.close()
@@ -71,6 +69,19 @@ def test_https_fails_fast_in_a_browser(page: Page) -> None:
         page.goto("https://www.example.org/", timeout=15_000)
 
     assert time.monotonic() - begun < 5.0
+
+
+def test_https_makes_it_look_for_the_portal_and_open_the_page_in_a_tab(edge: Edge, tmp_path: Path) -> None:
+    pins = f"--ignore-certificate-errors-spki-list={','.join(edge.pins)}"
+    with sync_playwright() as driver, launched(driver, edge.lab, tmp_path, pins) as context:
+        with (
+            context.expect_page(timeout=10_000) as opened,
+            pytest.raises(Error, match="ERR_SSL_PROTOCOL_ERROR"),
+        ):
+            context.pages[0].goto("https://www.example.org/", timeout=15_000)
+
+        opened.value.wait_for_url(f"https://{PORTAL_HOST}/", timeout=10_000)
+        assert "North Fibre" in opened.value.inner_text("body")
 
 
 def test_after_the_payment_the_same_browser_reaches_the_internet(page: Page, edge: Edge) -> None:
