@@ -13,6 +13,7 @@ from edged.config.schema import Config
 from edged.errors import Problem
 from edged.mpsk.dialects import DIALECTS
 from edged.native import datagrams
+from edged.policy.presets import PRESETS
 from edged.policy.probes import PROBE_HOSTS
 from edged.values import Prefix, host_prefix, parse_prefix
 
@@ -96,18 +97,25 @@ def _portal(config: Config) -> _Found:
 
 
 def _garden(config: Config) -> _Found:
-    host = config.portal.host
-    for index, name in enumerate(config.garden.names):
+    garden, host = config.garden, config.portal.host
+    opened: list[tuple[Location, str]] = [
+        *((("garden", "names", index), name) for index, name in enumerate(garden.names)),
+        *((("garden", "presets", i), name) for i, preset in enumerate(garden.presets) for name in PRESETS[preset]),
+        *((("garden", "records", name), name) for name in garden.records),
+    ]
+    for location, name in opened:
         if host and _covers(name, host):
             yield _error(
-                ("garden", "names", index), f'"{name}", which holds the portal\'s own host',
+                location, f'"{name}", which holds the portal\'s own host',
                 "names other than the page's", f"{host} is always answered with portal.addresses",
             )  # fmt: skip
-        swallowed = next((probe for probe in PROBE_HOSTS if _covers(name, probe)), None)
+        swallowed = [probe for probe in PROBE_HOSTS if _covers(name, probe)]
         if swallowed:
+            more = f" and {len(swallowed) - 1} more" if len(swallowed) > 1 else ""
             yield _error(
-                ("garden", "names", index), f'"{name}", which holds {swallowed}, a connectivity check',
-                "names that hold no connectivity check", "phones would think that they are online and show no page",
+                location, f'"{name}", which holds {swallowed[0]}{more}, a connectivity check',
+                "names that hold no connectivity check",
+                "phones and browsers would think that they are online and show no page",
             )  # fmt: skip
 
 

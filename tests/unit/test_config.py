@@ -13,6 +13,7 @@ from edged.config import load
 from edged.config.document import read
 from edged.config.schema import json_schema
 from edged.errors import ConfigError, Problem
+from edged.policy.presets import PRESETS
 
 ROOT = Path(__file__).resolve().parents[2]
 GOLDEN = ROOT / "tests" / "golden" / "config"
@@ -130,10 +131,45 @@ def test_no_message_ever_shows_a_secret(secret: str, tmp_path: Path, capsys: pyt
     assert "hunter2" not in capsys.readouterr().out
 
 
-def test_a_garden_that_holds_a_connectivity_check_is_refused(tmp_path: Path) -> None:
-    (problem,) = problems("garden: {names: ['*.gstatic.com']}", tmp_path)
+@pytest.mark.parametrize(
+    ("garden", "key", "held"),
+    [
+        ("names: [captive.apple.com]", "garden.names[0]", "captive.apple.com"),
+        ("names: [pay.example.com, WWW.Google.com.]", "garden.names[1]", "www.google.com"),
+        ("names: ['*.gstatic.com']", "garden.names[0]", "connectivitycheck.gstatic.com and 1 more"),
+        ("names: [.grapheneos.online]", "garden.names[0]", "grapheneos.online"),
+        ("names: ['*.s3.amazonaws.com']", "garden.names[0]", "spectrum.s3.amazonaws.com"),
+        ("names: [dns.msftncsi.com]", "garden.names[0]", "dns.msftncsi.com"),
+        ("names: [www.google.com], ports: [443]", "garden.names[0]", "www.google.com"),
+        ("records: {detectportal.firefox.com: [203.0.113.20]}", "garden.records.detectportal.firefox.com", "detect"),
+        ("records: {'*.debian.org': [203.0.113.20]}", "garden.records.*.debian.org", "network-test.debian.org"),
+    ],
+)
+def test_a_garden_that_holds_a_connectivity_check_is_refused(garden: str, key: str, held: str, tmp_path: Path) -> None:
+    (problem,) = problems(f"garden: {{{garden}}}", tmp_path)
 
-    assert "connectivity check" in problem.found
+    assert problem.key == key
+    assert f"which holds {held}" in problem.found
+    assert problem.found.endswith("a connectivity check")
+
+
+def test_a_preset_that_held_a_connectivity_check_would_be_refused(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(PRESETS, "stripe", ("js.stripe.com", "*.gstatic.com"))
+
+    assert [p.key for p in problems("garden: {presets: [paypal, stripe]}", tmp_path)] == ["garden.presets[1]"]
+
+
+def test_no_shipped_preset_holds_a_connectivity_check(tmp_path: Path) -> None:
+    assert not any(
+        key.startswith("garden") for key in warnings(f"garden: {{presets: [{', '.join(PRESETS)}]}}", tmp_path)
+    )
+
+
+@pytest.mark.parametrize("name", ["gstatic.com", "*.www.google.com", "apple.com", "paypal.com"])
+def test_a_garden_beside_a_connectivity_check_is_allowed(name: str, tmp_path: Path) -> None:
+    assert "garden.names[0]" not in warnings(f"garden: {{names: ['{name}']}}", tmp_path)
 
 
 def test_a_garden_that_holds_the_portal_is_refused(tmp_path: Path) -> None:
