@@ -44,7 +44,8 @@ from tests.e2e.marionette import Firefox  # noqa: E402
 from tests.e2e.marionette import Portal as State  # noqa: E402
 
 HOST = "portal.example.net"
-TARGET = "https://www.example.org/"
+TARGET_HOST = "www.example.org"
+TARGET = f"https://{TARGET_HOST}/"
 ALERTS = (0, 10, 40, 42, 47, 48, 49, 50, 51, 70, 71, 80, 86, 90, 109, 112, 113, 115, 116, 120)
 """Descriptions of RFC 8446 section 6 (90 of RFC 5246); 0 is close_notify, a warning."""
 OTHERS = ("plain", "fin", "reset", "silence", "certificate")
@@ -83,7 +84,7 @@ class Line:
     way: str = "80"
     blocked: bool = False
     foreign: int = 0
-    """Connections for foreign names since the line was blocked."""
+    """Connections for the page's name since the line was blocked."""
     asked: list[tuple[float, str]] = field(default_factory=list)
     authority: trustme.CA = field(default_factory=trustme.CA)
 
@@ -167,7 +168,7 @@ class Line:
                     page, 200, (("Content-Type", "text/html"),), b"<!doctype html><title>Pay</title><h1>Pay here</h1>"
                 )
             return
-        self.foreign += 1
+        self.foreign += hello.server_name == TARGET_HOST
         if self.way != "certificate":
             connection.recv(len(octets))
         end(connection, self.way, self._context)
@@ -182,7 +183,7 @@ def _send(connection: socket.socket, status: int, headers: tuple[tuple[str, str]
 @dataclass
 class Outcome:
     """One trial: the browser's error, seconds to it, how many checks followed, how the sign-in was offered,
-    how many connections for foreign names came meanwhile."""
+    how many connections for its name came."""
 
     browser: str
     way: str
