@@ -41,6 +41,7 @@ NETWORK_MANAGER := .run/network-manager
 network-manager: $(NETWORK_MANAGER)/stamp
 $(NETWORK_MANAGER)/stamp: | apt-test
 	rm -rf $(NETWORK_MANAGER) && mkdir -p $(NETWORK_MANAGER)/packages
+	apt-cache show network-manager >/dev/null 2>&1 || $(SUDO) apt-get update -q
 	cd $(NETWORK_MANAGER)/packages && apt-get -qq -o APT::Sandbox::User=root download $$( \
 	  { printf '%s\n' network-manager libnm0 libndp0; \
 	    apt-get -s install --no-install-recommends network-manager | sed -nE 's/^Inst (lib[^ ]+) \(.*/\1/p'; } | sort -u)

@@ -21,11 +21,11 @@ _SERVER_NAME = 0
 
 
 class Alert(IntEnum):
-    """RFC 8446 section 6. Which one matters: most make Chromium show an error and look for no portal."""
+    """RFC 8446 section 6. Which one matters: some make Chromium show an error and look for no portal."""
 
     DECODE_ERROR = 50
     INTERNAL_ERROR = 80
-    """Chromium maps it to its generic protocol error, which makes it look for a portal at once."""
+    """Chromium and Firefox look for a portal at once and offer its page: tried with both (decision 0007)."""
 
 
 def alert(description: Alert) -> bytes:

@@ -95,7 +95,7 @@ class Firefox:
                 env={"PATH": "/usr/bin:/bin:/usr/sbin:/sbin", "HOME": str(self._folder), "LANG": "C.UTF-8"},
             )  # fmt: skip
         try:
-            self._connect(time.monotonic() + 30.0)
+            self._connect(time.monotonic() + 60.0)
             self.ask("WebDriver:NewSession", strictFileInteractability=True)
         except BaseException:
             self.__exit__()
