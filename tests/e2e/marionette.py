@@ -150,6 +150,10 @@ class Firefox:
         """The value of a script in the page."""
         return self._script("content", script, arguments)
 
+    def text(self) -> str:
+        """What a reader of the page sees."""
+        return str(self.content("return document.body ? document.body.innerText : ''"))
+
     def trust(self, authority: trustme.CA) -> None:
         """Take the lab's authority for a public one."""
         pem = authority.cert_pem.bytes().decode().strip().splitlines()

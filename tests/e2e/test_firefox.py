@@ -58,14 +58,14 @@ def test_from_a_page_over_https_to_the_payment_and_back_online(firefox: Firefox,
     until("the bar invites to sign in", firefox.bar, timeout=15.0)
     firefox.press_bar()
     until("the page is there", lambda: firefox.look_at(f"https://{PORTAL_HOST}/"), timeout=15.0)
-    assert "North Fibre" in firefox.content("return document.body.innerText")
+    assert "North Fibre" in firefox.text()
     picture = ARTIFACTS / "firefox-pay-page.png"
     firefox.screenshot(picture)
     assert picture.stat().st_size > 5_000
 
     firefox.content(f"document.querySelector('a[href^=\"https://{GARDEN_HOST}/pay/\"]').click(); return true")
     until("the customer portal is there", lambda: firefox.content("return location.host") == GARDEN_HOST, timeout=15.0)
-    until("it reads", lambda: "the customer portal" in firefox.content("return document.body.innerText"), timeout=15.0)
+    until("it reads", lambda: "the customer portal" in firefox.text(), timeout=15.0)
 
     pay(edge)
     until("the portal is unlocked", lambda: firefox.portal() is Portal.UNLOCKED, timeout=30.0)
