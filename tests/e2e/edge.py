@@ -256,6 +256,7 @@ class Edge:
     def _start_internet(self) -> None:
         hosts = {
             "example.com": (WEB4, WEB6), "www.example.org": (WEB4, WEB6), GARDEN_HOST: (GARDEN4, GARDEN6),
+            PORTAL_HOST: (PORTAL4, PORTAL6),
             **dict.fromkeys(CHECKED, (WEB4, WEB6)),
         }  # fmt: skip
         records = [f"--host-record={name},{v4},{v6}" for name, (v4, v6) in hosts.items()]
