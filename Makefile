@@ -48,7 +48,7 @@ $(NETWORK_MANAGER)/stamp: | apt-test
 	for package in $(NETWORK_MANAGER)/packages/*.deb; do dpkg-deb -x "$$package" $(NETWORK_MANAGER) || exit 1; done
 	rm -r $(NETWORK_MANAGER)/packages && touch $@
 
-trials: apt-test $(VENV)/dev.stamp  ## which TLS alert makes browsers look for the page: the table of decision 0007 (half an hour)
+trials: apt-test $(VENV)/dev.stamp  ## which TLS alert makes browsers look for the page: the table of decision 0007 (up to an hour)
 	$(BIN)/python tests/e2e/alert_trials.py $(TRIALS)
 
 .PHONY: fmt-check
