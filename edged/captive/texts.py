@@ -150,14 +150,8 @@ class Words:
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
 _LEFT_TO_RIGHT = frozenset({"host", "amount", "time", "phone", "invoice", "reference", "link"})
 """Never reordered among right-to-left words, or "+965 2221" reads backwards."""
-_ON_ONE_LINE = frozenset({"time", "phone", "reference"})
-"""Short, and read aloud: a hyphen or a space in it is no place to break."""
 
-_MARKED = {
-    (False, False): Markup("<bdi>{}</bdi>"),
-    (True, False): Markup('<bdi dir="ltr">{}</bdi>'),
-    (True, True): Markup('<bdi dir="ltr" class="one">{}</bdi>'),
-}
+_MARKED = {False: Markup("<bdi>{}</bdi>"), True: Markup('<bdi dir="ltr">{}</bdi>')}
 
 
 def fill(pattern: str, values: Mapping[str, str]) -> str | Markup:
@@ -166,7 +160,7 @@ def fill(pattern: str, values: Mapping[str, str]) -> str | Markup:
         return pattern
 
     def value(match: re.Match[str]) -> str:
-        return _MARKED[match[1] in _LEFT_TO_RIGHT, match[1] in _ON_ONE_LINE].format(values[match[1]])
+        return _MARKED[match[1] in _LEFT_TO_RIGHT].format(values[match[1]])
 
     return Markup(_PLACEHOLDER.sub(value, str(escape(pattern))))  # noqa: S704  # every part was escaped just above
 

@@ -281,4 +281,4 @@ def test_facts_run_in_the_direction_of_the_language(
     )
 
     assert in_order(label, value)
-    assert tab.evaluate("() => getComputedStyle(document.querySelector('.one')).direction") == "ltr"
+    assert tab.evaluate("() => getComputedStyle(document.querySelector('.lead bdi')).direction") == "ltr"
