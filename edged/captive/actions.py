@@ -7,22 +7,20 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from edged.captive.answers import Topic
-from edged.captive.settings import BrandSettings
+from edged.captive.destination import button_href, destination
 from edged.captive.statement import MAX_ID_OCTETS, Purpose, make_token
 from edged.captive.texts import Phrase, Words
-from edged.model import Account
 
 if TYPE_CHECKING:
     from edged.captive.content import Content
 
 BUTTON_LIFE = 3600.0
 """Seconds a button works: as long as a person may leave the page open before reading it afresh."""
-_WEB = frozenset({"https", "http"})
 
 _LOOKS_FIRST = frozenset({Topic.LOOKING, Topic.UNSEEN})
 """Who waits for a payment to be seen wants to look again before anything else."""
 _HAS_PASS = frozenset({Topic.BLOCKED, Topic.LOOKING, Topic.UNSEEN, Topic.AWAY})
-_HAS_CHECK = _HAS_PASS | {Topic.USED_UP}
+_HAS_CHECK = _HAS_PASS | {Topic.USED_UP, Topic.PASS}
 _TO_THE_START = {Topic.MISSING: "missing.button", Topic.STRANGER: "stranger.button", Topic.RESTORED: "restored.button"}
 """Their one button opens the page afresh: it then says how the line is."""
 _AGAIN_FIRST = frozenset({Topic.OPENING, Topic.FAULT})
@@ -47,7 +45,7 @@ def _in_order(content: Content) -> list[Action]:
     if topic in _AGAIN_FIRST or not content.concerned:
         return [again]
     pay, check, pass_, reminders = _pay(content), _check(content), _pass(content), _reminders(content)
-    looks = [check or again] if topic in _HAS_CHECK or topic is Topic.PASS else []
+    looks = [check or again] if topic in _HAS_CHECK else []
     order = [*looks, *pass_, *pay] if topic in _LOOKS_FIRST else [*pay, *looks, *pass_]
     return [*order, *reminders]
 
@@ -64,29 +62,17 @@ def _here(content: Content) -> str:
 
 def _pay(content: Content) -> list[Action]:
     """The button that leads to where the debt, or whatever it is, is settled; none where there is no such place."""
-    said, target = content.said, destination(content.said, content.brand, content.account, owing=content.owing)
-    if not target:
+    said, where = content.said, destination(content.brand, content.page.decision)
+    if not where:
         return []
     label = said.operators("button")
     if label is None and content.owing and content.amount:
         label = said.built_in("pay.amount", amount=content.amount)
+    host = urlsplit(where).hostname
+    opens = said.say("opens", host=host) if host else ""
     # our own address counts the click and sends it on; where it ends is said below the button
-    counted = f"/s/{content.page.link}/pay" if content.page.link else "/pay"
-    parts = urlsplit(target)
-    href = counted if parts.scheme in _WEB else target
-    opens = said.say("opens", host=parts.hostname) if parts.hostname else ""
+    href = button_href(where, content.page.link)
     return [_link(href, label or said.built_in(f"{said.prefix}.button"), opens)]
-
-
-def destination(said: Words, brand: BrandSettings, account: Account, *, owing: bool) -> str:
-    """Where the button leads: the subscriber's own pay link wins, save where paying is not what helps.
-
-    Empty: nowhere.
-    """
-    particular = next((texts.link for texts in said.own if texts.link and texts is not brand), "")
-    pay_url = account.pay_url if _is_web(account.pay_url) else ""
-    order = (pay_url, particular) if owing else (particular, pay_url)
-    return next(filter(None, (*order, brand.link)), "")
 
 
 def _form(content: Content, path: str, label: object, more: object = "") -> Action | None:
@@ -117,28 +103,21 @@ def _pass(content: Content) -> list[Action]:
 
 
 def _reminders(content: Content) -> list[Action]:
-    if content.page.topic is not Topic.NOTICE:
+    if content.page.topic is not Topic.NOTICE or not content.desk.can_put_away:
         return []
     choices = (("seen", content.desk.seen_for), ("later", content.desk.later_for))
     forms = (
         _form(content, f"/{name}", content.said.say(f"notice.{name}"), _in(content.said, seconds))
         for name, seconds in choices
-        if seconds > 0
     )
     return [form for form in forms if form]
 
 
 def _in(said: Words, seconds: float) -> object:
-    """When a reminder returns, in the largest unit that says it without a remainder."""
+    """When a reminder returns, in the largest unit that says it without a remainder; empty: not known."""
+    if seconds <= 0:
+        return ""
     for name, unit, least in _UNITS:
         if seconds >= unit * least and seconds % unit == 0:
             return said.counted(f"remind.{name}", round(seconds / unit))
     return said.counted("remind.minutes", max(1, round(seconds / 60)))
-
-
-def _is_web(url: str) -> bool:
-    """True for a link that may stand behind a button; billing's text is not the operator's configuration."""
-    try:
-        return urlsplit(url).scheme in _WEB and bool(urlsplit(url).hostname)
-    except ValueError:
-        return False

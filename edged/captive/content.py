@@ -20,10 +20,10 @@ from edged.captive.locales import LOCALES
 from edged.captive.settings import BrandSettings, PortalSettings
 from edged.captive.spelling import day_of, long_date, sum_of, time_of
 from edged.captive.texts import Phrase, Words, direction
-from edged.model import NO_ACCOUNT, Account
+from edged.model import NO_ACCOUNT, Access, Account
 
-OUTCOMES = frozenset({"check", "pass-used"})
-"""What a pressed button may report back; the texts are ``outcome.*``."""
+OUTCOMES = {"check": Topic.BLOCKED, "pass-used": Topic.BLOCKED, "seen": Topic.NOTICE, "later": Topic.NOTICE}
+"""What a pressed button may report back, and on which page; the texts are ``outcome.*``."""
 CONCERNED = frozenset({Topic.BLOCKED, Topic.NOTICE, Topic.PASS, Topic.LOOKING, Topic.UNSEEN, Topic.AWAY, Topic.USED_UP})
 """The pages on which there is something to pay or to ask about."""
 _COUNTED_MINUTES = 60
@@ -37,10 +37,12 @@ class Desk:
     passes_left: int | None = None
     """None: no passes here. Read on every page about a blocked line, and on that of a running pass."""
     can_check: bool = False
+    can_put_away: bool = False
+    """Of a reminder."""
     seen_for: float = 0.0
-    """Seconds until a reminder that was read returns; 0: there is no such button."""
+    """Seconds until a reminder that was read returns; 0: the button does not say."""
     later_for: float = 0.0
-    """Seconds until a reminder that was put off returns; 0: there is no such button."""
+    """Seconds until a reminder that was put off returns; 0: the button does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,6 +115,8 @@ class Content:
         said, key = self.said, f"{self.said.prefix}.text"
         if self.page.topic is Topic.STRANGER:
             return said.built_in(key, name=self.brand.name)
+        if self.page.topic is Topic.OPENING and self.page.decision.access is Access.PASS:
+            return said.built_in(f"{key}.pass")
         due = self.account.due
         if not (self.amount and due and f"{key}.known" in LOCALES["en"].texts):
             return said.built_in(key)
@@ -122,7 +126,7 @@ class Content:
         return said.built_in(f"{key}.known", **values)
 
     def _outcome(self) -> object:
-        shown = self.page.outcome in OUTCOMES and self.page.topic is Topic.BLOCKED
+        shown = OUTCOMES.get(self.page.outcome) is self.page.topic
         return self.said.say(f"outcome.{self.page.outcome}") if shown else ""
 
     def _count(self) -> dict[str, Any] | None:

@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from markupsafe import Markup
 
-from edged.captive.actions import destination
+from edged.captive.destination import destination, is_web
 from edged.captive.locales import LOCALES
 from edged.captive.qr import code
 from edged.captive.spelling import day_of, time_of
 from edged.captive.texts import direction, spoken
+from edged.model import NO_ACCOUNT
 
 if TYPE_CHECKING:
     from edged.captive.content import Content
@@ -84,9 +85,11 @@ def _code(content: Content) -> dict[str, Any] | None:
     if not content.concerned:
         return None
     # what names one subscriber's invoice stays behind the button where anybody may look
-    account = content.account if content.page.link else type(content.account)()
-    link = destination(content.said, content.brand, account, owing=content.owing)
-    if urlsplit(link).scheme not in {"https", "http"}:
+    decision = content.page.decision
+    if decision.subscriber and not content.page.link:
+        decision = replace(decision, subscriber=replace(decision.subscriber, account=NO_ACCOUNT))
+    link = destination(content.brand, decision)
+    if not is_web(link):
         link = f"{content.settings.url}/" if content.settings.url else ""
     drawn = code(link)
     if not drawn:

@@ -13,7 +13,7 @@ from edged.policy.access import Decision, Rule
 
 NOW = 1_795_000_000.0
 """The moment of every example: Wednesday, 18 November 2026, 11:06:40 UTC."""
-DESK = Desk(passes_left=2, can_check=True, seen_for=86400.0, later_for=4 * 3600.0)
+DESK = Desk(passes_left=2, can_check=True, can_put_away=True, seen_for=86400.0, later_for=4 * 3600.0)
 REASONS = ("unpaid", "new", "quota", "abuse", "disabled", "")
 _ACCOUNT = Account(
     "Ana Maria Example", "49.90", "EUR", "2026-11-01", "https://customer.example.net/pay/7f3a", invoice="2026-1187"

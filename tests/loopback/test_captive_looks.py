@@ -157,7 +157,8 @@ def test_texts_longer_by_60_percent_fit(tab: Tab, direction: str, monkeypatch: p
 
 
 SPACING = """() => { const style = document.createElement('style'); style.textContent =
-  '*{line-height:1.5 !important;letter-spacing:.12em !important;word-spacing:.16em !important} p{margin-bottom:2em !important}';
+  '*{line-height:1.5 !important;letter-spacing:.12em !important;word-spacing:.16em !important}' +
+  'p{margin-bottom:2em !important}';
   document.head.append(style) }"""
 
 

@@ -40,8 +40,8 @@ def about(topic: Topic, reason: str = "unpaid", **more: Any) -> Page:
         (blocked("disabled"), ["/pay*", "/"]),
         (blocked(link="x"), ["/s/x/pay*", "/check", "/pass"]),
         (about(Topic.NOTICE), ["/pay*", "/seen", "/later"]),
-        (about(Topic.PASS), ["/pay*", "/"]),
-        (about(Topic.PASS, link="x"), ["/s/x/pay*", "/s/x"]),
+        (about(Topic.PASS), ["/pay*", "/check"]),
+        (about(Topic.PASS, link="x"), ["/s/x/pay*", "/check"]),
         (about(Topic.LOOKING), ["/check*", "/pass", "/pay"]),
         (about(Topic.UNSEEN), ["/check*", "/pass", "/pay"]),
         (about(Topic.AWAY), ["/pay*", "/check", "/pass"]),
@@ -60,7 +60,7 @@ def test_each_page_offers_what_helps_there_and_first_what_helps_most(page: Page,
     assert offered(page) == controls
 
 
-@pytest.mark.parametrize("topic", [Topic.BLOCKED, Topic.LOOKING, Topic.UNSEEN, Topic.AWAY, Topic.USED_UP])
+@pytest.mark.parametrize("topic", [Topic.BLOCKED, Topic.PASS, Topic.LOOKING, Topic.UNSEEN, Topic.AWAY, Topic.USED_UP])
 def test_with_nobody_behind_the_buttons_there_are_none(topic: Topic) -> None:
     assert "<form" not in shown(about(topic), desk=Desk())
     assert "/" in [control.strip("*") for control in offered(about(topic), desk=Desk())]
@@ -68,7 +68,8 @@ def test_with_nobody_behind_the_buttons_there_are_none(topic: Topic) -> None:
 
 def test_a_reminder_has_a_button_only_for_what_somebody_takes_down() -> None:
     assert offered(about(Topic.NOTICE), desk=Desk()) == ["/pay*"]
-    assert offered(about(Topic.NOTICE), desk=Desk(later_for=60)) == ["/pay*", "/later"]
+    assert offered(about(Topic.NOTICE), desk=Desk(can_put_away=True)) == ["/pay*", "/seen", "/later"]
+    assert "We remind you" not in words(about(Topic.NOTICE), desk=Desk(can_put_away=True))
 
 
 @pytest.mark.parametrize(
@@ -83,9 +84,14 @@ def test_a_reminder_has_a_button_only_for_what_somebody_takes_down() -> None:
     ],
 )
 def test_a_reminder_says_when_it_returns(seconds: float, said: str) -> None:
-    text = words(about(Topic.NOTICE), desk=Desk(later_for=seconds))
+    text = words(about(Topic.NOTICE), desk=Desk(can_put_away=True, later_for=seconds))
 
     assert re.search(rf"We remind you again {said}(?!s)", text)
+
+
+def test_a_page_opened_by_a_link_is_opened_by_it_again() -> None:
+    assert offered(about(Topic.PASS, link="x"), desk=Desk()) == ["/s/x/pay*", "/s/x"]
+    assert offered(about(Topic.PASS, link="x", language="es"), desk=Desk()) == ["/s/x/pay*", "/s/x?lang=es"]
 
 
 def test_a_used_up_pass_is_not_offered() -> None:

@@ -163,11 +163,14 @@ def test_every_built_in_text_is_on_some_page() -> None:
                     built.prove(proof, "en")
         for page in (
             blocked(outcome="check"), blocked(outcome="pass-used"), Page(Topic.PASS, decision(Access.PASS)),
+            Page(Topic.OPENING, decision(Access.PASS)),
             blocked(link="x", account=dataclasses.replace(ACCOUNT, invoice="")),
             Page(Topic.NOTICE, decision(Access.NOTICE, account=dataclasses.replace(ACCOUNT, invoice="")), link="x"),
         ):  # fmt: skip
             shown(page, desk=Desk(1, can_check=True))
-        shown(Page(Topic.NOTICE, decision(Access.NOTICE)), desk=Desk(seen_for=2 * 86400, later_for=90))
+        for outcome in ("seen", "later"):
+            page = Page(Topic.NOTICE, decision(Access.NOTICE), outcome=outcome)
+            shown(page, desk=Desk(can_put_away=True, seen_for=2 * 86400, later_for=90))
 
     assert {*english.texts, *english.counted} - seen == set()
 
@@ -284,6 +287,8 @@ def test_the_policy_names_the_digest_of_the_style_sheet_and_allows_nothing_else(
 
 def test_what_a_button_did_is_said_in_a_status() -> None:
     assert 'role="status"' in shown(blocked(outcome="check"))
+    assert "We will remind you later." in words(Page(Topic.NOTICE, decision(Access.NOTICE), outcome="later"))
+    assert "remind you later" not in words(blocked(outcome="later"))
     assert 'role="status"' not in shown(blocked(outcome="<script>"))
 
 
@@ -304,6 +309,11 @@ def test_the_minutes_of_a_pass_are_counted_down_by_the_style_sheet_to_the_second
     # the first minute is the rest of one: 10 s, then 60 s, then 60 s
     delays = re.findall(r"nth-child\((\d)\)\{animation-delay:(\d+)s\}", text)
     assert delays == [("2", "10"), ("3", "70"), ("4", "130")]
+
+
+def test_a_line_that_is_being_opened_thanks_only_who_has_paid() -> None:
+    assert "payment has arrived" in words(Page(Topic.OPENING, decision(Access.BLOCKED)))
+    assert "payment" not in words(Page(Topic.OPENING, decision(Access.PASS, until=NOW + 60)))
 
 
 def test_a_long_pass_shows_its_end_alone() -> None:
@@ -474,7 +484,9 @@ def test_every_built_in_template_is_there() -> None:
 )
 def test_the_page_reads_as_in_its_golden_file(file: str, page: Page) -> None:
     """To accept a change: delete the file, run the test twice, read the difference."""
-    body = shown(page, FULL, Desk(3, can_check=True, seen_for=86400.0, later_for=14400.0)).partition("<body>")[2]
+    body = shown(page, FULL, Desk(3, can_check=True, can_put_away=True, seen_for=86400.0, later_for=14400.0)).partition(
+        "<body>"
+    )[2]
     path = GOLDEN / file
     if not path.exists():
         path.write_text(body, "utf-8")

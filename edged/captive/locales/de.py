@@ -120,8 +120,9 @@ TEXTS = {
     "away.title": "Ihr Internet ist pausiert",
     "away.text": "Wir können im Moment keine Zahlungen nachsehen. Sie können trotzdem bezahlen oder uns anrufen.",
     "away.button": "Offenen Betrag ansehen",
-    "opening.title": "Ihre Zahlung ist da",
-    "opening.text": "Danke. Ihr Anschluss wird gerade geöffnet, und das Internet kommt von selbst zurück.",
+    "opening.title": "Ihr Anschluss wird geöffnet",
+    "opening.text": "Danke, Ihre Zahlung ist da. Das Internet kommt von selbst zurück.",
+    "opening.text.pass": "Das Internet öffnet sich gleich von selbst.",
     "restored.title": "Sie sind wieder online",
     "restored.text": "Danke. Lädt eine Seite noch nicht, schließen Sie dieses Fenster und öffnen Sie es neu.",
     "restored.button": "Weiter",
@@ -149,6 +150,8 @@ TEXTS = {
         "Die Öffnungen für heute sind genutzt. Morgen können Sie den Anschluss wieder öffnen. Bezahlen vom "
         "Handy über Mobilfunk geht jederzeit."
     ),
+    "outcome.seen": "Danke. Ihr Internet läuft wie zuvor.",
+    "outcome.later": "Wir erinnern Sie später. Ihr Internet läuft wie zuvor.",
     "count.title": "Restzeit",
     "count.over": "Die Zeit ist um",
     "fact.amount": "Betrag",

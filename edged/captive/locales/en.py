@@ -108,8 +108,9 @@ TEXTS = {
     "away.title": "Your internet is paused",
     "away.text": "We cannot look up payments this minute. You can still pay, or call us.",
     "away.button": "See what is due",
-    "opening.title": "Your payment has arrived",
-    "opening.text": "Thank you. Your line is being opened, and the internet comes back by itself.",
+    "opening.title": "Your line is being opened",
+    "opening.text": "Thank you, your payment has arrived. The internet comes back by itself.",
+    "opening.text.pass": "The internet opens by itself in a moment.",
     "restored.title": "You are back online",
     "restored.text": "Thank you. If a page still does not load, close this window and open it again.",
     "restored.button": "Continue",
@@ -137,6 +138,8 @@ TEXTS = {
         "Today's openings are used. You can open the line again tomorrow. Paying from a phone on mobile "
         "data works at any time."
     ),
+    "outcome.seen": "Thank you. Your internet works as before.",
+    "outcome.later": "We will remind you later. Your internet works as before.",
     "count.title": "Time left",
     "count.over": "The time is over",
     "fact.amount": "Amount",

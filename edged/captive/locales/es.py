@@ -108,8 +108,9 @@ TEXTS = {
     "away.title": "Su internet está en pausa",
     "away.text": "En este momento no podemos consultar los pagos. Aun así puede pagar o llamarnos.",
     "away.button": "Ver lo pendiente",
-    "opening.title": "Su pago ha llegado",
-    "opening.text": "Gracias. Estamos abriendo su línea, e internet vuelve solo.",
+    "opening.title": "Estamos abriendo su línea",
+    "opening.text": "Gracias, su pago ha llegado. Internet vuelve solo.",
+    "opening.text.pass": "Internet se abre solo en un momento.",
     "restored.title": "Ya tiene internet de nuevo",
     "restored.text": "Gracias. Si una página aún no carga, cierre esta ventana y ábrala otra vez.",
     "restored.button": "Continuar",
@@ -137,6 +138,8 @@ TEXTS = {
         "Las aperturas de hoy ya se usaron. Mañana puede abrir la línea otra vez. Pagar desde un teléfono "
         "con datos móviles funciona siempre."
     ),
+    "outcome.seen": "Gracias. Su internet funciona como antes.",
+    "outcome.later": "Se lo recordaremos más tarde. Su internet funciona como antes.",
     "count.title": "Tiempo restante",
     "count.over": "El tiempo ha terminado",
     "fact.amount": "Importe",

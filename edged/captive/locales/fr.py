@@ -122,8 +122,9 @@ TEXTS = {
         "Nous ne pouvons pas consulter les paiements en ce moment. Vous pouvez tout de même payer ou nous appeler."
     ),
     "away.button": "Voir ce qui est dû",
-    "opening.title": "Votre paiement est arrivé",
-    "opening.text": "Merci. Votre ligne est en cours d'ouverture, et internet revient tout seul.",
+    "opening.title": "Nous ouvrons votre ligne",
+    "opening.text": "Merci, votre paiement est arrivé. Internet revient tout seul.",
+    "opening.text.pass": "Internet s'ouvre tout seul dans un moment.",
     "restored.title": "Internet est revenu",
     "restored.text": "Merci. Si une page ne s'ouvre pas encore, fermez cette fenêtre et ouvrez-la de nouveau.",
     "restored.button": "Continuer",
@@ -151,6 +152,8 @@ TEXTS = {
         "Les ouvertures du jour sont utilisées. Vous pourrez rouvrir la ligne demain. Payer depuis un "
         "téléphone en données mobiles marche toujours."
     ),
+    "outcome.seen": "Merci. Votre internet fonctionne comme avant.",
+    "outcome.later": "Nous vous le rappellerons plus tard. Votre internet fonctionne comme avant.",
     "count.title": "Temps restant",
     "count.over": "Le temps est écoulé",
     "fact.amount": "Montant",

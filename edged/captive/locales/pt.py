@@ -106,8 +106,9 @@ TEXTS = {
     "away.title": "Sua internet está em pausa",
     "away.text": "Neste minuto não conseguimos consultar pagamentos. Mesmo assim você pode pagar ou ligar para nós.",
     "away.button": "Ver o valor em aberto",
-    "opening.title": "Seu pagamento chegou",
-    "opening.text": "Obrigado. Estamos abrindo sua linha, e a internet volta sozinha.",
+    "opening.title": "Estamos abrindo sua linha",
+    "opening.text": "Obrigado, seu pagamento chegou. A internet volta sozinha.",
+    "opening.text.pass": "A internet abre sozinha em um momento.",
     "restored.title": "Sua internet voltou",
     "restored.text": "Obrigado. Se uma página ainda não abrir, feche esta janela e abra de novo.",
     "restored.button": "Continuar",
@@ -135,6 +136,8 @@ TEXTS = {
         "As aberturas de hoje já foram usadas. Amanhã você pode abrir a linha de novo. Pagar pelo celular "
         "com dados móveis funciona sempre."
     ),
+    "outcome.seen": "Obrigado. Sua internet funciona como antes.",
+    "outcome.later": "Vamos lembrar mais tarde. Sua internet funciona como antes.",
     "count.title": "Tempo restante",
     "count.over": "O tempo acabou",
     "fact.amount": "Valor",
