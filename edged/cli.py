@@ -75,31 +75,39 @@ def _run(arguments: Arguments) -> int:
 
 def _check(arguments: Arguments) -> int:
     from edged.config import load
+    from edged.config.proving import prove
     from edged.ops.meaning import meaning
     from edged.ops.text import problems
 
     path = "-" if str(arguments.config) == "-" else arguments.config
     try:
         loaded = load(path, read_files=not arguments.no_files)
+        proved = prove(loaded, arguments.pages) if loaded.config.portal.url and not arguments.no_files else None
     except ConfigError as error:
         if arguments.json:
             print(json.dumps({"good": False, "problems": [_problem_facts(p) for p in error.problems]}, indent=2))
         else:
             print(_problems(error, "Nothing was changed."))
         return os.EX_CONFIG
+    warnings = (*loaded.warnings, *(proved.warnings if proved else ()))
+    sentences = meaning(loaded)
+    if proved:
+        sentences["page"] += f"; {proved.sentence}"
     if arguments.json:
         facts = {
             "good": True,
-            "problems": [_problem_facts(p) for p in loaded.warnings],
-            "meaning": meaning(loaded),
+            "problems": [_problem_facts(p) for p in warnings],
+            "meaning": sentences,
         }
         print(json.dumps(facts, indent=2))
         return 0
     print(f"{path} is good ({len(loaded.document.lines)} lines, {len(loaded.document.secret_files)} secret files)\n")
-    for label, sentence in meaning(loaded).items():
+    for label, sentence in sentences.items():
         print(f"  {label:<10}{sentence}")
-    if loaded.warnings:
-        print("\n" + problems(loaded.warnings, loaded.document.lines, str(path), "The file can be used as it is."))
+    if proved and arguments.pages:
+        print(f"\n{proved.pages} pages were written: open {arguments.pages / 'index.html'} in a browser")
+    if warnings:
+        print("\n" + problems(warnings, loaded.document.lines, str(path), "The file can be used as it is."))
     return 0
 
 

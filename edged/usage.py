@@ -102,6 +102,12 @@ def _check_arguments(check: argparse.ArgumentParser) -> None:
         action="store_true",
         help="leave secrets and certificates alone (elsewhere than on the router)",
     )
+    check.add_argument(
+        "--pages",
+        type=Path,
+        metavar="DIR",
+        help="write every page in every language into DIR, to look at in a browser",
+    )
 
 
 def _explain_arguments(explain: argparse.ArgumentParser) -> None:

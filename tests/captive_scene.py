@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC
 from typing import Any
 
 from edged.captive.files.service import read_templates
@@ -17,7 +18,9 @@ from edged.values import parse_prefix
 KEY = bytes(range(32))
 NOW = 1_795_000_000.0
 PORTAL = Portal("https://portal.example.net", "portal.example.net", KEY, frozenset({"203.0.113.10"}))
-ACCOUNT = Account("Ana Maria Kowalska", "49.90", "EUR", "2026-11-01", "https://customer.example.net/pay/7f3a")
+ACCOUNT = Account(
+    "Ana Maria Kowalska", "49.90", "EUR", "2026-11-01", "https://customer.example.net/pay/7f3a", invoice="2026-1187"
+)
 BROWSER = "text/html,application/xhtml+xml,application/xml;q=0.9,image/avif,*/*;q=0.8"
 
 
@@ -28,7 +31,7 @@ def settings(brand: dict[str, Any] | None = None, **more: Any) -> PortalSettings
 
 
 def pages(brand: dict[str, Any] | None = None, **more: Any) -> Pages:
-    return Pages(settings(brand, **more), read_templates(None), {}, KEY)
+    return Pages(settings(brand, **more), read_templates(None), {}, KEY, zone=UTC)
 
 
 def subscriber(

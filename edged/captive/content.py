@@ -1,25 +1,33 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A Page and its words in, what the template shows out, block by block. Pure; the clock is passed in."""
+"""A Page and its words in, what the template shows out, block by block. Pure; the clock is passed in.
+
+What can be pressed is in ``actions``, what stands below it on every page in ``foot``.
+"""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from datetime import tzinfo
+from math import ceil
 from typing import Any
-from urllib.parse import urlsplit
 
+from markupsafe import Markup
+
+from edged.captive.actions import actions
 from edged.captive.answers import NO_DEBT, Page, Topic
+from edged.captive.foot import foot
 from edged.captive.locales import LOCALES
 from edged.captive.settings import BrandSettings, PortalSettings
-from edged.captive.statement import MAX_ID_OCTETS, Purpose, make_token
-from edged.captive.texts import Phrase, Words, direction, long_date, spoken
-from edged.model import NO_ACCOUNT, Account
+from edged.captive.spelling import day_of, long_date, sum_of, time_of
+from edged.captive.texts import Phrase, Words, direction
+from edged.model import NO_ACCOUNT, Access, Account
 
-BUTTON_LIFE = 3600.0
-"""Seconds a button works: as long as a person may leave the page open before reading it afresh."""
-OUTCOMES = frozenset({"check", "pass-used"})
-"""What a pressed button may report back; the texts are ``outcome.*``."""
-_OWING = frozenset({Topic.BLOCKED, Topic.NOTICE, Topic.PASS})
+OUTCOMES = {"check": Topic.BLOCKED, "pass-used": Topic.BLOCKED, "seen": Topic.NOTICE, "later": Topic.NOTICE}
+"""What a pressed button may report back, and on which page; the texts are ``outcome.*``."""
+CONCERNED = frozenset({Topic.BLOCKED, Topic.NOTICE, Topic.PASS, Topic.LOOKING, Topic.UNSEEN, Topic.AWAY, Topic.USED_UP})
 """The pages on which there is something to pay or to ask about."""
+_COUNTED_MINUTES = 60
+"""A longer pass shows its end alone: each minute is a line of the page."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,8 +35,14 @@ class Desk:
     """Which buttons have somebody behind them now."""
 
     passes_left: int | None = None
-    """None: no passes here."""
+    """None: no passes here. Read on every page about a blocked line, and on that of a running pass."""
     can_check: bool = False
+    can_put_away: bool = False
+    """Of a reminder."""
+    seen_for: float = 0.0
+    """Seconds until a reminder that was read returns; 0: the button does not say."""
+    later_for: float = 0.0
+    """Seconds until a reminder that was put off returns; 0: the button does not say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +56,8 @@ class Content:
     link_key: bytes
     desk: Desk
     now: float
+    zone: tzinfo | None = None
+    """Of the times on the page; None: that of this host."""
 
     @property
     def account(self) -> Account:
@@ -50,124 +66,111 @@ class Content:
         return subscriber.account if subscriber else NO_ACCOUNT
 
     @property
+    def concerned(self) -> bool:
+        """True where there is something to pay or to ask about."""
+        return self.page.topic in CONCERNED
+
+    @property
     def owing(self) -> bool:
         """True where a payment would help."""
-        return self.page.topic in _OWING and self.page.decision.reason not in NO_DEBT
+        return self.concerned and self.page.decision.reason not in NO_DEBT
+
+    @property
+    def amount(self) -> str:
+        """What is due, as the reader's language writes it; empty: not known, or not for this reader."""
+        return sum_of(self.account, self.said.locale) if self.page.link and self.owing else ""
+
+    @property
+    def until(self) -> str:
+        """When a running pass ends; empty: none runs."""
+        ends = self.page.decision.until
+        return time_of(ends, self.zone) if self.page.topic is Topic.PASS and ends > self.now else ""
 
     def facts(self) -> dict[str, Any]:
-        """The names that the template uses."""
+        """The names that the templates use."""
         said = self.said
         return {
             "lang": said.language,
             "dir": direction(said.language),
             "topic": self.page.topic.value,
+            "reason": self.page.decision.reason,
             "name": self.brand.name,
             "chip": said.say(f"chip.{self.page.topic}"),
-            "title": said.operators("title") or said.built_in(f"{said.prefix}.title"),
+            "title": said.operators("title") or self._title(),
             "text": said.operators("text") or self._text(),
             "note": said.operators_in_any("additional"),
             "outcome": self._outcome(),
+            "count": self._count(),
             "facts": self._statement(),
-            "button": self._button(),
-            **self._second_choices(),
-            **self._foot(),
+            **actions(self),
+            **foot(self),
         }
 
+    def _title(self) -> Phrase:
+        key = f"{self.said.prefix}.title"
+        return self.said.built_in(f"{key}.until", time=self.until) if self.until else self.said.built_in(key)
+
     def _text(self) -> Phrase:
-        """The built-in sentence, with the sum and the date in it where they may be shown."""
+        """The built-in sentence, with what is due in it where that may be shown."""
         said, key = self.said, f"{self.said.prefix}.text"
         if self.page.topic is Topic.STRANGER:
             return said.built_in(key, name=self.brand.name)
-        amount, due = _amount(self.account), self.account.due
-        if self.page.link and amount and due and f"{key}.known" in LOCALES["en"].texts:
-            return said.built_in(f"{key}.known", amount=amount, date=long_date(due, said.locale))
-        return said.built_in(key)
+        if self.page.topic is Topic.OPENING and self.page.decision.access is Access.PASS:
+            return said.built_in(f"{key}.pass")
+        due = self.account.due
+        if not (self.amount and due and f"{key}.known" in LOCALES["en"].texts):
+            return said.built_in(key)
+        values = {"amount": self.amount, "date": long_date(due, said.locale)}
+        if self.account.invoice:
+            return said.built_in(f"{key}.invoice", invoice=self.account.invoice, **values)
+        return said.built_in(f"{key}.known", **values)
 
     def _outcome(self) -> object:
-        shown = self.page.outcome in OUTCOMES and self.page.topic is Topic.BLOCKED
+        shown = OUTCOMES.get(self.page.outcome) is self.page.topic
         return self.said.say(f"outcome.{self.page.outcome}") if shown else ""
 
+    def _count(self) -> dict[str, Any] | None:
+        """The minutes of a running pass: one line for each, of which the style sheet shows the one that is true."""
+        left = self.page.decision.until - self.now
+        if not self.until:
+            return None
+        minutes = ceil(left / 60)
+        said, first = self.said, left - (minutes - 1) * 60
+        lines = [said.counted("minutes.left", number) for number in range(minutes, 0, -1)]
+        counts = minutes <= _COUNTED_MINUTES
+        rules = (
+            f".left li:nth-child({line + 2}){{animation-delay:{first + 60 * line:.0f}s}}" for line in range(minutes)
+        )
+        return {
+            "title": said.say("count.title"),
+            "now": lines[0] if counts else "",
+            "lines": [*lines, said.say("count.over")] if counts else [],
+            "then": said.say("pass.then", time=self.until),
+            "uses": said.counted("pass.left", self.desk.passes_left) if self.desk.passes_left else "",
+            "style": Markup("".join(rules)) if counts else "",  # noqa: S704  # numbers alone
+        }
+
     def _statement(self) -> list[dict[str, Any]]:
-        """What only the holder of a signed link sees, and the minutes of a pass."""
-        account, subscriber, rows = self.account, self.page.decision.subscriber, []
-        if self.page.topic is Topic.PASS and self.page.decision.until > self.now:
-            minutes = str(max(1, round((self.page.decision.until - self.now) / 60)))
-            rows.append(("fact.minutes", minutes, "ltr"))
-        if self.page.link and self.page.topic in _OWING:
-            due = long_date(account.due, self.said.locale) if account.due else ""
-            rows += [("fact.amount", _amount(account), "ltr"), ("fact.due", due, "")]
-        if self.page.link and subscriber:
-            rows += [("fact.name", masked(account.name), ""), ("fact.customer", subscriber.id[-4:], "ltr")]
+        """What only the holder of a signed link sees."""
+        account, subscriber, said = self.account, self.page.decision.subscriber, self.said
+        if not (self.page.link and subscriber and self.concerned):
+            return []
+        invoice, due = (account.invoice, account.due) if self.owing else ("", "")
+        # where there is a due day, one day more would only confuse
+        since = 0.0 if due or self.page.topic is Topic.NOTICE else self.page.decision.since
+        rows = (
+            ("amount", self.amount, True),
+            ("invoice", invoice, True),
+            ("due", long_date(due, said.locale) if due else "", False),
+            ("since", day_of(since, said.locale, self.zone) if since else "", False),
+            ("customer", subscriber.id[-4:], True),
+            ("name", masked(account.name), False),
+        )
         return [
-            {"label": self.said.say(key), "value": value, "sum": key == "fact.amount", "ltr": bool(ltr)}
+            {"label": said.say(f"fact.{key}"), "value": value, "sum": key == "amount", "ltr": ltr}
             for key, value, ltr in rows
             if value
         ]
-
-    def _button(self) -> dict[str, Any] | None:
-        said = self.said
-        if self.page.topic is Topic.MISSING:
-            return {"href": "/", "label": said.built_in("missing.button"), "opens": ""}
-        href = self._destination()
-        if not href:
-            return None
-        label = said.operators("button")
-        if label is None and self.page.link and self.owing and _amount(self.account):
-            label = said.built_in("pay.amount", amount=_amount(self.account))
-        host = urlsplit(href).hostname
-        return {
-            "href": href,
-            "label": label or said.built_in(f"{said.prefix}.button"),
-            "opens": said.say("opens", host=host) if host else "",
-        }
-
-    def _destination(self) -> str:
-        """The subscriber's own pay link wins, save where paying is not what helps; empty: no button."""
-        if self.page.topic not in _OWING:
-            return ""
-        particular = next((texts.link for texts in self.said.own if texts.link and texts is not self.brand), "")
-        pay_url = self.account.pay_url if _is_web(self.account.pay_url) else ""
-        order = (pay_url, particular) if self.owing else (particular, pay_url)
-        return next(filter(None, (*order, self.brand.link)), "")
-
-    def _second_choices(self) -> dict[str, Any]:
-        """Forms with a signed token, and a plain link where there is nobody to ask."""
-        page, said, subscriber, forms = self.page, self.said, self.page.decision.subscriber, []
-        if page.topic is Topic.BLOCKED and subscriber and 0 < len(subscriber.id.encode()) <= MAX_ID_OCTETS:
-            expires = self.now + BUTTON_LIFE
-            fields = {
-                "token": make_token(self.link_key, Purpose.BUTTON, subscriber.id, expires),
-                "link": page.link,
-            }
-            if self.desk.can_check and self.owing:
-                forms.append({"action": "/check", "label": said.say("check"), "more": "", **fields})
-            if self.desk.passes_left and self.owing and self.settings.pass_ is not None:
-                minutes = str(max(1, round(self.settings.pass_.length / 60)))
-                label, more = said.say("pass.start", minutes=minutes), str(self.desk.passes_left)
-                more = said.say("pass.left", count=more)
-                forms.append({"action": "/pass", "label": label, "more": more, **fields})
-        asks = page.topic is Topic.MISSING or any(form["action"] == "/check" for form in forms)
-        here = f"/s/{page.link}" if page.link else "/"
-        return {"forms": forms, "again": None if asks else {"href": here, "label": said.say("again")}}
-
-    def _foot(self) -> dict[str, Any]:
-        said, host, concerns = self.said, self.settings.host, self.page.topic in _OWING
-        help_key = "help.text" if self.owing else "help.disabled"
-        return {
-            "help": {"title": said.say("help.title"), "text": said.say(help_key)} if concerns else None,
-            "real": {
-                "title": said.say("real.title"),
-                "text": said.say("real.text", host=host),
-                "browser": said.say("browser", host=host) if concerns else "",
-            },
-            "languages": {
-                "label": said.say("languages"),
-                "choices": [
-                    {"tag": tag, "name": LOCALES[tag].name if tag in LOCALES else tag, "dir": direction(tag)}
-                    for tag in spoken(self.brand)
-                ],
-            },
-        }
 
 
 def masked(name: str) -> str:
@@ -176,15 +179,3 @@ def masked(name: str) -> str:
     if len(parts) < 2:
         return f"{name.strip()[:1]}…" if parts else ""
     return " ".join((*(f"{part[0]}…" for part in parts[:-1]), parts[-1]))
-
-
-def _amount(account: Account) -> str:
-    return f"{account.amount_due} {account.currency}".strip() if account.amount_due else ""
-
-
-def _is_web(url: str) -> bool:
-    """True for a link that may stand behind a button; billing's text is not the operator's configuration."""
-    try:
-        return urlsplit(url).scheme in {"https", "http"} and bool(urlsplit(url).hostname)
-    except ValueError:
-        return False

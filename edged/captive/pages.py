@@ -9,35 +9,44 @@ from __future__ import annotations
 import base64
 import hashlib
 import re
-from collections.abc import Mapping
+import traceback
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from datetime import tzinfo
 
-from jinja2 import DictLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError
+from jinja2 import FunctionLoader, StrictUndefined, Template, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
-from edged.captive.answers import Page, Topic
-from edged.captive.colour import DARK_GROUND, LIGHT_GROUND, contrast, mix, palette
+from edged.captive.answers import Page
 from edged.captive.content import Content, Desk
 from edged.captive.languages import choose_language, wanted_languages
+from edged.captive.proofs import DESK, NOW, Proof, proofs
 from edged.captive.settings import BrandSettings, PortalSettings
+from edged.captive.style import themes
 from edged.captive.texts import default_language, spoken, words
 from edged.errors import ConfigError
-from edged.model import NO_ACCOUNT, Access, Account, State, Subscriber
-from edged.policy.access import Decision, Rule
+from edged.model import NO_ACCOUNT
 
-TEMPLATE_NAMES = ("page.html", "page.css")
+TEMPLATE_NAMES = (
+    "page.html",
+    "page.css",
+    "main.html",
+    "actions.html",
+    "help.html",
+    "trust.html",
+    "foot.html",
+    "icon.html",
+)
 _STYLE = re.compile(r"<style>(.*?)</style>", re.DOTALL)
-_PAGE_LIGHT, _PAGE_DARK = "#f4f6fa", "#0b0f17"
-"""The ground around the card, before a trace of the brand."""
-_CONTROL_RATIO = 3.0
-"""WCAG 2.2 criterion 1.4.11: the edge of a control against its ground."""
 _MEDIA = (
     (b"\x89PNG\r\n", "image/png"),
     (b"\xff\xd8\xff", "image/jpeg"),
     (b"GIF8", "image/gif"),
     (b"RIFF", "image/webp"),
 )
+_FAULTS = (TemplateError, TypeError, ValueError, ArithmeticError, LookupError, AttributeError)
+"""What a template can do wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,39 +74,70 @@ class Pages:
         templates: Mapping[str, str],
         logos: Mapping[str, str],
         link_key: bytes,
+        *,
+        zone: tzinfo | None = None,
     ) -> None:
         self._settings = settings
         self._logos = logos
         """Data URI by brand."""
-        self._key = link_key
-        environment = SandboxedEnvironment(
-            loader=DictLoader(dict(templates)), autoescape=True, undefined=StrictUndefined
+        self._key, self._zone = link_key, zone
+        self._sources = dict(templates)
+        self._environment = SandboxedEnvironment(
+            loader=FunctionLoader(self._source), autoescape=True, undefined=StrictUndefined, auto_reload=False
         )
-        self._template, style = (_compiled(environment, name) for name in TEMPLATE_NAMES)
-        self._styles = {name: _style(style, brand) for name, brand in settings.brands.items()}
-        self._prove()
+        for name in self._sources:
+            self._compiled(name)
+        self._template, style = self._compiled("page.html"), self._compiled("page.css")
+        self._styles = {name: self._style(style, brand) for name, brand in settings.brands.items()}
+        for proof in proofs("default"):
+            # a fault in an operator's template shows now and not to a subscriber
+            self.prove(proof, "en")
 
-    def _prove(self) -> None:
-        """Render each page once: a fault in an operator's template shows now and not to a subscriber."""
-        account = Account("Ana Example", "1.00", "EUR", "2026-01-01", "https://pay.example.net/", "en")
-        subscriber = Subscriber("1", State.BLOCKED, "unpaid", account=account)
-        for topic in Topic:
-            decision = Decision(Access.BLOCKED, Rule.DEFAULT, subscriber, reason="unpaid", until=60.0)
-            for page in (
-                Page(topic, decision, link="x", outcome="check"),
-                Page(topic, Decision(Access.OPEN, Rule.DEFAULT)),
-            ):
-                try:
-                    self.render(page, 0.0, Desk(1, can_check=True))
-                except (
-                    TemplateError,
-                    TypeError,
-                    ValueError,
-                    ArithmeticError,
-                    LookupError,
-                    AttributeError,
-                ) as error:
-                    raise _template_fault("page.html", error) from None
+    def _source(self, name: str) -> tuple[str, str, None] | None:
+        """As a loader of Jinja2 has it; the name stands where tracebacks look for a file."""
+        return (self._sources[name], name, None) if name in self._sources else None
+
+    def _compiled(self, name: str) -> Template:
+        try:
+            return self._environment.get_template(name)
+        except TemplateError as error:
+            raise self._fault(error, name) from None
+
+    def _style(self, template: Template, brand: BrandSettings) -> str:
+        """The style sheet in the brand's colour. ConfigError when an operator's own one does not work."""
+        try:
+            return template.render(themes(brand.colour)).replace("</", "<\\/")
+        except _FAULTS as error:
+            raise self._fault(error, "page.css") from None
+
+    def _fault(self, error: Exception, name: str) -> ConfigError:
+        """What is wrong, with the innermost template and the line in it."""
+        places = [
+            (f.filename, f.lineno) for f in traceback.extract_tb(error.__traceback__) if f.filename in self._sources
+        ]
+        if isinstance(error, TemplateSyntaxError):
+            places.append((error.name or name, error.lineno))
+        where, line = places[-1] if places else (name, None)
+        found = f"{where}{f', line {line}' if line else ''}: {error}"
+        return ConfigError.of("portal.templates", found, "a Jinja2 template that uses the names of the built-in one")
+
+    def languages(self, brand: str) -> tuple[str, ...]:
+        """The tags of every language that pages of ``brand`` speak."""
+        return spoken(self._settings.brands[brand])
+
+    def every(self) -> Iterator[tuple[Proof, str]]:
+        """What can be shown at all: each page, for each brand, with the languages it speaks."""
+        for brand in self._settings.brands:
+            for proof in proofs(brand, self._settings.brands[brand].reasons):
+                for language in self.languages(brand):
+                    yield proof, language
+
+    def prove(self, proof: Proof, language: str) -> Rendered:
+        """The page of ``proof`` in ``language``. ConfigError: a template does not work."""
+        try:
+            return self.render(proof.page(language), NOW, DESK)
+        except _FAULTS as error:
+            raise self._fault(error, "page.html") from None
 
     def render(self, page: Page, now: float, desk: Desk) -> Rendered:
         """The document of ``page`` at ``now`` (epoch seconds)."""
@@ -108,58 +148,13 @@ class Pages:
         wanted = (page.language, *wanted_languages(page.accept_language), account.language)
         language = choose_language(filter(None, wanted), spoken(brand), default_language(brand))
         said = words(brand, page.topic, page.decision.reason, language)
-        content = Content(page, said, brand, self._settings, self._key, desk, now)
+        content = Content(page, said, brand, self._settings, self._key, desk, now, self._zone)
         body = self._template.render(
             content.facts(),
             logo=self._logos.get(name, ""),
             style=Markup(self._styles[name]),  # noqa: S704  # our own style sheet, or the operator's
         )
         return Rendered(body.encode(), _headers(body))
-
-
-def _compiled(environment: SandboxedEnvironment, name: str) -> Template:
-    try:
-        return environment.get_template(name)
-    except TemplateError as error:
-        raise _template_fault(name, error) from None
-
-
-def _template_fault(name: str, error: Exception) -> ConfigError:
-    line = f", line {error.lineno}" if isinstance(error, TemplateSyntaxError) else ""
-    return ConfigError.of(
-        "portal.templates",
-        f"{name}{line}: {error}",
-        "a Jinja2 template that uses the names of the built-in one",
-    )
-
-
-def _style(template: Template, brand: BrandSettings) -> str:
-    """The style sheet in the brand's colour. ConfigError when an operator's own one does not work."""
-    themes = {
-        "light": _theme(brand.colour, LIGHT_GROUND, _PAGE_LIGHT),
-        "dark": _theme(brand.colour, DARK_GROUND, _PAGE_DARK),
-    }
-    try:
-        return template.render(themes).replace("</", "<\\/")
-    except (TemplateError, TypeError, ValueError, LookupError) as error:
-        raise _template_fault("page.css", error) from None
-
-
-def _theme(brand: str, ground: str, page: str) -> dict[str, str]:
-    """The colours of one theme, by the names of ``page.css``."""
-    first = palette(brand, ground)
-    wash = mix(ground, first.accent, 0.08)
-    # the pale ground of a chip costs contrast: the accent passes there too
-    accent = palette(first.accent, wash).accent
-    return {
-        "ground": ground,
-        "tint": mix(page, brand, 0.05 if page == _PAGE_LIGHT else 0.025),
-        "wash": wash,
-        "accent": accent,
-        "brand": first.brand,
-        "on_brand": first.on_brand,
-        "rim": first.brand if contrast(first.brand, ground) >= _CONTROL_RATIO else accent,
-    }
 
 
 def _headers(body: str) -> tuple[tuple[str, str], ...]:

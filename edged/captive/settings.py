@@ -40,6 +40,13 @@ def _quoted_colour(value: Any) -> Any:
     return value
 
 
+def _phone(value: str) -> str:
+    text, digits = value.strip(), sum(c.isdigit() for c in value)
+    if not 3 <= digits <= 15 or not set(text) <= set("+0123456789 ()-./"):
+        raise wrong("a telephone number", 'for example "+1 555 0100", in quotes')
+    return text
+
+
 def _by_language(value: Any) -> Any:
     """A plain text is the English one."""
     return {"en": value} if isinstance(value, str) else value
@@ -48,6 +55,7 @@ def _by_language(value: Any) -> Any:
 PortalUrl = Annotated[str, AfterValidator(_portal_url)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 Colour = Annotated[str, BeforeValidator(_quoted_colour), AfterValidator(_colour)]
+Phone = Annotated[str, AfterValidator(_phone)]
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}(-[A-Za-z0-9]{2,8})?$")]
 Translated = Annotated[dict[Language, str], BeforeValidator(_by_language)]
 """One text per language, by BCP 47 tag; a plain text is the English one."""
@@ -100,6 +108,12 @@ class TextSettings(Settings):
     link: WebUrl | None = None
     """Where the button leads; the subscriber's own ``pay_url`` wins where billing gives one."""
     additional: Translated | None = None
+    phone: Phone | None = None
+    """Whom to call; shown on every page, as text and as a link."""
+    hours: Translated | None = None
+    """When somebody answers."""
+    help: Translated | None = None
+    """Other ways to pay, such as bank details; shown where a payment helps."""
 
 
 class BrandSettings(TextSettings):

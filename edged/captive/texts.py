@@ -6,7 +6,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from datetime import date
 
 from markupsafe import Markup, escape
 
@@ -14,7 +13,10 @@ from edged.captive.answers import Topic
 from edged.captive.languages import choose_language
 from edged.captive.locales import LOCALES, RTL, Locale
 from edged.captive.settings import BrandSettings, TextSettings
+from edged.captive.spelling import form_for
 
+TRANSLATED = ("title", "text", "button", "additional", "hours", "help")
+"""The texts of an operator that are there by language."""
 _ENGLISH = LOCALES["en"]
 _FALLBACK = TextSettings()
 
@@ -27,6 +29,17 @@ class Phrase:
     lang: str = ""
     dir: str = ""
 
+    @property
+    def plain(self) -> str:
+        """The text without marks, for the title of the window."""
+        return self.text.striptags() if isinstance(self.text, Markup) else self.text
+
+    def __html__(self) -> str:
+        """The text in a document; in another language it says so."""
+        if not self.lang:
+            return str(escape(self.text))
+        return str(Markup('<span lang="{}" dir="{}">{}</span>').format(self.lang, self.dir, self.text))
+
 
 def direction(tag: str) -> str:
     """``rtl`` or ``ltr``."""
@@ -34,7 +47,8 @@ def direction(tag: str) -> str:
 
 
 def _translations(texts: TextSettings) -> Iterator[Mapping[str, str]]:
-    for translated in (texts.title, texts.text, texts.button, texts.additional):
+    for field in TRANSLATED:
+        translated = getattr(texts, field)
         if translated:
             yield translated
 
@@ -69,6 +83,8 @@ class Words:
     prefix: str
     """Of the built-in texts, for example ``blocked.unpaid``."""
     own: tuple[TextSettings, ...]
+    desk: tuple[TextSettings, ...] = ()
+    """Who gives help, most particular first: true on every page, as the other texts are not."""
 
     @property
     def locale(self) -> Locale:
@@ -84,9 +100,19 @@ class Words:
         """As ``built_in``, the text alone."""
         return self.built_in(key, **values).text
 
+    def counted(self, key: str, number: int) -> str:
+        """A built-in text in the form that ``number`` asks for."""
+        locale = self.locale if key in self.locale.counted else _ENGLISH
+        forms = locale.counted[key]
+        # bare figures keep their order among words of either direction
+        return forms[form_for(number, len(forms), locale)].replace("{count}", str(number))
+
     def operators(self, field: str) -> Phrase | None:
         """The operator's text for ``field`` in the reader's language; None when there is none."""
-        for texts in self.own:
+        return self._in_language(self.own, field)
+
+    def _in_language(self, own: tuple[TextSettings, ...], field: str) -> Phrase | None:
+        for texts in own:
             text = in_language(getattr(texts, field), self.language)
             if text:
                 return Phrase(text)
@@ -94,10 +120,22 @@ class Words:
 
     def operators_in_any(self, field: str) -> Phrase | None:
         """As ``operators``, else in English, else in whatever language there is: better than silence."""
-        found = self.operators(field)
+        return self._in_any(self.own, field)
+
+    def help_in_any(self, field: str) -> Phrase | None:
+        """As ``operators_in_any``, of the texts that help on every page: ``hours`` and ``help``."""
+        return self._in_any(self.desk, field)
+
+    @property
+    def phone(self) -> str:
+        """The number to call; empty: the operator named none."""
+        return next((texts.phone for texts in self.desk if texts.phone), "")
+
+    def _in_any(self, own: tuple[TextSettings, ...], field: str) -> Phrase | None:
+        found = self._in_language(own, field)
         if found is not None:
             return found
-        for texts in self.own:
+        for texts in own:
             translated: Mapping[str, str] = getattr(texts, field) or {}
             for tag in ("en", *translated):
                 if translated.get(tag):
@@ -110,8 +148,10 @@ class Words:
 
 
 _PLACEHOLDER = re.compile(r"\{([a-z]+)\}")
-_LEFT_TO_RIGHT = frozenset({"host", "amount", "minutes", "count"})
+_LEFT_TO_RIGHT = frozenset({"host", "amount", "time", "phone", "invoice", "reference", "link"})
 """Never reordered among right-to-left words, or "+965 2221" reads backwards."""
+
+_MARKED = {False: Markup("<bdi>{}</bdi>"), True: Markup('<bdi dir="ltr">{}</bdi>')}
 
 
 def fill(pattern: str, values: Mapping[str, str]) -> str | Markup:
@@ -120,8 +160,7 @@ def fill(pattern: str, values: Mapping[str, str]) -> str | Markup:
         return pattern
 
     def value(match: re.Match[str]) -> str:
-        ltr = Markup(' dir="ltr"') if match[1] in _LEFT_TO_RIGHT else ""
-        return Markup("<bdi{}>{}</bdi>").format(ltr, values[match[1]])
+        return _MARKED[match[1] in _LEFT_TO_RIGHT].format(values[match[1]])
 
     return Markup(_PLACEHOLDER.sub(value, str(escape(pattern))))  # noqa: S704  # every part was escaped just above
 
@@ -131,19 +170,9 @@ def words(brand: BrandSettings, topic: Topic, reason: str, language: str) -> Wor
 
     The brand's own texts are about a blocked line; they would be untrue on any other page.
     """
+    of_topic, of_reason = (brand.reasons.get(name, _FALLBACK) for name in (topic.value, reason))
+    desk = (of_topic, of_reason, brand)
     if topic is not Topic.BLOCKED:
-        return Words(language, topic.value, (brand.reasons.get(topic.value, _FALLBACK),))
+        return Words(language, topic.value, (of_topic,), desk)
     prefix = f"blocked.{reason}" if f"blocked.{reason}.title" in _ENGLISH.texts else "blocked"
-    return Words(language, prefix, (brand.reasons.get(reason, _FALLBACK), brand))
-
-
-def long_date(iso: str, locale: Locale) -> str:
-    """An ISO 8601 date with the month in letters; unchanged when it is none."""
-    try:
-        day = date.fromisoformat(iso[:10])
-    except ValueError:
-        return iso
-    pattern = locale.texts.get("date", _ENGLISH.texts["date"])
-    return pattern.format(
-        weekday=locale.weekdays[day.weekday()], day=day.day, month=locale.months[day.month - 1], year=day.year
-    )
+    return Words(language, prefix, (of_reason, brand), desk)

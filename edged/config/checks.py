@@ -3,12 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from edged.captive.settings import CertificateAcme, CertificateFiles
-from edged.config.document import Document, Location, dotted
+from edged.config.brands import brand_checks, heavy_logo
+from edged.config.document import Document, Location
+from edged.config.finding import Found as _Found
+from edged.config.finding import error as _error
+from edged.config.finding import placed
+from edged.config.finding import warning as _warning
 from edged.config.schema import Config
 from edged.errors import Problem
 from edged.mpsk.dialects import DIALECTS
@@ -29,6 +33,7 @@ def cross_checks(config: Config, document: Document, *, read_files: bool) -> lis
     found = [
         *_dns(config),
         *_portal(config),
+        *brand_checks(config.portal),
         *_garden(config),
         *_subscribers(config),
         *_keys(config),
@@ -36,30 +41,7 @@ def cross_checks(config: Config, document: Document, *, read_files: bool) -> lis
         *_not_in_this_version(config),
         *(_files(config) if read_files else ()),
     ]
-    return [_placed(problem, location, document) for location, problem in found]
-
-
-_Found = Iterator[tuple[Location, Problem]]
-
-
-def _error(location: Location, found: str, expected: str, hint: str = "") -> tuple[Location, Problem]:
-    return location, Problem(dotted(location), found, expected, hint)
-
-
-def _warning(location: Location, found: str, consequence: str, hint: str = "") -> tuple[Location, Problem]:
-    return location, Problem(dotted(location), found, consequence, hint, warning=True)
-
-
-def _placed(problem: Problem, location: Location, document: Document) -> Problem:
-    while location and location not in document.marks:
-        location = location[:-1]
-    mark = document.marks.get(location)
-    if mark is None:
-        return problem
-    return Problem(
-        problem.key, problem.found, problem.expected, problem.hint,
-        line=mark.line, column=mark.column, width=mark.width, warning=problem.warning,
-    )  # fmt: skip
+    return [placed(problem, location, document) for location, problem in found]
 
 
 def _dns(config: Config) -> _Found:
@@ -236,7 +218,9 @@ def _files(config: Config) -> _Found:
         yield from _absent(config.portal.templates, ("portal", "templates"), "the built-in pages are shown")
     for name, brand in config.portal.brands.items():
         if brand.logo:
-            yield from _absent(brand.logo, ("portal", "brands", name, "logo"), "the page shows the name alone")
+            location: Location = ("portal", "brands", name, "logo")
+            yield from _absent(brand.logo, location, "the page shows the name alone")
+            yield from heavy_logo(brand.logo, location)
     if config.billing and config.billing.path and config.billing.source == "file":
         yield from _absent(config.billing.path, ("billing", "path"), "nobody is blocked until it is there")
     if config.billing and config.billing.ca:

@@ -26,7 +26,7 @@ portal:
   brands:
     default:
       name: {site}
-      additional: {{en: "Questions? Call us."}}
+      # phone: "+1 555 0100"          # the one on your invoices: on every page
 
 garden:
   names: []                           # what a blocked subscriber may still reach, e.g. customer.example.net

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from edged.billing.settings import WindowSettings
+from edged.captive.texts import spoken
 from edged.config.loading import Loaded
 from edged.config.schema import Config
 from edged.enforce.settings import TargetSettings
@@ -63,9 +64,8 @@ def _page(config: Config) -> str:
     if not config.portal.url:
         return "none: portal.url is not set"
     brands = config.portal.brands
-    languages = sorted({lang for b in brands.values() for text in (b.title, b.text, b.button) if text for lang in text})
-    spoken = f"; own texts in {', '.join(languages)}" if languages else ""
-    return f"{config.portal.url}, brands {', '.join(sorted(brands))}{spoken}"
+    languages = dict.fromkeys(tag for brand in brands.values() for tag in spoken(brand))
+    return f"{config.portal.url}, brands {', '.join(brands)}; languages {', '.join(languages)}"
 
 
 def _keys(config: Config) -> str:

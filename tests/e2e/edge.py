@@ -87,7 +87,7 @@ portal:
   brands:
     default: {{name: Example ISP}}
     north: {{name: North Fibre, logo: {root}/config/example/north-fibre.svg, colour: "#0f766e",
-             additional: {{en: "Questions? Call +1 555 0101."}}}}
+             phone: "+1 555 0101"}}
 garden:
   names: [{garden}]
 dns:

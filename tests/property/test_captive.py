@@ -120,7 +120,7 @@ class Whole(HTMLParser):
             "nav",
         }
         | {"img", "span", "bdi", "p", "svg", "path", "circle", "h1", "h2", "dl", "div", "dt", "dd", "a", "b"}
-        | {"form", "input", "button", "small", "ul", "li"}
+        | {"form", "input", "button", "small", "ul", "li", "h3", "wbr", "details", "summary", "footer"}
     )
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
@@ -135,15 +135,17 @@ words = st.text(min_size=1, max_size=40)
     name=words,
     title=words,
     additional=words,
-    account=st.builds(Account, words, words, words, words, words, words),
+    account=st.builds(Account, words, words, words, words, words, words, words),
     reason=words,
     accept=st.text(max_size=60),
+    reference=words,
 )
 def test_no_text_of_operator_or_billing_becomes_markup(
-    *, name: str, title: str, additional: str, account: Account, reason: str, accept: str
+    *, name: str, title: str, additional: str, account: Account, reason: str, accept: str, reference: str
 ) -> None:
-    built = pages({"name": name, "title": title, "additional": {"en": additional}})
-    page = Page(Topic.BLOCKED, decision(Access.BLOCKED, reason, account=account), link="x", accept_language=accept)
+    built = pages({"name": name, "title": title, "additional": {"en": additional}, "help": {"en": additional}})
+    blocked = decision(Access.BLOCKED, reason, account=account)
+    page = Page(Topic.BLOCKED, blocked, link="x", accept_language=accept, reference=reference)
 
     text = built.render(page, NOW, Desk(1, can_check=True)).body.decode("utf-8", "strict")
 

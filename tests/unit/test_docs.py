@@ -93,6 +93,7 @@ CONFIGURATIONS = [
         "everyday.md",
         "install.md",
         "linux.md",
+        "page.md",
         "security.md",
         "webhook.md",
         "wifi.md",

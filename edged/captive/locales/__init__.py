@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from edged.captive.locales import ar, de, en, es, fr, pt
+from edged.captive.locales.money import Money
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +22,39 @@ class Locale:
     weekdays: Sequence[str]
     """Monday first."""
     texts: Mapping[str, str]
+    counted: Mapping[str, Sequence[str]]
+    """Texts with a number in them, in as many forms as the language has."""
+    plural: str
+    """Which of the forms a number ``n`` takes, as gettext writes it."""
+    money: Money | None
+    """None: sums are shown as billing spells them."""
 
-
-LOCALES: dict[str, Locale] = {
-    tag: Locale(tag, module.NAME, module.DIRECTION, module.MONTHS, module.WEEKDAYS, module.TEXTS)
-    for tag, module in (("en", en), ("es", es), ("pt", pt), ("fr", fr), ("de", de), ("ar", ar))
-}
 
 RTL = frozenset({"ar", "arc", "ckb", "dv", "fa", "he", "ks", "ps", "sd", "ug", "ur", "yi"})
 """Primary subtags whose usual script runs from right to left: the operator's texts may speak any of them."""
+
+_TYPESET = (("'", "\u2019"),)
+"""The sources are written as a keyboard writes; the page is set as a printer would."""
+_TYPESET_FRENCH = (*_TYPESET, (" :", "\u00a0:"), (" ?", "\u202f?"))
+
+
+def _typeset(text: str, tag: str) -> str:
+    for typed, printed in _TYPESET_FRENCH if tag == "fr" else _TYPESET:
+        text = text.replace(typed, printed)
+    return text
+
+
+LOCALES: dict[str, Locale] = {
+    tag: Locale(
+        tag,
+        module.NAME,
+        module.DIRECTION,
+        module.MONTHS,
+        module.WEEKDAYS,
+        {key: _typeset(text, tag) for key, text in module.TEXTS.items()},
+        {key: tuple(_typeset(form, tag) for form in forms) for key, forms in module.COUNTED.items()},
+        module.PLURAL,
+        module.MONEY,
+    )
+    for tag, module in (("en", en), ("es", es), ("pt", pt), ("fr", fr), ("de", de), ("ar", ar))
+}
