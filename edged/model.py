@@ -59,6 +59,7 @@ class Account:
     """ISO 8601 date, or empty."""
     pay_url: str = ""
     language: str = ""
+    invoice: str = ""
 
 
 NO_ACCOUNT = Account()
