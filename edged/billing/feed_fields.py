@@ -197,6 +197,7 @@ SUBSCRIBER: dict[str, Reader] = {
     "due": _date,
     "pay_url": _url,
     "language": text(35, shared=True),  # RFC 5646, section 4.4.1
+    "invoice": text(64),
 }
 KEY: dict[str, Reader] = {
     "id": _ID,

@@ -65,6 +65,20 @@ def test_every_field_of_the_contract_arrives() -> None:
     assert key.passphrase.reveal_text() == "copper-otter-violin-42"
 
 
+def test_an_invoice_has_its_number_and_a_list_without_any_is_named_as_before() -> None:
+    plain = map_subscribers([{"id": "1", "state": "blocked", "amount_due": "1.00"}])
+    numbered = map_subscribers([{"id": "1", "state": "blocked", "amount_due": "1.00", "invoice": "2026-7"}])
+
+    assert numbered[0].account.invoice == "2026-7"
+
+    def name(subscribers: Any) -> str:
+        return make_snapshot(subscribers, None, revision="", known=None, read_at=NOW).id
+
+    # computed by the version before the field was known: an update makes no list another one
+    assert name(plain) == "4f7b69e7"
+    assert name(numbered) != "4f7b69e7"
+
+
 def test_the_first_five_errors_are_named_and_the_rest_counted() -> None:
     text = sentence(lambda: map_subscribers([{"id": str(n), "state": "gone"} for n in range(40)]))
 
