@@ -8,6 +8,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from edged.captive.answers import NO_DEBT, Page, Topic
+from edged.captive.destination import button_href, destination
 from edged.captive.locales import LOCALES
 from edged.captive.settings import BrandSettings, PortalSettings
 from edged.captive.statement import MAX_ID_OCTETS, Purpose, make_token
@@ -116,7 +117,7 @@ class Content:
             label = said.built_in("pay.amount", amount=_amount(self.account))
         host = urlsplit(href).hostname
         return {
-            "href": href,
+            "href": button_href(href, self.page.link),
             "label": label or said.built_in(f"{said.prefix}.button"),
             "opens": said.say("opens", host=host) if host else "",
         }
@@ -125,10 +126,7 @@ class Content:
         """The subscriber's own pay link wins, save where paying is not what helps; empty: no button."""
         if self.page.topic not in _OWING:
             return ""
-        particular = next((texts.link for texts in self.said.own if texts.link and texts is not self.brand), "")
-        pay_url = self.account.pay_url if _is_web(self.account.pay_url) else ""
-        order = (pay_url, particular) if self.owing else (particular, pay_url)
-        return next(filter(None, (*order, self.brand.link)), "")
+        return destination(self.brand, self.page.decision)
 
     def _second_choices(self) -> dict[str, Any]:
         """Forms with a signed token, and a plain link where there is nobody to ask."""
@@ -180,11 +178,3 @@ def masked(name: str) -> str:
 
 def _amount(account: Account) -> str:
     return f"{account.amount_due} {account.currency}".strip() if account.amount_due else ""
-
-
-def _is_web(url: str) -> bool:
-    """True for a link that may stand behind a button; billing's text is not the operator's configuration."""
-    try:
-        return urlsplit(url).scheme in {"https", "http"} and bool(urlsplit(url).hostname)
-    except ValueError:
-        return False

@@ -23,7 +23,7 @@ from edged.captive.service import CaptiveService
 from edged.captive.settings import CertificateFiles
 from edged.errors import ConfigError
 from edged.model import State
-from edged.policy.access import View
+from edged.policy.access import Line, View
 from edged.state.current import Current
 from tests.captive_oracle import RULES, Answer, Verdict
 from tests.captive_scene import KEY, settings, subscriber, view
@@ -34,9 +34,10 @@ HOST = "portal.example.net"
 
 @dataclass
 class FakeClerk:
-    """A desk with so many passes a subscriber."""
+    """A desk with so many passes a subscriber, where nothing is enforced."""
 
     passes: int = 1
+    can_check: bool = True
     checked: list[str] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
 
@@ -51,6 +52,18 @@ class FakeClerk:
 
     async def check(self, subscriber_id: str) -> None:
         self.checked.append(subscriber_id)
+
+    def read_at(self) -> float:
+        return 0.0
+
+    def lifted(self, line: Line) -> bool:  # noqa: ARG002  # the Protocol's
+        return True
+
+    def holds(self, line: Line) -> bool:  # noqa: ARG002  # the Protocol's
+        return False
+
+    async def news(self) -> None:
+        await asyncio.Event().wait()
 
 
 @dataclass

@@ -123,20 +123,18 @@ def test_a_name_is_masked(name: str, seen: str) -> None:
     assert masked(name) == seen
 
 
-def test_the_pay_link_of_the_subscriber_wins_over_the_brand() -> None:
-    assert 'href="https://customer.example.net/pay/7f3a"' in shown(blocked())
-
-
-def test_the_brand_link_stands_in_where_billing_gives_none() -> None:
-    page = Page(Topic.BLOCKED, decision(Access.BLOCKED, account=Account()))
-
-    assert 'href="https://customer.example.net/login"' in shown(page)
+def test_the_button_leads_to_our_own_path_and_names_where_that_leads() -> None:
+    assert 'href="/pay"' in shown(blocked())
+    assert 'href="/s/x/pay"' in shown(blocked(link="x"))
+    assert "Opens customer.example.net" in words(blocked())
+    assert "customer.example.net/pay" not in shown(blocked(link="x"))
 
 
 def test_paying_is_not_offered_where_it_does_not_help() -> None:
     text = shown(blocked("abuse", link="x"), pages({"reasons": {"abuse": {"link": "https://help.example.net/"}}}))
 
-    assert 'href="https://help.example.net/"' in text
+    assert 'href="/s/x/pay"' in text
+    assert "help.example.net" in text
     assert "Pay 49.90" not in text
 
 
