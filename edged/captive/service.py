@@ -21,7 +21,7 @@ from edged.captive.files.service import TlsFiles, read_logos, read_templates
 from edged.captive.http.service import Finished, HttpFront, report_fault
 from edged.captive.pages import Pages
 from edged.captive.reception.service import Clerk, Reception, Visit
-from edged.captive.reference import find_referenced, make_reference
+from edged.captive.reference import find_referenced, is_of_site, make_reference, parse_reference
 from edged.captive.respond import Portal, Request, pressed, respond
 from edged.captive.settings import CertificateAcme, PortalSettings
 from edged.captive.statement import Purpose, make_link, verify_token
@@ -156,8 +156,11 @@ class CaptiveService:
 
     def referenced(self, reference: str, view: View) -> tuple[str, ...]:
         """The listed subscribers who have ``reference``. Blocks for some microseconds each: give it a thread."""
+        spelled = parse_reference(reference)
+        if not spelled or not is_of_site(spelled, self._site):
+            return ()
         known = dict.fromkeys((*view.table.subscribers, *view.learned.overrides))
-        return find_referenced(self._key, self._site, reference, known)
+        return find_referenced(self._key, self._site, spelled, known)
 
     async def _forget_freed(self) -> None:
         """Who has paid is forgotten; their next block is a new one."""

@@ -123,7 +123,7 @@ async def test_a_click_on_the_pay_button_is_told_of_by_address_and_by_link() -> 
     ],
     ids=str,
 )
-async def test_what_is_no_click_of_a_person_is_not_told_of(more: dict[str, str]) -> None:
+async def test_what_is_no_click_of_a_person_is_not_told_of(more: dict[str, Any]) -> None:
     assert await asked("/pay", HERE, **more) == []
 
 
