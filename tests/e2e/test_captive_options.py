@@ -53,7 +53,7 @@ def lab(tmp_path: Path) -> Iterator[Lab]:
 
 def link_of(lab: Lab) -> str:
     """The client's interface."""
-    names = re.findall(r"^\d+: ([^:@]+)", lab.run("bad", "ip", "-o", "link").stdout, re.MULTILINE)
+    names: list[str] = re.findall(r"^\d+: ([^:@]+)", lab.run("bad", "ip", "-o", "link").stdout, re.MULTILINE)
     return next(name for name in names if name != "lo")
 
 
@@ -85,7 +85,7 @@ def test_a_dhcpv4_client_that_asks_for_option_114_is_told_the_uri(lab: Lab) -> N
         sock.bind(("", 68))
         offer = BOOTP(asked(sock, bytes(discover), ("255.255.255.255", 67)))
 
-    options = dict(option for option in offer[DHCP].options if isinstance(option, tuple))
+    options: dict[object, object] = dict(option for option in offer[DHCP].options if isinstance(option, tuple))
     assert options["captive-portal"] == URI
 
 

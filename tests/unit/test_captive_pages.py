@@ -7,6 +7,7 @@ import hashlib
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -64,7 +65,7 @@ def words(page: Page, built: Pages | None = None, desk: Desk | None = None) -> s
     return " ".join(Outline(shown(page, built, desk)).text.split())
 
 
-def blocked(reason: str = "unpaid", **more: str) -> Page:
+def blocked(reason: str = "unpaid", **more: Any) -> Page:
     return Page(Topic.BLOCKED, decision(Access.BLOCKED, reason), **more)
 
 
