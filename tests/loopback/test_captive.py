@@ -20,6 +20,7 @@ import structlog
 
 from edged.captive.admission import Deadlines
 from edged.captive.answers import Kind, Topic
+from edged.captive.locales import LOCALES
 from edged.captive.probes import PROBES, Probe
 from edged.captive.selfsigned import self_signed
 from edged.captive.service import CaptiveService
@@ -486,7 +487,7 @@ async def test_forwarded_headers_change_neither_who_asks_nor_what_is_answered(ho
 
     assert page is not None
     assert foreign is not None
-    assert b"Your internet works" in page.body, "127.0.0.1 is blocked, whoever asks is not"
+    assert LOCALES["en"].texts["open.title"].encode() in page.body, "127.0.0.1 is blocked, whoever asks is not"
     assert foreign.headers["location"] == "https://portal.example.net/"
 
 

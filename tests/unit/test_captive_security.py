@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from edged.captive.answers import Button, Click, Close, Page, Press, Response, Topic
 from edged.captive.content import Desk
+from edged.captive.locales import LOCALES
 from edged.captive.names import canonical_host, is_public_name
 from edged.captive.respond import RETURN_WAIT, Portal, Request, pressed, respond
 from edged.captive.service import CaptiveService
@@ -386,7 +387,7 @@ async def test_a_bug_of_ours_is_a_polite_page_on_our_own_host_and_an_empty_500_e
     assert isinstance(own, tuple)
     assert isinstance(foreign, tuple)
     assert (own[0].status, foreign[0].status, foreign[1]) == (500, 500, b"")
-    assert b"<h1>Something went wrong on our side</h1>" in own[1]
+    assert LOCALES["en"].texts["fault.title"].encode() in own[1]
     assert "no-store" in dict(own[0].headers)["Cache-Control"]
     assert MARK not in own[1].decode()
     assert broken.counters.faults == 2
