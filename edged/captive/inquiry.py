@@ -89,6 +89,12 @@ class Inquiries:
             known.heard = heard
             known.at = now if heard is Heard.ANSWERED else known.at
 
+    def free(self, subscriber_id: str, now: float) -> None:
+        """Note that one subscriber is not blocked any more: their next press is a first one."""
+        known = self._of.get(subscriber_id)
+        if known is not None:
+            known.freed = known.freed or now
+
     def forget(self, decide: Callable[[str], Decision], now: float) -> None:
         """Forget who is freed: at once for the next block, wholly when browsers do not come back any more."""
         for name, inquiry in tuple(self._of.items()):

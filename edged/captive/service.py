@@ -73,7 +73,9 @@ class CaptiveService:
         self.endpoints = Endpoints()
         self._current, self._key, self._clock, self._clerk = current, link_key, clock, clerk
         self._tell, self._site = tell, site
-        self._reception = Reception(clerk, partial(report_fault, self.counters)) if clerk is not None else None
+        self._reception: Reception | None = None
+        if clerk is not None:
+            self._reception = Reception(clerk, self._decide, partial(report_fault, self.counters))
         self._deadlines = deadlines or Deadlines()
         self._doors: Doors | None = None
         self._settings, self._portal, self._pages, self._tls = self._prepared(settings)
@@ -167,9 +169,11 @@ class CaptiveService:
         while True:
             await self._current.wait(self._current.version)
             await asyncio.sleep(_FORGET_EVERY)
-            now = self._clock()
             if self._reception is not None:
-                self._reception.inquiries.forget(partial(self._current.view.decide_id, now=now), now)
+                self._reception.forget(self._clock())
+
+    def _decide(self, subscriber_id: str) -> Decision:
+        return self._current.view.decide_id(subscriber_id, self._clock())
 
     async def _watch_certificate(self) -> None:
         while True:

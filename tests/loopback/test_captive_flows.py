@@ -341,6 +341,18 @@ async def test_waiting_readers_are_bounded_and_the_others_are_told_at_once(
     assert time.monotonic() - began < 5
 
 
+async def test_who_is_blocked_again_a_moment_after_a_payment_is_asked_about_at_the_next_press(here: Scene) -> None:
+    here.billing.is_paid()
+    assert topic(await here.press("check")) == ONLINE
+    here.billing.feed = Feed([ANA, BEN], known=100)
+    assert here.house.billing is not None
+    await here.house.billing.recheck("1001")
+    await until(lambda: here.access is Access.BLOCKED)
+    here.billing.is_paid()
+
+    assert topic(await here.press("check")) == ONLINE
+
+
 # --- the pass ---------------------------------------------------------------------------------------
 
 

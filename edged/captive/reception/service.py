@@ -16,7 +16,7 @@ from edged.captive.answers import Button, Page, Press, Topic
 from edged.captive.inquiry import Heard, Inquiries, Inquiry, is_owing, topic_after_check
 from edged.errors import UpstreamError
 from edged.model import Access, Subscriber
-from edged.policy.access import Line, View
+from edged.policy.access import Decision, Line, View
 from edged.values import IpAddress, Prefix
 
 CHECK_WAIT = 4.0
@@ -75,14 +75,20 @@ class Visit:
 class Reception:
     """Remembers presses, asks the clerk, waits for the line."""
 
-    def __init__(self, clerk: Clerk, faulty: Callable[[BaseException], None]) -> None:
-        self._clerk, self._faulty = clerk, faulty
+    def __init__(
+        self, clerk: Clerk, decide: Callable[[str], Decision], faulty: Callable[[BaseException], None]
+    ) -> None:
+        self._clerk, self._decide, self._faulty = clerk, decide, faulty
         self.inquiries = Inquiries()
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._passing: dict[str, asyncio.Task[bool]] = {}
         """Passes on their way, and those given a moment ago."""
         self._free = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._readers = 0
+
+    def forget(self, now: float) -> None:
+        """Forget who is freed."""
+        self.inquiries.forget(self._decide, now)
 
     def stop(self) -> None:
         """Ask nothing more."""
@@ -187,7 +193,10 @@ class Reception:
             self.inquiries.hear(name, Heard.AWAY, now)
             self._faulty(error)
         else:
-            self.inquiries.hear(name, Heard.ANSWERED, now + asyncio.get_running_loop().time() - begun)
+            answered = now + asyncio.get_running_loop().time() - begun
+            self.inquiries.hear(name, Heard.ANSWERED, answered)
+            if not is_owing(self._decide(name)):
+                self.inquiries.free(name, answered)
 
     def _passed(self, name: str) -> asyncio.Task[bool]:
         """The pass that is on its way or was just given, or a new one."""
