@@ -35,7 +35,7 @@ from edged.captive.probes import is_probe
 from edged.captive.settings import BrandSettings
 from edged.captive.statement import Purpose, verify_token
 from edged.model import Access
-from edged.policy.access import Decision
+from edged.policy.access import Decision, Rule
 
 _BUTTONS = {"/pass": Button.PASS, "/check": Button.CHECK}
 RETURN_WAIT = 3.5
@@ -285,7 +285,9 @@ def _press(
         return _see_other(portal, request.form.get("link", ""), "", now)
     # a line that runs on a pass may have been paid for meanwhile, and needs no other pass
     on_pass = button is Button.CHECK and blocked.access is Access.PASS
-    if blocked.reason in NO_DEBT or not (blocked.access is Access.BLOCKED or on_pass):
+    # an operator's block is not opened by a pass, so none is spent on it
+    barred = button is Button.PASS and blocked.rule is Rule.OVERRIDE
+    if barred or blocked.reason in NO_DEBT or not (blocked.access is Access.BLOCKED or on_pass):
         return _see_other(portal, request.form.get("link", ""), button.value, now)
     return Press(button, subscriber_id, request.form.get("link", ""))
 

@@ -259,4 +259,5 @@ class CaptiveService:
         """Which buttons the page has for this subscriber."""
         if self._clerk is None or decision.subscriber is None or decision.access not in _OWING:
             return Desk()
-        return Desk(self._clerk.passes_left(decision.subscriber.id), can_check=self._clerk.can_check)
+        passes = None if decision.rule is Rule.OVERRIDE else self._clerk.passes_left(decision.subscriber.id)
+        return Desk(passes, can_check=self._clerk.can_check)

@@ -30,6 +30,7 @@ from edged.enforce.diff import Plan
 from edged.enforce.targets.memory import MemoryTarget
 from edged.model import Access
 from edged.ops.explaining import Explainer
+from edged.policy.access import Override
 from edged.values import parse_prefix
 from tests.captive_oracle import Answer
 from tests.loopback.feed_server import Feed, FeedServer, serve
@@ -321,6 +322,42 @@ async def test_who_has_paid_is_forgotten_and_their_next_block_begins_anew(here: 
     assert topic(await here.press("check")) == LOOKING
 
 
+async def test_an_open_line_that_a_filter_is_known_to_hold_is_not_said_to_work(here: Scene) -> None:
+    here.target.may.clear()
+    now = time.time()
+    await here.house.overrides.put(Override("1001", blocked=False, until=now + 60, why="pays", who="noc", at=now))
+    await here.house.relearn()
+
+    assert topic(await here.curl("/")) == OPENING
+    here.target.may.set()
+    await until(lambda: here.house.enforce.status()["memory"].actual == 1)
+    assert topic(await here.curl("/")) == SAID["open.title"]
+
+
+async def test_a_question_that_billing_is_slow_to_answer_is_not_asked_twice(
+    here: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reception, "CHECK_WAIT", 0.1)
+    asked, answers, check = list[str](), asyncio.Event(), here.house.clerk.check
+
+    async def slowly(subscriber_id: str) -> None:
+        asked.append(subscriber_id)
+        await answers.wait()
+        await check(subscriber_id)
+
+    monkeypatch.setattr(here.house.clerk, "check", slowly)
+    assert topic(await here.press("check")) == LOOKING, "the reader does not wait for ever"
+    inquiry = here.house.captive._reception.inquiries.get("1001") if here.house.captive._reception else None
+    assert inquiry is not None
+    inquiry.last -= 6
+    assert topic(await here.press("check")) == LOOKING
+    here.billing.is_paid()
+    answers.set()
+
+    await until(lambda: here.access is not Access.BLOCKED)
+    assert asked == ["1001"]
+
+
 async def test_waiting_readers_are_bounded_and_the_others_are_told_at_once(
     here: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -392,6 +429,22 @@ async def test_the_passes_of_a_day_end_and_the_page_says_so(here: Scene) -> None
 
     assert topic(await here.curl("/?done=pass")) == USED_UP
     assert topic(await here.curl("/?done=pass", source="127.0.0.3")) == PAUSED, "1002 has one left"
+
+
+async def test_no_pass_is_spent_on_a_line_that_an_operator_blocks(here: Scene) -> None:
+    page = await here.curl("/")
+    token = re.search(rb'name="token" value="([^"]+)"', page.body)
+    assert token
+    now = time.time()
+    word = Override("1001", blocked=True, until=now + 60, why="a check", who="noc", at=now, reason="unpaid")
+    await here.house.overrides.put(word)
+    await here.house.relearn()
+
+    answer = await here.curl("/pass", "-d", f"token={token[1].decode()}&link=")
+
+    assert answer.status == 303
+    assert here.house.clerk.passes_left("1001") == 1
+    assert b"/pass" not in (await here.curl("/")).body, "nor is one offered"
 
 
 async def test_two_presses_at_once_are_one_pass(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -27,8 +27,6 @@ _WAITING = 256
 """Readers who wait for that at once; everybody else is told at once how it stands."""
 _ASKED_AT_ONCE = 8
 """Questions to billing at the same time, as for the webhook; a payday's presses stand in line."""
-_PASS_AGAIN = 5.0
-"""Seconds in which a second press for a pass is the first one's echo: from a finger or from another device."""
 _OPEN = frozenset({Access.OPEN, Access.NOTICE, Access.EXEMPT})
 
 
@@ -82,7 +80,7 @@ class Reception:
         self.inquiries = Inquiries()
         self._asking: dict[str, asyncio.Task[None]] = {}
         self._passing: dict[str, asyncio.Task[bool]] = {}
-        """Passes on their way, and those given a moment ago."""
+        """Passes on their way: a second press, of a finger or of another device, is the first one's echo."""
         self._free = asyncio.Semaphore(_ASKED_AT_ONCE)
         self._readers = 0
 
@@ -199,7 +197,7 @@ class Reception:
                 self.inquiries.free(name, answered)
 
     def _passed(self, name: str) -> asyncio.Task[bool]:
-        """The pass that is on its way or was just given, or a new one."""
+        """The pass that is on its way, or a new one."""
         passing = self._passing.get(name)
         if passing is None:
             passing = asyncio.create_task(self._clerk.start_pass(name), name="captive-pass")
@@ -208,11 +206,9 @@ class Reception:
         return passing
 
     def _pass_ended(self, name: str, passing: asyncio.Task[bool]) -> None:
-        given = not passing.cancelled() and passing.exception() is None and passing.result()
-        if given:  # whatever failed may be tried again at once
-            asyncio.get_running_loop().call_later(_PASS_AGAIN, self._passing.pop, name, None)
-        else:
-            self._passing.pop(name, None)
+        self._passing.pop(name, None)
+        if not passing.cancelled():
+            passing.exception()  # the readers who wait for it have it; one who left is no complaint in the log
 
 
 def line_of(view: View, subscriber_id: str) -> Line:

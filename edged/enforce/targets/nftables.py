@@ -89,9 +89,9 @@ class NftablesTarget:
         return (*self._foreign, *self._reluctant)
 
     @property
-    def lingering(self) -> frozenset[Prefix]:
+    def lingering(self) -> set[Prefix]:
         """As in ``Target``."""
-        return frozenset(self._opened)
+        return self._opened
 
     async def start(self, rules: Rules) -> None:
         """As in ``Target``: the kernel checks our rules without taking them."""
