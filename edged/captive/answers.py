@@ -109,6 +109,8 @@ class Press:
     subscriber_id: str
     link: str
     """The signed link it stood on; empty: the plain page."""
+    language: str = ""
+    """The one that the page was asked for in; empty: the browser's."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,6 +38,8 @@ from edged.model import Access
 from edged.policy.access import Decision, Rule
 
 _BUTTONS = {"/pass": Button.PASS, "/check": Button.CHECK}
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
+"""A tag as the settings take one (BCP 47); nothing else of a form comes back in a URL."""
 RETURN_WAIT = 3.5
 """Seconds before a freed browser is sent back: twenty redirects, its limit, outlast a DNS cache of 60 s."""
 _SUBRESOURCES = re.compile(
@@ -279,27 +281,30 @@ def _press(
     """A button of the page: the token in its form says whose line it is, so another site cannot press it."""
     if request.method != "POST":
         return plain(405, Kind.REFUSED, ("Allow", "POST"))
+    language = request.form.get("lang", "")
+    language = language if _LANGUAGE.fullmatch(language) else ""
     subscriber_id = verify_token(portal.link_key, Purpose.BUTTON, request.form.get("token", ""), now)
     blocked = decide_id(subscriber_id) if subscriber_id is not None else None
     if subscriber_id is None or blocked is None:
-        return _see_other(portal, request.form.get("link", ""), "", now)
+        return _see_other(portal, request.form.get("link", ""), "", language, now)
     # a line that runs on a pass may have been paid for meanwhile, and needs no other pass
     on_pass = button is Button.CHECK and blocked.access is Access.PASS
     # an operator's block is not opened by a pass, so none is spent on it
     barred = button is Button.PASS and blocked.rule is Rule.OVERRIDE
     if barred or blocked.reason in NO_DEBT or not (blocked.access is Access.BLOCKED or on_pass):
-        return _see_other(portal, request.form.get("link", ""), button.value, now)
-    return Press(button, subscriber_id, request.form.get("link", ""))
+        return _see_other(portal, request.form.get("link", ""), button.value, language, now)
+    return Press(button, subscriber_id, request.form.get("link", ""), language)
 
 
 def pressed(portal: Portal, press: Press, outcome: str, now: float) -> Response:
     """The answer after a button did its work: back to the page it stood on, which says ``outcome``."""
-    return _see_other(portal, press.link, outcome, now)
+    return _see_other(portal, press.link, outcome, press.language, now)
 
 
-def _see_other(portal: Portal, link: str, outcome: str, now: float) -> Response:
+def _see_other(portal: Portal, link: str, outcome: str, language: str, now: float) -> Response:
     known = verify_token(portal.link_key, Purpose.LINK, link, now) is not None
-    where = (f"/s/{link}" if known else "/") + (f"?done={outcome}" if outcome else "")
+    query = "&".join(f"{name}={value}" for name, value in (("done", outcome), ("lang", language)) if value)
+    where = (f"/s/{link}" if known else "/") + (f"?{query}" if query else "")
     return Response(303, (("Location", portal.url + where), ("Cache-Control", "no-store")), b"", Kind.BUTTON)
 
 

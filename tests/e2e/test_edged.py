@@ -163,7 +163,7 @@ def test_whoever_was_given_a_pass_reaches_the_bank_at_the_very_next_connection(e
     page = _press(edge, "pass", _token(edge))
     done = edge.curl("bad", "https://www.example.org/", family, timeout=2.0)
 
-    assert f"<h1>{ENGLISH['pass.title']}</h1>" in page
+    assert re.search(r"<h1>The internet is open (for|until) ", page)
     assert "the internet" in done.stdout
     _end_the_pass(edge)
 

@@ -191,5 +191,20 @@ def test_after_a_button_the_reader_is_back_on_the_page_it_stood_on() -> None:
     assert dict(forged.headers)["Location"] == "https://portal.example.net/?done=check"
 
 
+@pytest.mark.parametrize(
+    ("asked", "kept"), [("de", "&lang=de"), ("pt-BR", "&lang=pt-BR"), ("", ""), ("de&x=//evil", ""), ("DE\r\nX:y", "")]
+)
+def test_after_a_button_the_page_is_in_the_language_that_it_was_asked_for(asked: str, kept: str) -> None:
+    token = make_token(KEY, Purpose.BUTTON, "1001", NOW + 60)
+    form = {"token": token, "link": "", "lang": asked}
+    request = get(PORTAL.host, "/check", https=True, method="POST", form=form)
+
+    found = respond(request, PORTAL, STRANGER, NOW, known)
+
+    assert isinstance(found, Press)
+    location = dict(pressed(PORTAL, found, "check", NOW).headers)["Location"]
+    assert location == f"https://portal.example.net/?done=check{kept}"
+
+
 def test_the_link_key_is_not_in_the_repr_of_the_portal() -> None:
     assert repr(KEY) not in repr(PORTAL)
