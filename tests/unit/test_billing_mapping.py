@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from edged.billing.cells import parse_cells
+from edged.billing.feed_fields import SUBSCRIBER
 from edged.billing.mapping import map_keys, map_subscribers
 from edged.billing.reading import make_snapshot
 from edged.errors import UpstreamError
@@ -133,3 +135,13 @@ def test_a_hundred_thousand_subscribers_would_be_mapped_in_seconds() -> None:
     assert len(subscribers) == 20_000
     assert subscribers[0].reason is subscribers[-2].reason
     assert mapped < 5  # seconds; 0.5 when measured alone
+
+
+def test_a_table_brings_the_number_of_an_invoice_and_one_of_nearly_that_name_is_ignored_as_ever() -> None:
+    def read(column: str) -> str:
+        table = parse_cells(f"id,state,addresses,{column}\n1,blocked,100.64.1.7,2026-7\n", "t.csv", SUBSCRIBER)
+        (one,) = map_subscribers(table.objects)
+        return one.account.invoice
+
+    assert read("invoice") == "2026-7"
+    assert [read(column) for column in ("Invoice", "invoices", "invoice_no", "Rechnung")] == ["", "", "", ""]
