@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the page's buttons do: open a line for a while, ask billing again. Between page, billing and database."""
+"""What the page asks: open a line, ask billing again, is it open now. Between page, billing, database, targets."""
 
 from __future__ import annotations
 
@@ -8,15 +8,17 @@ from collections.abc import Awaitable, Callable
 
 from edged.billing.service import BillingService
 from edged.captive.settings import PassSettings
+from edged.enforce.service import EnforceService
 from edged.errors import UpstreamError
 from edged.model import Event, EventType, Tell, untold
+from edged.policy.access import Line
 from edged.state.overrides import OverrideStore
 
 _DAY_S = 86400.0
 
 
 class Clerk:
-    """Fulfils ``captive.service.Clerk``."""
+    """Fulfils ``captive.reception.service.Clerk``."""
 
     def __init__(
         self,
@@ -24,12 +26,15 @@ class Clerk:
         billing: BillingService | None,
         relearn: Callable[[], Awaitable[None]],
         tell: Tell = untold,
+        enforce: EnforceService | None = None,
     ) -> None:
         self.settings: PassSettings | None = None
         self._overrides = overrides
         self._billing = billing
         self._relearn = relearn
         self._tell = tell
+        self._enforce = enforce
+        """None: nothing is enforced, so nothing is in the way."""
         self._used: dict[str, list[float]] = {}
         """Starts of passes within a day, by subscriber; the database has the same."""
 
@@ -37,6 +42,28 @@ class Clerk:
         """Remember which passes were used: a restart gives nobody a new one."""
         self.settings = settings
         self._used = await self._overrides.pass_starts(time.time() - _DAY_S)
+
+    @property
+    def can_check(self) -> bool:
+        """True where there is a billing system to ask."""
+        return self._billing is not None
+
+    def read_at(self) -> float:
+        """When the list in force was last what billing says, epoch seconds; 0: not known."""
+        return self._billing.current_at if self._billing is not None else 0.0
+
+    def lifted(self, line: Line) -> bool:
+        """True when every target is known to let ``line`` through."""
+        return self._enforce is None or self._enforce.lifted(line)
+
+    def holds(self, line: Line) -> bool:
+        """True when a target is known to hold ``line`` still."""
+        return self._enforce is not None and self._enforce.holds(line)
+
+    async def news(self) -> None:
+        """Return when either of these may say something else than now."""
+        if self._enforce is not None:
+            await self._enforce.news()
 
     def passes_left(self, subscriber_id: str) -> int | None:
         """How often the line may still be opened within a day; None: there are no passes."""

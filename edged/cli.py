@@ -123,7 +123,7 @@ def _problems(error: ConfigError, meanwhile: str) -> str:
 
 def _init(arguments: Arguments) -> int:
     from edged.config.loading import loaded_text
-    from edged.ops.initial import initial
+    from edged.ops.initial import announcement, initial
 
     path: Path = arguments.config
     if path.exists() and not arguments.force:
@@ -139,6 +139,7 @@ def _init(arguments: Arguments) -> int:
         except OSError as error:
             raise Refused(f"{file} was not written: {error.strerror}") from None
         print(f"wrote {file}")
+    print("\n" + announcement(arguments.portal), end="")
     print(f"\nIt begins in mode: watch, which changes nothing for anyone.\nNext:  edged check -c {path}")
     return 0
 

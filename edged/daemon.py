@@ -94,7 +94,7 @@ class House:
             self.writer.lines_to_block = self.billing.lines_to_block
         tell = self.office.tell
         self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting, tell=tell)
-        self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell)
+        self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell, self.enforce)
         portal = served(config.portal, directory)
         self.warnings = portal.warnings
         self.captive = CaptiveService(
@@ -103,6 +103,7 @@ class House:
             link_key=secret_file(directory / "links.key").reveal(),
             clerk=self.clerk,
             tell=tell,
+            site=config.site,
         )
         self.radius: RadiusService | None = None
         self._keys_waiting: tuple[Key, ...] | None = None

@@ -159,6 +159,8 @@ class EventType(StrEnum):
     """A subscriber opened their own line for a while, to pay."""
     PAGE_OPENED = "page.opened"
     """A subscriber looked at the page that says why their line is blocked, or will be."""
+    PAY_CLICKED = "pay.clicked"
+    """A subscriber followed the pay button to where it leads."""
     DEVICE_LEARNED = "device.learned"
     """A device proved a key that it had not used before."""
 

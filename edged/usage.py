@@ -112,7 +112,9 @@ def _check_arguments(check: argparse.ArgumentParser) -> None:
 
 def _explain_arguments(explain: argparse.ArgumentParser) -> None:
     _facts(explain)
-    explain.add_argument("subject", help="an address, a prefix, a MAC, a subscriber's id or login, a key's id")
+    explain.add_argument(
+        "subject", help="an address, a prefix, a MAC, a subscriber's id, login or page reference, a key's id"
+    )
     explain.add_argument("name", nargs="?", help="what about this destination?")
 
 

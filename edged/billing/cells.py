@@ -17,6 +17,8 @@ _LINES = ("addresses", "devices", "logins")
 _LISTS = frozenset(_LINES)
 _NUMBERS = frozenset({"vlan", "device_limit"})
 _MOST_COLUMNS = 256
+_LATE = frozenset({"invoice"})
+"""Fields that came later: a table that has had a column of nearly that name is not refused for it now."""
 _SHOWN = 12
 _OTHER_SEPARATORS = {";": '";"', "\t": "tabs", "|": '"|"'}
 
@@ -89,8 +91,8 @@ def _meant(column: str, fields: Collection[str]) -> str:
     """The field that a column nearly is; empty: none, or exactly that."""
     if column in fields:
         return ""
-    lower = column[:64].lower()
-    return lower if lower in fields else next(iter(difflib.get_close_matches(lower, fields, n=1, cutoff=0.8)), "")
+    lower, known = column[:64].lower(), set(fields) - _LATE
+    return lower if lower in known else next(iter(difflib.get_close_matches(lower, sorted(known), n=1, cutoff=0.8)), "")
 
 
 def _instead(columns: list[str], fields: Collection[str]) -> str:

@@ -44,7 +44,7 @@ class Faults:
 
 
 _REQUIRED = {"subscriber": ("id", "state"), "key": ("id", "ssid", "passphrase")}
-_ACCOUNT = ("name", "amount_due", "currency", "due", "pay_url", "language")
+_ACCOUNT = ("name", "amount_due", "currency", "due", "pay_url", "language", "invoice")
 
 
 def _subscriber(values: Values) -> Subscriber:

@@ -138,7 +138,7 @@ def _subscriber_line(s: Subscriber) -> bytes:
         )
     )
     fields = (s.id, s.state, s.reason, repr(s.since), lists, s.brand)
-    account = (a.name, a.amount_due, a.currency, a.due, a.pay_url, a.language)
+    account = (a.name, a.amount_due, a.currency, a.due, a.pay_url, a.language, *((a.invoice,) if a.invoice else ()))
     return ("\x1f".join(fields + account) + "\n").encode()
 
 

@@ -256,6 +256,14 @@ class BillingService:
         return Health.OK if self._ledger.good is not None else Health.STARTING
 
     @property
+    def current_at(self) -> float:
+        """When the list in force was last what billing says, epoch seconds; 0: never."""
+        good = self._ledger.good
+        if good is None or self._ledger.held is not None:
+            return good.read_at if good is not None else 0.0
+        return max(self._contact, good.read_at)
+
+    @property
     def held(self) -> Snapshot | None:
         """The reading that waits for a person, if any."""
         return self._ledger.held

@@ -21,6 +21,7 @@ class Kind(StrEnum):
     NOT_HTML = "not-html"
     SENT_BACK = "sent-back"
     TO_HTTPS = "to-https"
+    PAY = "pay"
     REFUSED = "refused"
 
 
@@ -43,7 +44,7 @@ class Topic(StrEnum):
     USED_UP = "used-up"
     """Today's passes are gone."""
     OPENING = "opening"
-    """Paid, and not every target has lifted the line yet."""
+    """Paid, or opened for a while, and not every target has lifted the line yet."""
     RESTORED = "restored"
     """Paid, and every target has lifted the line: it works."""
     FAULT = "fault"
@@ -108,9 +109,20 @@ class Press:
     subscriber_id: str
     link: str
     """The signed link it stood on; empty: the plain page."""
+    language: str = ""
+    """The one that the page was asked for in; empty: the browser's."""
 
 
-Answer = Response | Close | Press
+@dataclass(frozen=True, slots=True)
+class Click:
+    """The pay button was followed by a person."""
+
+    response: Response
+    subscriber_id: str
+    """Billing's id; empty: not known."""
+
+
+Answer = Response | Close | Press | Click
 
 NO_DEBT = frozenset({"new", "abuse", "disabled"})
 """Reasons that a payment does not end: a pay link would mislead, a pass would let an infected line out."""
@@ -136,7 +148,9 @@ def foreign(
     status: int, kind: Kind, body: bytes, *, location: str = "", wait: float = 0.0, retry_after: int = 0
 ) -> Response:
     """An answer under a name that is not ours: never kept, closed at once, leaves no trace."""
-    headers = [_HTML, ("Cache-Control", "no-store"), ("Connection", "close")]
+    headers = [("Cache-Control", "no-store"), ("Connection", "close")]
+    if body:
+        headers.append(_HTML)
     if location:
         headers.append(("Location", location))
     if retry_after:

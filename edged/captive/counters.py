@@ -29,6 +29,8 @@ class Counters:
     answers: dict[Kind, int] = field(default_factory=lambda: dict.fromkeys(Kind, 0))
     pages: dict[Topic, int] = field(default_factory=lambda: dict.fromkeys(Topic, 0))
     dropped: dict[str, int] = field(default_factory=lambda: dict.fromkeys(DROPPED, 0))
+    clicks: int = 0
+    """People who followed the pay button."""
     alerts: int = 0
     """TLS clients for a foreign name that got an alert."""
     resets: int = 0

@@ -8,6 +8,8 @@ from ipaddress import ip_address
 
 _HOST = re.compile(r"(\[[0-9a-f:.]{2,45}\]|[a-z0-9._-]{1,255})(?::[0-9]{1,5})?")
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
+_NUMBER = re.compile(r"[0-9]+|0x[0-9a-f]*")
+"""A last label that makes browsers read the whole host as an IPv4 address (URL Standard, "ends in a number")."""
 _TARGET = re.compile(r"/[A-Za-z0-9\-._~!$&'()*+,;=:@/?%]{0,2000}")
 """RFC 3986 path and query; longer than any link a person follows."""
 _NOT_PUBLIC = frozenset(
@@ -59,7 +61,7 @@ def is_public_name(host: str) -> bool:
         4 <= len(host) <= 253
         and len(labels) >= 2
         and all(_LABEL.fullmatch(label) for label in labels)
-        and not labels[-1].isdigit()
+        and not _NUMBER.fullmatch(labels[-1])
         and labels[-1] not in _NOT_PUBLIC
         and not is_address(host)
     )

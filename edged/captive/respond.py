@@ -6,9 +6,8 @@ RFC 9110, RFC 6585 section 6 (511), RFC 8908 (captive portal API). The clock is 
 
 from __future__ import annotations
 
-import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
@@ -17,6 +16,7 @@ from edged.captive.answers import (
     NO_DEBT,
     Answer,
     Button,
+    Click,
     Close,
     Kind,
     Page,
@@ -28,14 +28,18 @@ from edged.captive.answers import (
     plain,
     sign_in_body,
 )
+from edged.captive.capport import API_PATHS, MEDIA_TYPE, api_body
+from edged.captive.destination import PAY_PATH, destination, leads_on
 from edged.captive.names import is_public_name, safe_target
 from edged.captive.probes import is_probe
+from edged.captive.settings import BrandSettings
 from edged.captive.statement import Purpose, verify_token
 from edged.model import Access
-from edged.policy.access import Decision
+from edged.policy.access import Decision, Rule
 
-API_PATHS = frozenset({"/.well-known/captive-portal", "/api/captive-portal"})
 _BUTTONS = {"/pass": Button.PASS, "/check": Button.CHECK}
+_LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
+"""A tag as the settings take one (BCP 47); nothing else of a form comes back in a URL."""
 RETURN_WAIT = 3.5
 """Seconds before a freed browser is sent back: twenty redirects, its limit, outlast a DNS cache of 60 s."""
 _SUBRESOURCES = re.compile(
@@ -61,6 +65,11 @@ class Request:
     requested_with: str = ""
     """X-Requested-With: scripts set it."""
     upgrade: str = ""
+    purpose: str = ""
+    """Sec-Purpose or Purpose: a browser fetches ahead of a click that may never come."""
+    fetch_dest: str = ""
+    fetch_site: str = ""
+    """Sec-Fetch-Dest and Sec-Fetch-Site (W3C Fetch Metadata)."""
     form: dict[str, str] = field(default_factory=dict)
     """Fields of a small urlencoded body; only ever read on the portal's own host."""
 
@@ -83,6 +92,9 @@ class Request:
             return {}
 
 
+_NO_BRAND = BrandSettings()
+
+
 @dataclass(frozen=True, slots=True)
 class Portal:
     """Our own host, as the answers need it."""
@@ -93,6 +105,13 @@ class Portal:
     link_key: bytes = field(repr=False)
     addresses: frozenset[str] = frozenset()
     """Textual IP addresses of the page: a visitor may type one."""
+    brands: Mapping[str, BrandSettings] = field(default_factory=dict, repr=False)
+    """Where their buttons lead."""
+
+    def brand_of(self, decision: Decision) -> BrandSettings:
+        """The brand of whom ``decision`` is about."""
+        name = decision.subscriber.brand if decision.subscriber else ""
+        return self.brands.get(name) or self.brands.get("default") or _NO_BRAND
 
 
 def respond(
@@ -126,7 +145,9 @@ def _foreign(request: Request, portal: Portal, decision: Decision) -> Answer:
         case Access.BLOCKED if wants_html(request):
             return foreign(302, Kind.REDIRECT, sign_in_body(portal.url + "/"), location=portal.url + "/")
         case Access.BLOCKED:
-            return foreign(511, Kind.NOT_HTML, sign_in_body(portal.url + "/"))
+            # the body is for the person whose form was not taken; nothing else would show it (RFC 6585 appendix B)
+            shown = not request.reads and _accepts_html(request)
+            return foreign(511, Kind.NOT_HTML, sign_in_body(portal.url + "/") if shown else b"")
         case Access.OPEN | Access.NOTICE | Access.PASS | Access.DRAIN | Access.EXEMPT:
             return _send_back(request, probe=probe)
 
@@ -148,12 +169,20 @@ def wants_html(request: Request) -> bool:
     """False for what is evidently no page load: another method, a script, a picture, a package."""
     if not request.reads or request.requested_with or request.upgrade:
         return False
-    accepted = {part.partition(";")[0].strip().lower() for part in request.accept.split(",")} - {""}
-    if accepted & {"text/html", "application/xhtml+xml"}:
+    if _accepts_html(request):
         return True
+    accepted = _accepted(request)
     if accepted - {"*/*"}:
         return False  # an img element asks for image/* with */* as a last resort
     return _SUBRESOURCES.search(request.path) is None
+
+
+def _accepted(request: Request) -> set[str]:
+    return {part.partition(";")[0].strip().lower() for part in request.accept.split(",")} - {""}
+
+
+def _accepts_html(request: Request) -> bool:
+    return not _accepted(request).isdisjoint({"text/html", "application/xhtml+xml"}) and not request.requested_with
 
 
 def _own(
@@ -165,17 +194,55 @@ def _own(
         return _press(request, button, portal, now, decide_id)
     if not request.reads:
         return plain(405, Kind.REFUSED, ("Allow", "GET, HEAD"))
-    if request.path in API_PATHS:
-        return _api(portal, decision, now)
-    if request.path == "/":
-        return _page(request, Page(topic_of(decision), decision))
-    if request.path.startswith("/s/"):
-        link = request.path.removeprefix("/s/")
-        subscriber_id = verify_token(portal.link_key, Purpose.LINK, link, now)
-        if subscriber_id is not None:
-            own = decide_id(subscriber_id)
-            return _page(request, Page(topic_of(own), own, link=link))
-    return _page(request, Page(Topic.MISSING, decision), status=404)
+    match request.path:
+        case "/":
+            return _page(request, Page(topic_of(decision), decision))
+        case "/pay":
+            return _pay(request, portal, decision, "")
+        case path if path in API_PATHS:
+            return _api(portal, decision, now)
+    return _linked(request, portal, decision, now, decide_id)
+
+
+def _linked(
+    request: Request, portal: Portal, decision: Decision, now: float, decide_id: Callable[[str], Decision]
+) -> Answer:
+    """The page of a signed link, or none."""
+    link = request.path.removeprefix("/s/").removesuffix(PAY_PATH) if request.path.startswith("/s/") else ""
+    subscriber_id = verify_token(portal.link_key, Purpose.LINK, link, now)
+    if subscriber_id is None:
+        return _page(request, Page(Topic.MISSING, decision), status=404)
+    own = decide_id(subscriber_id)
+    if request.path.endswith(PAY_PATH):
+        return _pay(request, portal, own, link)
+    return _page(request, Page(topic_of(own), own, link=link))
+
+
+def _pay(request: Request, portal: Portal, decision: Decision, link: str) -> Answer:
+    """The pay button: on to where billing or the brand says, never to where the request says."""
+    if "prefetch" in request.purpose.lower():
+        return plain(503, Kind.REFUSED)  # a browser that is refused asks again when the button is really pressed
+    where = destination(portal.brand_of(decision), decision)
+    if not leads_on(where, portal.host):
+        return _led(portal.url + (f"/s/{link}" if link else "/"))
+    if not _is_click(request) or decision.subscriber is None:
+        return _led(where)
+    return Click(_led(where), decision.subscriber.id)
+
+
+def _led(where: str) -> Response:
+    headers = (("Location", where), ("Cache-Control", "no-store"), ("Referrer-Policy", "no-referrer"))
+    return Response(303, headers, b"", Kind.PAY)
+
+
+def _is_click(request: Request) -> bool:
+    """True for a person's own click, as far as a browser says; other sites cannot make anybody's count."""
+    return (
+        request.method == "GET"
+        and not request.purpose
+        and request.fetch_dest in {"", "document", "empty"}
+        and request.fetch_site != "cross-site"
+    )
 
 
 def topic_of(decision: Decision) -> Topic:
@@ -214,33 +281,38 @@ def _press(
     """A button of the page: the token in its form says whose line it is, so another site cannot press it."""
     if request.method != "POST":
         return plain(405, Kind.REFUSED, ("Allow", "POST"))
+    language = request.form.get("lang", "")
+    language = language if _LANGUAGE.fullmatch(language) else ""
     subscriber_id = verify_token(portal.link_key, Purpose.BUTTON, request.form.get("token", ""), now)
     blocked = decide_id(subscriber_id) if subscriber_id is not None else None
-    if subscriber_id is None or blocked is None or blocked.access is not Access.BLOCKED:
-        return _see_other(portal, request.form.get("link", ""), "", now)
-    if button is Button.PASS and blocked.reason in NO_DEBT:
-        return _see_other(portal, request.form.get("link", ""), "", now)
-    return Press(button, subscriber_id, request.form.get("link", ""))
+    if subscriber_id is None or blocked is None:
+        return _see_other(portal, request.form.get("link", ""), "", language, now)
+    # a line that runs on a pass may have been paid for meanwhile, and needs no other pass
+    on_pass = button is Button.CHECK and blocked.access is Access.PASS
+    # an operator's block is not opened by a pass, so none is spent on it
+    barred = button is Button.PASS and blocked.rule is Rule.OVERRIDE
+    if barred or blocked.reason in NO_DEBT or not (blocked.access is Access.BLOCKED or on_pass):
+        return _see_other(portal, request.form.get("link", ""), button.value, language, now)
+    return Press(button, subscriber_id, request.form.get("link", ""), language)
 
 
 def pressed(portal: Portal, press: Press, outcome: str, now: float) -> Response:
     """The answer after a button did its work: back to the page it stood on, which says ``outcome``."""
-    return _see_other(portal, press.link, outcome, now)
+    return _see_other(portal, press.link, outcome, press.language, now)
 
 
-def _see_other(portal: Portal, link: str, outcome: str, now: float) -> Response:
+def _see_other(portal: Portal, link: str, outcome: str, language: str, now: float) -> Response:
     known = verify_token(portal.link_key, Purpose.LINK, link, now) is not None
-    where = (f"/s/{link}" if known else "/") + (f"?done={outcome}" if outcome else "")
+    query = "&".join(f"{name}={value}" for name, value in (("done", outcome), ("lang", language)) if value)
+    where = (f"/s/{link}" if known else "/") + (f"?{query}" if query else "")
     return Response(303, (("Location", portal.url + where), ("Cache-Control", "no-store")), b"", Kind.BUTTON)
 
 
 def _api(portal: Portal, decision: Decision, now: float) -> Response:
-    """RFC 8908 section 5; the two ``remaining`` keys are left out while captive."""
-    facts: dict[str, bool | str | int] = {
-        "captive": decision.access is Access.BLOCKED,
-        "user-portal-url": portal.url + "/",
-    }
-    if decision.access is Access.PASS and decision.until > now:
-        facts["seconds-remaining"] = int(decision.until - now)
-    headers = (("Content-Type", "application/captive+json"), ("Cache-Control", "private, no-store"))
-    return Response(200, headers, json.dumps(facts).encode(), Kind.API)
+    """The same for every Accept, so nothing varies; RFC 8908 section 4."""
+    headers = (
+        ("Content-Type", MEDIA_TYPE),
+        ("Cache-Control", "private, no-store"),
+        ("X-Content-Type-Options", "nosniff"),
+    )
+    return Response(200, headers, api_body(portal.url, decision, now), Kind.API)

@@ -6,25 +6,28 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import structlog
 
 from edged.captive.admission import Deadlines
-from edged.captive.answers import Answer, Button, Close, Page, Press, Response, Topic
+from edged.captive.answers import Answer, Click, Close, Kind, Page, Press, Response, Topic, plain
 from edged.captive.content import Desk
 from edged.captive.counters import Counters
 from edged.captive.doors.service import Doors
 from edged.captive.files.service import TlsFiles, read_logos, read_templates
 from edged.captive.http.service import Finished, HttpFront, report_fault
 from edged.captive.pages import Pages
-from edged.captive.respond import Portal, Request, pressed, respond, topic_of
+from edged.captive.reception.service import Clerk, Reception, Visit
+from edged.captive.reference import find_referenced, is_of_site, make_reference, parse_reference
+from edged.captive.respond import Portal, Request, pressed, respond
 from edged.captive.settings import CertificateAcme, PortalSettings
-from edged.captive.statement import make_link
+from edged.captive.statement import Purpose, make_link, verify_token
 from edged.errors import ConfigError, UpstreamError
-from edged.model import Event, EventType, Tell, untold
-from edged.policy.access import Decision
+from edged.model import Access, Event, EventType, Tell, untold
+from edged.policy.access import Decision, Rule, View
 from edged.state.current import Current
 from edged.values import Endpoint, IpAddress
 
@@ -34,28 +37,14 @@ _LINK_LIFE = 30 * 86400.0
 """Seconds a signed link works: from an invoice to the end of its dunning."""
 _CERTIFICATE_LOOK = 60.0
 """Seconds between two looks at the certificate's files: ACME clients renew weeks ahead."""
-_PRESS_AGAIN = 5.0
-"""Seconds in which a second press of a button by the same subscriber asks nobody again."""
-_CHECK_WAIT = 4.0
-"""Seconds the reader waits for billing's answer before the page says that it is being looked for."""
-_MAX_PRESSES = 4096
-"""Presses remembered; above it the oldest are forgotten."""
-
-_TOLD = frozenset({Topic.BLOCKED, Topic.NOTICE})
-"""The pages that billing may be told were opened: those about a debt."""
-
-
-class Clerk(Protocol):
-    """What the page's buttons ask of the rest of edged; ``daemon`` brings one."""
-
-    def passes_left(self, subscriber_id: str) -> int | None:
-        """How often the line may still be opened today; None: there are no passes."""
-
-    async def start_pass(self, subscriber_id: str) -> bool:
-        """Open the line for a while; False: the passes of today are used."""
-
-    async def check(self, subscriber_id: str) -> None:
-        """Ask billing about this subscriber. UpstreamError: it could not be asked."""
+_FORGET_EVERY = 1.0
+"""Seconds between two looks at who was freed, at the least: a busy policy changes several times a second."""
+_TOLD = frozenset({Access.BLOCKED, Access.NOTICE})
+"""The lines whose page billing may be told was opened: those about a debt."""
+_OWING = frozenset({Access.BLOCKED, Access.PASS})
+"""The lines whose page has buttons: a payment would change something there."""
+_UNTOLD = frozenset({Topic.MISSING, Topic.FAULT})
+_AT_FAULT = Page(Topic.FAULT, Decision(Access.OPEN, Rule.DEFAULT))
 
 
 class Endpoints(NamedTuple):
@@ -78,15 +67,17 @@ class CaptiveService:
         clerk: Clerk | None = None,
         deadlines: Deadlines | None = None,
         tell: Tell = untold,
+        site: str = "",
     ) -> None:
         self.counters = Counters()
         self.endpoints = Endpoints()
         self._current, self._key, self._clock, self._clerk = current, link_key, clock, clerk
-        self._tell = tell
+        self._tell, self._site = tell, site
+        self._reception: Reception | None = None
+        if clerk is not None:
+            self._reception = Reception(clerk, self._decide, partial(report_fault, self.counters))
         self._deadlines = deadlines or Deadlines()
         self._doors: Doors | None = None
-        self._presses: dict[tuple[Button, str], float] = {}
-        self._asking: set[asyncio.Task[None]] = set()
         self._settings, self._portal, self._pages, self._tls = self._prepared(settings)
 
     def _prepared(self, settings: PortalSettings) -> tuple[PortalSettings, Portal, Pages, TlsFiles | None]:
@@ -99,6 +90,7 @@ class CaptiveService:
             settings.host,
             self._key,
             frozenset(str(address) for address in settings.addresses),
+            settings.brands,
         )
         pages = Pages(settings, read_templates(settings.templates), read_logos(settings), self._key)
         return settings, portal, pages, TlsFiles(files, settings.host) if files and settings.url else None
@@ -134,6 +126,7 @@ class CaptiveService:
             return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_certificate(), name="captive-certificate")
+            group.create_task(self._forget_freed(), name="captive-forget")
             await self._doors.broken
 
     async def stop(self) -> None:
@@ -141,8 +134,8 @@ class CaptiveService:
         doors, self._doors = self._doors, None
         if doors is not None:
             await doors.close()
-        for asking in tuple(self._asking):
-            asking.cancel()
+        if self._reception is not None:
+            self._reception.stop()
         self.endpoints = Endpoints()
 
     def reconfigure(self, settings: PortalSettings) -> None:
@@ -158,6 +151,29 @@ class CaptiveService:
     def link(self, subscriber_id: str) -> str:
         """A fresh signed URL of the subscriber's own page, with name, sum and due date."""
         return make_link(self._key, self._portal.url, subscriber_id, self._clock() + _LINK_LIFE)
+
+    def reference(self, subscriber_id: str) -> str:
+        """What their page tells the subscriber to say on the telephone."""
+        return make_reference(self._key, self._site, subscriber_id)
+
+    def referenced(self, reference: str, view: View) -> tuple[str, ...]:
+        """The listed subscribers who have ``reference``. Blocks for some microseconds each: give it a thread."""
+        spelled = parse_reference(reference)
+        if not spelled or not is_of_site(spelled, self._site):
+            return ()
+        known = dict.fromkeys((*view.table.subscribers, *view.learned.overrides))
+        return find_referenced(self._key, self._site, spelled, known)
+
+    async def _forget_freed(self) -> None:
+        """Who has paid is forgotten; their next block is a new one."""
+        while True:
+            await self._current.wait(self._current.version)
+            await asyncio.sleep(_FORGET_EVERY)
+            if self._reception is not None:
+                self._reception.forget(self._clock())
+
+    def _decide(self, subscriber_id: str) -> Decision:
+        return self._current.view.decide_id(subscriber_id, self._clock())
 
     async def _watch_certificate(self) -> None:
         while True:
@@ -177,64 +193,71 @@ class CaptiveService:
             log.info("captive-certificate-renewed")
 
     async def _answer(self, request: Request, address: IpAddress) -> Finished:
+        try:
+            return await self._answered(request, address)
+        except Exception as error:  # noqa: BLE001  # counted; whoever asked gets an answer, and the others go on
+            report_fault(self.counters, error)
+            polite = request.https and request.host == self._portal.host
+            return self._faulty(500) if polite else (plain(500, Kind.REFUSED), b"")
+
+    def _faulty(self, status: int) -> Finished:
+        """The page that says so; without it where that, too, cannot be made."""
+        answer = Response(status, (("Cache-Control", "private, no-store"),), _AT_FAULT, Kind.PAGE)
+        try:
+            return self._with_page(answer, _AT_FAULT, self._clock())
+        except Exception:  # noqa: BLE001  # counted already, and whoever asked gets an answer
+            return plain(status, Kind.REFUSED), b""
+
+    async def _answered(self, request: Request, address: IpAddress) -> Finished:
         now, view = self._clock(), self._current.view
         known = partial(view.decide_id, now=now)
         answer: Answer = respond(request, self._portal, view.decide(address, now), now, known)
         if isinstance(answer, Press):
-            answer = await self._press(answer, now)
+            try:
+                if self._reception is not None:
+                    await self._reception.press(answer, view, now)
+            except UpstreamError:
+                return self._faulty(503)  # a pass that could not be kept was not given; nothing else raises it
+            answer = pressed(self._portal, answer, answer.button.value, now)
+        elif isinstance(answer, Click):
+            self.counters.clicks += 1
+            self._tell(Event(EventType.PAY_CLICKED, now, answer.subscriber_id))
+            answer = answer.response
         if isinstance(answer, Close):
             return answer
-        self.counters.answers[answer.kind] += 1
-        if isinstance(answer.body, bytes):
-            return answer, answer.body
-        return self._with_page(answer, answer.body, now)
+        page = answer.body
+        if isinstance(page, bytes):
+            self.counters.answers[answer.kind] += 1
+            return answer, page
+        subscriber = self._reader(page, now)
+        if self._reception is not None:
+            page = await self._reception.true_page(page, Visit(view, address, subscriber, now))
+        if subscriber:
+            page = replace(page, reference=self.reference(subscriber))
+        if request.method == "GET" and not request.purpose:
+            self._tell_opened(page, now)
+        return self._with_page(answer, page, now)
+
+    def _reader(self, page: Page, now: float) -> str:
+        """Billing's id of whom the page is about; empty: not known."""
+        if page.decision.subscriber is not None:
+            return page.decision.subscriber.id
+        return verify_token(self._key, Purpose.LINK, page.link, now) or ""
+
+    def _tell_opened(self, page: Page, now: float) -> None:
+        subscriber = page.decision.subscriber
+        if subscriber is not None and page.decision.access in _TOLD and page.topic not in _UNTOLD:
+            self._tell(Event(EventType.PAGE_OPENED, now, subscriber.id))
 
     def _with_page(self, answer: Response, page: Page, now: float) -> Finished:
+        self.counters.answers[answer.kind] += 1
         self.counters.pages[page.topic] += 1
-        subscriber = page.decision.subscriber
-        if subscriber is not None and page.topic in _TOLD:
-            self._tell(Event(EventType.PAGE_OPENED, now, subscriber.id))
         rendered = self._pages.render(page, now, self._desk(page.decision))
         return Response(answer.status, (*answer.headers, *rendered.headers), b"", answer.kind), rendered.body
 
     def _desk(self, decision: Decision) -> Desk:
         """Which buttons the page has for this subscriber."""
-        if self._clerk is None or decision.subscriber is None or topic_of(decision) is not Topic.BLOCKED:
+        if self._clerk is None or decision.subscriber is None or decision.access not in _OWING:
             return Desk()
-        return Desk(self._clerk.passes_left(decision.subscriber.id), can_check=True)
-
-    async def _press(self, press: Press, now: float) -> Response:
-        key, outcome = (press.button, press.subscriber_id), ""
-        if self._clerk is None:
-            return pressed(self._portal, press, outcome, now)
-        fresh = now - self._presses.get(key, 0.0) >= _PRESS_AGAIN
-        if fresh:
-            self._presses.pop(key, None)
-            self._presses[key] = now
-        while len(self._presses) > _MAX_PRESSES:
-            del self._presses[next(iter(self._presses))]
-        match press.button:
-            case Button.CHECK:
-                outcome = "check"
-                if fresh:
-                    await self._check(self._clerk, press.subscriber_id)
-            case Button.PASS:
-                try:
-                    if fresh and not await self._clerk.start_pass(press.subscriber_id):
-                        outcome = "pass-used"
-                except UpstreamError:
-                    self._presses.pop(key, None)  # not given; another press may have more luck
-        return pressed(self._portal, press, outcome, now)
-
-    async def _check(self, clerk: Clerk, subscriber_id: str) -> None:
-        """Billing is asked; a quick answer shows on the next page, a slow one goes on without the reader."""
-        asking = asyncio.create_task(clerk.check(subscriber_id), name="captive-check")
-        self._asking.add(asking)
-        asking.add_done_callback(self._asked)
-        await asyncio.wait({asking}, timeout=_CHECK_WAIT)
-
-    def _asked(self, asking: asyncio.Task[None]) -> None:
-        self._asking.discard(asking)
-        error = None if asking.cancelled() else asking.exception()
-        if error is not None and not isinstance(error, UpstreamError):  # billing may be away; that is its own alarm
-            report_fault(self.counters, error)
+        passes = None if decision.rule is Rule.OVERRIDE else self._clerk.passes_left(decision.subscriber.id)
+        return Desk(passes, can_check=self._clerk.can_check)

@@ -14,8 +14,8 @@ from edged.enforce.ranges import Clip, longest_match, outermost, prefixes_of
 from edged.enforce.rules import Rules
 from edged.enforce.sets import Element, Elements, SetName, Sets
 from edged.model import Access
-from edged.policy.access import View
-from edged.values import BITS, IpAddress, MacAddress, Prefix
+from edged.policy.access import Line, View
+from edged.values import BITS, IpAddress, MacAddress, Prefix, host_prefix
 
 _HOSTS = {4: SetName.BLOCKED_HOSTS_4, 6: SetName.BLOCKED_HOSTS_6}
 _PREFIXES = {4: SetName.BLOCKED_PREFIXES_4, 6: SetName.BLOCKED_PREFIXES_6}
@@ -44,6 +44,11 @@ class Desired:
         """True when ``address`` is in a blocked set."""
         return blocks(self.sets, address)
 
+    def holds(self, line: Line) -> bool:
+        """True when the first address of one of its prefixes, or one of its devices, is in a blocked set."""
+        macs = self.sets[SetName.BLOCKED_MACS]
+        return any(mac in macs for mac in line.devices) or any(blocks_at(self.sets, p) for p in line.prefixes)
+
     @property
     def count(self) -> int:
         """How many hosts, prefixes and devices are blocked."""
@@ -52,7 +57,12 @@ class Desired:
 
 def blocks(sets: Sets, address: IpAddress) -> bool:
     """True when ``address`` is in one of the blocked sets of its family."""
-    number, version = int(address), address.version
+    return blocks_at(sets, host_prefix(address))
+
+
+def blocks_at(sets: Sets, prefix: Prefix) -> bool:
+    """True when the first address of ``prefix`` is in one of the blocked sets."""
+    number, version = prefix.network, prefix.version
     if number in sets[_HOSTS[version]]:
         return True
     prefixes = sets[_PREFIXES[version]]

@@ -21,6 +21,7 @@ from edged.enforce.diff import Plan, diff
 from edged.enforce.rules import Rules
 from edged.enforce.targets import Target
 from edged.errors import ConfigError, UpstreamError
+from edged.policy.access import Line
 from edged.state.current import Current
 from edged.values import IpAddress
 
@@ -110,6 +111,10 @@ class EnforceService:
         self._asked: dict[str, Desired] = {}
         """What each target was last made to be: a difference to it is somebody else's doing."""
         self._known: _Known | None = None
+        self._held: dict[str, Desired] = {}
+        """What each target is known to hold: as it was last read, or changed with success."""
+        self._news = asyncio.Event()
+        """Set when that may be another than before; then there is a new one."""
 
     async def start(self) -> None:
         """Find out whether every target can enforce. ConfigError with all problems when one cannot."""
@@ -167,6 +172,27 @@ class EnforceService:
             with contextlib.suppress(UpstreamError):
                 answers[name] = await target.contains(address)
         return answers
+
+    def lifted(self, line: Line) -> bool:
+        """True when every target is known to let ``line`` through and has let its old connections go."""
+        if self._watch:
+            return True
+        for name, target in self._targets.items():
+            held = self._held.get(name)
+            if held is None or held.holds(line):
+                return False
+            lingering = target.lingering
+            if lingering and any(old.overlaps(prefix) for old in lingering for prefix in line.prefixes):
+                return False
+        return True
+
+    def holds(self, line: Line) -> bool:
+        """True when a target is known to hold ``line`` still; one of which nothing is known says nothing."""
+        return not self._watch and any(held.holds(line) for held in self._held.values())
+
+    async def news(self) -> None:
+        """Return when ``lifted`` may say something else than it does now."""
+        await self._news.wait()
 
     def status(self) -> dict[str, Health]:
         """Every target's health."""
@@ -252,6 +278,9 @@ class EnforceService:
             there = wanted.count
         if not self._watch:
             self._asked[name] = wanted
+            self._held[name] = wanted
+        self._news.set()
+        self._news = asyncio.Event()
         self._succeeded(name, wanted.count, there)
 
     def _note_drift(self, name: str, wanted: Desired, plan: Plan) -> None:

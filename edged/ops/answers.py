@@ -151,7 +151,7 @@ class Answers:
         }
 
     async def _sync_one(self, billing: BillingService, subject: str) -> dict[str, Any]:
-        one = subscriber_of(self._house.current.view, subject)
+        one = subscriber_of(self._house.current.view, subject, self._house.captive.referenced)
         state = await billing.recheck(one)
         view = self._house.current.view
         listed = view.table.subscribers.get(one)

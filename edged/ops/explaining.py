@@ -6,6 +6,7 @@ Asks the functions that the traffic meets, and reads back from every target.
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -38,7 +39,7 @@ _MEANING = {
 
 
 class Explainer:
-    """Answers for an address, a prefix, a MAC, a subscriber's id or login, or a key's id."""
+    """Answers for an address, a prefix, a MAC, a subscriber's id, login or page reference, or a key's id."""
 
     def __init__(self, house: House) -> None:
         self._house = house
@@ -65,9 +66,9 @@ class Explainer:
             return self._device(mac)
         if subject in self._house.current.view.learned.overrides:
             return await self._subscriber(Subscriber(subject, State.ACTIVE))
-        key = next((k for k in self._house.mpsk.key_facts() if k.id == subject), None)
-        if key is not None:
-            return self._key(key)
+        other = await self._key_or_reference(subject)
+        if other is not None:
+            return other
         waits = self._waits(lambda s: s.id == subject)
         raise Refused(
             f'"{subject}" is no address, and neither billing nor the key store knows it '
@@ -137,6 +138,8 @@ class Explainer:
 
     def _who(self, subscriber: Subscriber) -> list[str]:
         rows = [f"subscriber {subscriber.id}, brand {subscriber.brand or 'default'}"]
+        if self._house.loaded.config.portal.url:
+            rows[0] += f", page reference {self._house.captive.reference(subscriber.id)}"
         rows += ["has " + ", ".join(map(str, subscriber.addresses))] if subscriber.addresses else []
         for session in self._house.roster.sessions_of(subscriber.id, subscriber.logins):
             has = ", ".join(map(str, session.prefixes)) or "no address of its own"
@@ -300,6 +303,23 @@ class Explainer:
             facts["in_place"] = await self._in_place(first, self._house.current.view.decide(first, now))
             break
         return facts
+
+    async def _key_or_reference(self, subject: str) -> Facts | None:
+        """A key by its id, or whose page bears a reference; of several who share one, who they are."""
+        key = next((k for k in self._house.mpsk.key_facts() if k.id == subject), None)
+        if key is not None:
+            return self._key(key)
+        named = await asyncio.to_thread(self._house.captive.referenced, subject, self._house.current.view)
+        if not named:
+            return None
+        table = self._house.current.view.table.subscribers
+        found = [table.get(one) or Subscriber(one, State.ACTIVE) for one in named]
+        if len(found) == 1:
+            return await self._subscriber(found[0])
+        headline = (
+            f"{subject.upper()} is the page reference of {len(found)} subscribers: ask for the name or the address"
+        )
+        return {"subject": subject, "headline": headline, "who": [row for one in found for row in self._who(one)[:2]]}
 
     async def _recently(self, subscriber: str) -> list[Facts]:
         """The newest lines of the audit about them."""

@@ -151,6 +151,7 @@ def _portal(house: House) -> Iterator[Sample]:
     yield from _family(
         "counter", "edged_http_dropped", "Connections without an answer, by reason.", "reason", web.dropped
     )
+    yield _count("edged_pay_clicks", "People who followed the pay button.", web.clicks)
     yield _count("edged_http_malformed", "Requests that are not HTTP/1.1.", web.malformed)
     yield _count("edged_http_faults", "Our own bugs, met while answering.", web.faults)
     yield _count("edged_tls_alerts", "TLS clients for a foreign name that were sent away.", web.alerts + web.resets)

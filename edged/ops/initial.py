@@ -6,6 +6,8 @@ from __future__ import annotations
 from argparse import Namespace
 from pathlib import Path
 
+from edged.captive.capport import DHCPV4_OPTION, DHCPV6_OPTION, RA_OPTION, capport_options
+
 _TEMPLATE = """\
 # edged: first configuration, written by `edged init`. Every key: config/edged.example.yaml and docs/configure.md.
 site: {site}
@@ -83,6 +85,21 @@ def initial(answers: Namespace, path: Path) -> dict[Path, tuple[str, int]]:
         interfaces=", ".join(answers.interface),
     )
     return {path: (content, 0o640), **files}
+
+
+def announcement(portal: str) -> str:
+    """What DHCP servers and routers may say of the page at host ``portal`` (docs/captive-api.md); empty: nothing."""
+    try:
+        options = capport_options(f"https://{portal}")
+    except ValueError:
+        return ""
+    return (
+        f"For DHCP servers and routers, once the page has a certificate that devices trust (RFC 8910):\n"
+        f"  the API's URI        {options.uri}\n"
+        f"  DHCPv4 option {DHCPV4_OPTION}    0x{options.dhcpv4[2:].hex()}\n"
+        f"  DHCPv6 option {DHCPV6_OPTION}    0x{options.dhcpv6[4:].hex()}\n"
+        f"  RA option {RA_OPTION}, whole  0x{options.ra.hex()}\n"
+    )
 
 
 def _quoted(words: list[str]) -> str:

@@ -1,15 +1,20 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What an operator types for a subscriber (an id, an address, a login, a device) in, billing's id out. Pure."""
+"""What an operator types for a subscriber (id, address, login, device, page reference) in, billing's id out. Pure."""
 
 from __future__ import annotations
+
+from collections.abc import Callable
 
 from edged.model import Subscriber
 from edged.ops.control import Refused
 from edged.policy.access import View
 from edged.values import parse_address, parse_mac, parse_prefix
 
+Referenced = Callable[[str, View], tuple[str, ...]]
+"""The known subscribers who have a page reference."""
 
-def subscriber_of(view: View, subject: str) -> str:
+
+def subscriber_of(view: View, subject: str, referenced: Referenced | None = None) -> str:
     """Billing's id behind ``subject``; what is none of the known things is an id that is not listed. ``Refused``."""
     subject = subject.strip()
     if not subject:
@@ -17,7 +22,15 @@ def subscriber_of(view: View, subject: str) -> str:
     if subject in view.table.subscribers or subject in view.learned.overrides:
         return subject
     found = _by_address(view, subject) or view.table.logins.get(subject) or _by_device(view, subject)
+    if found is None and referenced is not None:
+        return _by_reference(subject, referenced(subject, view)) or subject
     return subject if found is None else found.id
+
+
+def _by_reference(subject: str, ids: tuple[str, ...]) -> str:
+    if len(ids) > 1:
+        raise Refused(f"{subject} is the page reference of {' and of '.join(ids)}: give the id", 2)
+    return "".join(ids)
 
 
 def meant(view: View, subject: str) -> str:

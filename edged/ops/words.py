@@ -115,7 +115,7 @@ class WordCommands:
         if not why:
             raise Refused('--why "…" is missing: the audit wants a reason', 2)
         return (
-            subscriber_of(self._house.current.view, str(request["subscriber"])),
+            subscriber_of(self._house.current.view, str(request["subscriber"]), self._house.captive.referenced),
             str(request.get("who", "?"))[:64],
             why,
         )

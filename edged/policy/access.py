@@ -11,12 +11,13 @@ import math
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import NamedTuple
 
 from edged.model import Access, State, Subscriber
 from edged.policy.prefixes import PrefixMap
 from edged.policy.sessions import OnlineLines
 from edged.policy.table import PolicyTable
-from edged.values import IpAddress, MacAddress, Prefix
+from edged.values import IpAddress, MacAddress, Prefix, host_prefix
 
 
 class Rule(StrEnum):
@@ -90,6 +91,13 @@ _OPEN = Decision(Access.OPEN, Rule.DEFAULT)
 _EXEMPT = Decision(Access.EXEMPT, Rule.EXEMPT)
 
 
+class Line(NamedTuple):
+    """Where one subscriber, or one visitor, is cut off and let through."""
+
+    prefixes: tuple[Prefix, ...] = ()
+    devices: tuple[MacAddress, ...] = ()
+
+
 @dataclass(frozen=True, slots=True)
 class View:
     """The two immutable values together: all that a room reads."""
@@ -161,6 +169,11 @@ class View:
     def lines_of(self, subscriber: Subscriber) -> tuple[Prefix, ...]:
         """Every prefix of ``subscriber``, listed or online."""
         return tuple(dict.fromkeys((*subscriber.addresses, *self.learned.online.lines.get(subscriber.id, ()))))
+
+    def line_at(self, address: IpAddress) -> Line:
+        """``address`` itself, and the device of a listed subscriber that has it now."""
+        mac = self.learned.neighbours.get(address)
+        return Line((host_prefix(address),), () if mac is None else (mac,))
 
     def outermost(self, prefix: Prefix) -> Prefix:
         """The widest line around ``prefix``; ``prefix`` itself when it lies in none."""

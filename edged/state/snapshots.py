@@ -166,9 +166,15 @@ def _checksum(digest: str) -> bytes:
 
 def _row(s: Subscriber) -> list[Any]:
     a = s.account
-    account = None if a is NO_ACCOUNT else [a.name, a.amount_due, a.currency, a.due, a.pay_url, a.language]
+    account = None if a is NO_ACCOUNT else _account(a)
     addresses = [str(prefix) for prefix in s.addresses]
     return [s.id, s.state.value, s.reason, s.since, addresses, s.devices, s.logins, s.brand, account]
+
+
+def _account(a: Account) -> list[str]:
+    """As earlier versions wrote it, whose files are read still: what came later stands at the end, if it is said."""
+    fields = [a.name, a.amount_due, a.currency, a.due, a.pay_url, a.language]
+    return [*fields, a.invoice] if a.invoice else fields
 
 
 def _word_line(snapshot_id: str, word: Subscriber) -> bytes:

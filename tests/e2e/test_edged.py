@@ -6,6 +6,7 @@ import hashlib
 import hmac
 import json
 import os
+import re
 import sqlite3
 import time
 import uuid
@@ -15,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from edged.captive.locales import LOCALES
 from tests.e2e import lab as places
 from tests.e2e.edge import BLOCKED, GARDEN_HOST, KEYS, PORTAL_HOST, Edge
 from tests.e2e.lab import BAD4, BAD6, GARDEN4, GOOD4, PORTAL4, PORTAL6, RESOLVER4, RESOLVER6, WEB4, Namespace
@@ -24,6 +26,7 @@ pytestmark = [
     pytest.mark.skipif(bool(places.available()), reason=places.available() or "ready"),
 ]
 
+ENGLISH = LOCALES["en"].texts
 FAMILIES = pytest.mark.parametrize("family", ["-4", "-6"])
 
 
@@ -121,6 +124,55 @@ def test_a_page_load_that_began_before_the_payment_is_sent_on_after_it(edge: Edg
 
     assert answer.startswith(b"HTTP/1.1 302")
     assert b"Location: http://example.com/news\r\n" in answer
+
+
+def _token(edge: Edge) -> str:
+    """Of the buttons of the blocked page; its load in the very moment of the block may fail (docs/decisions/0013)."""
+    found: list[str] = []
+
+    def is_found() -> bool:
+        page = edge.curl("bad", f"https://{PORTAL_HOST}/", timeout=2.0).stdout
+        found.extend(re.findall(r'name="token" value="([^"]+)"', page))
+        return bool(found)
+
+    edge.wait_for("the page has its buttons", is_found, timeout=10.0)
+    return found[0]
+
+
+def _press(edge: Edge, button: str, token: str) -> str:
+    """The page that a press of a button leads to. The browser has the portal's name already."""
+    here = f"{PORTAL_HOST}:443:{PORTAL4}"
+    form = ("-L", "--resolve", here, "-d", f"token={token}&link=")
+    return edge.curl("bad", f"https://{PORTAL_HOST}/{button}", *form, timeout=15.0).stdout
+
+
+@FAMILIES
+def test_whoever_reads_that_they_are_back_online_is_at_the_very_next_connection(edge: Edge, family: str) -> None:
+    token = _token(edge)
+    edge.tell({**BLOCKED, "state": "active"})
+
+    page = _press(edge, "check", token)
+    done = edge.curl("bad", "http://example.com/", family, timeout=2.0)
+
+    assert f"<h1>{ENGLISH['restored.title']}</h1>" in page
+    assert "the internet" in done.stdout
+
+
+@FAMILIES
+def test_whoever_was_given_a_pass_reaches_the_bank_at_the_very_next_connection(edge: Edge, family: str) -> None:
+    page = _press(edge, "pass", _token(edge))
+    done = edge.curl("bad", "https://www.example.org/", family, timeout=2.0)
+
+    assert re.search(r"<h1>The internet is open (for|until) ", page)
+    assert "the internet" in done.stdout
+    _end_the_pass(edge)
+
+
+def _end_the_pass(edge: Edge) -> None:
+    """As if its minutes were over; the next test starts edged again."""
+    edge.stop()
+    with sqlite3.connect(edge.directory / "state" / "edged.sqlite", timeout=10.0) as database:
+        database.execute("UPDATE passes SET ends = at")
 
 
 def test_absence_from_the_list_opens_the_line_too(edge: Edge) -> None:

@@ -98,7 +98,7 @@ def expected(url: str) -> dict[str, Any]:
             devices=(MacAddress("08:00:27:2c:3d:65"), MacAddress("02:00:5e:10:00:01")),
             logins=("marla_main",),
             brand="north-fibre",
-            account=Account("Marla Singer", "49.90", due="2026-10-15", pay_url=pay),
+            account=Account("Marla Singer", "49.90", due="2026-10-15", pay_url=pay, invoice="202610010003"),
         ),
         "41": Subscriber("41", State.ACTIVE),
         "55": Subscriber(

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
+import logging
 import socket
 import ssl
 import time
@@ -14,16 +16,18 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import structlog
 
 from edged.captive.admission import Deadlines
 from edged.captive.answers import Kind, Topic
+from edged.captive.locales import LOCALES
 from edged.captive.probes import PROBES, Probe
 from edged.captive.selfsigned import self_signed
 from edged.captive.service import CaptiveService
 from edged.captive.settings import CertificateFiles
 from edged.errors import ConfigError
 from edged.model import State
-from edged.policy.access import View
+from edged.policy.access import Line, View
 from edged.state.current import Current
 from tests.captive_oracle import RULES, Answer, Verdict
 from tests.captive_scene import KEY, settings, subscriber, view
@@ -34,9 +38,10 @@ HOST = "portal.example.net"
 
 @dataclass
 class FakeClerk:
-    """A desk with so many passes a subscriber."""
+    """A desk with so many passes a subscriber, where nothing is enforced."""
 
     passes: int = 1
+    can_check: bool = True
     checked: list[str] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
 
@@ -51,6 +56,18 @@ class FakeClerk:
 
     async def check(self, subscriber_id: str) -> None:
         self.checked.append(subscriber_id)
+
+    def read_at(self) -> float:
+        return 0.0
+
+    def lifted(self, line: Line) -> bool:  # noqa: ARG002  # the Protocol's
+        return True
+
+    def holds(self, line: Line) -> bool:  # noqa: ARG002  # the Protocol's
+        return False
+
+    async def news(self) -> None:
+        await asyncio.Event().wait()
 
 
 @dataclass
@@ -452,3 +469,107 @@ async def test_a_reminded_subscriber_sees_the_reminder(house: House) -> None:
 
     assert page is not None
     assert b"A reminder, your internet works" in page.body
+
+
+# --- the security checklist, on the wire ---------------------------------------------------------------
+
+
+async def test_forwarded_headers_change_neither_who_asks_nor_what_is_answered(house: House) -> None:
+    told = [
+        f"{name}: {value}"
+        for name in ("X-Forwarded-For", "X-Real-IP", "Forwarded", "True-Client-IP", "CF-Connecting-IP", "Client-IP")
+        for value in ("127.0.0.1", "for=127.0.0.1")
+    ]
+    more = [part for header in (*told, "X-Forwarded-Host: evil.example.org") for part in ("-H", header)]
+
+    page = await house.curl("https://portal.example.net/", *more, source="127.0.0.9")
+    foreign = await house.curl("http://news.example.com/", *more, "-H", "Accept: text/html")
+
+    assert page is not None
+    assert foreign is not None
+    assert LOCALES["en"].texts["open.title"].encode() in page.body, "127.0.0.1 is blocked, whoever asks is not"
+    assert foreign.headers["location"] == "https://portal.example.net/"
+
+
+@pytest.mark.parametrize("path", ["/.well-known/captive-portal", "/api/captive-portal"])
+async def test_the_api_is_asked_by_get_and_by_head_and_refuses_the_rest(house: House, path: str) -> None:
+    url = f"https://portal.example.net{path}"
+    got, head = await house.curl(url, "-H", "Accept:"), await house.curl(url, "-I")
+    posted, plain = await house.curl(url, "-d", "x=y"), await house.curl(f"http://portal.example.net{path}")
+
+    assert got and head and posted and plain  # noqa: PT018  # each had an answer
+    assert json.loads(got.body) == {"captive": True, "user-portal-url": "https://portal.example.net/"}
+    assert (got.headers["content-type"], got.headers["cache-control"]) == (
+        "application/captive+json", "private, no-store",
+    )  # fmt: skip
+    assert (head.status, head.headers["content-length"], head.body) == (200, str(len(got.body)), b"")
+    assert (posted.status, posted.headers["allow"]) == (405, "GET, HEAD")
+    assert (plain.status, plain.headers["location"]) == (302, url)
+
+
+async def test_a_favicon_under_a_foreign_name_is_an_empty_511_that_nobody_keeps(house: House) -> None:
+    found = await house.curl("http://news.example.com/favicon.ico")
+
+    assert found is not None
+    assert (found.status, found.body, found.headers["cache-control"]) == (511, b"", "no-store")
+
+
+async def test_a_client_that_follows_a_freed_line_gets_there_when_its_cache_forgets_us(house: House) -> None:
+    house.current.publish(view())
+    arrived = asyncio.Event()
+
+    async def site(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nthere")
+        await writer.drain()
+        writer.close()
+        arrived.set()
+
+    server = await asyncio.start_server(site, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    async with server:
+        first = await house.curl("http://news.example.com/a?b=c", "-H", "Accept: text/html")
+        assert first is not None
+        assert first.headers["location"] == "http://news.example.com/a?b=c", "the very same, by its own name"
+        # curl keeps no name between two runs: the second one is sent to the true site
+        process = await asyncio.create_subprocess_exec(
+            "curl", "-s", "--connect-to", f"::127.0.0.1:{port}", first.headers["location"],
+            stdout=asyncio.subprocess.PIPE,
+        )  # fmt: skip
+        output, _ = await process.communicate()
+
+    assert arrived.is_set()
+    assert output == b"there"
+
+
+HOSTILE = [
+    b"GET /zqxjvkw?q=zqxjvkw HTTP/1.1\r\nHost: zqxjvkw.example.com\r\nUser-Agent: zqxjvkw'\"<script>\r\n\r\n",
+    b"GET /%0d%0aSet-Cookie:zqxjvkw HTTP/1.1\r\nHost: zqxjvkw.example.com\r\nCookie: zqxjvkw\r\n\r\n",
+    b"POST /zqxjvkw HTTP/1.1\r\nHost: zqxjvkw.example.com\r\nContent-Length: 7\r\n\r\nzqxjvkw",
+    b"GET http://zqxjvkw@zqxjvkw.example.com/ HTTP/1.1\r\nHost: zqxjvkw.example.com\r\n\r\n",
+    b"ZQXJVKW / HTTP/1.1\r\nHost: zqxjvkw.example.com\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: zqxjvkw<>.example.com\r\n\r\n",
+    b"GET / HTTP/1.1\r\nHost: zqxjvkw.example.com\r\nzqxjvkw\r\n\r\n",
+    b"GET /" + b"zqxjvkw" * 3000 + b" HTTP/1.1\r\n\r\n",
+    b"zqxjvkw" * 500,
+]
+
+
+async def test_nothing_of_hostile_requests_is_answered_with_or_logged(
+    house: House, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    with structlog.testing.capture_logs() as logs:
+        for octets in HOSTILE:
+            answer = await said(house.http, octets)
+            assert b"zqxjvkw" not in answer.lower()
+        for path in ("/zqxjvkw", "/s/zqxjvkw", "/pay?zqxjvkw", "/?lang=zqxjvkw&done=zqxjvkw"):
+            page = await house.curl(
+                f"https://portal.example.net{path}", "-A", "zqxjvkw", "-e", "https://zqxjvkw.example/"
+            )
+            assert page is not None
+            assert b"zqxjvkw" not in page.body + repr(page.headers).encode()
+
+    out, err = capsys.readouterr()
+    assert "zqxjvkw" not in (repr(logs) + caplog.text + out + err).lower()
+    assert house.service.counters.malformed >= 4

@@ -11,15 +11,16 @@ from ipaddress import ip_address
 
 import pytest
 
+from edged.enforce.desired import Desired
 from edged.enforce.diff import Plan
 from edged.enforce.rules import Rules
 from edged.enforce.service import FEW, LARGE, EnforceService
 from edged.enforce.sets import SetName
 from edged.enforce.targets.memory import MemoryTarget
 from edged.errors import ConfigError
-from edged.policy.access import Learned, View
+from edged.policy.access import Learned, Line, View
 from edged.state.current import Current
-from edged.values import parse_address
+from edged.values import parse_address, parse_mac, parse_prefix
 from tests.e2e.enforce_contract import NOW, RULES, subscriber, view_of
 
 LINE = subscriber("1", "100.64.1.7")
@@ -211,6 +212,97 @@ async def test_stopping_leaves_everything_in_force() -> None:
     async with running(target, view=view_of(LINE)) as (service, _):
         await settles(lambda: service.status()["memory-0"].ok)
     assert await target.contains(ADDRESS)
+
+
+# --- whether a line really works again --------------------------------------------------------------
+
+
+class Gated(MemoryTarget):
+    """A target that changes nothing before it may."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = asyncio.Event()
+        self.may.set()
+        self.waiting = asyncio.Event()
+
+    async def apply(self, desired: Desired, plan: Plan) -> None:
+        self.waiting.set()
+        await self.may.wait()
+        await super().apply(desired, plan)
+
+
+HERE = View().line_at(ADDRESS)
+
+
+async def test_a_line_is_lifted_when_the_slowest_target_has_lifted_it() -> None:
+    quick, slow = MemoryTarget(), Gated()
+    async with running(quick, slow, view=view_of(LINE)) as (service, current):
+        assert not service.lifted(HERE), "nothing is known yet"
+        assert not service.holds(HERE)
+        await settles(lambda: all(health.ok for health in service.status().values()))
+        assert service.holds(HERE)
+        slow.may.clear()
+        slow.waiting.clear()
+        current.publish(view_of())
+        await slow.waiting.wait()
+        await settles(lambda: service.status()["memory-0"].actual == 0)
+        assert not service.lifted(HERE)
+        assert service.holds(HERE)
+        slow.may.set()
+        async with asyncio.timeout(5.0):
+            while not service.lifted(HERE):
+                await service.news()
+        assert await service.in_place(ADDRESS) == {"memory-0": False, "memory-1": False}
+        assert not service.holds(HERE)
+
+
+async def test_a_target_that_fails_has_lifted_nothing() -> None:
+    target = MemoryTarget()
+    async with running(target, view=view_of(LINE)) as (service, current):
+        await settles(lambda: service.status()["memory-0"].ok)
+        target.broken = True
+        current.publish(view_of())
+        await settles(lambda: service.counters.failed > 0)
+        assert not service.lifted(HERE)
+        assert service.holds(HERE)
+
+
+async def test_a_target_that_never_answered_is_no_proof_either_way() -> None:
+    target = MemoryTarget()
+    target.broken = True
+    async with running(target, view=view_of()) as (service, _):
+        await settles(lambda: service.counters.failed > 0)
+        assert (service.lifted(HERE), service.holds(HERE)) == (False, False)
+
+
+async def test_a_line_whose_old_connections_are_still_tracked_is_not_lifted() -> None:
+    target = MemoryTarget()
+    async with running(target, view=view_of()) as (service, _):
+        await settles(lambda: service.status()["memory-0"].ok)
+        target.lingering = (parse_prefix("100.64.1.0/24"),)
+        assert (service.lifted(HERE), service.holds(HERE)) == (False, False)
+        target.lingering = (parse_prefix("100.64.2.0/24"),)
+        assert service.lifted(HERE)
+
+
+async def test_a_prefix_and_a_device_are_lines_too() -> None:
+    house, mac = subscriber("2", "2001:db8:100:700::/56"), "02:00:5e:10:00:01"
+    target = MemoryTarget()
+    async with running(target, view=view_of(house, subscriber("3", devices=(mac,)))) as (service, current):
+        await settles(lambda: service.status()["memory-0"].ok)
+        inside = View().line_at(parse_address("2001:db8:100:7ab::1"))
+        assert service.holds(inside)
+        assert service.holds(Line(house.addresses))
+        assert service.holds(Line(devices=(parse_mac(mac),)))
+        assert not service.holds(View().line_at(parse_address("2001:db8:100:800::1")))
+        current.publish(view_of())
+        await settles(lambda: service.lifted(inside) and service.lifted(Line(devices=(parse_mac(mac),))))
+
+
+async def test_where_nothing_is_enforced_nothing_is_in_the_way() -> None:
+    async with running(MemoryTarget(), view=view_of(LINE), watch=True) as (service, _):
+        assert (service.lifted(HERE), service.holds(HERE)) == (True, False)
 
 
 class Unfit(MemoryTarget):

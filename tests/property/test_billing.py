@@ -168,7 +168,9 @@ subscribers = st.builds(
     devices=st.sampled_from([(), (MacAddress("02:00:5e:10:00:01"),)]),
     logins=st.lists(words, max_size=2).map(tuple),
     brand=words,
-    account=st.builds(Account, name=words, amount_due=words, pay_url=words).filter(lambda a: a != Account()),
+    account=st.builds(Account, name=words, amount_due=words, pay_url=words, invoice=words).filter(
+        lambda a: a != Account()
+    ),
 )
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.captive.answers import Close, Page, Press, Response, Topic
+from edged.captive.answers import Click, Close, Page, Press, Response, Topic
 from edged.captive.colour import contrast, palette
 from edged.captive.content import Desk
 from edged.captive.languages import choose_language, wanted_languages
@@ -95,7 +95,7 @@ def test_every_request_has_an_answer_and_headers_of_one_line(
 
     found = respond(request, PORTAL, decision(access), NOW, lambda _: decision(Access.BLOCKED))
 
-    assert isinstance(found, Response | Close | Press)
+    assert isinstance(found, Response | Close | Press | Click)
     if isinstance(found, Response):
         assert found.status not in {301, 308}
         assert all("\r" not in value and "\n" not in value for _, value in found.headers)

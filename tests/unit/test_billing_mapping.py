@@ -6,6 +6,8 @@ from typing import Any
 
 import pytest
 
+from edged.billing.cells import parse_cells
+from edged.billing.feed_fields import SUBSCRIBER
 from edged.billing.mapping import map_keys, map_subscribers
 from edged.billing.reading import make_snapshot
 from edged.errors import UpstreamError
@@ -65,6 +67,20 @@ def test_every_field_of_the_contract_arrives() -> None:
     assert key.passphrase.reveal_text() == "copper-otter-violin-42"
 
 
+def test_an_invoice_has_its_number_and_a_list_without_any_is_named_as_before() -> None:
+    plain = map_subscribers([{"id": "1", "state": "blocked", "amount_due": "1.00"}])
+    numbered = map_subscribers([{"id": "1", "state": "blocked", "amount_due": "1.00", "invoice": "2026-7"}])
+
+    assert numbered[0].account.invoice == "2026-7"
+
+    def name(subscribers: Any) -> str:
+        return make_snapshot(subscribers, None, revision="", known=None, read_at=NOW).id
+
+    # computed by the version before the field was known: an update makes no list another one
+    assert name(plain) == "4f7b69e7"
+    assert name(numbered) != "4f7b69e7"
+
+
 def test_the_first_five_errors_are_named_and_the_rest_counted() -> None:
     text = sentence(lambda: map_subscribers([{"id": str(n), "state": "gone"} for n in range(40)]))
 
@@ -119,3 +135,13 @@ def test_a_hundred_thousand_subscribers_would_be_mapped_in_seconds() -> None:
     assert len(subscribers) == 20_000
     assert subscribers[0].reason is subscribers[-2].reason
     assert mapped < 5  # seconds; 0.5 when measured alone
+
+
+def test_a_table_brings_the_number_of_an_invoice_and_one_of_nearly_that_name_is_ignored_as_ever() -> None:
+    def read(column: str) -> str:
+        table = parse_cells(f"id,state,addresses,{column}\n1,blocked,100.64.1.7,2026-7\n", "t.csv", SUBSCRIBER)
+        (one,) = map_subscribers(table.objects)
+        return one.account.invoice
+
+    assert read("invoice") == "2026-7"
+    assert [read(column) for column in ("Invoice", "invoices", "invoice_no", "Rechnung")] == ["", "", "", ""]

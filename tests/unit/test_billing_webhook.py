@@ -342,10 +342,24 @@ def test_each_status_has_its_meaning(statuses: tuple[int, ...], what: Fate) -> N
     assert [fate(status) for status in statuses] == [what] * len(statuses)
 
 
-def test_a_page_is_told_of_once_an_hour_for_each_subscriber_and_the_memory_is_bounded() -> None:
+@pytest.mark.parametrize(("kind", "once"), [(EventType.PAGE_OPENED, 3600), (EventType.PAY_CLICKED, 10)])
+def test_a_page_and_a_click_are_told_of_once_in_a_while_and_the_memory_is_bounded(kind: EventType, once: int) -> None:
     readers = Readers(limit=3)
 
-    assert [readers.is_news("1", NOW + t) for t in (0, 1, 3599, 3600, 3601)] == [True, False, False, True, False]
-    assert [readers.is_news(name, NOW + 3601) for name in ("2", "3", "4")] == [True, True, True]
-    assert readers.is_news("1", NOW + 3602), "forgotten, since three others came"
-    assert readers.is_news("4", NOW), "a clock that was set back silences nobody"
+    def is_news(name: str, after: float) -> bool:
+        return readers.is_news(Event(kind, NOW + after, name))
+
+    assert [is_news("1", t) for t in (0, 1, once - 1, once, once + 1)] == [True, False, False, True, False]
+    assert [is_news(name, once + 1) for name in ("2", "3", "4")] == [True, True, True]
+    assert is_news("1", once + 2), "forgotten, since three others came"
+    assert is_news("4", 0), "a clock that was set back silences nobody"
+
+
+def test_one_kind_of_event_does_not_silence_another_and_every_pass_is_told_of() -> None:
+    readers = Readers()
+
+    told = [readers.is_news(Event(kind, NOW, "1")) for kind in (*EventType, *EventType)]
+
+    news = dict(zip(EventType, told[len(EventType) :], strict=True))
+    assert all(told[: len(EventType)])
+    assert [kind for kind, again in news.items() if again] == [EventType.PASS_STARTED, EventType.DEVICE_LEARNED]

@@ -13,7 +13,7 @@ from edged.captive.answers import Button, Close, Kind, Page, Press, Response, To
 from edged.captive.respond import RETURN_WAIT, Request, pressed, respond
 from edged.captive.statement import Purpose, make_token
 from edged.model import Access
-from edged.policy.access import Decision
+from edged.policy.access import STRANGER, Decision
 from tests.captive_scene import KEY, NOW, PORTAL, decision, get
 
 ROWS = yaml.safe_load((Path(__file__).parent.parent / "vectors" / "captive_answers.yaml").read_text("utf-8"))
@@ -130,15 +130,37 @@ def test_a_button_with_its_token_is_pressed() -> None:
         "AAAA",
         make_token(KEY, Purpose.BUTTON, "1001", NOW - 1),
         make_token(KEY, Purpose.LINK, "1001", NOW + 60),
-        make_token(KEY, Purpose.BUTTON, "not-blocked", NOW + 60),
     ],
-    ids=["none", "forged", "expired", "of a link", "of an open line"],
+    ids=["none", "forged", "expired", "of a link"],
 )
 def test_a_button_without_a_good_token_does_nothing(token: str) -> None:
     found = respond(posted("/check", token), PORTAL, decision(Access.BLOCKED), NOW, known)
 
     assert isinstance(found, Response)
     assert (found.status, dict(found.headers)["Location"]) == (303, "https://portal.example.net/")
+
+
+@pytest.mark.parametrize("button", ["check", "pass"])
+@pytest.mark.parametrize("access", [Access.OPEN, Access.NOTICE, Access.DRAIN])
+def test_a_press_of_somebody_who_is_not_blocked_asks_nobody_and_the_page_says_what_is_so(
+    button: str, access: Access
+) -> None:
+    token = make_token(KEY, Purpose.BUTTON, "1001", NOW + 60)
+
+    found = respond(posted(f"/{button}", token), PORTAL, decision(Access.BLOCKED), NOW, lambda _: decision(access))
+
+    assert isinstance(found, Response)
+    assert (found.status, dict(found.headers)["Location"]) == (303, f"https://portal.example.net/?done={button}")
+
+
+def test_on_a_pass_billing_may_be_asked_and_no_second_pass_is_given() -> None:
+    token = make_token(KEY, Purpose.BUTTON, "1001", NOW + 60)
+
+    def on_pass(_id: str) -> Decision:
+        return decision(Access.PASS)
+
+    assert respond(posted("/check", token), PORTAL, STRANGER, NOW, on_pass) == Press(Button.CHECK, "1001", "")
+    assert isinstance(respond(posted("/pass", token), PORTAL, STRANGER, NOW, on_pass), Response)
 
 
 def test_a_pass_never_lets_an_infected_line_out() -> None:
@@ -167,6 +189,21 @@ def test_after_a_button_the_reader_is_back_on_the_page_it_stood_on() -> None:
 
     assert dict(signed.headers)["Location"] == f"https://portal.example.net/s/{link}?done=check"
     assert dict(forged.headers)["Location"] == "https://portal.example.net/?done=check"
+
+
+@pytest.mark.parametrize(
+    ("asked", "kept"), [("de", "&lang=de"), ("pt-BR", "&lang=pt-BR"), ("", ""), ("de&x=//evil", ""), ("DE\r\nX:y", "")]
+)
+def test_after_a_button_the_page_is_in_the_language_that_it_was_asked_for(asked: str, kept: str) -> None:
+    token = make_token(KEY, Purpose.BUTTON, "1001", NOW + 60)
+    form = {"token": token, "link": "", "lang": asked}
+    request = get(PORTAL.host, "/check", https=True, method="POST", form=form)
+
+    found = respond(request, PORTAL, STRANGER, NOW, known)
+
+    assert isinstance(found, Press)
+    location = dict(pressed(PORTAL, found, "check", NOW).headers)["Location"]
+    assert location == f"https://portal.example.net/?done=check{kept}"
 
 
 def test_the_link_key_is_not_in_the_repr_of_the_portal() -> None:

@@ -271,6 +271,19 @@ def test_init_asks_for_what_a_billing_system_wants_and_check_is_content_once_it_
     assert f"source: {source}" in config.read_text()
 
 
+def test_init_prints_what_dhcp_and_routers_may_say_of_the_page(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["init", "-c", str(tmp_path / "edged.yaml"), "--portal", "portal.example.net"]) == 0
+
+    said = capsys.readouterr().out
+    uri = "https://portal.example.net/.well-known/captive-portal"
+    assert uri in said
+    assert f"DHCPv4 option 114    0x{uri.encode().hex()}\n" in said
+    assert f"DHCPv6 option 103    0x{uri.encode().hex()}\n" in said
+    assert f"RA option 37, whole  0x2507{uri.encode().hex()}00\n" in said
+
+
 def test_init_never_overwrites_a_secret_or_a_billing_file(tmp_path: Path) -> None:
     config, secret, feed = tmp_path / "edged.yaml", tmp_path / "secrets" / "billing", tmp_path / "billing.yaml"
     secret.parent.mkdir()

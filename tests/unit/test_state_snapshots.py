@@ -50,6 +50,19 @@ def test_the_last_word_on_each_counts(files: SnapshotFiles, tmp_path: Path) -> N
     assert SnapshotFiles(tmp_path).load().words == (ANA,)
 
 
+def test_a_list_of_an_earlier_version_is_read_and_an_invoice_number_survives(tmp_path: Path) -> None:
+    files, numbered = SnapshotFiles(tmp_path), replace(ANA, account=Account("Ana", "49.90", invoice="2026-7"))
+    files.save(LIST)
+    # six fields: what every version before the seventh wrote
+    assert b'["Ana","49.90","","","",""]' in (tmp_path / "snapshot.jsonl").read_bytes()
+    assert files.load().snapshot == LIST
+    changed = replace(LIST, id="8.bb", subscribers=(numbered, BEN))
+
+    files.save(changed)
+
+    assert SnapshotFiles(tmp_path).load().snapshot == changed
+
+
 def test_a_new_list_forgets_the_words_on_the_one_before(files: SnapshotFiles, tmp_path: Path) -> None:
     files.append([PAID])
     files.save(replace(LIST, id="8.bb"))

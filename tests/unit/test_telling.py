@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from dataclasses import fields
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ from tests import captive_scene, mpsk_world
 
 def test_an_event_has_the_fields_of_the_feed_and_no_other() -> None:
     assert {field.name for field in fields(Event)} == {"type", "at", "subscriber", "key", "device"}
-    assert {kind.value for kind in EventType} == {"pass.started", "page.opened", "device.learned"}
+    assert {kind.value for kind in EventType} == {"pass.started", "page.opened", "pay.clicked", "device.learned"}
 
 
 # --- the clerk ------------------------------------------------------------------------------------
@@ -59,7 +60,9 @@ async def test_a_pass_is_told_of_once_it_is_given_and_not_when_the_disk_refuses_
 HERE, ELSEWHERE, OUTSIDE = (parse_address(a) for a in ("127.0.0.1", "127.0.0.2", "192.0.2.7"))
 
 
-async def asked(target: str, address: IpAddress, state: State = State.BLOCKED, *, host: str = "") -> list[Event]:
+async def asked(
+    target: str, address: IpAddress, state: State = State.BLOCKED, *, host: str = "", **more: Any
+) -> list[Event]:
     told: list[Event] = []
     current = Current()
     current.publish(captive_scene.view(captive_scene.subscriber(state=state)))
@@ -67,7 +70,7 @@ async def asked(target: str, address: IpAddress, state: State = State.BLOCKED, *
         captive_scene.settings(), current=current, link_key=captive_scene.KEY, clock=lambda: captive_scene.NOW,
         tell=told.append,
     )  # fmt: skip
-    request = captive_scene.get(host or captive_scene.PORTAL.host, target, https=not host)
+    request = captive_scene.get(host or captive_scene.PORTAL.host, target, https=not host, **more)
     await service._answer(request, address)
     return told
 
@@ -95,6 +98,33 @@ async def test_nobody_is_told_of_an_active_subscriber_or_of_a_page_that_does_not
 
 async def test_nobody_is_told_of_what_a_blocked_subscriber_looks_for_elsewhere() -> None:
     assert await asked("/private?q=secret", HERE, host="news.example.org") == []
+
+
+async def test_only_a_person_who_looks_is_told_of() -> None:
+    assert await asked("/", HERE, method="HEAD") == []
+    assert await asked("/", HERE, purpose="prefetch") == []
+
+
+async def test_a_click_on_the_pay_button_is_told_of_by_address_and_by_link() -> None:
+    link = make_link(captive_scene.KEY, "", "1001", captive_scene.NOW + 60)
+
+    for target, address in (("/pay", HERE), (f"{link}/pay", ELSEWHERE)):
+        assert await asked(target, address) == [Event(EventType.PAY_CLICKED, captive_scene.NOW, "1001")]
+
+
+@pytest.mark.parametrize(
+    "more",
+    [
+        {"method": "HEAD"},
+        {"purpose": "prefetch;prerender"},
+        {"fetch_dest": "image"},
+        {"fetch_dest": "iframe"},
+        {"fetch_site": "cross-site"},
+    ],
+    ids=str,
+)
+async def test_what_is_no_click_of_a_person_is_not_told_of(more: dict[str, Any]) -> None:
+    assert await asked("/pay", HERE, **more) == []
 
 
 # --- the key server -------------------------------------------------------------------------------

@@ -11,14 +11,20 @@ from collections.abc import Iterable
 from datetime import UTC, datetime
 from enum import Enum
 
+from edged.model import Event, EventType
 from edged.state.outbox import Stored
 
 BATCH = 500
 """Events in one post: some 80 KB."""
-ONCE = 3600.0
-"""Seconds in which a subscriber's page is told of once: billing wants to know that it was seen, not how often."""
+ONCE: dict[EventType, float] = {
+    # billing wants to know that the page was seen, not how often
+    EventType.PAGE_OPENED: 3600.0,
+    # a person who goes back and presses again is one more click; a finger that presses twice is not
+    EventType.PAY_CLICKED: 10.0,
+}
+"""Seconds in which one subscriber is told of once, by kind; a kind that is not here is told of each time."""
 _MAX_READERS = 50_000
-"""Subscribers remembered for that; above it the longest ago are forgotten."""
+"""Subscribers remembered for that, of each kind; above it the longest ago are forgotten."""
 
 
 class Fate(Enum):
@@ -61,18 +67,21 @@ def _object(stored: Stored, edge: str) -> dict[str, str]:
 
 
 class Readers:
-    """Whose page was told of a moment ago. Bounded."""
+    """Who was told of a moment ago, by kind. Bounded: a storm of reloads is no flood of events."""
 
     def __init__(self, limit: int = _MAX_READERS) -> None:
-        self._told: dict[str, float] = {}
+        self._told: dict[EventType, dict[str, float]] = {kind: {} for kind in ONCE}
         self._limit = limit
 
-    def is_news(self, subscriber: str, now: float) -> bool:
-        """True once within ``ONCE`` for each subscriber."""
-        if 0 <= now - self._told.get(subscriber, float("-inf")) < ONCE:
+    def is_news(self, event: Event) -> bool:
+        """True once within ``ONCE`` for each kind and subscriber."""
+        told, now = self._told.get(event.type), event.at
+        if told is None:
+            return True
+        if 0 <= now - told.get(event.subscriber, float("-inf")) < ONCE[event.type]:
             return False
-        self._told.pop(subscriber, None)
-        self._told[subscriber] = now
-        if len(self._told) > self._limit:
-            del self._told[next(iter(self._told))]
+        told.pop(event.subscriber, None)
+        told[event.subscriber] = now
+        if len(told) > self._limit:
+            del told[next(iter(told))]
         return True

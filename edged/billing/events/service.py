@@ -96,7 +96,7 @@ class EventService:
 
     def tell(self, event: Event) -> None:
         """Take an event: never waits, never raises; beyond the bound it is dropped and counted."""
-        if event.type is EventType.PAGE_OPENED and not self._readers.is_news(event.subscriber, event.at):
+        if not self._readers.is_news(event):
             return
         self.counters.told[event.type] += 1
         if len(self._queue) >= self._pace.queue:

@@ -96,7 +96,8 @@ def account_of(name: str, invoices: Sequence[Invoice], pay: str) -> Account:
     oldest = min(invoices, key=lambda i: (i.till or "9999", i.id))
     sums = [invoice.due for invoice in invoices if invoice.due is not None]
     total = sum(sums, Decimal(0)).quantize(_CENT, ROUND_HALF_UP) if len(sums) == len(invoices) else ""
-    return Account(name, str(total), due=oldest.till, pay_url=f"{pay}{oldest.id}" if pay else "")
+    link = f"{pay}{oldest.id}" if pay else ""
+    return Account(name, str(total), due=oldest.till, pay_url=link, invoice=oldest.number)
 
 
 def subscribers_of(

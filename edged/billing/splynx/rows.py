@@ -184,6 +184,12 @@ class Invoice:
     """None: the sum cannot be read."""
     till: str
     """The day it is to be paid by, ISO 8601; empty: not said."""
+    number: str = ""
+    """As it is printed on the invoice; empty: not said."""
+
+
+def _invoice(name: int, due: Decimal | None, row: Row) -> Invoice:
+    return Invoice(name, due, day(row.get("date_till")), words(row.get("number"), 64))
 
 
 class Invoices(Rows):
@@ -201,7 +207,7 @@ class Invoices(Rows):
         # one that is over its day is `not_paid` by the documentation, and `overdue` in Splynx's own pages
         is_open = words(row.get("status"), 32).lower() in {"not_paid", "overdue"} and (due is None or due > 0)
         if customer is not None and customer in self._wanted and is_open:
-            self.open.setdefault(customer, []).append(Invoice(name, due, day(row.get("date_till"))))
+            self.open.setdefault(customer, []).append(_invoice(name, due, row))
 
 
 class Partners(Rows):

@@ -123,6 +123,9 @@ class HttpFront(web.Server):
             accept_language=fields.get("Accept-Language", ""),
             requested_with=fields.get("X-Requested-With", ""),
             upgrade=fields.get("Upgrade", ""),
+            purpose=fields.get("Sec-Purpose", "") or fields.get("Purpose", ""),
+            fetch_dest=fields.get("Sec-Fetch-Dest", ""),
+            fetch_site=fields.get("Sec-Fetch-Site", ""),
             form=await _form(request) if https and host == self._host() else {},
         )
 

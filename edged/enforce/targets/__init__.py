@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from typing import Protocol
 
 from edged.enforce.desired import Desired
@@ -11,7 +11,7 @@ from edged.enforce.diff import Actual, Plan
 from edged.enforce.rules import Rules
 from edged.enforce.targets.memory import MemoryTarget
 from edged.enforce.targets.nftables import NftablesTarget
-from edged.values import IpAddress
+from edged.values import IpAddress, Prefix
 
 
 class Target(Protocol):
@@ -25,6 +25,11 @@ class Target(Protocol):
     @property
     def warnings(self) -> Sequence[str]:
         """What stands in our way there, as sentences for the operator."""
+        ...
+
+    @property
+    def lingering(self) -> Collection[Prefix]:
+        """Lines that are open there again and whose old connections are still tracked as if they were not."""
         ...
 
     async def start(self, rules: Rules) -> None:

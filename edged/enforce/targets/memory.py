@@ -12,7 +12,7 @@ from edged.enforce.nft_text import change_text
 from edged.enforce.rules import Rules
 from edged.enforce.sets import Elements, SetName
 from edged.errors import UpstreamError
-from edged.values import IpAddress
+from edged.values import IpAddress, Prefix
 
 
 class MemoryTarget:
@@ -27,6 +27,7 @@ class MemoryTarget:
         """The prefixes whose connections were let go, in order."""
         self.broken = False
         """True: every call fails, like a kernel that says no."""
+        self.lingering: tuple[Prefix, ...] = ()
         self.warnings: tuple[str, ...] = ()
         self._clock = clock
         self._actual: Actual | None = None

@@ -88,6 +88,11 @@ class NftablesTarget:
         """As in ``Target``."""
         return (*self._foreign, *self._reluctant)
 
+    @property
+    def lingering(self) -> set[Prefix]:
+        """As in ``Target``."""
+        return self._opened
+
     async def start(self, rules: Rules) -> None:
         """As in ``Target``: the kernel checks our rules without taking them."""
         try:
