@@ -16,8 +16,8 @@ from edged.model import NO_ACCOUNT, Account
 
 BUTTON_LIFE = 3600.0
 """Seconds a button works: as long as a person may leave the page open before reading it afresh."""
-OUTCOMES = frozenset({"check", "pass-used"})
-"""What a pressed button may report back; the texts are ``outcome.*``."""
+OUTCOMES = {"check": Topic.BLOCKED, "pass-used": Topic.BLOCKED, "seen": Topic.NOTICE, "later": Topic.NOTICE}
+"""What a pressed button may report back, and on which page; the texts are ``outcome.*``."""
 _OWING = frozenset({Topic.BLOCKED, Topic.NOTICE, Topic.PASS})
 """The pages on which there is something to pay or to ask about."""
 
@@ -29,6 +29,7 @@ class Desk:
     passes_left: int | None = None
     """None: no passes here."""
     can_check: bool = False
+    can_put_away: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,7 +85,9 @@ class Content:
         return said.built_in(key)
 
     def _outcome(self) -> object:
-        shown = self.page.outcome in OUTCOMES and self.page.topic is Topic.BLOCKED
+        shown = OUTCOMES.get(self.page.outcome) is self.page.topic
+        if self.page.topic is Topic.NOTICE and self.page.decision.reminds:
+            shown = False  # it is due again, or was not put away
         return self.said.say(f"outcome.{self.page.outcome}") if shown else ""
 
     def _statement(self) -> list[dict[str, Any]]:
@@ -133,12 +136,21 @@ class Content:
     def _second_choices(self) -> dict[str, Any]:
         """Forms with a signed token, and a plain link where there is nobody to ask."""
         page, said, subscriber, forms = self.page, self.said, self.page.decision.subscriber, []
-        if page.topic is Topic.BLOCKED and subscriber and 0 < len(subscriber.id.encode()) <= MAX_ID_OCTETS:
+        if (
+            page.topic in {Topic.BLOCKED, Topic.NOTICE}
+            and subscriber
+            and 0 < len(subscriber.id.encode()) <= MAX_ID_OCTETS
+        ):
             expires = self.now + BUTTON_LIFE
             fields = {
                 "token": make_token(self.link_key, Purpose.BUTTON, subscriber.id, expires),
                 "link": page.link,
             }
+            if self.desk.can_put_away and page.topic is Topic.NOTICE:
+                forms += [
+                    {"action": f"/{name}", "label": said.say(f"notice.{name}"), "more": "", **fields}
+                    for name in ("seen", "later")
+                ]
             if self.desk.can_check and self.owing:
                 forms.append({"action": "/check", "label": said.say("check"), "more": "", **fields})
             if self.desk.passes_left and self.owing and self.settings.pass_ is not None:
@@ -146,7 +158,7 @@ class Content:
                 label, more = said.say("pass.start", minutes=minutes), str(self.desk.passes_left)
                 more = said.say("pass.left", count=more)
                 forms.append({"action": "/pass", "label": label, "more": more, **fields})
-        asks = page.topic is Topic.MISSING or any(form["action"] == "/check" for form in forms)
+        asks = page.topic is Topic.MISSING or any(form["action"] in {"/check", "/seen"} for form in forms)
         here = f"/s/{page.link}" if page.link else "/"
         return {"forms": forms, "again": None if asks else {"href": here, "label": said.say("again")}}
 

@@ -16,6 +16,7 @@ from edged.captive.answers import (
     BACK_ONLINE,
     NO_DEBT,
     Answer,
+    Aside,
     Button,
     Close,
     Kind,
@@ -30,12 +31,21 @@ from edged.captive.answers import (
 )
 from edged.captive.names import is_public_name, safe_target
 from edged.captive.probes import is_probe
+from edged.captive.reminder import loads_page, online, sent_on
 from edged.captive.statement import Purpose, verify_token
 from edged.model import Access
 from edged.policy.access import Decision
+from edged.values import IpAddress
 
 API_PATHS = frozenset({"/.well-known/captive-portal", "/api/captive-portal"})
-_BUTTONS = {"/pass": Button.PASS, "/check": Button.CHECK}
+_BUTTONS = {"/pass": Button.PASS, "/check": Button.CHECK, "/seen": Button.SEEN, "/later": Button.LATER}
+_CONCERNS = {
+    Button.PASS: Access.BLOCKED,
+    Button.CHECK: Access.BLOCKED,
+    Button.SEEN: Access.NOTICE,
+    Button.LATER: Access.NOTICE,
+}
+"""Whose button it is: on anybody else's line it does nothing."""
 RETURN_WAIT = 3.5
 """Seconds before a freed browser is sent back: twenty redirects, its limit, outlast a DNS cache of 60 s."""
 _SUBRESOURCES = re.compile(
@@ -63,6 +73,8 @@ class Request:
     upgrade: str = ""
     form: dict[str, str] = field(default_factory=dict)
     """Fields of a small urlencoded body; only ever read on the portal's own host."""
+    destination: IpAddress | None = None
+    """Where the packet filter took the connection from; None: its client meant us, or it is not known."""
 
     @property
     def path(self) -> str:
@@ -93,6 +105,8 @@ class Portal:
     link_key: bytes = field(repr=False)
     addresses: frozenset[str] = frozenset()
     """Textual IP addresses of the page: a visitor may type one."""
+    sign_in: bool = False
+    """True: devices behind a line whose reminder is due are to open their sign-in sheet."""
 
 
 def respond(
@@ -127,11 +141,33 @@ def _foreign(request: Request, portal: Portal, decision: Decision) -> Answer:
             return foreign(302, Kind.REDIRECT, sign_in_body(portal.url + "/"), location=portal.url + "/")
         case Access.BLOCKED:
             return foreign(511, Kind.NOT_HTML, sign_in_body(portal.url + "/"))
-        case Access.OPEN | Access.NOTICE | Access.PASS | Access.DRAIN | Access.EXEMPT:
+        case Access.NOTICE:
+            return _reminded(request, portal, decision)
+        case Access.OPEN | Access.PASS | Access.DRAIN | Access.EXEMPT:
             return _send_back(request, probe=probe)
 
 
-def _send_back(request: Request, *, probe: bool) -> Answer:
+def _reminded(request: Request, portal: Portal, decision: Decision) -> Answer:
+    """An open line with a reminder: a page load meets it while it is due, all else is none the worse for it."""
+    success = online(request.host, request.path)
+    if success is not None and not (decision.reminds and portal.sign_in):
+        return success
+    if decision.reminds:
+        if success is not None:
+            return foreign(302, Kind.PROBE, sign_in_body(portal.url + "/"), location=portal.url + "/")
+        if loads_page(request.method, request.accept, request.requested_with, request.upgrade):
+            return foreign(302, Kind.REDIRECT, sign_in_body(portal.url + "/"), location=portal.url + "/")
+    return let_through(request)
+
+
+def let_through(request: Request) -> Response | Close | Aside:
+    """What sends a request of an open line to where it was going; it is asked for once more."""
+    if request.destination is not None:
+        return Aside(request.destination, sent_on(request.host, request.target))
+    return _send_back(request, probe=False)
+
+
+def _send_back(request: Request, *, probe: bool) -> Response | Close:
     """An open line whose device still holds our address for somebody's name."""
     if probe:
         # any status but the vendor's own success reads as a portal; closed, each client asks anew
@@ -215,10 +251,10 @@ def _press(
     if request.method != "POST":
         return plain(405, Kind.REFUSED, ("Allow", "POST"))
     subscriber_id = verify_token(portal.link_key, Purpose.BUTTON, request.form.get("token", ""), now)
-    blocked = decide_id(subscriber_id) if subscriber_id is not None else None
-    if subscriber_id is None or blocked is None or blocked.access is not Access.BLOCKED:
+    found = decide_id(subscriber_id) if subscriber_id is not None else None
+    if subscriber_id is None or found is None or found.access is not _CONCERNS[button]:
         return _see_other(portal, request.form.get("link", ""), "", now)
-    if button is Button.PASS and blocked.reason in NO_DEBT:
+    if button is Button.PASS and found.reason in NO_DEBT:
         return _see_other(portal, request.form.get("link", ""), "", now)
     return Press(button, subscriber_id, request.form.get("link", ""))
 
@@ -237,7 +273,7 @@ def _see_other(portal: Portal, link: str, outcome: str, now: float) -> Response:
 def _api(portal: Portal, decision: Decision, now: float) -> Response:
     """RFC 8908 section 5; the two ``remaining`` keys are left out while captive."""
     facts: dict[str, bool | str | int] = {
-        "captive": decision.access is Access.BLOCKED,
+        "captive": decision.access is Access.BLOCKED or (portal.sign_in and decision.reminds),
         "user-portal-url": portal.url + "/",
     }
     if decision.access is Access.PASS and decision.until > now:

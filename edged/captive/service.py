@@ -6,25 +6,29 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, Protocol
 
 import structlog
 
 from edged.captive.admission import Deadlines
-from edged.captive.answers import Answer, Button, Close, Page, Press, Response, Topic
+from edged.captive.answers import Aside, Button, Close, Kind, Page, Press, Response, Topic
 from edged.captive.content import Desk
 from edged.captive.counters import Counters
 from edged.captive.doors.service import Doors
 from edged.captive.files.service import TlsFiles, read_logos, read_templates
 from edged.captive.http.service import Finished, HttpFront, report_fault
 from edged.captive.pages import Pages
-from edged.captive.respond import Portal, Request, pressed, respond, topic_of
+from edged.captive.reminder import Unopened, later
+from edged.captive.respond import Portal, Request, let_through, pressed, respond, topic_of
 from edged.captive.settings import CertificateAcme, PortalSettings
 from edged.captive.statement import make_link
+from edged.captive.steered.service import Ways, nobody_to_tell
 from edged.errors import ConfigError, UpstreamError
 from edged.model import Event, EventType, Tell, untold
 from edged.policy.access import Decision
+from edged.policy.settings import NoticeSettings
 from edged.state.current import Current
 from edged.values import Endpoint, IpAddress
 
@@ -57,6 +61,12 @@ class Clerk(Protocol):
     async def check(self, subscriber_id: str) -> None:
         """Ask billing about this subscriber. UpstreamError: it could not be asked."""
 
+    async def put_away(self, subscriber_id: str, *, seen: bool) -> None:
+        """Put the reminder away: it was ``seen``, or it is to come back sooner. Returns when the line is free of it."""
+
+    async def set_aside(self, source: IpAddress, destination: IpAddress) -> bool:
+        """Leave the way from a reminded line to a destination alone; True once every target does."""
+
 
 class Endpoints(NamedTuple):
     """Where the room listens."""
@@ -87,6 +97,7 @@ class CaptiveService:
         self._doors: Doors | None = None
         self._presses: dict[tuple[Button, str], float] = {}
         self._asking: set[asyncio.Task[None]] = set()
+        self._ways, self._unopened = Ways(clerk.set_aside if clerk is not None else nobody_to_tell), Unopened()
         self._settings, self._portal, self._pages, self._tls = self._prepared(settings)
 
     def _prepared(self, settings: PortalSettings) -> tuple[PortalSettings, Portal, Pages, TlsFiles | None]:
@@ -155,6 +166,10 @@ class CaptiveService:
             self._doors.host, self._doors.foreign = settings.host, settings.foreign_tls
             self._doors.context = context
 
+    def remind(self, settings: NoticeSettings) -> None:
+        """Take how a reminder meets devices into force; after each ``reconfigure``."""
+        self._portal = replace(self._portal, sign_in=settings.sign_in)
+
     def link(self, subscriber_id: str) -> str:
         """A fresh signed URL of the subscriber's own page, with name, sum and due date."""
         return make_link(self._key, self._portal.url, subscriber_id, self._clock() + _LINK_LIFE)
@@ -179,9 +194,16 @@ class CaptiveService:
     async def _answer(self, request: Request, address: IpAddress) -> Finished:
         now, view = self._clock(), self._current.view
         known = partial(view.decide_id, now=now)
-        answer: Answer = respond(request, self._portal, view.decide(address, now), now, known)
+        decision = view.decide(address, now)
+        answer = respond(request, self._portal, decision, now, known)
         if isinstance(answer, Press):
             answer = await self._press(answer, now)
+        if isinstance(answer, Response) and answer.kind is Kind.REDIRECT and decision.reminds:
+            # a page that cannot be opened must not stand in the way of all others
+            led = decision.subscriber is None or self._unopened.leads(decision.subscriber.id, now)
+            answer = answer if led else let_through(request)
+        if isinstance(answer, Aside):
+            answer = answer.then if await self._ways.free(address, answer.destination, now) else later()
         if isinstance(answer, Close):
             return answer
         self.counters.answers[answer.kind] += 1
@@ -192,6 +214,8 @@ class CaptiveService:
     def _with_page(self, answer: Response, page: Page, now: float) -> Finished:
         self.counters.pages[page.topic] += 1
         subscriber = page.decision.subscriber
+        if subscriber is not None and page.topic is Topic.NOTICE:
+            self._unopened.opened(subscriber.id)
         if subscriber is not None and page.topic in _TOLD:
             self._tell(Event(EventType.PAGE_OPENED, now, subscriber.id))
         rendered = self._pages.render(page, now, self._desk(page.decision))
@@ -199,6 +223,8 @@ class CaptiveService:
 
     def _desk(self, decision: Decision) -> Desk:
         """Which buttons the page has for this subscriber."""
+        if self._clerk is not None and decision.reminds:
+            return Desk(can_put_away=True)
         if self._clerk is None or decision.subscriber is None or topic_of(decision) is not Topic.BLOCKED:
             return Desk()
         return Desk(self._clerk.passes_left(decision.subscriber.id), can_check=True)
@@ -207,13 +233,10 @@ class CaptiveService:
         key, outcome = (press.button, press.subscriber_id), ""
         if self._clerk is None:
             return pressed(self._portal, press, outcome, now)
-        fresh = now - self._presses.get(key, 0.0) >= _PRESS_AGAIN
-        if fresh:
-            self._presses.pop(key, None)
-            self._presses[key] = now
-        while len(self._presses) > _MAX_PRESSES:
-            del self._presses[next(iter(self._presses))]
+        fresh = self._is_fresh(key, now)
         match press.button:
+            case Button.SEEN | Button.LATER:
+                outcome = await self._put_away(self._clerk, press) if fresh else press.button.value
             case Button.CHECK:
                 outcome = "check"
                 if fresh:
@@ -225,6 +248,23 @@ class CaptiveService:
                 except UpstreamError:
                     self._presses.pop(key, None)  # not given; another press may have more luck
         return pressed(self._portal, press, outcome, now)
+
+    def _is_fresh(self, key: tuple[Button, str], now: float) -> bool:
+        fresh = now - self._presses.get(key, 0.0) >= _PRESS_AGAIN
+        if fresh:
+            self._presses.pop(key, None)
+            self._presses[key] = now
+        while len(self._presses) > _MAX_PRESSES:
+            del self._presses[next(iter(self._presses))]
+        return fresh
+
+    async def _put_away(self, clerk: Clerk, press: Press) -> str:
+        try:
+            await clerk.put_away(press.subscriber_id, seen=press.button is Button.SEEN)
+        except UpstreamError:
+            self._presses.pop((press.button, press.subscriber_id), None)
+            return ""
+        return press.button.value
 
     async def _check(self, clerk: Clerk, subscriber_id: str) -> None:
         """Billing is asked; a quick answer shows on the next page, a slow one goes on without the reader."""

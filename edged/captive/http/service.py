@@ -19,6 +19,7 @@ from edged.captive.counters import Counters
 from edged.captive.doors.service import peer_address
 from edged.captive.names import canonical_host
 from edged.captive.respond import Request
+from edged.captive.steered.service import destination_of
 from edged.values import IpAddress
 
 _MAX_FORM = 1024
@@ -87,7 +88,8 @@ class HttpFront(web.Server):
             raise ConnectionResetError
         self._crowd.served(protocol.visitor)
         address = peer_address(transport.get_extra_info("peername")[0])
-        read = await self._read(request, https=transport.get_extra_info("sslcontext") is not None)
+        https = transport.get_extra_info("sslcontext") is not None
+        read = await self._read(request, None if https else destination_of(transport), https=https)
         if read is None:
             self._counters.malformed += 1
             return _written(plain(400, Kind.REFUSED), b"")
@@ -101,7 +103,7 @@ class HttpFront(web.Server):
             await asyncio.sleep(response.wait)
         return _written(response, body)
 
-    async def _read(self, request: web.BaseRequest, *, https: bool) -> Request | None:
+    async def _read(self, request: web.BaseRequest, destination: IpAddress | None, *, https: bool) -> Request | None:
         """The facts of ``request``; None when it names its host twice, in two ways or badly."""
         fields = request.headers
         authority, target = fields.getall("Host", [""]), request.raw_path
@@ -124,6 +126,7 @@ class HttpFront(web.Server):
             requested_with=fields.get("X-Requested-With", ""),
             upgrade=fields.get("Upgrade", ""),
             form=await _form(request) if https and host == self._host() else {},
+            destination=destination,
         )
 
 

@@ -76,6 +76,8 @@ TEXTS = {
     "notice.text": "Auf Ihrem Konto ist eine Zahlung offen. Bleibt sie offen, wird der Anschluss pausiert.",
     "notice.text.known": "{amount} ist am {date} fällig. Bleibt es offen, wird der Anschluss pausiert.",
     "notice.button": "Offenen Betrag ansehen",
+    "notice.seen": "Weiter",
+    "notice.later": "Später erinnern",
     "pass.title": "Das Internet ist eine Weile offen",
     "pass.text": ("Sie haben Zeit, zu bezahlen oder uns anzurufen. Kartenprüfungen und Bank-Apps funktionieren."),
     "pass.button": "Offenen Betrag ansehen",
@@ -103,6 +105,8 @@ TEXTS = {
         "Die Öffnungen für heute sind genutzt. Morgen können Sie den Anschluss wieder öffnen. "
         "Bezahlen vom Handy über Mobilfunk geht jederzeit."
     ),
+    "outcome.seen": "Danke. Ihr Internet läuft wie zuvor.",
+    "outcome.later": "Wir erinnern Sie später. Ihr Internet läuft wie zuvor.",
     "fact.amount": "Betrag",
     "fact.due": "Fällig",
     "fact.name": "Name",

@@ -71,6 +71,8 @@ TEXTS = {
     "notice.text": "A payment on your account is open. If it stays open, the line will be paused.",
     "notice.text.known": "{amount} is due on {date}. If it stays open, the line will be paused.",
     "notice.button": "See what is due",
+    "notice.seen": "Continue",
+    "notice.later": "Remind me later",
     "pass.title": "The internet is open for a while",
     "pass.text": "You have time to pay or to call us. Card checks and bank apps work.",
     "pass.button": "See what is due",
@@ -98,6 +100,8 @@ TEXTS = {
         "Today's openings are used. You can open the line again tomorrow. Paying from a phone on "
         "mobile data works at any time."
     ),
+    "outcome.seen": "Thank you. Your internet works as before.",
+    "outcome.later": "We will remind you later. Your internet works as before.",
     "fact.amount": "Amount",
     "fact.due": "Due",
     "fact.name": "Name",

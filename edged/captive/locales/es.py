@@ -69,6 +69,8 @@ TEXTS = {
     "notice.text": "Hay un pago pendiente en su cuenta. Si sigue pendiente, la línea quedará en pausa.",
     "notice.text.known": "{amount} vence el {date}. Si sigue pendiente, la línea quedará en pausa.",
     "notice.button": "Ver lo pendiente",
+    "notice.seen": "Continuar",
+    "notice.later": "Recordármelo más tarde",
     "pass.title": "Internet está abierto por un rato",
     "pass.text": ("Tiene tiempo para pagar o llamarnos. Las comprobaciones de tarjeta y las apps del banco funcionan."),
     "pass.button": "Ver lo pendiente",
@@ -96,6 +98,8 @@ TEXTS = {
         "Las aperturas de hoy ya se usaron. Mañana puede abrir la línea otra vez. Pagar desde un "
         "teléfono con datos móviles funciona siempre."
     ),
+    "outcome.seen": "Gracias. Su internet funciona como antes.",
+    "outcome.later": "Se lo recordaremos más tarde. Su internet funciona como antes.",
     "fact.amount": "Importe",
     "fact.due": "Vencimiento",
     "fact.name": "Nombre",

@@ -77,6 +77,8 @@ TEXTS = {
     "notice.text": "Un paiement de votre compte est ouvert. S'il le reste, la ligne sera mise en pause.",
     "notice.text.known": "{amount} est à payer le {date}. Sans paiement, la ligne sera mise en pause.",
     "notice.button": "Voir ce qui est dû",
+    "notice.seen": "Continuer",
+    "notice.later": "Me le rappeler plus tard",
     "pass.title": "Internet est ouvert pour un moment",
     "pass.text": (
         "Vous avez le temps de payer ou de nous appeler. Les contrôles de carte et les applis de banque fonctionnent."
@@ -106,6 +108,8 @@ TEXTS = {
         "Les ouvertures du jour sont utilisées. Vous pourrez rouvrir la ligne demain. Payer "
         "depuis un téléphone en données mobiles marche toujours."
     ),
+    "outcome.seen": "Merci. Votre internet fonctionne comme avant.",
+    "outcome.later": "Nous vous le rappellerons plus tard. Votre internet fonctionne comme avant.",
     "fact.amount": "Montant",
     "fact.due": "Échéance",
     "fact.name": "Nom",

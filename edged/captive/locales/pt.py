@@ -71,6 +71,8 @@ TEXTS = {
     "notice.text": "Há um pagamento em aberto na sua conta. Se continuar em aberto, a linha será pausada.",
     "notice.text.known": "{amount} vence em {date}. Se continuar em aberto, a linha será pausada.",
     "notice.button": "Ver o valor em aberto",
+    "notice.seen": "Continuar",
+    "notice.later": "Lembrar mais tarde",
     "pass.title": "A internet está aberta por um tempo",
     "pass.text": ("Você tem tempo para pagar ou ligar para nós. Verificações de cartão e apps de banco funcionam."),
     "pass.button": "Ver o valor em aberto",
@@ -98,6 +100,8 @@ TEXTS = {
         "As aberturas de hoje já foram usadas. Amanhã você pode abrir a linha de novo. Pagar pelo"
         " celular com dados móveis funciona sempre."
     ),
+    "outcome.seen": "Obrigado. Sua internet funciona como antes.",
+    "outcome.later": "Vamos lembrar mais tarde. Sua internet funciona como antes.",
     "fact.amount": "Valor",
     "fact.due": "Vencimento",
     "fact.name": "Nome",
