@@ -122,6 +122,7 @@ class CaptiveService:
         context = self._tls.load(self._clock()) if self._tls else None
         doors = Doors(self.counters, self._settings.host, self._settings.foreign_tls, self._deadlines)
         front = HttpFront(self.counters, doors.crowd, lambda: self._settings.host, self._answer)
+        front.strange = self._meet_stranger
         doors.protocol, doors.context = front.protocol, context
         self._doors = doors
         listen = self._settings.listen
@@ -210,6 +211,12 @@ class CaptiveService:
         if isinstance(answer.body, bytes):
             return answer, answer.body
         return self._with_page(answer, answer.body, now)
+
+    def _meet_stranger(self, source: IpAddress, destination: IpAddress) -> None:
+        """What is no HTTP uses port 80 too: its next try passes us by."""
+        now = self._clock()
+        if self._current.view.decide(source, now).reminds:
+            self._ways.open(source, destination, now)
 
     def _with_page(self, answer: Response, page: Page, now: float) -> Finished:
         self.counters.pages[page.topic] += 1

@@ -134,6 +134,18 @@ def test_a_form_that_sets_out_while_the_reminder_is_due_arrives_as_a_form(edge: 
     assert "the internet" in edge.curl("bad", "http://example.com/form?x=1", family, "--data", "a=b", "-L").stdout
 
 
+def test_what_speaks_no_http_on_port_80_fails_once_and_then_goes_its_way(edge: Edge) -> None:
+    def server(words: bytes) -> str:
+        with edge.lab.socket("bad", "tcp", WEB4, 80) as client:
+            client.send(words)
+            answer = client.recv(4096).decode()
+        return "edged" if "Server: edged" in answer else answer
+
+    words = b"\x00\x01 not a line of HTTP\r\n\r\n"
+    assert server(words) == "edged"
+    edge.wait_for("the way is free", lambda: "Bad request" in server(words))
+
+
 def test_many_requests_of_one_device_at_once_all_arrive(edge: Edge) -> None:
     done = edge.lab.run(
         "bad", "curl", "-sS", "-4", "-L", "-m", "10", "-Z", "--parallel-immediate", "--parallel-max", "6",

@@ -58,19 +58,24 @@ class Ways:
 
     async def free(self, source: IpAddress, destination: IpAddress, now: float) -> bool:
         """True once flows from ``source`` to ``destination`` pass us by; False: they do not, so nobody is sent on."""
+        freeing = self.open(source, destination, now)
+        return freeing is not None and await asyncio.shield(freeing)
+
+    def open(self, source: IpAddress, destination: IpAddress, now: float) -> asyncio.Task[bool] | None:
+        """Have the packet filter told where it is not yet; what comes of it, or None: it is not told."""
         way = (source, destination)
         match self._asides.meet(source, destination, now):
             case Way.REFUSED:
-                return False
+                return None
             case Way.TO_FREE:
                 self._freeing.pop(way, None)
-                self._freeing[way] = asyncio.create_task(self._told(way), name="captive-aside")
+                self._freeing[way] = asyncio.create_task(self._tell(way), name="captive-aside")
             case Way.FREED:
                 pass
         freeing = self._freeing.get(way)
         while len(self._freeing) > _REMEMBERED:
             del self._freeing[next(iter(self._freeing))]
-        return freeing is not None and await asyncio.shield(freeing)
+        return freeing
 
-    async def _told(self, way: tuple[IpAddress, IpAddress]) -> bool:
+    async def _tell(self, way: tuple[IpAddress, IpAddress]) -> bool:
         return await self._set_aside(*way)
