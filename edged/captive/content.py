@@ -146,14 +146,15 @@ class Content:
                 "token": make_token(self.link_key, Purpose.BUTTON, subscriber.id, expires),
                 "link": page.link,
             }
-            if self.desk.can_put_away and page.topic is Topic.NOTICE:
+            blocked = page.topic is Topic.BLOCKED
+            if self.desk.can_put_away and not blocked:
                 forms += [
                     {"action": f"/{name}", "label": said.say(f"notice.{name}"), "more": "", **fields}
                     for name in ("seen", "later")
                 ]
-            if self.desk.can_check and self.owing:
+            if self.desk.can_check and self.owing and blocked:
                 forms.append({"action": "/check", "label": said.say("check"), "more": "", **fields})
-            if self.desk.passes_left and self.owing and self.settings.pass_ is not None:
+            if self.desk.passes_left and self.owing and blocked and self.settings.pass_ is not None:
                 minutes = str(max(1, round(self.settings.pass_.length / 60)))
                 label, more = said.say("pass.start", minutes=minutes), str(self.desk.passes_left)
                 more = said.say("pass.left", count=more)
