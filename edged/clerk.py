@@ -12,9 +12,13 @@ from edged.enforce.service import EnforceService
 from edged.errors import UpstreamError
 from edged.model import Event, EventType, Tell, untold
 from edged.policy.access import Line
+from edged.policy.settings import NoticeSettings
 from edged.state.overrides import OverrideStore
+from edged.values import IpAddress
 
 _DAY_S = 86400.0
+SETTLE_S = 2.0
+"""Seconds that a tap on the reminder waits for the packet filter: the page after it must not be led back here."""
 
 
 class Clerk:
@@ -29,6 +33,7 @@ class Clerk:
         enforce: EnforceService | None = None,
     ) -> None:
         self.settings: PassSettings | None = None
+        self.notice = NoticeSettings()
         self._overrides = overrides
         self._billing = billing
         self._relearn = relearn
@@ -91,6 +96,18 @@ class Clerk:
         self._tell(Event(EventType.PASS_STARTED, now, subscriber_id))
         await self._relearn()
         return True
+
+    async def put_away(self, subscriber_id: str, *, seen: bool) -> None:
+        """Put the reminder away for ``notice.every``, or for ``notice.snooze`` when it was not ``seen``."""
+        length = self.notice.every if seen else self.notice.snooze
+        await self._overrides.snooze(subscriber_id, time.time() + length)
+        await self._relearn()
+        if self._enforce is not None:
+            await self._enforce.caught_up(SETTLE_S)
+
+    async def set_aside(self, source: IpAddress, destination: IpAddress) -> bool:
+        """Leave the way from a reminded line to a destination alone; True once every target does."""
+        return self._enforce is not None and await self._enforce.set_aside(source, destination)
 
     async def check(self, subscriber_id: str) -> None:
         """Ask billing about this subscriber now; the page then shows what is so."""

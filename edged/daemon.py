@@ -33,6 +33,7 @@ from edged.ops.host import own_addresses
 from edged.ops.metrics import Exposition
 from edged.ops.rooms import Reload
 from edged.ops.service import OpsService
+from edged.policy.settings import NoticeSettings
 from edged.radius.service import RadiusService
 from edged.standin import served
 from edged.state.database import Database
@@ -57,7 +58,7 @@ HOUSEKEEPING_S = 60.0
 KEEP_SESSIONS_S = 30 * 86400.0
 """How long a stopped accounting session is kept."""
 EXPIRY_S = 5.0
-"""Seconds between two clearings of ended overrides and passes; at each look-up the clock itself decides."""
+"""Seconds between two clearings of ended overrides, passes and snoozes; at each look-up the clock itself decides."""
 
 
 class House:
@@ -133,6 +134,7 @@ class House:
         await self.relearn()
         await self.accounting.open()
         await self.clerk.open(self.loaded.config.portal.pass_)
+        self._remind(self.loaded.config.subscribers.notice)
         await self._open_keys()
         if self.billing is not None:
             await self.billing.load()
@@ -158,6 +160,10 @@ class House:
         # what is alive now stays: collecting it again and again would only cost pauses
         gc.collect()
         gc.freeze()
+
+    def _remind(self, settings: NoticeSettings) -> None:
+        self.clerk.notice = settings
+        self.captive.remind(settings)
 
     async def _open_keys(self) -> None:
         """Keys that cannot be read are an alarm and are tried again; DNS and the page serve without them."""
@@ -203,7 +209,8 @@ class House:
     async def close(self) -> None:
         """Close every socket; what is enforced stays in force."""
         await self.control.stop()
-        stops = [self.ops.stop, self.captive.stop, self.dns.stop, self.mpsk.stop, self.enforce.stop]
+        # reminders go before the page that they lead to
+        stops = [self.ops.stop, self.enforce.stop, self.captive.stop, self.dns.stop, self.mpsk.stop]
         if self.radius is not None:
             stops.insert(0, self.radius.stop)
         await self.office.stop()
@@ -247,9 +254,8 @@ class House:
         while True:
             await asyncio.sleep(EXPIRY_S)
             learned, now = self.current.view.learned, time.time()
-            ends = [o.until for o in learned.overrides.values()] + list(learned.passes.values())
             try:
-                if any(end <= now for end in ends):
+                if any(end <= now for _, end in learned.ends()):
                     await self.relearn()
                 if any(w.key == KEYS_UNREAD for w in self.warnings):
                     await self._open_keys()
@@ -330,6 +336,7 @@ class House:
         self.captive.reconfigure(portal.settings)
         self.warnings = (*portal.warnings, *(w for w in self.warnings if not w.key.startswith("portal")))
         self.clerk.settings = config.portal.pass_
+        self._remind(config.subscribers.notice)
         self.dns.reconfigure(
             config.dns,
             config.garden,

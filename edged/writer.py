@@ -90,13 +90,16 @@ class Writer:
         self._follow(table, replace(learned, online=online, neighbours=neighbours_now), ids)
 
     async def relearn(self) -> None:
-        """The database's words: after an operator's command, a pass, and at each start."""
+        """The database's words: after an operator's command, a pass, a snooze, and at each start."""
         now = time.time()
         overrides, passes = await self._overrides.alive(now), await self._overrides.passes(now)
+        snoozes = await self._overrides.snoozes(now)
         known = self.current.view.learned
         ids = _differing(known.overrides, overrides) | _differing(known.passes, passes)
+        ids |= _differing(known.snoozes, snoozes)
         if ids:
-            self._put(self.current.view.table, replace(known, overrides=overrides, passes=passes), ids)
+            learned = replace(known, overrides=overrides, passes=passes, snoozes=snoozes)
+            self._put(self.current.view.table, learned, ids)
 
     def heard(self, concerned: set[str]) -> None:
         """The sessions of these logins and subscribers may be others than they were."""

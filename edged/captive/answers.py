@@ -8,6 +8,7 @@ from enum import StrEnum
 from html import escape
 
 from edged.policy.access import Decision
+from edged.values import IpAddress
 
 
 class Kind(StrEnum):
@@ -20,6 +21,7 @@ class Kind(StrEnum):
     PROBE = "probe"
     NOT_HTML = "not-html"
     SENT_BACK = "sent-back"
+    SENT_ON = "sent-on"
     TO_HTTPS = "to-https"
     PAY = "pay"
     REFUSED = "refused"
@@ -122,7 +124,15 @@ class Click:
     """Billing's id; empty: not known."""
 
 
-Answer = Response | Close | Press | Click
+@dataclass(frozen=True, slots=True)
+class Aside:
+    """A line with a reminder is on its way to what is no page: the way is to pass us by, then ``then`` is sent."""
+
+    destination: IpAddress
+    then: Response
+
+
+Answer = Response | Close | Press | Click | Aside
 
 NO_DEBT = frozenset({"new", "abuse", "disabled"})
 """Reasons that a payment does not end: a pay link would mislead, a pass would let an infected line out."""

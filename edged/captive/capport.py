@@ -25,13 +25,15 @@ _RA_UNIT = 8
 """Octets in which a Router Advertisement counts the length of an option (RFC 4861 section 4.6)."""
 
 
-def api_body(portal_url: str, decision: Decision, now: float) -> bytes:
+def api_body(portal_url: str, decision: Decision, now: float, *, sign_in: bool = False) -> bytes:
     """RFC 8908 section 5: captive while the line is blocked; what remains is said of a pass alone.
+
+    With ``sign_in`` a due reminder is captive too.
 
     The page lets a pass be followed by a payment or another pass, which is what ``can-extend-session`` means.
     """
     facts: dict[str, bool | str | int] = {
-        "captive": decision.access is Access.BLOCKED,
+        "captive": decision.access is Access.BLOCKED or (sign_in and decision.reminds),
         "user-portal-url": portal_url + "/",
     }
     if decision.access is Access.PASS and decision.until > now:

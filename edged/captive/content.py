@@ -22,8 +22,8 @@ from edged.captive.spelling import day_of, long_date, sum_of, time_of
 from edged.captive.texts import Phrase, Words, direction
 from edged.model import NO_ACCOUNT, Access, Account
 
-OUTCOMES = {"check": Topic.BLOCKED, "pass-used": Topic.BLOCKED, "seen": Topic.NOTICE, "later": Topic.NOTICE}
-"""What a pressed button may report back, and on which page; the texts are ``outcome.*``."""
+OUTCOMES = frozenset({"seen", "later"})
+"""What a pressed button may report back on the page of a reminder; the texts are ``outcome.*``."""
 CONCERNED = frozenset({Topic.BLOCKED, Topic.NOTICE, Topic.PASS, Topic.LOOKING, Topic.UNSEEN, Topic.AWAY, Topic.USED_UP})
 """The pages on which there is something to pay or to ask about."""
 _COUNTED_MINUTES = 60
@@ -126,7 +126,8 @@ class Content:
         return said.built_in(f"{key}.known", **values)
 
     def _outcome(self) -> object:
-        shown = OUTCOMES.get(self.page.outcome) is self.page.topic
+        # a reminder that is due again, or was not put away, claims nothing
+        shown = self.page.outcome in OUTCOMES and self.page.topic is Topic.NOTICE and not self.page.decision.reminds
         return self.said.say(f"outcome.{self.page.outcome}") if shown else ""
 
     def _count(self) -> dict[str, Any] | None:

@@ -17,7 +17,6 @@ DROPPED = (
     "hello-malformed",
     "hello-too-long",
     "stranger",  # not a served network, asking for somebody else's name
-    "probe-of-open-line",
 )
 
 

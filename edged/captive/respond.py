@@ -15,6 +15,7 @@ from edged.captive.answers import (
     BACK_ONLINE,
     NO_DEBT,
     Answer,
+    Aside,
     Button,
     Click,
     Close,
@@ -32,12 +33,15 @@ from edged.captive.capport import API_PATHS, MEDIA_TYPE, api_body
 from edged.captive.destination import PAY_PATH, destination, leads_on
 from edged.captive.names import is_public_name, safe_target
 from edged.captive.probes import is_probe
+from edged.captive.reminder import loads_page, online, sent_on
 from edged.captive.settings import BrandSettings
 from edged.captive.statement import Purpose, verify_token
 from edged.model import Access
 from edged.policy.access import Decision, Rule
+from edged.values import IpAddress
 
-_BUTTONS = {"/pass": Button.PASS, "/check": Button.CHECK}
+_BUTTONS = {"/pass": Button.PASS, "/check": Button.CHECK, "/seen": Button.SEEN, "/later": Button.LATER}
+_PUTS_AWAY = frozenset({Button.SEEN, Button.LATER})
 _LANGUAGE = re.compile(r"[a-z]{2,3}(-[A-Za-z0-9]{2,8})?")
 """A tag as the settings take one (BCP 47); nothing else of a form comes back in a URL."""
 RETURN_WAIT = 3.5
@@ -72,6 +76,8 @@ class Request:
     """Sec-Fetch-Dest and Sec-Fetch-Site (W3C Fetch Metadata)."""
     form: dict[str, str] = field(default_factory=dict)
     """Fields of a small urlencoded body; only ever read on the portal's own host."""
+    destination: IpAddress | None = None
+    """Where the packet filter took the connection from; None: its client meant us, or it is not known."""
 
     @property
     def path(self) -> str:
@@ -107,6 +113,8 @@ class Portal:
     """Textual IP addresses of the page: a visitor may type one."""
     brands: Mapping[str, BrandSettings] = field(default_factory=dict, repr=False)
     """Where their buttons lead."""
+    sign_in: bool = False
+    """True: devices behind a line whose reminder is due are to open their sign-in sheet."""
 
     def brand_of(self, decision: Decision) -> BrandSettings:
         """The brand of whom ``decision`` is about."""
@@ -148,15 +156,35 @@ def _foreign(request: Request, portal: Portal, decision: Decision) -> Answer:
             # the body is for the person whose form was not taken; nothing else would show it (RFC 6585 appendix B)
             shown = not request.reads and _accepts_html(request)
             return foreign(511, Kind.NOT_HTML, sign_in_body(portal.url + "/") if shown else b"")
-        case Access.OPEN | Access.NOTICE | Access.PASS | Access.DRAIN | Access.EXEMPT:
-            return _send_back(request, probe=probe)
+        case Access.NOTICE:
+            return _reminded(request, portal, decision)
+        case Access.OPEN | Access.PASS | Access.DRAIN | Access.EXEMPT:
+            # closed in its place, Firefox would believe in the portal for another fifty seconds (docs/decisions/0007)
+            return online(request.host, request.path) or _send_back(request)
 
 
-def _send_back(request: Request, *, probe: bool) -> Answer:
+def _reminded(request: Request, portal: Portal, decision: Decision) -> Answer:
+    """An open line with a reminder: a page load meets it while it is due, all else is none the worse for it."""
+    success = online(request.host, request.path)
+    if success is not None and not (decision.reminds and portal.sign_in):
+        return success
+    if decision.reminds:
+        if success is not None:
+            return foreign(302, Kind.PROBE, sign_in_body(portal.url + "/"), location=portal.url + "/")
+        if loads_page(request.method, request.accept, request.requested_with, request.upgrade):
+            return foreign(302, Kind.REDIRECT, sign_in_body(portal.url + "/"), location=portal.url + "/")
+    return let_through(request)
+
+
+def let_through(request: Request) -> Response | Aside:
+    """What sends a request of an open line to where it was going; it is asked for once more."""
+    if request.destination is not None:
+        return Aside(request.destination, sent_on(request.host, request.target))
+    return _send_back(request)
+
+
+def _send_back(request: Request) -> Response:
     """An open line whose device still holds our address for somebody's name."""
-    if probe:
-        # any status but the vendor's own success reads as a portal; closed, each client asks anew
-        return Close("probe-of-open-line")
     if not request.reads:
         return foreign(503, Kind.SENT_BACK, b"", retry_after=60)
     if is_public_name(request.host):
@@ -284,16 +312,25 @@ def _press(
     language = request.form.get("lang", "")
     language = language if _LANGUAGE.fullmatch(language) else ""
     subscriber_id = verify_token(portal.link_key, Purpose.BUTTON, request.form.get("token", ""), now)
-    blocked = decide_id(subscriber_id) if subscriber_id is not None else None
-    if subscriber_id is None or blocked is None:
+    found = decide_id(subscriber_id) if subscriber_id is not None else None
+    if subscriber_id is None or found is None:
         return _see_other(portal, request.form.get("link", ""), "", language, now)
-    # a line that runs on a pass may have been paid for meanwhile, and needs no other pass
-    on_pass = button is Button.CHECK and blocked.access is Access.PASS
-    # an operator's block is not opened by a pass, so none is spent on it
-    barred = button is Button.PASS and blocked.rule is Rule.OVERRIDE
-    if barred or blocked.reason in NO_DEBT or not (blocked.access is Access.BLOCKED or on_pass):
+    if not _concerns(button, found):
         return _see_other(portal, request.form.get("link", ""), button.value, language, now)
     return Press(button, subscriber_id, request.form.get("link", ""), language)
+
+
+def _concerns(button: Button, found: Decision) -> bool:
+    """True where ``button`` does something for the line that ``found`` is about."""
+    if button in _PUTS_AWAY:
+        return found.reminds
+    if found.reason in NO_DEBT:
+        return False
+    if button is Button.PASS:
+        # an operator's block is not opened by a pass, so none is spent on it
+        return found.access is Access.BLOCKED and found.rule is not Rule.OVERRIDE
+    # a line that runs on a pass may have been paid for meanwhile
+    return found.access in {Access.BLOCKED, Access.PASS}
 
 
 def pressed(portal: Portal, press: Press, outcome: str, now: float) -> Response:
@@ -315,4 +352,4 @@ def _api(portal: Portal, decision: Decision, now: float) -> Response:
         ("Cache-Control", "private, no-store"),
         ("X-Content-Type-Options", "nosniff"),
     )
-    return Response(200, headers, api_body(portal.url, decision, now), Kind.API)
+    return Response(200, headers, api_body(portal.url, decision, now, sign_in=portal.sign_in), Kind.API)

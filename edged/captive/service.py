@@ -13,7 +13,7 @@ from typing import NamedTuple
 import structlog
 
 from edged.captive.admission import Deadlines
-from edged.captive.answers import Answer, Click, Close, Kind, Page, Press, Response, Topic, plain
+from edged.captive.answers import Answer, Aside, Button, Click, Close, Kind, Page, Press, Response, Topic, plain
 from edged.captive.content import Desk
 from edged.captive.counters import Counters
 from edged.captive.doors.service import Doors
@@ -22,12 +22,15 @@ from edged.captive.http.service import Finished, HttpFront, report_fault
 from edged.captive.pages import Pages
 from edged.captive.reception.service import Clerk, Reception, Visit
 from edged.captive.reference import find_referenced, is_of_site, make_reference, parse_reference
-from edged.captive.respond import Portal, Request, pressed, respond
+from edged.captive.reminder import Unopened, later
+from edged.captive.respond import Portal, Request, let_through, pressed, respond
 from edged.captive.settings import CertificateAcme, PortalSettings
 from edged.captive.statement import Purpose, make_link, verify_token
+from edged.captive.steered.service import Ways, nobody_to_tell
 from edged.errors import ConfigError, UpstreamError
 from edged.model import Access, Event, EventType, Tell, untold
 from edged.policy.access import Decision, Rule, View
+from edged.policy.settings import NoticeSettings
 from edged.state.current import Current
 from edged.values import Endpoint, IpAddress
 
@@ -78,6 +81,8 @@ class CaptiveService:
             self._reception = Reception(clerk, self._decide, partial(report_fault, self.counters))
         self._deadlines = deadlines or Deadlines()
         self._doors: Doors | None = None
+        self._notice = NoticeSettings()
+        self._ways, self._unopened = Ways(clerk.set_aside if clerk is not None else nobody_to_tell), Unopened()
         self._settings, self._portal, self._pages, self._tls = self._prepared(settings)
 
     def _prepared(self, settings: PortalSettings) -> tuple[PortalSettings, Portal, Pages, TlsFiles | None]:
@@ -103,6 +108,7 @@ class CaptiveService:
         context = self._tls.load(self._clock()) if self._tls else None
         doors = Doors(self.counters, self._settings.host, self._settings.foreign_tls, self._deadlines)
         front = HttpFront(self.counters, doors.crowd, lambda: self._settings.host, self._answer)
+        front.strange = self._meet_stranger
         doors.protocol, doors.context = front.protocol, context
         self._doors = doors
         listen = self._settings.listen
@@ -147,6 +153,10 @@ class CaptiveService:
         if self._doors is not None:
             self._doors.host, self._doors.foreign = settings.host, settings.foreign_tls
             self._doors.context = context
+
+    def remind(self, settings: NoticeSettings) -> None:
+        """Take how a reminder meets devices into force; after each ``reconfigure``."""
+        self._notice, self._portal = settings, replace(self._portal, sign_in=settings.sign_in)
 
     def link(self, subscriber_id: str) -> str:
         """A fresh signed URL of the subscriber's own page, with name, sum and due date."""
@@ -211,32 +221,57 @@ class CaptiveService:
     async def _answered(self, request: Request, address: IpAddress) -> Finished:
         now, view = self._clock(), self._current.view
         known = partial(view.decide_id, now=now)
-        answer: Answer = respond(request, self._portal, view.decide(address, now), now, known)
+        decision = view.decide(address, now)
+        answer = respond(request, self._portal, decision, now, known)
+        if decision.reminds and not self._leads(answer, decision, now):
+            answer = let_through(request)
         if isinstance(answer, Press):
-            try:
-                if self._reception is not None:
-                    await self._reception.press(answer, view, now)
-            except UpstreamError:
-                return self._faulty(503)  # a pass that could not be kept was not given; nothing else raises it
-            answer = pressed(self._portal, answer, answer.button.value, now)
+            response = await self._pressed(answer, view, now)
+            if response is None:
+                return self._faulty(503)
+            answer = response
         elif isinstance(answer, Click):
             self.counters.clicks += 1
             self._tell(Event(EventType.PAY_CLICKED, now, answer.subscriber_id))
             answer = answer.response
+        elif isinstance(answer, Aside):
+            answer = answer.then if await self._ways.free(address, answer.destination, now) else later()
         if isinstance(answer, Close):
             return answer
-        page = answer.body
-        if isinstance(page, bytes):
+        if isinstance(answer.body, bytes):
             self.counters.answers[answer.kind] += 1
-            return answer, page
-        subscriber = self._reader(page, now)
+            return answer, answer.body
+        return await self._shown(
+            answer, answer.body, request, Visit(view, address, self._reader(answer.body, now), now)
+        )
+
+    async def _shown(self, answer: Response, page: Page, request: Request, visit: Visit) -> Finished:
+        """``page`` as it is true of the line now, which may take a wait."""
         if self._reception is not None:
-            page = await self._reception.true_page(page, Visit(view, address, subscriber, now))
-        if subscriber:
-            page = replace(page, reference=self.reference(subscriber))
+            page = await self._reception.true_page(page, visit)
+        if visit.subscriber:
+            page = replace(page, reference=self.reference(visit.subscriber))
         if request.method == "GET" and not request.purpose:
-            self._tell_opened(page, now)
-        return self._with_page(answer, page, now)
+            self._tell_opened(page, visit.now)
+        return self._with_page(answer, page, visit.now)
+
+    def _leads(self, answer: Answer, decision: Decision, now: float) -> bool:
+        """False where ``answer`` would lead one page load too many to a reminder that nobody can or will open."""
+        if not isinstance(answer, Response) or answer.kind is not Kind.REDIRECT or decision.subscriber is None:
+            return True
+        return self._unopened.leads(decision.subscriber.id, now)
+
+    async def _pressed(self, press: Press, view: View, now: float) -> Response | None:
+        """The way back to the page; None: a pass could not be kept, so it was not given."""
+        outcome = press.button.value
+        try:
+            if self._reception is not None:
+                await self._reception.press(press, view, now)
+        except UpstreamError:
+            if press.button is Button.PASS:
+                return None
+            outcome = ""  # a reminder that could not be put away: nothing is claimed
+        return pressed(self._portal, press, outcome, now)
 
     def _reader(self, page: Page, now: float) -> str:
         """Billing's id of whom the page is about; empty: not known."""
@@ -249,15 +284,28 @@ class CaptiveService:
         if subscriber is not None and page.decision.access in _TOLD and page.topic not in _UNTOLD:
             self._tell(Event(EventType.PAGE_OPENED, now, subscriber.id))
 
+    def _meet_stranger(self, source: IpAddress, destination: IpAddress) -> None:
+        """What is no HTTP uses port 80 too: its next try passes us by."""
+        now = self._clock()
+        if self._current.view.decide(source, now).reminds:
+            self._ways.open(source, destination, now)
+
     def _with_page(self, answer: Response, page: Page, now: float) -> Finished:
         self.counters.answers[answer.kind] += 1
         self.counters.pages[page.topic] += 1
+        subscriber = page.decision.subscriber
+        if subscriber is not None and page.topic is Topic.NOTICE:
+            self._unopened.opened(subscriber.id)
         rendered = self._pages.render(page, now, self._desk(page.decision))
         return Response(answer.status, (*answer.headers, *rendered.headers), b"", answer.kind), rendered.body
 
     def _desk(self, decision: Decision) -> Desk:
         """Which buttons the page has for this subscriber."""
-        if self._clerk is None or decision.subscriber is None or decision.access not in _OWING:
+        if self._clerk is None or decision.subscriber is None:
+            return Desk()
+        if decision.reminds:
+            return Desk(can_put_away=True, seen_for=self._notice.every, later_for=self._notice.snooze)
+        if decision.access not in _OWING:
             return Desk()
         passes = None if decision.rule is Rule.OVERRIDE else self._clerk.passes_left(decision.subscriber.id)
         return Desk(passes, can_check=self._clerk.can_check)

@@ -24,4 +24,5 @@ def rules(config: Config) -> Rules:
         garden_ports=config.garden.ports,
         interfaces=nftables.interfaces if nftables else (),
         forward=nftables.forward if nftables else "reject",
+        reminds=bool(config.portal.url and config.portal.listen.https),
     )

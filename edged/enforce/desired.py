@@ -1,24 +1,50 @@
 # SPDX-License-Identifier: Apache-2.0
 """A ``View``, the operator's ``Rules`` and the time in; the exact sets a packet filter should hold out. Pure.
 
-For every address: it is in the blocked sets exactly when ``view.decide`` says blocked.
+For every address: it is in the blocked sets exactly when ``view.decide`` says blocked, and in the notice sets exactly
+when it says that the reminder is due.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 
 from edged.enforce.ranges import Clip, longest_match, outermost, prefixes_of
 from edged.enforce.rules import Rules
 from edged.enforce.sets import Element, Elements, SetName, Sets
 from edged.model import Access
-from edged.policy.access import Line, View
+from edged.policy.access import Decision, Line, View
 from edged.values import BITS, IpAddress, MacAddress, Prefix, host_prefix
 
-_HOSTS = {4: SetName.BLOCKED_HOSTS_4, 6: SetName.BLOCKED_HOSTS_6}
-_PREFIXES = {4: SetName.BLOCKED_PREFIXES_4, 6: SetName.BLOCKED_PREFIXES_6}
+
+@dataclass(frozen=True, slots=True, eq=False)
+class Mark:
+    """One thing that is done with lines, and the sets of those with whom it is done."""
+
+    hosts: Mapping[int, SetName]
+    """By IP version."""
+    prefixes: Mapping[int, SetName]
+    macs: SetName
+
+    @property
+    def names(self) -> tuple[SetName, ...]:
+        """Every set of the mark."""
+        return (*self.hosts.values(), *self.prefixes.values(), self.macs)
+
+
+BLOCKED = Mark(
+    {4: SetName.BLOCKED_HOSTS_4, 6: SetName.BLOCKED_HOSTS_6},
+    {4: SetName.BLOCKED_PREFIXES_4, 6: SetName.BLOCKED_PREFIXES_6},
+    SetName.BLOCKED_MACS,
+)
+REMINDED = Mark(
+    {4: SetName.NOTICE_HOSTS_4, 6: SetName.NOTICE_HOSTS_6},
+    {4: SetName.NOTICE_PREFIXES_4, 6: SetName.NOTICE_PREFIXES_6},
+    SetName.NOTICE_MACS,
+)
+_MARKS = (BLOCKED, REMINDED)
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +68,21 @@ class Desired:
 
     def blocks(self, address: IpAddress) -> bool:
         """True when ``address`` is in a blocked set."""
-        return blocks(self.sets, address)
+        return holds(self.sets, BLOCKED, host_prefix(address))
+
+    def reminds(self, address: IpAddress) -> bool:
+        """True when ``address`` is in a notice set."""
+        return holds(self.sets, REMINDED, host_prefix(address))
+
+    @property
+    def reminding(self) -> bool:
+        """True when anybody is in a notice set."""
+        return any(self.sets[name] for name in REMINDED.names)
 
     def holds(self, line: Line) -> bool:
         """True when the first address of one of its prefixes, or one of its devices, is in a blocked set."""
         macs = self.sets[SetName.BLOCKED_MACS]
-        return any(mac in macs for mac in line.devices) or any(blocks_at(self.sets, p) for p in line.prefixes)
+        return any(mac in macs for mac in line.devices) or any(holds(self.sets, BLOCKED, p) for p in line.prefixes)
 
     @property
     def count(self) -> int:
@@ -55,34 +90,27 @@ class Desired:
         return blocked_count(self.sets)
 
 
-def blocks(sets: Sets, address: IpAddress) -> bool:
-    """True when ``address`` is in one of the blocked sets of its family."""
-    return blocks_at(sets, host_prefix(address))
-
-
-def blocks_at(sets: Sets, prefix: Prefix) -> bool:
-    """True when the first address of ``prefix`` is in one of the blocked sets."""
+def holds(sets: Sets, mark: Mark, prefix: Prefix) -> bool:
+    """True when the first address of ``prefix`` is in one of the sets of ``mark``."""
     number, version = prefix.network, prefix.version
-    if number in sets[_HOSTS[version]]:
+    if number in sets[mark.hosts[version]]:
         return True
-    prefixes = sets[_PREFIXES[version]]
+    prefixes = sets[mark.prefixes[version]]
     lengths = range(BITS[version] + 1) if prefixes else ()
     return any(Prefix(version, number >> (BITS[version] - n) << (BITS[version] - n), n) in prefixes for n in lengths)
 
 
 def blocked_count(sets: Sets) -> int:
     """How many hosts, prefixes and devices the blocked sets hold."""
-    return sum(len(sets[name]) for name in (*_HOSTS.values(), *_PREFIXES.values(), SetName.BLOCKED_MACS))
+    return sum(len(sets[name]) for name in BLOCKED.names)
 
 
 def desired(view: View, rules: Rules, now: float) -> Desired:
     """The sets of ``view`` at ``now`` (epoch seconds); until ``view.next_end`` they stay what they are."""
-    sets: dict[SetName, Elements] = {SetName.BLOCKED_MACS: _macs(view, view.table.devices, now)}
+    sets: dict[SetName, Elements] = dict(_macs(view, view.table.devices, now))
     for version in (4, 6):
         served, exempt = _networks(view, version)
-        hosts, prefixes = _blocked(view, version, Clip(served, exempt), now)
-        sets[_HOSTS[version]] = frozenset(hosts)
-        sets[_PREFIXES[version]] = frozenset(prefixes)
+        sets.update((name, frozenset(e)) for name, e in _marked(view, version, Clip(served, exempt), now).items())
         sets[SetName(f"served{version}")] = frozenset(outermost(served))
         sets[SetName(f"exempt{version}")] = frozenset(outermost(exempt))
         garden = (p for p in rules.garden_networks if p.version == version)
@@ -109,22 +137,23 @@ def desired_after(before: Desired, then: Instant, now: Instant, changed: Iterabl
     lines: set[Prefix] = set()
     macs: set[MacAddress] = set()
     for instant in (then, now):
-        for name in changed:
-            subscriber = instant.view.table.subscribers.get(name)
+        for id_ in changed:
+            subscriber = instant.view.table.subscribers.get(id_)
             if subscriber is not None:
                 lines.update(instant.view.lines_of(subscriber))
                 macs.update(subscriber.devices)
-    out[SetName.BLOCKED_MACS].update(_macs(then.view, macs, then.now))
-    into[SetName.BLOCKED_MACS].update(_macs(now.view, macs, now.now))
+    for instant, side in ((then, out), (now, into)):
+        for name, elements in _macs(instant.view, macs, instant.now).items():
+            side[name].update(elements)
     # lines nest or are disjoint, so nothing outside the widest around a changed one can be touched by it
     regions = outermost(p for line in lines for p in (then.view.outermost(line), now.view.outermost(line)))
-    for version in (4, 6):
-        clip = Clip(*_networks(now.view, version))
-        for region in (r for r in regions if r.version == version):
-            for instant, side in ((then, out), (now, into)):
-                hosts, prefixes = _blocked(instant.view, version, clip, instant.now, region)
-                side[_HOSTS[version]].update(hosts)
-                side[_PREFIXES[version]].update(prefixes)
+    clips = {version: Clip(*_networks(now.view, version)) for version in (4, 6)}
+    for region in regions:
+        for instant, side in ((then, out), (now, into)):
+            for name, found in _marked(
+                instant.view, region.version, clips[region.version], instant.now, region
+            ).items():
+                side[name].update(found)
     add = {name: new for name, side in into.items() if (new := side - out[name])}
     remove = {name: old for name, side in out.items() if (old := side - into[name])}
     sets: dict[SetName, Elements] = dict(before.sets)
@@ -143,25 +172,46 @@ def _networks(view: View, version: int) -> tuple[list[Prefix], list[Prefix]]:
     return served, [p for p, _ in view.table.exempt.items() if p.version == version]
 
 
-def _macs(view: View, macs: Iterable[MacAddress], now: float) -> Elements:
-    return frozenset(mac for mac in macs if view.decide_device(mac, now).access is Access.BLOCKED)
+def _macs(view: View, macs: Iterable[MacAddress], now: float) -> dict[SetName, Elements]:
+    """The devices of every mark."""
+    marked = [(mac, _mark_of(view.decide_device(mac, now))) for mac in macs]
+    return {mark.macs: frozenset(mac for mac, found in marked if found is mark) for mark in _MARKS}
 
 
-def _blocked(
+def _marked(
     view: View, version: int, clip: Clip, now: float, region: Prefix | None = None
-) -> tuple[list[int], list[Prefix]]:
-    """The blocked hosts and the blocked prefixes of one family, or of one region of it.
+) -> dict[SetName, list[Element]]:
+    """The hosts and the prefixes of every mark, of one family or of one region of it."""
+    lines = [
+        (prefix, _mark_of(view.decide_subscriber(subscriber, now)))
+        for prefix, subscriber in view.lines(region)
+        if prefix.version == version
+    ]
+    there = {found for _, found in lines}
+    sets: dict[SetName, list[Element]] = {}
+    for mark in _MARKS:
+        concerned = ((prefix, found is mark) for prefix, found in lines)
+        hosts, prefixes = _outlines(version, clip, concerned) if mark in there else ([], [])
+        sets[mark.hosts[version]], sets[mark.prefixes[version]] = [*hosts], [*prefixes]
+    return sets
 
-    A blocked host needs no arithmetic: nothing is longer than it. Only the prefixes, and the hosts that are
+
+def _mark_of(decision: Decision) -> Mark | None:
+    if decision.access is Access.BLOCKED:
+        return BLOCKED
+    return REMINDED if decision.reminds else None
+
+
+def _outlines(version: int, clip: Clip, lines: Iterable[tuple[Prefix, bool]]) -> tuple[list[int], list[Prefix]]:
+    """The hosts and the prefixes that hold exactly what is concerned of ``lines``.
+
+    A concerned host needs no arithmetic: nothing is longer than it. Only the prefixes, and the hosts that are
     holes in them, go through the sweep; where none are nested it passes every prefix on as it is.
     """
     bits = BITS[version]
     hosts: list[int] = []
     entries: list[tuple[int, int, bool]] = []
-    for prefix, subscriber in view.lines(region):
-        if prefix.version != version:
-            continue
-        verdict = view.decide_subscriber(subscriber, now).access is Access.BLOCKED
+    for prefix, verdict in lines:
         if verdict and prefix.length == bits:
             hosts.extend(first for first, _ in clip((prefix.network, prefix.network)))
         else:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 
 from edged.enforce.conntrack import attribute, nested
 from edged.enforce.diff import Plan
-from edged.enforce.sets import GARDEN_SET, SETS, Element, Kind, SetName
+from edged.enforce.sets import ALIVE_SET, ASIDE_SET, GARDEN_SET, SETS, Element, Kind, SetName
 from edged.values import BITS, IpAddress, Prefix
 
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
@@ -29,6 +29,8 @@ _KEY, _FLAGS, _TIMEOUT = 1, 3, 4
 _VALUE = 1
 _INTERVAL_END = 1
 
+_TCP = bytes([6])
+"""The one element of the set of who is alive, as IP numbers it."""
 FEW = 256
 """Elements that one batch may hold: more are nft's, which sends as much as the socket takes."""
 
@@ -57,17 +59,32 @@ def changes(plan: Plan, table: str) -> list[Change]:
 
 def admissions(entries: Iterable[tuple[IpAddress, int]], table: str, *, replace: bool) -> list[Change]:
     """What puts addresses, each with its milliseconds to live, into the learned garden; as ``admit_text`` does."""
-    result: list[Change] = []
-    by_version: dict[int, list[tuple[IpAddress, int]]] = {4: [], 6: []}
+    by_version: dict[int, list[tuple[bytes, int]]] = {4: [], 6: []}
     for address, life in entries:
-        by_version[address.version].append((address, life))
+        by_version[address.version].append((address.packed, life))
+    result: list[Change] = []
     for version, group in by_version.items():
         if group:
-            bare = b"".join(_element(address.packed) for address, _ in group)
-            timed = b"".join(_element(address.packed, _life(life)) for address, life in group)
-            add, delete = _add(table, GARDEN_SET[version], timed), _delete(table, GARDEN_SET[version], bare)
-            result += [add, delete, add] if replace else [add]
+            result += _timed(table, GARDEN_SET[version], group, replace=replace)
     return result
+
+
+def aside(source: IpAddress, destination: IpAddress, life: int, table: str, *, replace: bool) -> list[Change]:
+    """What leaves the way from ``source`` to ``destination`` alone for ``life`` milliseconds; see ``aside_text``."""
+    return _timed(table, ASIDE_SET[source.version], [(source.packed + destination.packed, life)], replace=replace)
+
+
+def alive(life: int, table: str, *, replace: bool) -> list[Change]:
+    """What lets reminders lead to the page for ``life`` milliseconds more; as ``alive_text`` does."""
+    changed = _timed(table, ALIVE_SET, [(_TCP, life or 1000)], replace=replace)
+    return changed if life else [*changed, _delete(table, ALIVE_SET, _element(_TCP))]
+
+
+def _timed(table: str, name: str, entries: Sequence[tuple[bytes, int]], *, replace: bool) -> list[Change]:
+    """What gives keys of a set, each with its milliseconds to live, a new life."""
+    bare = b"".join(_element(key) for key, _ in entries)
+    add = _add(table, name, b"".join(_element(key, _life(life)) for key, life in entries))
+    return [add, _delete(table, name, bare), add] if replace else [add]
 
 
 def batch(messages: Sequence[Change], seq: int) -> bytes:

@@ -11,14 +11,16 @@ from collections.abc import Iterable, Iterator
 from edged.enforce.desired import Desired
 from edged.enforce.diff import Plan, element_texts
 from edged.enforce.rules import INTERFACE, Portal, Rules
-from edged.enforce.sets import GARDEN_SET, SETS, Elements, Kind, SetName
+from edged.enforce.sets import ALIVE_SET, ASIDE_SET, GARDEN_SET, SETS, Elements, Kind, SetName
 from edged.values import IpAddress
 
 TABLE = "inet edged"
-COUNTERS = ("dns", "http", "https", "quic", "dot", "garden", "rej_tcp", "rej_other", "inbound")
-"""Flows for the first three (a NAT chain sees the first packet alone), packets for the others."""
+COUNTERS = ("dns", "http", "https", "notice", "quic", "dot", "garden", "rej_tcp", "rej_other", "inbound")
+"""Flows for the first four (a NAT chain sees the first packet alone), packets for the others."""
 GARDEN_SIZE = 65536
 """Learned addresses per family: a hostile garden zone may not fill the kernel's memory."""
+ASIDE_SIZE = 65536
+"""Destinations that are left alone, per family, of all lines together."""
 EARLIER_THAN_US = -110
 """Our place in nat prerouting: before everybody's -100 (dstnat), so that a port forward cannot win."""
 
@@ -40,10 +42,11 @@ def base_text(rules: Rules) -> str:
     """The table with its sets, counters, chains and rules; safe to apply over a table that is in use."""
     chains = {
         "prerouting": _from(rules.interfaces, "iifname", "lines"),
-        "lines": [*_ladder("door", "steer"), "goto door"],
+        "lines": [*_ladder("door", "steer"), *_notice_ladder(rules), "goto door"],
         "steer": _steer(rules),
         "sinkhole": _sinkhole(rules),
         "web": _web(rules),
+        "remind": _remind(rules),
         "door": _door(rules),
         "forward": [
             *_from(rules.interfaces, "iifname", "outbound"),
@@ -64,6 +67,11 @@ def base_text(rules: Rules) -> str:
         f"add set {TABLE} ntp{v} {{ type {_TYPE[v]}; flags dynamic,timeout; timeout 1m; size {GARDEN_SIZE}; }}"
         for v in (4, 6)
     ]
+    lines += [
+        f"add set {TABLE} {name} {{ type {_TYPE[v]} . {_TYPE[v]}; flags timeout; size {ASIDE_SIZE}; }}"
+        for v, name in ASIDE_SET.items()
+    ]
+    lines += [f"add set {TABLE} {ALIVE_SET} {{ type inet_proto; flags timeout; }}"]
     lines += [f"add counter {TABLE} {name}" for name in COUNTERS]
     for name in chains:
         hook = f" {{ {_HOOKS[name]} }}" if name in _HOOKS else ""
@@ -100,18 +108,30 @@ def admit_text(entries: Iterable[tuple[IpAddress, int]], *, replace: bool) -> st
     ``replace``: adding what is there does not renew its life, so each element is added (that it exists), deleted and
     added.
     """
-    by_version: dict[int, list[tuple[IpAddress, int]]] = {4: [], 6: []}
+    by_version: dict[int, list[tuple[str, int]]] = {4: [], 6: []}
     for address, life in entries:
-        by_version[address.version].append((address, life))
-    parts = []
-    for version, group in by_version.items():
-        if group:
-            name = GARDEN_SET[version]
-            timed = ", ".join(f"{address} timeout {life // 1000}s{life % 1000}ms" for address, life in group)
-            bare = ", ".join(str(address) for address, _ in group)
-            add = f"add element {TABLE} {name} {{ {timed} }}\n"
-            parts.append(f"{add}delete element {TABLE} {name} {{ {bare} }}\n{add}" if replace else add)
-    return "".join(parts)
+        by_version[address.version].append((str(address), life))
+    return "".join(
+        _timed(GARDEN_SET[version], group, replace=replace) for version, group in by_version.items() if group
+    )
+
+
+def aside_text(source: IpAddress, destination: IpAddress, life: int, *, replace: bool) -> str:
+    """The transaction that leaves the way from ``source`` to ``destination`` alone for ``life`` milliseconds."""
+    return _timed(ASIDE_SET[source.version], [(f"{source} . {destination}", life)], replace=replace)
+
+
+def alive_text(life: int, *, replace: bool) -> str:
+    """The transaction that lets reminders lead to the page for ``life`` milliseconds more; 0: not any longer."""
+    text = _timed(ALIVE_SET, [("tcp", life or 1000)], replace=replace)
+    return text if life else f"{text}delete element {TABLE} {ALIVE_SET} {{ tcp }}\n"
+
+
+def _timed(name: str, entries: list[tuple[str, int]], *, replace: bool) -> str:
+    timed = ", ".join(f"{key} timeout {life // 1000}s{life % 1000}ms" for key, life in entries)
+    add = f"add element {TABLE} {name} {{ {timed} }}\n"
+    bare = ", ".join(key for key, _ in entries)
+    return f"{add}delete element {TABLE} {name} {{ {bare} }}\n{add}" if replace else add
 
 
 def _elements(verb: str, name: SetName, elements: Elements) -> str:
@@ -136,10 +156,41 @@ def _from(interfaces: tuple[str, ...], key: str, chain: str) -> list[str]:
 def _ladder(open_chain: str, blocked_chain: str) -> list[str]:
     """The order of ``policy.access``: exempt first, then the blocked; a MAC only with a served address."""
     leave = f"goto {open_chain}" if open_chain else "return"
-    rules = [f"{_FAMILY[v][1]} saddr @exempt{v} {leave}" for v in (4, 6)]
-    rules += [f"{_FAMILY[v][1]} saddr @blocked{v}{kind} goto {blocked_chain}" for v in (4, 6) for kind in "hn"]
-    rules += [f"{_FAMILY[v][1]} saddr @served{v} ether saddr @blockedm goto {blocked_chain}" for v in (4, 6)]
-    return rules
+    return [f"{_FAMILY[v][1]} saddr @exempt{v} {leave}" for v in (4, 6)] + _goes("blocked", blocked_chain)
+
+
+def _goes(sets: str, chain: str) -> list[str]:
+    """Whoever is in the address, prefix or MAC sets that begin with ``sets`` goes to ``chain``."""
+    rules = [f"{_FAMILY[v][1]} saddr @{sets}{v}{kind} goto {chain}" for v in (4, 6) for kind in "hn"]
+    return rules + [f"{_FAMILY[v][1]} saddr @served{v} ether saddr @{sets}m goto {chain}" for v in (4, 6)]
+
+
+def _notice_ladder(rules: Rules) -> list[str]:
+    """After the blocked: lines whose reminder is due, and of them the web alone, while there is an edged to show it."""
+    if not _reminders(rules):
+        return []
+    # the set of who is alive holds TCP alone, so all else leaves with the first rule
+    return [f"meta l4proto != @{ALIVE_SET} goto door", "tcp dport != 80 goto door", *_goes("notice", "remind")]
+
+
+def _reminders(rules: Rules) -> list[str]:
+    """A new flow to port 80 goes to the redirector; in the families that have one."""
+    if not rules.reminds:
+        return []
+    portals = [p for p in (rules.portal4, rules.portal6) if p]
+    return [r for p in portals for r in _dnat(p, 'tcp dport 80 counter name "notice"', p.http)]
+
+
+def _remind(rules: Rules) -> list[str]:
+    """A reminder is for the foreign web alone: our own hosts, the garden and what was put aside go their way."""
+    reminders = _reminders(rules)
+    if not reminders:
+        return []
+    ways = [
+        f"{_FAMILY[v][1]} daddr @{name}{v} goto door" for v in (4, 6) for name in ("portal", "exempt", "gnet", "garden")
+    ]
+    ways += [f"{_FAMILY[v][1]} saddr . {_FAMILY[v][1]} daddr @{ASIDE_SET[v]} goto door" for v in (4, 6)]
+    return [*ways, *reminders]
 
 
 def _garden(rules: Rules, side: str, port: str, verdict: str) -> Iterator[str]:

@@ -39,6 +39,8 @@ class Rules:
     interfaces: tuple[str, ...] = ()
     """Where subscribers come in, ``ppp*`` for all that begin so; empty: every interface."""
     forward: Literal["reject", "drop"] = "reject"
+    reminds: bool = False
+    """True: there is a page that a line with a reminder can be led to, and put the reminder away on."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -60,6 +62,7 @@ def rules_of(
     garden_ports: tuple[int, ...] = (443,),
     interfaces: tuple[str, ...] = (),
     forward: Literal["reject", "drop"] = "reject",
+    reminds: bool = False,
 ) -> Rules:
     """The rules of a configuration: each family's first portal address and what listens on it."""
     listeners = (tuple(dns), tuple(http), tuple(https))
@@ -78,6 +81,7 @@ def rules_of(
         tuple(sorted(set(garden_ports))),
         interfaces,
         forward,
+        reminds,
     )
 
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Keeps every target at what the current ``View`` says: compares, plans, applies, tries again. I/O.
 
-Stopping leaves everything in force.
+Stopping leaves everything in force, save the reminders: who is open meets no page that nobody serves.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
+import math
 import random
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -33,6 +34,10 @@ FIRST_RETRY, LAST_RETRY = 0.5, 30.0
 """Seconds; doubled at each failure in a row, and jittered so that a fleet does not knock in step."""
 ADMIT_TIMEOUT = 2.0
 """Seconds a DNS answer may wait for the garden to open: resolvers' clients ask again after about two."""
+VOUCH = 3.0
+"""So many times ``every`` reminders go on without a word of ours: a slow comparison or two may be missed."""
+ASIDE_S = 600.0
+"""Seconds a reminded line's way to one destination is left alone: most devices call home more often."""
 FEW = 64
 """Up to so many changed subscribers the sets are changed, not made anew."""
 LARGE = 2000
@@ -113,8 +118,12 @@ class EnforceService:
         self._known: _Known | None = None
         self._held: dict[str, Desired] = {}
         """What each target is known to hold: as it was last read, or changed with success."""
+        self._reached: dict[str, int] = dict.fromkeys(targets, -1)
+        """The version of the view that each target was last made to hold."""
         self._news = asyncio.Event()
         """Set when that may be another than before; then there is a new one."""
+        self._vouched: dict[str, float] = {}
+        """When each target was last told that we live, in the loop's seconds."""
 
     async def start(self) -> None:
         """Find out whether every target can enforce. ConfigError with all problems when one cannot."""
@@ -136,8 +145,10 @@ class EnforceService:
 
     async def stop(self) -> None:
         """Let the targets go; what they enforce stays in force."""
-        for target in self._targets.values():
+        for name, target in self._targets.items():
             with contextlib.suppress(UpstreamError):
+                if self._vouched.pop(name, None) is not None:
+                    await target.vouch(0.0)
                 await target.close()
 
     def reconfigure(self, rules: Rules, *, watch: bool | None = None) -> None:
@@ -154,6 +165,22 @@ class EnforceService:
             *(self._admit(target, entries) for target in self._targets.values()), return_exceptions=False
         )
         self.counters.admitted += len(entries) * all(results)
+
+    async def set_aside(self, source: IpAddress, destination: IpAddress) -> bool:
+        """Leave the way from a reminded ``source`` to ``destination`` alone; True once it is so on every target."""
+        if self._watch:
+            return False
+        targets = self._targets.values()
+        return all(await asyncio.gather(*(self._set_aside(target, source, destination) for target in targets)))
+
+    async def caught_up(self, seconds: float) -> bool:
+        """True once every target holds what the view of now says; False when that takes longer than ``seconds``."""
+        version = self._current.version
+        with contextlib.suppress(TimeoutError):
+            async with asyncio.timeout(seconds):
+                while any(reached < version for reached in self._reached.values()):
+                    await self._news.wait()
+        return all(reached >= version for reached in self._reached.values())
 
     async def plan(self) -> dict[str, Plan]:
         """What each target would be changed by now. UpstreamError when one cannot be read."""
@@ -211,6 +238,14 @@ class EnforceService:
                 answers[name] = await target.counters()
         return answers
 
+    async def _set_aside(self, target: Target, source: IpAddress, destination: IpAddress) -> bool:
+        try:
+            async with asyncio.timeout(ADMIT_TIMEOUT):
+                await target.set_aside(source, destination, ASIDE_S)
+        except (UpstreamError, TimeoutError):
+            return False
+        return True
+
     async def _admit(self, target: Target, entries: Sequence[tuple[IpAddress, float]]) -> bool:
         try:
             async with asyncio.timeout(ADMIT_TIMEOUT):
@@ -255,7 +290,7 @@ class EnforceService:
         return max(0.01, min(self._every, self._current.view.next_end(now) - now + 0.01))
 
     async def _reconcile(self, name: str) -> None:
-        target, wanted = self._targets[name], await self._wanted()
+        target, version, wanted = self._targets[name], self._current.version, await self._wanted()
         actual = await target.read()
         plan = diff(wanted, actual)
         there = 0 if actual is None else actual.count
@@ -279,9 +314,18 @@ class EnforceService:
         if not self._watch:
             self._asked[name] = wanted
             self._held[name] = wanted
+            await self._vouch(name, wanted, anew=plan.base)
+        self._reached[name] = version
         self._news.set()
         self._news = asyncio.Event()
         self._succeeded(name, wanted.count, there)
+
+    async def _vouch(self, name: str, wanted: Desired, *, anew: bool) -> None:
+        """Let reminders lead to the page for some time more, where there are any; not at each of many changes."""
+        now = asyncio.get_running_loop().time()
+        if wanted.reminding and (anew or now - self._vouched.get(name, -math.inf) >= self._every / 2):
+            await self._targets[name].vouch(VOUCH * self._every)
+            self._vouched[name] = now
 
     def _note_drift(self, name: str, wanted: Desired, plan: Plan) -> None:
         if self._asked.get(name) is not wanted:
@@ -295,13 +339,14 @@ class EnforceService:
         """The sets of now; computed once per view, rules and expiry, whatever the number of targets."""
         view, version, rules, now = self._current.view, self._current.version, self._rules, self._clock()
         known = self._known
+        changed = None
         # a clock that stepped back makes ended passes run again
-        if known is not None and known.sets.rules is rules and known.at.now <= now < known.until:
-            if known.at.view is view:
+        if known is not None and known.sets.rules is rules and known.at.now <= now:
+            if known.at.view is view and now < known.until:
                 return known.sets
             changed = self._current.changed_since(known.version)
-        else:
-            changed = None
+        if known is not None and changed is not None:
+            changed |= view.ended(known.at.now, now)
         if known is not None and changed is not None and len(changed) <= FEW:
             sets = desired_after(known.sets, known.at, Instant(view, now), changed)
         elif len(view.table.subscribers) < LARGE:

@@ -33,6 +33,11 @@ class SetName(StrEnum):
     BLOCKED_PREFIXES_4 = "blocked4n"
     BLOCKED_PREFIXES_6 = "blocked6n"
     BLOCKED_MACS = "blockedm"
+    NOTICE_HOSTS_4 = "notice4h"
+    NOTICE_HOSTS_6 = "notice6h"
+    NOTICE_PREFIXES_4 = "notice4n"
+    NOTICE_PREFIXES_6 = "notice6n"
+    NOTICE_MACS = "noticem"
     EXEMPT_4 = "exempt4"
     EXEMPT_6 = "exempt6"
     SERVED_4 = "served4"
@@ -63,6 +68,12 @@ SETS: dict[SetName, SetSpec] = {
     SetName.BLOCKED_PREFIXES_6: SetSpec(6, Kind.PREFIX, blocked=True),
     # subscribers on our own layer 2; a PPP interface has none
     SetName.BLOCKED_MACS: SetSpec(0, Kind.MAC, blocked=True),
+    # open lines whose reminder is due: the same three kinds, and nothing but new flows to port 80 is led away
+    SetName.NOTICE_HOSTS_4: SetSpec(4, Kind.HOST),
+    SetName.NOTICE_HOSTS_6: SetSpec(6, Kind.HOST),
+    SetName.NOTICE_PREFIXES_4: SetSpec(4, Kind.PREFIX),
+    SetName.NOTICE_PREFIXES_6: SetSpec(6, Kind.PREFIX),
+    SetName.NOTICE_MACS: SetSpec(0, Kind.MAC),
     # looked at before everything that could block: also before a blocked MAC
     SetName.EXEMPT_4: SetSpec(4, Kind.PREFIX),
     SetName.EXEMPT_6: SetSpec(6, Kind.PREFIX),
@@ -79,6 +90,10 @@ SETS: dict[SetName, SetSpec] = {
 
 GARDEN_SET = {4: "garden4", 6: "garden6"}
 """The learned garden per IP version: addresses from DNS answers, each with its own time to live."""
+ASIDE_SET = {4: "aside4", 6: "aside6"}
+"""Pairs of a reminded line's address and a destination that the reminder leaves alone for a while, per IP version."""
+ALIVE_SET = "alive"
+"""Holds TCP for as long as edged lives, a few seconds at a time: no reminder leads anywhere without it."""
 
 Elements = AbstractSet[Element]
 """Never changed once it is made."""

@@ -56,7 +56,9 @@ def authorize_key(
     decision = view.decide_id(key.subscriber, now) if key.subscriber else view.decide_device(question.mac, now)
     if decision.access is Access.BLOCKED:
         return _blocked(network, decision, keys, now)
-    ends = [at for at in (key.expires, stored.revoked, decision.until) if at > now]
+    # when a reminder comes back the Wi-Fi is as it was
+    until = 0.0 if decision.access is Access.NOTICE else decision.until
+    ends = [at for at in (key.expires, stored.revoked, until) if at > now]
     return Accept(keys, key.vlan, _timeout(ends, now), key.rate)
 
 

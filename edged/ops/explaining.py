@@ -114,7 +114,9 @@ class Explainer:
     def _decided(self, subject: str, decision: Decision, now: float) -> Facts:
         reason = f" for {decision.reason}" if decision.reason else ""
         since = f", since {moment(decision.since)} ({span(now - decision.since)})" if decision.since else ""
-        until = f", until {moment(decision.until)} ({span(decision.until - now)} left)" if decision.until else ""
+        until = f"until {moment(decision.until)} ({span(decision.until - now)} left)" if decision.until else ""
+        if until:
+            until = f"; reminder snoozed {until}" if decision.access is Access.NOTICE else f", {until}"
         facts: Facts = {
             "subject": subject,
             "headline": f"{subject} is {_MEANING[decision.access]}{reason}{since}{until}",
@@ -232,6 +234,8 @@ class Explainer:
                 http = f"closed: {answer.reason}"
             case _:
                 http = "answered by the page"
+        if decision.reminds:
+            return [{"protocol": "HTTP", "answer": f"page loads on port 80 {http}, all else its own way"}]
         if decision.access is not Access.BLOCKED:
             return [{"protocol": "HTTP", "answer": f"its own way; a browser that still holds our address gets {http}"}]
         return [

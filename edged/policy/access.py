@@ -68,6 +68,14 @@ class Learned:
     """Which address a device that billing names has now, from the router's neighbour table."""
     online: OnlineLines = field(default_factory=OnlineLines)
     """Which addresses listed subscribers have by their sessions."""
+    snoozes: dict[str, float] = field(default_factory=dict)
+    """Subscriber id to the end of their snooze, epoch seconds: until then the reminder is put away."""
+
+    def ends(self) -> Iterator[tuple[str, float]]:
+        """Whose words of ours end by themselves, and when: subscriber id and epoch seconds."""
+        yield from ((name, override.until) for name, override in self.overrides.items())
+        yield from self.passes.items()
+        yield from self.snoozes.items()
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,7 +91,12 @@ class Decision:
     since: float = 0.0
     """Epoch seconds; 0: not known."""
     until: float = 0.0
-    """Epoch seconds; 0: until something changes."""
+    """Epoch seconds; 0: until something changes. Of a notice the end of its snooze; 0: the reminder is due."""
+
+    @property
+    def reminds(self) -> bool:
+        """True when the line's next page load is to meet the reminder."""
+        return self.access is Access.NOTICE and not self.until
 
 
 STRANGER = Decision(Access.STRANGER, Rule.SERVED)
@@ -117,7 +130,8 @@ class View:
         mac = self.learned.neighbours.get(address) if self.learned.neighbours else None
         if mac is not None and said.access is not Access.BLOCKED:
             device = self.decide_device(mac, now)
-            if device.access is not Access.OPEN:
+            # a reminder that is due to the address is due to whatever is behind it
+            if device.access is Access.BLOCKED or (device.access is not Access.OPEN and not said.reminds):
                 return device
         if said.access is not Access.OPEN or said.rule is Rule.OVERRIDE:
             return said
@@ -184,9 +198,12 @@ class View:
         )
 
     def next_end(self, now: float) -> float:
-        """When a word of ours next ends by itself, an override's or a pass's, epoch seconds; infinity: none does."""
-        ends = (*(override.until for override in self.learned.overrides.values()), *self.learned.passes.values())
-        return min((end for end in ends if end > now), default=math.inf)
+        """When an override, a pass or a snooze next ends by itself, epoch seconds; infinity: none does."""
+        return min((end for _, end in self.learned.ends() if end > now), default=math.inf)
+
+    def ended(self, since: float, now: float) -> frozenset[str]:
+        """Ids of those of whom an override, a pass or a snooze has ended after ``since`` and up to ``now``."""
+        return frozenset(name for name, end in self.learned.ends() if since < end <= now)
 
     def decide_device(self, mac: MacAddress, now: float) -> Decision:
         """What a device that billing knows by its MAC gets; open when it knows none."""
@@ -213,7 +230,9 @@ class View:
                 return Decision(Access.PASS, Rule.PASS, subscriber, prefix, subscriber.reason, subscriber.since, ends)
             return Decision(Access.BLOCKED, Rule.BILLING, subscriber, prefix, subscriber.reason, subscriber.since)
         if subscriber.state is State.NOTICE:
-            return Decision(Access.NOTICE, Rule.BILLING, subscriber, prefix, subscriber.reason, subscriber.since)
+            ends = self.learned.snoozes.get(subscriber.id, 0.0)
+            until = ends if ends > now else 0.0
+            return Decision(Access.NOTICE, Rule.BILLING, subscriber, prefix, subscriber.reason, subscriber.since, until)
         return Decision(Access.OPEN, Rule.BILLING, subscriber, prefix)
 
 

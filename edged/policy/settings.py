@@ -49,6 +49,8 @@ class NoticeSettings(Settings):
     """How long "remind me later" lasts."""
     every: Duration = 24 * 3600.0
     """How often the reminder is shown."""
+    sign_in: bool = False
+    """True: connectivity checks are answered as those of a blocked line while the reminder is due."""
 
 
 class SubscribersSettings(Settings):

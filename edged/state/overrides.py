@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Operators' words on single subscribers, payment passes, and the audit of both, in the database. I/O."""
+"""Operators' words on single subscribers, passes, snoozes of the reminder, and the audit, in the database. I/O."""
 
 from __future__ import annotations
 
@@ -49,6 +49,10 @@ _PUT = (
     "INSERT OR REPLACE INTO overrides (subscriber, blocked, until, reason, why, who, at, kind)"
     " VALUES (?, ?, ?, ?, ?, ?, ?, ?)"
 )
+_SNOOZE = (
+    "INSERT INTO snoozes (subscriber, until) VALUES (?, ?)"
+    " ON CONFLICT (subscriber) DO UPDATE SET until = max(until, excluded.until)"
+)
 _AUDIT = "INSERT INTO audit (at, who, action, subject, why) VALUES (?, ?, ?, ?, ?)"
 _AUDIT_ENDED = (
     "INSERT INTO audit (at, who, action, subject, why)"
@@ -67,6 +71,7 @@ class OverrideStore:
         """Of the words that ``alive`` found last, by subscriber id."""
         self._unsaved: dict[str, _Word] = {}
         """Words that open a line and wait for the disk: they hold meanwhile."""
+        self._unsaved_snoozes: dict[str, float] = {}
 
     async def alive(self, now: float) -> dict[str, Override]:
         """Every override that has not ended, by subscriber id; those that have are noted as ended, once."""
@@ -148,6 +153,23 @@ class OverrideStore:
         )
         return dict(rows)
 
+    async def snoozes(self, now: float) -> dict[str, float]:
+        """The running snoozes: subscriber id to end."""
+        for subscriber, until in tuple(self._unsaved_snoozes.items()):
+            await self.snooze(subscriber, until)
+        rows = await self._database.read("SELECT subscriber, until FROM snoozes WHERE until > ?", (now,))
+        waiting = {name: until for name, until in self._unsaved_snoozes.items() if until > now}
+        self._unsaved_snoozes = waiting
+        return dict(rows) | waiting
+
+    async def snooze(self, subscriber: str, until: float) -> None:
+        """Put the reminder away; it never waits for the disk: until it can be written it holds all the same."""
+        self._unsaved_snoozes.pop(subscriber, None)
+        try:
+            await self._database.write((_SNOOZE, (subscriber, until)))
+        except UpstreamError:
+            self._unsaved_snoozes.setdefault(subscriber, until)
+
     async def pass_starts(self, since: float) -> dict[str, list[float]]:
         """When each subscriber took passes since ``since``; what an operator gave costs them none of theirs."""
         starts: dict[str, list[float]] = {}
@@ -167,8 +189,9 @@ class OverrideStore:
         )
 
     async def prune(self, now: float) -> None:
-        """Forget passes of last month and the audit of last year; nobody asks for them any more."""
+        """Forget ended snoozes, passes of last month, the audit of last year; nobody asks for them any more."""
         await self._database.write(
+            ("DELETE FROM snoozes WHERE until < ?", (now - 86400.0,)),
             ("DELETE FROM passes WHERE ends < ?", (now - 31 * 86400.0,)),
             ("DELETE FROM audit WHERE at < ?", (now - 366 * 86400.0,)),
         )

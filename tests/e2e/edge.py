@@ -78,6 +78,7 @@ billing:
 subscribers:
   networks: ["100.64.0.0/10", "2001:db8:100::/40"]
   exempt: ["100.64.0.53"]
+  notice: {notice}
 portal:
   url: https://{host}
   addresses: ["{portal4}", "{portal6}"]
@@ -112,7 +113,7 @@ ops:
 class Edge:
     """The lab with everything in it running. ``feed`` is what billing says; ``tell`` changes it."""
 
-    def __init__(self, *, prefix: str = "edged-e2e", mode: str = "enforce") -> None:
+    def __init__(self, *, prefix: str = "edged-e2e", mode: str = "enforce", notice: str = "{}") -> None:
         self.lab = Lab(prefix=prefix)
         self.directory = Path(tempfile.mkdtemp(prefix="edged-e2e-"))
         self.config = self.directory / "edged.yaml"
@@ -122,6 +123,8 @@ class Edge:
         """Of the lab's certificates, as Chromium wants them."""
         self._mode = mode
         self.authority = trustme.CA()
+        self.notice = notice
+        """The configuration's ``subscribers.notice``; ``configure`` writes it."""
         self._servers: list[http.server.ThreadingHTTPServer] = []
         self._resolv: list[Path] = []
 
@@ -247,7 +250,7 @@ class Edge:
         self._mode = mode or self._mode
         self.config.write_text(
             CONFIG.format(
-                mode=self._mode, directory=self.directory, root=ROOT, host=PORTAL_HOST,
+                mode=self._mode, notice=self.notice, directory=self.directory, root=ROOT, host=PORTAL_HOST,
                 portal4=PORTAL4, portal6=PORTAL6,
                 garden=GARDEN_HOST, resolver4=RESOLVER4, resolver6=RESOLVER6,
             )
@@ -330,6 +333,10 @@ def _web(address: str, port: int, words: str, context: ssl.SSLContext | None) ->
                 self.send_header(name, value)
             self.end_headers()
             self.wfile.write(answer.body)
+
+        def do_POST(self) -> None:
+            self.rfile.read(int(self.headers["Content-Length"]))
+            self.do_GET()
 
         def log_message(self, *_: object) -> None:
             pass

@@ -32,6 +32,7 @@ RULES = rules_of(
     http=[Endpoint(ip_address("0.0.0.0"), 8080), Endpoint(ip_address("::"), 8080)],
     https=[Endpoint(ip_address("0.0.0.0"), 8443), Endpoint(ip_address("::"), 8443)],
     garden_networks=(parse_prefix("203.0.113.20"), parse_prefix("2001:db8::20")),
+    reminds=True,
 )
 NOW = 1_700_000_000.0
 
@@ -71,6 +72,10 @@ async def fulfils(target: Target) -> None:
     await _takes_new_rules(target)
     await _refuses_a_stale_plan_as_a_whole(target)
     await target.admit([(parse_address("203.0.113.99"), 30.0), (parse_address("2001:db8::99"), 30.0)])
+    for seconds in (5.0, 5.0, 0.0, 5.0):
+        await target.vouch(seconds)
+    for line, server in (("100.64.1.7", "203.0.113.99"), ("2001:db8:100:700::7", "2001:db8::99")) * 2:
+        await target.set_aside(parse_address(line), parse_address(server), 30.0)
     await target.close()
     assert await target.read() is not None
 
@@ -86,6 +91,11 @@ STATES = [
     ],
     [subscriber("2", "100.64.3.0/25", "2001:db8:100:800::/57"), subscriber("4", "100.64.3.128/26")],
     [subscriber("5", "100.64.0.0/10", "2001:db8:100::/40")],
+    [
+        subscriber("1", "100.64.2.0/24", "2001:db8:100:700::/56", state=State.NOTICE, devices=("02:00:5e:10:00:01",)),
+        subscriber("2", "100.64.2.9", "2001:db8:100:7ff::/64"),
+        subscriber("3", "100.64.1.7", state=State.NOTICE),
+    ],
     [subscriber(str(n), f"100.64.{n // 250}.{n % 250 + 1}") for n in range(1000)],
     [subscriber(str(n), f"100.64.{n // 250}.{n % 250 + 1}") for n in range(500, 1500)],
     [],

@@ -110,3 +110,24 @@ def test_a_pass_taken_on_the_page_opens_the_line(page: Page, edge: Edge) -> None
         lambda: "the internet" in edge.curl("bad", "http://example.com/", "-4").stdout,
         timeout=5.0,
     )
+
+
+def test_a_reminder_is_met_over_http_alone_and_put_away_with_one_tap(page: Page, edge: Edge) -> None:
+    edge.tell({**BLOCKED, "state": "notice"})
+    edge.wait_for("the reminder is due", lambda: edge.access("100.64.1.7") == "notice")
+    try:
+        page.goto("https://www.example.org/", timeout=15_000)
+        assert "the internet" in page.inner_text("body")
+
+        page.goto("http://www.example.org/", timeout=15_000)
+        assert page.url == f"https://{PORTAL_HOST}/"
+        assert "A reminder, your internet works" in page.inner_text("body")
+        page.screenshot(path=str(ARTIFACTS / "reminder.png"))
+
+        page.locator("form[action='/seen'] button").click()
+        page.wait_for_url("**/?done=seen", timeout=15_000)
+        page.goto("http://www.example.org/", timeout=15_000)
+        assert "the internet" in page.inner_text("body")
+    finally:
+        edge.tell(BLOCKED)
+        edge.wait_for("the block is in force", lambda: edge.access("100.64.1.7") == "blocked")

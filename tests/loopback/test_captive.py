@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import json
 import logging
+import re
 import socket
 import ssl
 import time
@@ -22,13 +23,18 @@ from edged.captive.admission import Deadlines
 from edged.captive.answers import Kind, Topic
 from edged.captive.locales import LOCALES
 from edged.captive.probes import PROBES, Probe
+from edged.captive.reminder import LED_MOST
 from edged.captive.selfsigned import self_signed
 from edged.captive.service import CaptiveService
 from edged.captive.settings import CertificateFiles
-from edged.errors import ConfigError
+from edged.captive.statement import Purpose, make_token
+from edged.captive.steered.service import Ways, nobody_to_tell
+from edged.errors import ConfigError, UpstreamError
 from edged.model import State
-from edged.policy.access import Line, View
+from edged.policy.access import Learned, Line, View
+from edged.policy.settings import NoticeSettings
 from edged.state.current import Current
+from edged.values import IpAddress, parse_address
 from tests.captive_oracle import RULES, Answer, Verdict
 from tests.captive_scene import KEY, settings, subscriber, view
 from tests.unit.test_captive_tls import hello
@@ -44,6 +50,9 @@ class FakeClerk:
     can_check: bool = True
     checked: list[str] = field(default_factory=list)
     opened: list[str] = field(default_factory=list)
+    put: list[tuple[str, bool]] = field(default_factory=list)
+    asides: list[tuple[IpAddress, IpAddress]] = field(default_factory=list)
+    broken: bool = False
 
     def passes_left(self, subscriber_id: str) -> int | None:
         return self.passes - self.opened.count(subscriber_id)
@@ -68,6 +77,15 @@ class FakeClerk:
 
     async def news(self) -> None:
         await asyncio.Event().wait()
+
+    async def put_away(self, subscriber_id: str, *, seen: bool) -> None:
+        if self.broken:
+            raise UpstreamError("the database is away")
+        self.put.append((subscriber_id, seen))
+
+    async def set_aside(self, source: IpAddress, destination: IpAddress) -> bool:
+        self.asides.append((source, destination))
+        return not self.broken
 
 
 @dataclass
@@ -469,6 +487,111 @@ async def test_a_reminded_subscriber_sees_the_reminder(house: House) -> None:
 
     assert page is not None
     assert b"A reminder, your internet works" in page.body
+
+
+# --- reminders -------------------------------------------------------------------------------------
+
+PAGE_LOAD = ("-H", "Accept: text/html,*/*;q=0.8")
+PROGRAM = ("-H", "Accept: application/json")
+SERVER = parse_address("198.51.100.7")
+
+
+def due(house: House) -> None:
+    house.current.publish(view(subscriber(state=State.NOTICE)))
+
+
+async def test_a_page_load_of_a_due_line_is_led_to_the_page_until_five_were_for_nothing(house: House) -> None:
+    due(house)
+
+    led = [await house.curl("http://example.com/", *PAGE_LOAD) for _ in range(LED_MOST)]
+    assert all(one is not None and one.headers["location"] == "https://portal.example.net/" for one in led)
+    assert house.service.counters.answers[Kind.REDIRECT] == LED_MOST
+
+    let_through = await house.curl("http://example.com/", *PAGE_LOAD)
+    assert let_through is not None
+    assert let_through.headers["location"] == "http://example.com/"
+
+    await house.curl("https://portal.example.net/")
+    again = await house.curl("http://example.com/", *PAGE_LOAD)
+    assert again is not None
+    assert again.headers["location"] == "https://portal.example.net/"
+
+
+@pytest.mark.parametrize(("button", "seen"), [("seen", True), ("later", False)])
+async def test_a_tap_on_the_reminder_is_carried_out_once_and_the_page_says_so(
+    house: House, button: str, seen: bool
+) -> None:
+    due(house)
+    page = await house.curl("https://portal.example.net/")
+    assert page is not None
+    form = re.search(rf'action="/{button}"><input type="hidden" name="token" value="([^"]+)"', page.body.decode())
+    assert form is not None
+
+    put_away = View(house.current.view.table, Learned(snoozes={"1001": time.time() + 60}))
+    for _ in range(2):
+        tapped = await house.curl(f"https://portal.example.net/{button}", "--data", f"token={form[1]}")
+        house.current.publish(put_away)
+        assert tapped is not None
+        assert (tapped.status, tapped.headers["location"]) == (303, f"https://portal.example.net/?done={button}")
+    assert house.clerk.put == [("1001", seen)]
+
+    after = await house.curl(f"https://portal.example.net/?done={button}")
+    assert after is not None
+    assert b'role="status"' in after.body
+    assert b"<form" not in after.body
+
+
+async def test_a_tap_that_could_not_be_carried_out_claims_nothing_and_may_be_tried_again(house: House) -> None:
+    due(house)
+    token = make_token(KEY, Purpose.BUTTON, "1001", time.time() + 60)
+    house.clerk.broken = True
+    tapped = await house.curl("https://portal.example.net/seen", "--data", f"token={token}")
+    house.clerk.broken = False
+    again = await house.curl("https://portal.example.net/seen", "--data", f"token={token}")
+
+    assert tapped is not None
+    assert tapped.headers["location"] == "https://portal.example.net/"
+    assert again is not None
+    assert again.headers["location"] == "https://portal.example.net/?done=seen"
+
+
+async def test_with_sign_in_a_check_finds_the_portal_while_the_reminder_is_due(house: House) -> None:
+    due(house)
+    check = "http://connectivitycheck.gstatic.com/generate_204"
+    plain = await house.curl(check)
+    house.service.remind(NoticeSettings(sign_in=True))
+    with_sign_in = await house.curl(check)
+
+    assert plain is not None
+    assert plain.status == 204
+    assert with_sign_in is not None
+    assert with_sign_in.headers["location"] == "https://portal.example.net/"
+
+
+async def test_of_many_requests_on_one_way_at_once_the_packet_filter_hears_one_and_all_wait_for_it() -> None:
+    told, free = [], asyncio.Event()
+
+    async def set_aside(source: IpAddress, destination: IpAddress) -> bool:
+        told.append((source, destination))
+        await free.wait()
+        return True
+
+    ways, line = Ways(set_aside), parse_address("100.64.1.7")
+    asking = [asyncio.create_task(ways.free(line, SERVER, 10.0)) for _ in range(5)]
+    await asyncio.sleep(0)
+    assert not any(task.done() for task in asking)
+    free.set()
+
+    assert await asyncio.gather(*asking) == [True] * 5
+    assert told == [(line, SERVER)]
+    assert [await ways.free(line, SERVER, 10.5) for _ in range(5)] == [True, True, True, False, False]
+    assert len(told) == 1
+
+
+async def test_nobody_is_sent_on_where_the_packet_filter_did_not_hear() -> None:
+    ways = Ways(nobody_to_tell)
+
+    assert [await ways.free(SERVER, SERVER, 10.0 + n / 10) for n in range(3)] == [False] * 3
 
 
 # --- the security checklist, on the wire ---------------------------------------------------------------

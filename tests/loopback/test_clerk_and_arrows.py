@@ -22,13 +22,16 @@ from edged.billing.settings import BillingSettings
 from edged.billing.sources.rest import RestSource
 from edged.captive.settings import PassSettings
 from edged.clerk import Clerk
+from edged.enforce.rules import Rules
+from edged.enforce.service import EnforceService
+from edged.enforce.targets.memory import MemoryTarget
 from edged.errors import UpstreamError, WireError
 from edged.model import Access, Key, Snapshot, State, Subscriber
 from edged.mpsk.memory import Stale
 from edged.mpsk.service import MpskService
 from edged.policy.access import Learned, Override, View
 from edged.policy.sessions import Roster
-from edged.policy.settings import SubscribersSettings
+from edged.policy.settings import NoticeSettings, SubscribersSettings
 from edged.policy.table import compile_table
 from edged.radius.attributes import Attribute, attribute, text
 from edged.radius.authenticator import reply_is_authentic, request_is_authentic, sign_reply, sign_request
@@ -98,7 +101,8 @@ class Line:
 
     async def relearn(self) -> None:
         now = time.time()
-        learned = Learned(await self.overrides.alive(now), await self.overrides.passes(now))
+        overrides, passes = await self.overrides.alive(now), await self.overrides.passes(now)
+        learned = Learned(overrides, passes, snoozes=await self.overrides.snoozes(now))
         self.view = View(self.view.table, learned)
 
     @property
@@ -215,6 +219,45 @@ async def test_an_operators_block_is_not_opened_by_a_pass(tmp_path: Path) -> Non
         assert await line.clerk.start_pass("1001")
 
         assert line.access is Access.BLOCKED
+
+
+async def test_a_tap_puts_the_reminder_away_for_its_time_and_a_restart_keeps_it(tmp_path: Path) -> None:
+    async with line_in(tmp_path) as line:
+        line.clerk.notice = NoticeSettings.model_validate({"snooze": "1m", "every": "10m"})
+        for id_, seen, length in (("1001", True, 600.0), ("1002", False, 60.0)):
+            await line.clerk.put_away(id_, seen=seen)
+            assert length - 10.0 < line.view.learned.snoozes[id_] - time.time() <= length
+
+    async with line_in(tmp_path) as line:
+        assert set(line.view.learned.snoozes) == {"1001", "1002"}
+        assert line.access is Access.BLOCKED, "a snooze opens nothing"
+
+
+async def test_a_tap_is_over_when_the_packet_filter_has_let_the_line_go(tmp_path: Path) -> None:
+    notice = Subscriber("1001", State.NOTICE, addresses=(parse_prefix("100.64.1.7"),))
+    served = SubscribersSettings.model_validate({"networks": ["100.64.0.0/10"]})
+    current = Current(View(compile_table(Snapshot("1", "1", 0.0, (notice,)), served)))
+    address, web, target = parse_address("100.64.1.7"), parse_address("203.0.113.80"), MemoryTarget()
+    enforce = EnforceService({"memory": target}, Rules(reminds=True), current=current)
+    async with database_in(tmp_path) as database:
+        overrides = OverrideStore(database)
+
+        async def relearn() -> None:
+            snoozes = await overrides.snoozes(time.time())
+            current.publish(View(current.view.table, Learned(snoozes=snoozes)), frozenset(snoozes))
+
+        clerk = Clerk(overrides, None, relearn, enforce=enforce)
+        run = asyncio.create_task(enforce.run())
+        await until(lambda: target.reminds(address, web))
+
+        await clerk.put_away("1001", seen=True)
+
+        assert not target.reminds(address, web)
+        assert await clerk.set_aside(address, web)
+        assert not await Clerk(overrides, None, relearn).set_aside(address, web)
+        run.cancel()
+        await asyncio.gather(run, return_exceptions=True)
+        await enforce.stop()
 
 
 async def test_asking_billing_again_opens_the_line_of_who_has_paid(tmp_path: Path) -> None:

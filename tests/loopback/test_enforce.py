@@ -14,10 +14,11 @@ import pytest
 from edged.enforce.desired import Desired
 from edged.enforce.diff import Plan
 from edged.enforce.rules import Rules
-from edged.enforce.service import FEW, LARGE, EnforceService
+from edged.enforce.service import COMPARE_EVERY, FEW, LARGE, VOUCH, EnforceService
 from edged.enforce.sets import SetName
 from edged.enforce.targets.memory import MemoryTarget
 from edged.errors import ConfigError
+from edged.model import State
 from edged.policy.access import Learned, Line, View
 from edged.state.current import Current
 from edged.values import parse_address, parse_mac, parse_prefix
@@ -303,6 +304,100 @@ async def test_a_prefix_and_a_device_are_lines_too() -> None:
 async def test_where_nothing_is_enforced_nothing_is_in_the_way() -> None:
     async with running(MemoryTarget(), view=view_of(LINE), watch=True) as (service, _):
         assert (service.lifted(HERE), service.holds(HERE)) == (True, False)
+
+
+# --- reminders -------------------------------------------------------------------------------------
+
+REMINDED = subscriber("2", "100.64.1.9", state=State.NOTICE)
+REMINDED_AT = parse_address("100.64.1.9")
+WEB = parse_address("203.0.113.80")
+
+
+async def test_a_due_reminder_leads_to_the_page_as_long_as_the_service_lives_and_no_longer() -> None:
+    now = [100.0]
+    target = MemoryTarget(clock=lambda: now[0])
+    async with running(target, view=view_of(REMINDED, LINE), every=0.02) as (service, _):
+        await settles(lambda: target.reminds(REMINDED_AT, WEB))
+        now[0] += 1000.0
+        await settles(lambda: target.reminds(REMINDED_AT, WEB))
+        assert await target.contains(ADDRESS)
+        assert service.counters.drifted == 0
+
+    assert not target.reminds(REMINDED_AT, WEB), "an orderly end"
+    assert await target.contains(ADDRESS), "who is blocked stays blocked"
+
+
+async def test_a_service_that_is_killed_vouches_for_three_comparisons_at_most() -> None:
+    now = [100.0]
+    target = MemoryTarget(clock=lambda: now[0])
+    service = EnforceService({"memory": target}, RULES, current=Current(view_of(REMINDED)), clock=lambda: NOW)
+    killed = asyncio.create_task(service.run())
+    await settles(lambda: target.reminds(REMINDED_AT, WEB))
+    killed.cancel()
+    await asyncio.gather(killed, return_exceptions=True)
+
+    now[0] += VOUCH * COMPARE_EVERY - 0.1
+    assert target.reminds(REMINDED_AT, WEB)
+    now[0] += 0.1
+    assert not target.reminds(REMINDED_AT, WEB)
+
+
+async def test_nobody_vouches_where_nobody_is_reminded() -> None:
+    target = MemoryTarget()
+    async with running(target, view=view_of(LINE), every=0.02) as (service, _):
+        await settles(lambda: service.status()["memory-0"].ok)
+    assert target.alive_until == 0.0
+
+
+async def test_watching_reminds_nobody() -> None:
+    target = MemoryTarget()
+    async with running(target, view=view_of(REMINDED), watch=True) as (service, _):
+        await settles(lambda: service.status()["memory-0"].compared > 0)
+        assert not await service.set_aside(REMINDED_AT, WEB)
+        assert await target.read() is None
+
+
+async def test_a_reminder_comes_back_by_itself_when_the_snooze_ends_without_a_look_at_the_others(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [NOW]
+    target = MemoryTarget()
+    view = view_of(REMINDED, LINE, learned=Learned(snoozes={"2": NOW + 0.05}))
+    async with running(target, view=view, clock=lambda: now[0]) as (service, _):
+        await settles(lambda: service.status()["memory-0"].ok)
+        assert not target.reminds(REMINDED_AT, WEB)
+        monkeypatch.setattr("edged.enforce.service.desired", None)  # all of them would be looked at with it
+
+        now[0] = NOW + 0.06
+
+        await settles(lambda: target.reminds(REMINDED_AT, WEB))
+        assert await target.contains(ADDRESS)
+
+
+async def test_whoever_waits_for_a_change_to_be_in_force_hears_when_it_is_and_never_waits_for_ever() -> None:
+    bad, good = MemoryTarget(), MemoryTarget()
+    async with running(bad, good, view=view_of(REMINDED)) as (service, current):
+        assert await service.caught_up(5.0)
+
+        current.publish(view_of(REMINDED, learned=Learned(snoozes={"2": NOW + 60})), frozenset({"2"}))
+        assert await service.caught_up(5.0)
+        assert not good.reminds(REMINDED_AT, WEB)
+
+        bad.broken = True
+        current.publish(view_of(REMINDED), frozenset({"2"}))
+        assert not await service.caught_up(0.05)
+
+
+async def test_a_way_is_set_aside_on_every_target_or_it_is_not() -> None:
+    bad, good = MemoryTarget(), MemoryTarget()
+    async with running(bad, good, view=view_of(REMINDED)) as (service, _):
+        assert await service.caught_up(5.0)
+        assert await service.set_aside(REMINDED_AT, WEB)
+        assert not good.reminds(REMINDED_AT, WEB)
+        assert good.reminds(REMINDED_AT, parse_address("203.0.113.81"))
+
+        bad.broken = True
+        assert not await service.set_aside(REMINDED_AT, WEB)
 
 
 class Unfit(MemoryTarget):

@@ -361,6 +361,23 @@ async def test_an_address_that_may_never_be_blocked_is_not_because_a_session_has
         assert (d.access(MIA4), d.access(ANA4)) == (Access.OPEN, Access.BLOCKED)
 
 
+# --- snoozes ---------------------------------------------------------------------------------------
+
+
+async def test_a_reminder_that_was_put_away_is_known_to_every_room_and_names_whose_it_is(tmp_path: Path) -> None:
+    async with desk(tmp_path) as d:
+        await d.writer.publish(listed(one("1", ANA4, state=State.NOTICE), one("2", BEN4, state=State.NOTICE)))
+        before = d.version
+        await d.overrides.snooze("1", time.time() + 60)
+        await d.writer.relearn()
+
+        decided = [d.writer.acting.view.decide(parse_address(a), time.time()) for a in (ANA4, BEN4)]
+        assert [one.reminds for one in decided] == [False, True]
+        assert d.named(before) == {"1"}
+        await d.writer.relearn()
+        assert d.version == before + 1, "nothing new, nothing published"
+
+
 # --- neighbours ------------------------------------------------------------------------------------
 
 

@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 import yaml
 
-from edged.captive.answers import Button, Close, Kind, Page, Press, Response, Topic
-from edged.captive.respond import RETURN_WAIT, Request, pressed, respond
+from edged.captive.answers import Aside, Button, Close, Kind, Page, Press, Response, Topic
+from edged.captive.probes import PROBES, Probe
+from edged.captive.respond import RETURN_WAIT, Portal, Request, pressed, respond
 from edged.captive.statement import Purpose, make_token
 from edged.model import Access
 from edged.policy.access import STRANGER, Decision
+from edged.values import parse_address
 from tests.captive_scene import KEY, NOW, PORTAL, decision, get
 
 ROWS = yaml.safe_load((Path(__file__).parent.parent / "vectors" / "captive_answers.yaml").read_text("utf-8"))
@@ -41,9 +44,16 @@ def posted(target: str, token: str, link: str = "") -> Request:
 def test_the_answer_is_the_one_of_the_table(row: dict[str, Any]) -> None:
     accept = {"accept": row["accept"]} if row["accept"] != "browser" else {}
     more = {key: row[key] for key in ("https", "method", "upgrade", "requested_with") if key in row} | accept
-    request = get(row["host"], row.get("target", "/"), **more)
+    destination = parse_address(row["destination"]) if "destination" in row else None
+    request = get(row["host"], row.get("target", "/"), destination=destination, **more)
+    until: dict[str, Any] = {"until": NOW + 60} if row.get("snoozed") else {}
 
-    found = respond(request, PORTAL, decision(Access(row["access"])), NOW, nobody)
+    found = respond(request, PORTAL, decision(Access(row["access"]), **until), NOW, nobody)
+
+    if row.get("aside"):
+        assert isinstance(found, Aside)
+        assert found.destination == destination
+        found = found.then
 
     if "close" in row:
         assert found == Close(row["close"])
@@ -179,6 +189,59 @@ def test_a_pass_never_lets_an_infected_line_out() -> None:
 
 def test_a_button_is_not_pressed_by_a_link() -> None:
     assert answer(get(PORTAL.host, "/pass", https=True), Access.BLOCKED).status == 405
+
+
+def reminded(id_: str) -> Decision:
+    return decision(Access.NOTICE) if id_ == "1001" else decision(Access.BLOCKED)
+
+
+@pytest.mark.parametrize(("path", "button"), [("/seen", Button.SEEN), ("/later", Button.LATER)])
+def test_a_tap_on_the_reminder_is_taken_from_whose_reminder_it_is(path: str, button: Button) -> None:
+    own, other = (make_token(KEY, Purpose.BUTTON, id_, NOW + 60) for id_ in ("1001", "1002"))
+
+    tapped = respond(posted(path, own), PORTAL, decision(Access.NOTICE), NOW, reminded)
+    of_a_blocked_line = respond(posted(path, other), PORTAL, decision(Access.NOTICE), NOW, reminded)
+
+    assert tapped == Press(button, "1001", "")
+    assert isinstance(of_a_blocked_line, Response)
+    assert of_a_blocked_line.status == 303
+    assert answer(get(PORTAL.host, path, https=True), Access.NOTICE).status == 405
+
+
+def test_a_pass_is_not_given_to_a_line_that_is_only_reminded() -> None:
+    token = make_token(KEY, Purpose.BUTTON, "1001", NOW + 60)
+
+    assert isinstance(respond(posted("/pass", token), PORTAL, decision(Access.NOTICE), NOW, reminded), Response)
+
+
+SIGN_IN = replace(PORTAL, sign_in=True)
+
+
+@pytest.mark.parametrize("probe", PROBES, ids=lambda probe: f"{probe.host}{probe.path}")
+def test_with_sign_in_a_check_is_answered_as_a_blocked_ones_until_the_tap(probe: Probe) -> None:
+    request = get(probe.host, probe.path, accept="*/*")
+    due, put_away = decision(Access.NOTICE), decision(Access.NOTICE, until=NOW + 60)
+
+    blocked = respond(request, SIGN_IN, decision(Access.BLOCKED), NOW, nobody)
+    assert respond(request, SIGN_IN, due, NOW, nobody) == blocked
+    assert respond(request, PORTAL, due, NOW, nobody) != blocked
+
+    open_ = respond(request, SIGN_IN, put_away, NOW, nobody)
+    assert isinstance(open_, Response)
+    assert open_.status == probe.success.status
+
+
+def test_with_sign_in_the_api_says_captive_until_the_tap() -> None:
+    def captive(portal: Portal, **more: Any) -> bool:
+        request = get(PORTAL.host, "/api/captive-portal", https=True)
+        found = respond(request, portal, decision(Access.NOTICE, **more), NOW, nobody)
+        assert isinstance(found, Response)
+        assert isinstance(found.body, bytes)
+        return bool(json.loads(found.body)["captive"])
+
+    assert captive(SIGN_IN)
+    assert not captive(SIGN_IN, until=NOW + 60)
+    assert not captive(PORTAL)
 
 
 def test_after_a_button_the_reader_is_back_on_the_page_it_stood_on() -> None:

@@ -12,7 +12,7 @@ import structlog
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.captive.answers import Button, Click, Close, Page, Press, Response, Topic
+from edged.captive.answers import Aside, Button, Click, Close, Page, Press, Response, Topic
 from edged.captive.content import Desk
 from edged.captive.locales import LOCALES
 from edged.captive.names import canonical_host, is_public_name
@@ -48,6 +48,8 @@ def known(id_: str) -> Decision:
 
 def answered(request: Request, access: Access, **more: Any) -> Response | Close | Press:
     found = respond(request, PORTAL, decision(access, **more), NOW, known)
+    if isinstance(found, Aside):
+        return found.then
     return found.response if isinstance(found, Click) else found
 
 

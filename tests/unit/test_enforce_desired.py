@@ -71,6 +71,31 @@ def test_devices_of_blocked_subscribers_are_blocked_by_their_mac() -> None:
     assert value.sets[SetName.BLOCKED_MACS] == {parse_mac("02:00:5e:10:00:01")}
 
 
+def test_lines_whose_reminder_is_due_are_sets_of_their_own_until_they_put_it_away() -> None:
+    lines = (
+        subscriber("1", "100.64.1.7", "2001:db8:100:700::/56", devices=("02:00:5e:10:00:01",), state=State.NOTICE),
+        subscriber("2", "100.64.2.0/30", state=State.NOTICE),
+        subscriber("3", "100.64.2.1"),
+    )
+    due = desired(view_of(*lines), RULES, NOW)
+    view = view_of(*lines, learned=Learned(snoozes={"1": NOW + 60}))
+    put_away = desired(view, RULES, NOW)
+
+    assert texts(due.sets[SetName.NOTICE_HOSTS_4]) == {str(int(parse_address(a))) for a in ("100.64.1.7", "100.64.2.0")}
+    assert texts(due.sets[SetName.NOTICE_PREFIXES_4]) == {"100.64.2.2/31"}
+    assert texts(due.sets[SetName.NOTICE_PREFIXES_6]) == {"2001:db8:100:700::/56"}
+    assert texts(due.sets[SetName.NOTICE_MACS]) == {"02:00:5e:10:00:01"}
+    assert (due.count, due.reminding, put_away.reminding) == (1, True, True)
+    assert not put_away.reminds(parse_address("100.64.1.7"))
+    assert not put_away.sets[SetName.NOTICE_MACS] | put_away.sets[SetName.NOTICE_PREFIXES_6]
+    assert put_away.reminds(parse_address("100.64.2.0"))
+    assert desired(view, RULES, NOW + 60) == due
+
+    after = desired_after(put_away, Instant(view, NOW), Instant(view, NOW + 60), view.ended(NOW, NOW + 60))
+
+    assert after == due
+
+
 def test_the_operators_networks_are_sets_too_without_overlaps() -> None:
     rules = Rules(portals=RULES.portals, garden_networks=(parse_prefix("192.0.2.0/24"), parse_prefix("192.0.2.7")))
     sets = wanted(rules=rules).sets
@@ -139,4 +164,5 @@ def test_sets_that_stay_the_same_are_the_same_and_cost_no_comparison() -> None:
 
     value = desired_after(known, Instant(before, NOW), Instant(after, NOW), ["1", "2", "nobody"])
 
-    assert [name for name in SetName if value.sets[name] is not known.sets[name]] == [SetName.BLOCKED_HOSTS_4]
+    changed = [name for name in SetName if value.sets[name] is not known.sets[name]]
+    assert changed == [SetName.BLOCKED_HOSTS_4, SetName.NOTICE_HOSTS_4]

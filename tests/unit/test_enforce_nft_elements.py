@@ -12,7 +12,7 @@ import pytest
 
 from edged.enforce.conntrack import messages
 from edged.enforce.diff import Plan
-from edged.enforce.nft_elements import FEW, Change, admissions, batch, changes, is_small
+from edged.enforce.nft_elements import FEW, Change, admissions, alive, aside, batch, changes, is_small
 from edged.enforce.sets import Element, SetName
 from edged.values import IpAddress, parse_mac, parse_prefix
 
@@ -179,3 +179,20 @@ def test_one_host_octet_for_octet() -> None:
         " 14000380 10000180 0c000180 08000100 64400107"  # list, element, key, value
         "14000000 1100 0100 03000000 00000000 0000000a"
     )
+
+
+def test_a_way_is_source_and_destination_side_by_side() -> None:
+    four = aside(ip_address("100.64.1.7"), ip_address("203.0.113.99"), 600_020, "edged", replace=False)
+    six = aside(ip_address("2001:db8:100::7"), ip_address("2001:db8::99"), 600_020, "edged", replace=True)
+
+    assert seen(*four) == [Seen("add", "aside4", ["64400107cb007163@600020"])]
+    assert [(one.verb, one.set) for one in seen(*six)] == [("add", "aside6"), ("delete", "aside6"), ("add", "aside6")]
+    assert seen(*six)[0].elements == ["20010db8010000000000000000000007" + "20010db8000000000000000000000099@600020"]
+
+
+def test_who_is_alive_is_tcp_for_a_while_and_nothing_any_more_at_the_end() -> None:
+    assert seen(*alive(15_040, "edged", replace=False)) == [Seen("add", "alive", ["06@15040"])]
+    assert [one.verb for one in seen(*alive(15_040, "edged", replace=True))] == ["add", "delete", "add"]
+    assert [(one.verb, one.set) for one in seen(*alive(0, "edged", replace=False))] == [
+        ("add", "alive"), ("delete", "alive"),
+    ]  # fmt: skip

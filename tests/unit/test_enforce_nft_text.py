@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 
 from edged.enforce.diff import Actual, Plan, diff
-from edged.enforce.nft_text import admit_text, base_text, change_text
+from edged.enforce.nft_text import admit_text, alive_text, aside_text, base_text, change_text
 from edged.enforce.rules import Portal, Rules
+from edged.model import State
 from edged.values import IpAddress
 from tests.e2e.enforce_contract import RULES, subscriber, wanted
 
@@ -27,7 +28,10 @@ AFTER = wanted(
     subscriber("1", "100.64.1.8", "2001:db8:100:700::/56", devices=("02:00:5e:10:00:02",)),
     subscriber("2", "100.64.9.0/25"),
     subscriber("3", "2001:db8:100:900::9"),
+    subscriber("4", "100.64.1.7", "2001:db8:100:a00::/56", devices=("02:00:5e:10:00:04",), state=State.NOTICE),
 )
+LINE, SERVER = ip_address("100.64.1.7"), ip_address("203.0.113.99")
+LINE6, SERVER6 = ip_address("2001:db8:100:700::7"), ip_address("2001:db8::99")
 
 TEXTS = {
     "high-ports": base_text(dataclasses.replace(RULES, interfaces=("lan0", "ppp*"))),
@@ -45,6 +49,9 @@ TEXTS = {
     "change": change_text(AFTER, diff(AFTER, Actual(AFTER.rules, BEFORE.sets))),
     "admit": admit_text(ADMITTED, replace=False),
     "admit-before-6.12": admit_text(ADMITTED, replace=True),
+    "no-page": base_text(dataclasses.replace(RULES, reminds=False)),
+    "aside": aside_text(LINE, SERVER, 600_020, replace=False) + aside_text(LINE6, SERVER6, 600_000, replace=True),
+    "alive": alive_text(15_040, replace=False) + alive_text(15_060, replace=True) + alive_text(0, replace=False),
 }
 
 
@@ -98,3 +105,26 @@ def test_exempt_addresses_are_looked_at_before_everything_that_blocks() -> None:
         blocked = [i for i, rule in enumerate(rules) if "@blocked" in rule]
         assert len(exempt) == 2
         assert max(exempt) < min(blocked)
+
+
+def test_a_reminder_comes_after_everything_that_blocks_and_takes_new_flows_to_port_80_alone() -> None:
+    rules = [r.removeprefix("add rule inet edged ") for r in TEXTS["high-ports"].splitlines() if "add rule" in r]
+    lines = [rule for rule in rules if rule.startswith("lines ")]
+    notice = [i for i, rule in enumerate(lines) if "@notice" in rule]
+
+    assert len(notice) == 6
+    assert max(i for i, rule in enumerate(lines) if "@blocked" in rule) < min(notice)
+    assert lines[min(notice) - 2 : min(notice)] == [
+        "lines meta l4proto != @alive goto door", "lines tcp dport != 80 goto door",
+    ]  # fmt: skip
+    assert not [rule for rule in rules if "notice" in rule and not rule.startswith(("lines ", "remind "))]
+    assert [rule for rule in rules if rule.startswith("remind ")][-2:] == [
+        'remind meta nfproto ipv4 tcp dport 80 counter name "notice" dnat ip to 203.0.113.10:8080',
+        'remind meta nfproto ipv6 tcp dport 80 counter name "notice" dnat ip6 to [2001:db8::10]:8080',
+    ]
+
+
+@pytest.mark.parametrize("name", ["no-page", "well-known-ports", "no-portal-and-no-garden"])
+def test_where_there_is_no_page_nobody_is_led_to_it(name: str) -> None:
+    assert "@notice" not in TEXTS[name]
+    assert 'counter name "notice"' not in TEXTS[name]

@@ -104,6 +104,17 @@ def test_a_pass_opens_the_network_until_it_ends() -> None:
     assert (outcome.vlan, outcome.session_timeout) == (112, 900)
 
 
+def test_a_reminder_that_was_put_away_ends_no_session() -> None:
+    reminded = view(State.NOTICE)
+    put_away = View(reminded.table, Learned(snoozes={"1001": NOW + 900}))
+
+    outcomes = [holder(stored(vlan=112, subscriber="1001"), at, blocked={"vlan": 666}) for at in (reminded, put_away)]
+
+    assert outcomes[0] == outcomes[1]
+    assert isinstance(outcomes[1], Accept)
+    assert outcomes[1].session_timeout is None
+
+
 def test_a_device_that_billing_knows_by_its_mac_is_blocked_where_the_key_names_nobody() -> None:
     outcome = holder(stored(), view(State.BLOCKED, device=True), blocked={"vlan": 666})
 

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from ipaddress import IPv4Address, IPv6Address, ip_address
 
@@ -230,6 +231,58 @@ def test_whom_an_operator_opens_is_open_and_does_not_drain() -> None:
     assert view.decide(ip_address(ANA4), NOW + 60).rule is Rule.BILLING
 
 
+# --- reminders -------------------------------------------------------------------------------------
+
+
+def test_a_reminder_is_due_until_it_is_put_away_and_again_when_the_snooze_ends() -> None:
+    view = View(
+        table(subscriber("1", State.NOTICE, ANA4), subscriber("2", State.NOTICE, LUIS4)),
+        Learned(snoozes={"1": NOW + 60}),
+    )
+
+    found = view.decide(ip_address(ANA4), NOW)
+    assert (found.access, found.rule, found.until, found.reminds) == (Access.NOTICE, Rule.BILLING, NOW + 60, False)
+    again = view.decide(ip_address(ANA4), NOW + 60)
+    assert (again.access, again.until, again.reminds) == (Access.NOTICE, 0.0, True)
+    assert view.decide(ip_address(LUIS4), NOW).reminds
+    assert (view.next_end(NOW), view.next_end(NOW + 60)) == (NOW + 60, math.inf)
+    assert view.ended(NOW, NOW + 60) == {"1"}
+    assert not view.ended(NOW + 60, NOW + 61)
+
+
+@pytest.mark.parametrize("state", [State.ACTIVE, State.BLOCKED])
+def test_a_snooze_is_about_a_reminder_and_nothing_else(state: State) -> None:
+    plain, snoozed = View(table(subscriber("1", state, ANA4))), Learned(snoozes={"1": NOW + 60})
+
+    assert View(plain.table, snoozed).decide(ip_address(ANA4), NOW) == plain.decide(ip_address(ANA4), NOW)
+    assert not plain.decide(ip_address(ANA4), NOW).reminds
+
+
+def test_an_operators_word_outlives_the_reminder() -> None:
+    word = Override("1", blocked=False, until=NOW + 60, why="", who="noc", at=NOW)
+    view = View(table(subscriber("1", State.NOTICE, ANA4)), Learned(overrides={"1": word}))
+
+    assert not view.decide(ip_address(ANA4), NOW).reminds
+    assert view.decide(ip_address(ANA4), NOW + 60).reminds
+
+
+@pytest.mark.parametrize("device", list(State))
+@pytest.mark.parametrize("snoozed", ["line", "device", "neither"])
+def test_a_reminder_of_the_line_or_of_the_device_behind_it_is_due_and_a_block_of_either_wins(
+    device: State, snoozed: str
+) -> None:
+    behind = Subscriber("2", device, "unpaid", devices=(MAC,))
+    snoozes = {"line": {"1": NOW + 60}, "device": {"2": NOW + 60}, "neither": {}}[snoozed]
+    learned = Learned(neighbours={ip_address(ANA4): MAC}, snoozes=snoozes)
+    found = View(table(subscriber("1", State.NOTICE, ANA4), behind), learned).decide(ip_address(ANA4), NOW)
+
+    if device is State.BLOCKED:
+        assert found.access is Access.BLOCKED
+    else:
+        assert found.access is Access.NOTICE
+        assert found.reminds is (snoozed != "line" or device is State.NOTICE)
+
+
 # --- what no word can do ---------------------------------------------------------------------------
 
 ids = st.sampled_from(["1", "2", "3"])
@@ -265,6 +318,7 @@ def worlds(draw: st.DrawFn) -> tuple[View, IpAddress]:
     learned = Learned(
         overrides={word.subscriber: word for word in draw(st.lists(words))},
         passes=draw(st.dictionaries(ids, moments)),
+        snoozes=draw(st.dictionaries(ids, moments)),
         drains=PrefixMap((prefix, draw(moments)) for prefix in draw(around)),
     )
     return View(table(*subscribers), learned), address
@@ -302,6 +356,19 @@ def test_whoever_is_blocked_is_blocked_by_billing_or_by_an_operator_whose_word_h
         by_word = word is not None and word.blocked and word.until > now
         assert by_word or decision.subscriber.state is State.BLOCKED
         assert decision.rule is (Rule.OVERRIDE if by_word else Rule.BILLING)
+
+
+@given(worlds(), moments)
+def test_a_reminder_is_due_to_nobody_but_whom_billing_reminds(world: tuple[View, IpAddress], now: float) -> None:
+    view, address = world
+    decision = view.decide(address, now)
+
+    if decision.reminds:
+        assert decision.subscriber is not None
+        assert decision.subscriber.state is State.NOTICE
+        assert view.learned.snoozes.get(decision.subscriber.id, 0.0) <= now
+    if decision.access is Access.NOTICE and decision.until:
+        assert decision.until > now
 
 
 @given(worlds(), worlds(), moments)

@@ -319,3 +319,39 @@ async def test_words_passes_and_the_audit_survive_a_restart(tmp_path: Path) -> N
     assert await after.pass_starts(NOW - 1) == {"1002": [NOW]}
     assert await trail(after, "1001") == [("block", "noc", "ticket 4471")]
     await reopened.close()
+
+
+# --- snoozes ---------------------------------------------------------------------------------------
+
+
+async def test_a_snooze_is_remembered_until_its_end_and_forgotten_a_day_later(
+    store: OverrideStore, database: Database
+) -> None:
+    await store.snooze("1001", NOW + 60)
+    await store.snooze("1002", NOW + 600)
+
+    assert await OverrideStore(database).snoozes(NOW) == {"1001": NOW + 60, "1002": NOW + 600}
+    assert await store.snoozes(NOW + 60) == {"1002": NOW + 600}
+
+    await store.prune(NOW + 86461)
+    assert await store.snoozes(NOW) == {"1002": NOW + 600}, "while a clock may be mended, the word is kept"
+    await store.prune(NOW + 86400 * 2)
+    assert await store.snoozes(NOW) == {}
+
+
+async def test_a_snooze_never_waits_for_the_disk(store: OverrideStore, database: Database) -> None:
+    with locked(database):
+        await store.snooze("1001", NOW + 60)
+        assert await store.snoozes(NOW) == {"1001": NOW + 60}
+        assert await store.snoozes(NOW + 60) == {}, "it ends all the same"
+        await store.snooze("1002", NOW + 60)
+
+    assert await store.snoozes(NOW) == {"1002": NOW + 60}
+    assert await OverrideStore(database).snoozes(NOW) == {"1002": NOW + 60}
+
+
+async def test_the_longer_of_two_snoozes_holds(store: OverrideStore) -> None:
+    for until in (NOW + 60, NOW + 600, NOW + 30):
+        await store.snooze("1001", until)
+
+    assert await store.snoozes(NOW) == {"1001": NOW + 600}

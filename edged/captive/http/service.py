@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from functools import partial
 from urllib.parse import parse_qs, urlsplit
 
 from aiohttp import web
@@ -19,6 +20,7 @@ from edged.captive.counters import Counters
 from edged.captive.doors.service import peer_address
 from edged.captive.names import canonical_host
 from edged.captive.respond import Request
+from edged.captive.steered.service import destination_of
 from edged.values import IpAddress
 
 _MAX_FORM = 1024
@@ -54,12 +56,18 @@ def report_fault(counters: Counters, error: BaseException | None) -> None:
     webserver.report_fault("captive-fault", error, counters.faults)
 
 
+def _unheard(_source: IpAddress, _destination: IpAddress) -> None:
+    """Where nobody listens."""
+
+
 class HttpFront(web.Server):
     """Makes a protocol for each visitor and turns its requests into values."""
 
     def __init__(self, counters: Counters, crowd: Crowd, host: Callable[[], str], answering: Answering) -> None:
         super().__init__(self._answer)
         self._counters, self._crowd, self._host, self._answering = counters, crowd, host, answering
+        self.strange: Callable[[IpAddress, IpAddress], None] = _unheard
+        """Told of who spoke no HTTP, and whom they meant to speak to."""
 
     def protocol(self, visitor: Visitor) -> asyncio.Protocol:
         """The protocol that serves ``visitor`` and counts it out at the end."""
@@ -72,11 +80,18 @@ class HttpFront(web.Server):
             **webserver.LIMITS,
         )
         protocol.crowd, protocol.visitor = self._crowd, visitor
-        protocol.malformed, protocol.faulty, protocol.error_page = self._malformed, self._faulty, _error_page
+        protocol.malformed, protocol.faulty = partial(self._malformed, protocol), self._faulty
+        protocol.error_page = _error_page
         return protocol
 
-    def _malformed(self) -> None:
+    def _malformed(self, protocol: _Protocol) -> None:
         self._counters.malformed += 1
+        transport = protocol.transport
+        if transport is None or transport.get_extra_info("sslcontext") is not None:
+            return
+        destination = destination_of(transport)
+        if destination is not None:
+            self.strange(peer_address(transport.get_extra_info("peername")[0]), destination)
 
     def _faulty(self, error: BaseException | None) -> None:
         report_fault(self._counters, error)
@@ -87,9 +102,10 @@ class HttpFront(web.Server):
             raise ConnectionResetError
         self._crowd.served(protocol.visitor)
         address = peer_address(transport.get_extra_info("peername")[0])
-        read = await self._read(request, https=transport.get_extra_info("sslcontext") is not None)
+        https = transport.get_extra_info("sslcontext") is not None
+        read = await self._read(request, None if https else destination_of(transport), https=https)
         if read is None:
-            self._counters.malformed += 1
+            self._malformed(protocol)
             return _written(plain(400, Kind.REFUSED), b"")
         finished = await self._answering(read, address)
         if isinstance(finished, Close):
@@ -101,7 +117,7 @@ class HttpFront(web.Server):
             await asyncio.sleep(response.wait)
         return _written(response, body)
 
-    async def _read(self, request: web.BaseRequest, *, https: bool) -> Request | None:
+    async def _read(self, request: web.BaseRequest, destination: IpAddress | None, *, https: bool) -> Request | None:
         """The facts of ``request``; None when it names its host twice, in two ways or badly."""
         fields = request.headers
         authority, target = fields.getall("Host", [""]), request.raw_path
@@ -127,6 +143,7 @@ class HttpFront(web.Server):
             fetch_dest=fields.get("Sec-Fetch-Dest", ""),
             fetch_site=fields.get("Sec-Fetch-Site", ""),
             form=await _form(request) if https and host == self._host() else {},
+            destination=destination,
         )
 
 

@@ -142,14 +142,6 @@ TEXTS = {
     "opens": "Öffnet {host}",
     "check": "Ich habe bezahlt: prüfen",
     "again": "Noch einmal prüfen",
-    "outcome.check": (
-        "Wir fragen nach Ihrer Zahlung. Sobald sie da ist, kommt das Internet von selbst zurück. Eine "
-        "Überweisung kann bis zum nächsten Werktag dauern."
-    ),
-    "outcome.pass-used": (
-        "Die Öffnungen für heute sind genutzt. Morgen können Sie den Anschluss wieder öffnen. Bezahlen vom "
-        "Handy über Mobilfunk geht jederzeit."
-    ),
     "outcome.seen": "Danke. Ihr Internet läuft wie zuvor.",
     "outcome.later": "Wir erinnern Sie später. Ihr Internet läuft wie zuvor.",
     "count.title": "Restzeit",

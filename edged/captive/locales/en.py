@@ -130,14 +130,6 @@ TEXTS = {
     "opens": "Opens {host}",
     "check": "I have paid: check now",
     "again": "Look again",
-    "outcome.check": (
-        "We are asking for your payment. When it has arrived, the internet comes back by itself. Bank "
-        "transfers can take until the next working day."
-    ),
-    "outcome.pass-used": (
-        "Today's openings are used. You can open the line again tomorrow. Paying from a phone on mobile "
-        "data works at any time."
-    ),
     "outcome.seen": "Thank you. Your internet works as before.",
     "outcome.later": "We will remind you later. Your internet works as before.",
     "count.title": "Time left",

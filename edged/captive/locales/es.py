@@ -130,14 +130,6 @@ TEXTS = {
     "opens": "Abre {host}",
     "check": "Ya pagué: comprobar",
     "again": "Mirar otra vez",
-    "outcome.check": (
-        "Estamos consultando su pago. Cuando llegue, internet vuelve solo. Una transferencia puede tardar "
-        "hasta el siguiente día hábil."
-    ),
-    "outcome.pass-used": (
-        "Las aperturas de hoy ya se usaron. Mañana puede abrir la línea otra vez. Pagar desde un teléfono "
-        "con datos móviles funciona siempre."
-    ),
     "outcome.seen": "Gracias. Su internet funciona como antes.",
     "outcome.later": "Se lo recordaremos más tarde. Su internet funciona como antes.",
     "count.title": "Tiempo restante",

@@ -144,14 +144,6 @@ TEXTS = {
     "opens": "Ouvre {host}",
     "check": "J'ai payé : vérifier",
     "again": "Vérifier à nouveau",
-    "outcome.check": (
-        "Nous cherchons votre paiement. Dès son arrivée, internet revient tout seul. Un virement peut "
-        "prendre jusqu'au prochain jour ouvré."
-    ),
-    "outcome.pass-used": (
-        "Les ouvertures du jour sont utilisées. Vous pourrez rouvrir la ligne demain. Payer depuis un "
-        "téléphone en données mobiles marche toujours."
-    ),
     "outcome.seen": "Merci. Votre internet fonctionne comme avant.",
     "outcome.later": "Nous vous le rappellerons plus tard. Votre internet fonctionne comme avant.",
     "count.title": "Temps restant",

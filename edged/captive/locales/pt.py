@@ -128,14 +128,6 @@ TEXTS = {
     "opens": "Abre {host}",
     "check": "Já paguei: verificar",
     "again": "Verificar de novo",
-    "outcome.check": (
-        "Estamos consultando seu pagamento. Quando chegar, a internet volta sozinha. Uma transferência pode "
-        "levar até o próximo dia útil."
-    ),
-    "outcome.pass-used": (
-        "As aberturas de hoje já foram usadas. Amanhã você pode abrir a linha de novo. Pagar pelo celular "
-        "com dados móveis funciona sempre."
-    ),
     "outcome.seen": "Obrigado. Sua internet funciona como antes.",
     "outcome.later": "Vamos lembrar mais tarde. Sua internet funciona como antes.",
     "count.title": "Tempo restante",

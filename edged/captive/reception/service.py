@@ -46,6 +46,12 @@ class Clerk(Protocol):
     async def check(self, subscriber_id: str) -> None:
         """Ask billing about this subscriber. UpstreamError: it could not be asked."""
 
+    async def put_away(self, subscriber_id: str, *, seen: bool) -> None:
+        """Put the reminder away: it was ``seen``, or it is to come back sooner. Returns when the line is free of it."""
+
+    async def set_aside(self, source: IpAddress, destination: IpAddress) -> bool:
+        """Leave the way from a reminded line to a destination alone; True once every target does."""
+
     def read_at(self) -> float:
         """When the list in force was last what billing says, epoch seconds; 0: not known."""
 
@@ -94,7 +100,7 @@ class Reception:
             task.cancel()
 
     async def press(self, press: Press, view: View, now: float) -> None:
-        """Do what the button says. UpstreamError: a pass could not be kept, so it was not given."""
+        """Do what the button says. UpstreamError: it could not be kept, so it was not done."""
         name, line = press.subscriber_id, line_of(view, press.subscriber_id)
         match press.button:
             case Button.CHECK:
@@ -107,8 +113,9 @@ class Reception:
                 if await asyncio.shield(self._passed(name)):
                     # the bank's page is opened next: it must not meet a line that is still closed
                     await self._is_lifted(line)
-            case _:
-                return
+            case Button.SEEN | Button.LATER:
+                if self._decide(name).reminds:  # a second press finds it put away
+                    await self._clerk.put_away(name, seen=press.button is Button.SEEN)
 
     async def true_page(self, page: Page, visit: Visit) -> Page:
         """``page`` with the topic that is true of the line now, after a wait if a button was pressed before it."""
@@ -120,7 +127,8 @@ class Reception:
             topic = await self._opened(page, inquiry, visit)
         read = self._clerk.read_at() if visit.subscriber else 0.0
         at = max(read, inquiry.at if inquiry is not None else 0.0)
-        return replace(page, topic=topic, outcome="", at=at)
+        outcome = page.outcome if topic is Topic.NOTICE else ""
+        return replace(page, topic=topic, outcome=outcome, at=at)
 
     # --- what is so -------------------------------------------------------------------------------
 

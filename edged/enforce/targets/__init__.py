@@ -48,6 +48,14 @@ class Target(Protocol):
         """Open the garden for addresses, each for at least so many seconds; returns when it is open."""
         ...
 
+    async def vouch(self, seconds: float) -> None:
+        """Say that edged lives: for so many seconds reminders lead to the page; 0: from now on they do not."""
+        ...
+
+    async def set_aside(self, source: IpAddress, destination: IpAddress, seconds: float) -> None:
+        """Leave the way from a reminded ``source`` to ``destination`` alone for a while; returns when it is so."""
+        ...
+
     async def contains(self, address: IpAddress) -> bool:
         """Whether ``address`` is blocked there, asked of the packet filter itself."""
         ...

@@ -6,13 +6,13 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from edged.enforce.desired import Desired, blocks
+from edged.enforce.desired import BLOCKED, REMINDED, Desired, holds
 from edged.enforce.diff import Actual, Plan
 from edged.enforce.nft_text import change_text
 from edged.enforce.rules import Rules
 from edged.enforce.sets import Elements, SetName
 from edged.errors import UpstreamError
-from edged.values import IpAddress, Prefix
+from edged.values import IpAddress, Prefix, host_prefix
 
 
 class MemoryTarget:
@@ -23,6 +23,10 @@ class MemoryTarget:
     def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
         self.garden: dict[IpAddress, float] = {}
         """Address to its end, in the clock's seconds."""
+        self.aside: dict[tuple[IpAddress, IpAddress], float] = {}
+        """Source and destination to their end, in the clock's seconds."""
+        self.alive_until = 0.0
+        """When reminders stop to lead anywhere, in the clock's seconds."""
         self.forgotten: list[str] = []
         """The prefixes whose connections were let go, in order."""
         self.broken = False
@@ -70,10 +74,34 @@ class MemoryTarget:
         """True while ``address`` is in the learned garden."""
         return self.garden.get(address, 0.0) > self._clock()
 
+    async def vouch(self, seconds: float) -> None:
+        """As in ``Target``."""
+        self._refuse_when_broken()
+        if self._actual is None:
+            raise UpstreamError("memory: there is no table")
+        self.alive_until = self._clock() + seconds
+
+    async def set_aside(self, source: IpAddress, destination: IpAddress, seconds: float) -> None:
+        """As in ``Target``."""
+        self._refuse_when_broken()
+        if self._actual is None:
+            raise UpstreamError("memory: there is no table")
+        self.aside[source, destination] = self._clock() + seconds
+
+    def reminds(self, source: IpAddress, destination: IpAddress) -> bool:
+        """True when a new flow to port 80 of ``destination`` would be led to the page."""
+        now = self._clock()
+        return (
+            self._actual is not None
+            and holds(self._actual.sets, REMINDED, host_prefix(source))
+            and self.alive_until > now
+            and self.aside.get((source, destination), 0.0) <= now
+        )
+
     async def contains(self, address: IpAddress) -> bool:
         """As in ``Target``."""
         self._refuse_when_broken()
-        return self._actual is not None and blocks(self._actual.sets, address)
+        return self._actual is not None and holds(self._actual.sets, BLOCKED, host_prefix(address))
 
     async def counters(self) -> dict[str, int]:
         """As in ``Target``: no packet passes here."""
@@ -90,6 +118,8 @@ class MemoryTarget:
         """Lose everything, as when somebody flushes the ruleset."""
         self._actual = None
         self.garden.clear()
+        self.aside.clear()
+        self.alive_until = 0.0
 
     def _refuse_when_broken(self) -> None:
         if self.broken:

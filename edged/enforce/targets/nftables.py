@@ -14,13 +14,13 @@ import secrets
 import socket
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from edged.enforce import nft_json
 from edged.enforce.desired import Desired
 from edged.enforce.diff import Actual, Plan
-from edged.enforce.nft_elements import FEW, Change, admissions, changes, is_small
-from edged.enforce.nft_text import TABLE, admit_text, base_text, change_text
+from edged.enforce.nft_elements import FEW, Change, admissions, alive, aside, changes, is_small
+from edged.enforce.nft_text import TABLE, admit_text, alive_text, aside_text, base_text, change_text
 from edged.enforce.rules import Rules
 from edged.enforce.sets import SETS, Kind
 from edged.enforce.targets.netlink import Netlink
@@ -75,6 +75,8 @@ class NftablesTarget:
         """The life in milliseconds that each address was given last, and its end in monotonic seconds."""
         self._alive_until: dict[IpAddress, float] = {}
         """Learned addresses that we know to be in the kernel, each with its end in monotonic seconds."""
+        self._turn = 0
+        """Of lives that are given again and again: none is the one before."""
         self._waiting: dict[IpAddress, float] = {}
         self._admitting = asyncio.Lock()
         self._comparing = asyncio.Lock()
@@ -148,6 +150,18 @@ class NftablesTarget:
             batch, self._waiting = self._waiting | wanted, {}
             await self._admit(batch)
 
+    async def vouch(self, seconds: float) -> None:
+        """As in ``Target``."""
+        life = self._another(seconds) if seconds else 0
+        messages = alive(life, _TABLE, replace=self._replace)
+        await self._put(messages, lambda: alive_text(life, replace=self._replace))
+
+    async def set_aside(self, source: IpAddress, destination: IpAddress, seconds: float) -> None:
+        """As in ``Target``."""
+        life = self._another(seconds)
+        messages = aside(source, destination, life, _TABLE, replace=self._replace)
+        await self._put(messages, lambda: aside_text(source, destination, life, replace=self._replace))
+
     async def contains(self, address: IpAddress) -> bool:
         """As in ``Target``."""
         for name, spec in SETS.items():
@@ -189,16 +203,26 @@ class NftablesTarget:
         now = time.monotonic()
         lives = {address: self._life(address, end - now) for address, end in batch.items() if end > now}
         messages = admissions(lives.items(), _TABLE, replace=self._replace) if len(lives) <= FEW else []
-        if not await asyncio.to_thread(self._transacted, messages) and lives:
-            async with self._comparing:  # what nft does is counted when it has ended: nobody may look in between
-                await self._nft(admit_text(lives.items(), replace=self._replace), seconds=_ADMIT_TIMEOUT)
-                self._own += 1
+        if lives:
+            await self._put(messages, lambda: admit_text(lives.items(), replace=self._replace))
         self._alive_until = {a: end for a, end in self._alive_until.items() if end > now}
         # counted from before the transaction: the kernel's end is never earlier than ours
         ends = {address: now + life / 1000 for address, life in lives.items()}
         self._alive_until.update(ends)
         self._lives = {a: given for a, given in self._lives.items() if given[1] > now}
         self._lives.update((address, (life, ends[address])) for address, life in lives.items())
+
+    def _another(self, seconds: float) -> int:
+        """Milliseconds to live, at least ``seconds`` and other ones than the last time."""
+        self._turn = self._turn % 50 + 1
+        return int(seconds * 1000) + self._offset + self._turn * _TICK_MS
+
+    async def _put(self, messages: list[Change], text: Callable[[], str]) -> None:
+        """Give elements a life: by ``messages``, or by nft with ``text()`` where the kernel will not have them so."""
+        if not await asyncio.to_thread(self._transacted, messages):
+            async with self._comparing:  # what nft does is counted when it has ended: nobody may look in between
+                await self._nft(text(), seconds=_ADMIT_TIMEOUT)
+                self._own += 1
 
     def _life(self, address: IpAddress, wanted: float) -> int:
         """Milliseconds, at least ``_LIFE`` times ``wanted`` seconds, and never what the address was given last."""

@@ -1,0 +1,106 @@
+"""How a reminder keeps out of the way: no circles, no flood of ways, no page that nobody can open."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from edged.captive.reminder import (
+    AGAIN_MOST,
+    LED_MOST,
+    LED_WINDOW,
+    WAYS_MOST,
+    WAYS_WINDOW,
+    Asides,
+    Unopened,
+    Way,
+    loads_page,
+    same_url,
+)
+from edged.values import parse_address
+from tests.captive_scene import BROWSER
+
+LINE, OTHER = parse_address("100.64.1.7"), parse_address("100.64.1.8")
+SERVER = parse_address("198.51.100.7")
+
+
+def test_the_packet_filter_hears_of_a_way_once_in_a_moment() -> None:
+    asides = Asides()
+
+    assert asides.meet(LINE, SERVER, 10.0) is Way.TO_FREE
+    assert asides.meet(LINE, SERVER, 10.1) is Way.FREED
+    assert asides.meet(OTHER, SERVER, 10.1) is Way.TO_FREE
+    assert asides.meet(LINE, SERVER, 11.0) is Way.TO_FREE, "what was flushed meanwhile is freed again"
+
+
+def test_whoever_comes_back_again_and_again_is_not_sent_round_in_circles() -> None:
+    asides = Asides()
+
+    met = [asides.meet(LINE, SERVER, 10.0 + n / 100) for n in range(AGAIN_MOST + 3)]
+
+    assert met == [Way.TO_FREE, *[Way.FREED] * (AGAIN_MOST - 1), *[Way.REFUSED] * 3]
+
+
+@pytest.mark.parametrize(
+    ("sources", "most"),
+    [
+        (["100.64.1.7"], WAYS_MOST),
+        (["2001:db8:100:700::7", "2001:db8:100:700::8"], WAYS_MOST),
+        (["100.64.1.7", "100.64.1.8"], 2 * WAYS_MOST),
+    ],
+    ids=["an address", "two addresses of one /64", "two lines"],
+)
+def test_a_line_cannot_fill_the_kernel_with_ways(sources: list[str], most: int) -> None:
+    asides = Asides()
+    lines = [parse_address(text) for text in sources]
+
+    def freed(now: float) -> int:
+        ways = [(line, parse_address(f"198.18.{n >> 8}.{n & 255}")) for n in range(1000) for line in lines]
+        return sum(asides.meet(line, server, now) is Way.TO_FREE for line, server in ways)
+
+    assert freed(10.0) == most
+    assert freed(20.0) == 0
+    assert freed(10.0 + WAYS_WINDOW) == most
+
+
+def test_after_five_page_loads_for_nothing_the_reminder_lets_them_through_for_an_hour() -> None:
+    unopened = Unopened()
+
+    assert [unopened.leads("1001", 10.0 + n) for n in range(LED_MOST + 2)] == [*[True] * LED_MOST, False, False]
+    assert unopened.leads("1002", 10.0)
+    assert unopened.leads("1001", 10.0 + LED_WINDOW)
+
+
+def test_a_page_that_is_opened_starts_the_count_anew() -> None:
+    unopened = Unopened()
+    for n in range(LED_MOST):
+        unopened.leads("1001", float(n))
+
+    unopened.opened("1001")
+
+    assert unopened.leads("1001", 10.0)
+
+
+def test_a_browser_loads_a_page_and_programs_do_not() -> None:
+    assert loads_page("GET", BROWSER, "", "")
+    assert loads_page("GET", "application/xhtml+xml", "", "")
+    for method, accept in (("POST", BROWSER), ("HEAD", BROWSER), ("GET", "*/*"), ("GET", ""), ("GET", "text/*")):
+        assert not loads_page(method, accept, "", "")
+    assert not loads_page("GET", BROWSER, "XMLHttpRequest", "")
+    assert not loads_page("GET", BROWSER, "", "websocket")
+
+
+@given(st.text(max_size=40), st.sampled_from(["news.example.com", "198.51.100.7", "2001:db8::7", ""]))
+def test_a_url_that_is_said_again_is_the_very_one_and_leads_nowhere_else(rest: str, host: str) -> None:
+    target = f"/{rest}"
+
+    url = same_url(host, target)
+
+    if url:
+        assert url.isascii()
+        assert url.isprintable()
+        assert url.endswith(target)
+        where = f"[{host}]" if ":" in host else host
+        assert url == (f"http://{where}{target}" if host else target)
+        assert not url.startswith("//")
