@@ -14,6 +14,7 @@ import structlog
 
 from edged.arrows import Accounting, Disconnects
 from edged.backoffice import BackOffice
+from edged.captive.acme.service import AcmeService
 from edged.captive.service import CaptiveService
 from edged.clerk import Clerk
 from edged.config.derived import rules
@@ -97,13 +98,12 @@ class House:
         self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell)
         portal = served(config.portal, directory)
         self.warnings = portal.warnings
+        link_key = secret_file(directory / "links.key").reveal()
         self.captive = CaptiveService(
-            portal.settings,
-            current=self.acting,
-            link_key=secret_file(directory / "links.key").reveal(),
-            clerk=self.clerk,
-            tell=tell,
+            portal.settings, current=self.acting, link_key=link_key, clerk=self.clerk, tell=tell
         )
+        self.acme = AcmeService(config.portal, directory, renewed=self.captive.look_at_certificate)
+        self.captive.challenges = self.acme.challenges
         self.radius: RadiusService | None = None
         self._keys_waiting: tuple[Key, ...] | None = None
         """Billing's keys that the database did not take yet."""
@@ -188,6 +188,7 @@ class House:
             "enforce": self.enforce.run,
             "dns": self.dns.run,
             "captive": self.captive.run,
+            "acme": self.acme.run,
             "radius": self.radius.run,
             "mpsk": self.mpsk.run,
             "disconnects": Disconnects(self.mpsk.recheck, lambda: self.loaded.config.radius.clients).run,
@@ -327,6 +328,7 @@ class House:
         # the page is the one part that can still refuse: certificates and templates are read now
         portal = served(config.portal, config.state.directory)
         self.captive.reconfigure(portal.settings)
+        self.acme.reconfigure(config.portal)
         self.warnings = (*portal.warnings, *(w for w in self.warnings if not w.key.startswith("portal")))
         self.clerk.settings = config.portal.pass_
         self.dns.reconfigure(

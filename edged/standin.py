@@ -11,8 +11,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edged.captive.acme.record import FOLDER, certificate_files
 from edged.captive.selfsigned import self_signed
-from edged.captive.settings import CertificateFiles, PortalSettings
+from edged.captive.settings import CertificateAcme, CertificateFiles, PortalSettings
 from edged.errors import ConfigError, Problem
 from edged.state.files import write_atomically
 
@@ -53,6 +54,9 @@ def served(settings: PortalSettings, directory: Path) -> Served:
         settings.templates if there(settings.templates, "portal.templates", "the built-in pages are shown") else None
     )
     certificate = settings.certificate if _usable(settings, there) else None
+    if isinstance(settings.certificate, CertificateAcme) and settings.url:
+        # it may not be there yet: until then the page comes over HTTP
+        certificate = certificate_files(directory / FOLDER, settings.host)
     if certificate is None and settings.url and settings.listen.https:
         certificate = _stand_in(settings, directory)
         if not warnings or warnings[-1].key != "portal.certificate":

@@ -22,6 +22,8 @@ class Kind(StrEnum):
     SENT_BACK = "sent-back"
     TO_HTTPS = "to-https"
     REFUSED = "refused"
+    CHALLENGE = "challenge"
+    """A certificate authority asked whether the host is ours (RFC 8555)."""
 
 
 class Topic(StrEnum):

@@ -94,13 +94,18 @@ class Portal:
     addresses: frozenset[str] = frozenset()
     """Textual IP addresses of the page: a visitor may type one."""
 
+    @property
+    def is_secure(self) -> bool:
+        """False while there is no certificate yet: the page comes over HTTP rather than not at all."""
+        return self.url.startswith("https:")
+
 
 def respond(
     request: Request, portal: Portal, decision: Decision, now: float, decide_id: Callable[[str], Decision]
 ) -> Answer:
     """The answer to ``request`` from an address with ``decision``; ``decide_id`` looks up a signed link."""
     if request.host == portal.host:
-        if not request.https:
+        if not request.https and portal.is_secure:
             return moved(portal.url + _kept_path(request.path), Kind.TO_HTTPS)
         return _own(request, portal, decision, now, decide_id)
     if request.host in portal.addresses:
@@ -159,7 +164,7 @@ def wants_html(request: Request) -> bool:
 def _own(
     request: Request, portal: Portal, decision: Decision, now: float, decide_id: Callable[[str], Decision]
 ) -> Answer:
-    """Our own host over HTTPS."""
+    """Our own host over HTTPS, or over HTTP while there is no certificate."""
     button = _BUTTONS.get(request.path)
     if button is not None:
         return _press(request, button, portal, now, decide_id)
@@ -169,7 +174,7 @@ def _own(
         return _api(portal, decision, now)
     if request.path == "/":
         return _page(request, Page(topic_of(decision), decision))
-    if request.path.startswith("/s/"):
+    if request.path.startswith("/s/") and portal.is_secure:  # a name and a sum never travel in clear
         link = request.path.removeprefix("/s/")
         subscriber_id = verify_token(portal.link_key, Purpose.LINK, link, now)
         if subscriber_id is not None:

@@ -146,6 +146,60 @@ def test_a_private_portal_address_is_a_warning_with_its_consequence(tmp_path: Pa
     assert "portal.addresses[0]" in warnings("portal: {url: https://a.example, addresses: [10.0.0.1]}", tmp_path)
 
 
+ACME = (
+    'portal: {{url: "https://{host}", listen: {{http: ["0.0.0.0:{port}"]}}, '
+    'certificate: {{acme: "https://acme-v02.api.letsencrypt.org/directory", contact: noc@example.net{more}}}}}\n'
+)
+
+
+def test_a_certificate_by_acme_is_accepted_as_the_example_has_it(tmp_path: Path) -> None:
+    lines = (ROOT / "config/edged.example.yaml").read_text("utf-8").splitlines()
+    (line,) = (line.replace("# ", "", 1) for line in lines if "{acme:" in line)
+
+    found = warnings(f"portal:\n  url: https://portal.example.net\n  listen: {{http: ['[::]:80']}}\n{line}", tmp_path)
+
+    assert found == {}
+
+
+def test_a_certificate_by_acme_needs_port_80_or_a_hook(tmp_path: Path) -> None:
+    hook = f", hook: {tmp_path}/none"
+
+    assert warnings(ACME.format(host="portal.example.net", port=8080, more=""), tmp_path) == {
+        "portal.certificate.acme": "no port 80 in portal.listen.http"
+    }
+    assert warnings(ACME.format(host="portal.example.net", port=8080, more=hook), tmp_path) == {
+        "portal.certificate.hook": f"{tmp_path}/none: no such file or directory"
+    }
+
+
+def test_a_certificate_by_acme_without_its_library_is_a_warning_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("edged.config.checks.find_spec", lambda _name: None)
+    path = tmp_path / "edged.yaml"
+    path.write_text(ACME.format(host="portal.example.net", port=80, more=""))
+
+    assert main(["check", "-c", str(path)]) == 0
+
+    said = capsys.readouterr().out
+    assert "the library acme is not installed" in said
+    assert "pip install --require-hashes --no-deps -r requirements-acme.lock" in said
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("portal.example.net", "203.0.113.10", "an address"),
+        ("noc@example.net", "noc", '"noc"'),
+        ("https://acme", "http://acme", '"http://acme-v02.api.letsencrypt.org/directory"'),
+    ],
+)
+def test_what_no_authority_takes_is_refused(tmp_path: Path, old: str, new: str, found: str) -> None:
+    text = ACME.format(host="portal.example.net", port=80, more="").replace(old, new, 1)
+
+    assert problems(text, tmp_path)[0].found == found
+
+
 def test_serving_the_whole_internet_is_refused(tmp_path: Path) -> None:
     assert "whole Internet" in problems("subscribers: {networks: ['0.0.0.0/0']}", tmp_path)[0].found
 

@@ -202,13 +202,15 @@ def test_nothing_stands_in_where_nothing_is_served(without: dict[str, Any], tmp_
     assert not (tmp_path / "state").exists()
 
 
-def test_a_certificate_by_acme_is_stood_in_for_until_this_version_fetches_one(tmp_path: Path) -> None:
+def test_nothing_stands_in_for_a_certificate_that_edged_fetches_itself(tmp_path: Path) -> None:
     wanted = settings(certificate={"acme": "https://acme.example/directory", "contact": "noc@example.net"})
 
     found = served(wanted, tmp_path)
 
     assert isinstance(found.settings.certificate, CertificateFiles)
-    assert list(warnings(found)) == ["portal.certificate"]
+    assert found.settings.certificate.chain == tmp_path / "acme" / f"{wanted.host}.pem"
+    assert warnings(found) == {}
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_state_directory_that_cannot_be_written_is_the_operators_to_mend(tmp_path: Path) -> None:

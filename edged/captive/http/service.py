@@ -123,7 +123,7 @@ class HttpFront(web.Server):
             accept_language=fields.get("Accept-Language", ""),
             requested_with=fields.get("X-Requested-With", ""),
             upgrade=fields.get("Upgrade", ""),
-            form=await _form(request) if https and host == self._host() else {},
+            form=await _form(request) if host == self._host() else {},
         )
 
 
