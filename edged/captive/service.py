@@ -156,8 +156,9 @@ class CaptiveService:
         tls, running = prepared[3], self._tls
         same = tls is not None and running is not None and tls.paths == running.paths
         context = tls.load(self._clock(), ended_too=same) if tls and tls.exists() else None
-        if context is None and self._doors is not None and settings.host == self._settings.host:
-            context = self._doors.context  # what served this host goes on until the new certificate is there
+        if context is None and tls and running and self._doors and settings.host == self._settings.host:
+            # what served this host goes on until the new certificate is there
+            context, tls.life = self._doors.context, running.life
         self._settings, self._portal, self._pages, self._tls = prepared
         if self._doors is not None:
             self._doors.host, self._doors.foreign = settings.host, settings.foreign_tls

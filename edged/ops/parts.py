@@ -132,10 +132,12 @@ def _portal(house: House, now: float) -> Part:
 def _certificate(life: Life | None, now: float) -> str:
     if life is None:
         return "no certificate yet, the page comes over HTTP"
-    if life.ends <= now:
-        return f"certificate ended on {day(life.ends)}"
+    return f"certificate ended on {day(life.ends)}" if life.ends <= now else f"certificate good for {_left(life, now)}"
+
+
+def _left(life: Life, now: float) -> str:
     days, hours = divmod(int(life.ends - now) // 3600, 24)
-    return f"certificate good for {_count(days, 'day', 'days') if days else _count(hours, 'hour', 'hours')}"
+    return _count(days, "day", "days") if days else _count(hours, "hour", "hours")
 
 
 def _failed(standing: Standing) -> str:
@@ -296,10 +298,10 @@ def _certificate_alarms(house: House, now: float) -> Iterator[Alarm]:
         return
     life = files.life
     if life is not None and life.is_ending(now):
-        then = "browsers refuse the page" if life.ends <= now else "then browsers refuse the page"
+        when = f"ends in {_left(life, now)} ({day(life.ends)})" if life.ends > now else f"ended on {day(life.ends)}"
         yield Alarm(
             "certificate-ending",
-            f"The portal's {_certificate(life, now)}{'' if life.ends <= now else f' (to {day(life.ends)})'}; {then}.",
+            f"The portal's certificate {when}; from then on browsers refuse the page.",
             "edged status, and docs/certificates.md",
         )
     if standing is not None and standing.failures >= FAILURES:

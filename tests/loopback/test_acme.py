@@ -11,6 +11,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +26,7 @@ from edged.captive.acme.service import AcmeService
 from edged.captive.answers import Kind
 from edged.captive.certificate import Life
 from edged.captive.service import CaptiveService
-from edged.captive.settings import PortalSettings
+from edged.captive.settings import CertificateFiles, PortalSettings
 from edged.policy.access import View
 from edged.standin import served
 from edged.state.current import Current
@@ -362,6 +363,28 @@ async def test_a_working_certificate_is_served_until_that_of_another_authority_i
                 at.acme.reconfigure(other)
                 await until(lambda: at.failures == 1)
                 assert int((await asyncio.to_thread(handshake, at.https, root))["serialNumber"], 16) == first
+
+
+async def test_files_of_the_operators_are_served_until_the_first_certificate_of_an_authority_is_there(
+    tmp_path: Path,
+) -> None:
+    ca = trustme.CA()
+    leaf = ca.issue_cert(HOST, not_after=datetime.now(UTC) + timedelta(days=30))
+    (tmp_path / "chain").write_bytes(leaf.cert_chain_pems[0].bytes())
+    leaf.private_key_pem.write_to_path(str(tmp_path / "key"))
+    async with scene(tmp_path) as at:
+        files = {"chain": str(tmp_path / "chain"), "key": str(tmp_path / "key")}
+        at.captive.reconfigure(at.wanted.model_copy(update={"certificate": CertificateFiles.model_validate(files)}))
+        at.captive.reconfigure(served(at.wanted, tmp_path).settings)
+
+        at.captive.look_at_certificate()
+        at.captive.look_at_certificate()
+
+        assert await asyncio.to_thread(handshake, at.https, ca.cert_pem.bytes().decode())
+        assert at.life is not None
+        assert at.captive.certificate is not None
+        assert at.captive.certificate.refused == ()
+        assert (await said(at.http, HOST)).startswith("HTTP/1.1 302 ")
 
 
 # --- what Pebble 2.4 does not have: renewal information and limits, from recorded answers ---------

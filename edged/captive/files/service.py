@@ -79,7 +79,7 @@ class TlsFiles:
     def __init__(self, paths: CertificateFiles, host: str) -> None:
         self.paths, self._host = paths, host
         self.life: Life | None = None
-        """Of the certificate that was loaded last."""
+        """Of the certificate that is served."""
         self.refused: tuple[Problem, ...] = ()
         """Why the files as they are now were not taken, once two looks in a row have found it: a renewal writes two
         files, and a look between them is no fault."""
@@ -110,8 +110,8 @@ class TlsFiles:
     def looked(self, now: float) -> ssl.SSLContext | None:
         """A new context, when the files have changed for the better or the tickets' key is a day old; else None."""
         changed = self.changed()
-        if self.life is None and not self.exists():
-            return None
+        if not self._seen and not self.exists():
+            return None  # it is still to come
         if not changed and now - self._loaded_at < _TICKET_KEY_LIFE:
             self.refused = self._doubted = ()
             return None
