@@ -3,17 +3,19 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
 from edged.captive.acme.record import INSTALL
+from edged.captive.certificate import examine
 from edged.captive.names import is_address
 from edged.captive.settings import CertificateAcme, CertificateFiles
 from edged.config.document import Document, Location, dotted
 from edged.config.schema import Config
-from edged.errors import Problem
+from edged.errors import ConfigError, Problem
 from edged.mpsk.dialects import DIALECTS
 from edged.native import datagrams
 from edged.policy.probes import PROBE_HOSTS
@@ -259,6 +261,22 @@ def _certificate_files(config: Config) -> _Found:
     for key in ("hook", "ca") if acme else ("chain", "key") if files else ():
         if path := getattr(certificate, key):
             yield from _absent(path, ("portal", "certificate", key), consequence)
+    if isinstance(certificate, CertificateFiles) and config.portal.host:
+        yield from _examined(certificate, config.portal.host)
+
+
+def _examined(files: CertificateFiles, host: str) -> _Found:
+    """What ``edged run`` would find wrong with the pair; nothing where it is not ours to read."""
+    try:
+        chain, key = files.chain.read_bytes(), files.key.read_bytes()
+    except OSError:
+        return
+    try:
+        problems = examine(chain, key, host, time.time(), ended_too=True)
+    except ConfigError as error:
+        problems = error.problems
+    for problem in problems:
+        yield tuple(problem.key.split(".")), problem
 
 
 def _absent(path: Path, location: Location, consequence: str) -> _Found:

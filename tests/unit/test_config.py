@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged.captive.selfsigned import self_signed
 from edged.cli import main
 from edged.config import load
 from edged.config.document import read
@@ -184,6 +186,28 @@ def test_a_certificate_by_acme_without_its_library_is_a_warning_with_the_command
     said = capsys.readouterr().out
     assert "the library acme is not installed" in said
     assert "pip install --require-hashes --no-deps -r requirements-acme.lock" in said
+
+
+def with_certificate(tmp_path: Path, host: str, began: float) -> str:
+    chain, key = self_signed(host, [], began)
+    (tmp_path / "chain").write_bytes(chain)
+    (tmp_path / "key").write_bytes(key)
+    return (
+        "portal: {url: 'https://portal.example.net', listen: {https: ['[::]:443']},"
+        f" certificate: {{chain: {tmp_path}/chain, key: {tmp_path}/key}}}}"
+    )
+
+
+def test_certificate_files_are_opened_and_a_wrong_pair_is_refused_before_the_daemon_is(tmp_path: Path) -> None:
+    now = time.time()
+    assert warnings(with_certificate(tmp_path, "portal.example.net", now), tmp_path) == {}
+    (found,) = problems(with_certificate(tmp_path, "other.example.net", now), tmp_path)
+    assert (found.key, found.found, found.line) == ("portal.certificate.chain", "a certificate for other names", 1)
+
+    ending = with_certificate(tmp_path, "portal.example.net", now - 85 * 86400)
+    assert "a certificate that ends on" in warnings(ending, tmp_path)["portal.certificate.chain"]
+    ended = with_certificate(tmp_path, "portal.example.net", now - 99 * 86400)
+    assert "a certificate that ended on" in warnings(ended, tmp_path)["portal.certificate.chain"]
 
 
 @pytest.mark.parametrize(
