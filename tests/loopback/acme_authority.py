@@ -37,6 +37,10 @@ class Authority:
     folder: Path
     http_port: int
     valid_days: int = 90
+    address: str = "127.0.0.1"
+    """Where it listens."""
+    answer: str = "127.0.0.1"
+    """What its name server says that every name is."""
     port: int = field(default_factory=free_port)
     management: int = field(default_factory=free_port)
     dns: int = field(default_factory=free_port)
@@ -46,7 +50,7 @@ class Authority:
 
     @property
     def directory(self) -> str:
-        return f"https://127.0.0.1:{self.port}/dir"
+        return f"https://{self.address}:{self.port}/dir"
 
     @property
     def ca(self) -> Path:
@@ -57,11 +61,11 @@ class Authority:
         self.folder.mkdir(exist_ok=True)
         ca = trustme.CA()
         ca.cert_pem.write_to_path(str(self.ca))
-        own = ca.issue_cert("127.0.0.1")
+        own = ca.issue_cert(self.address)
         own.private_key_and_cert_chain_pem.write_to_path(str(self.folder / "own.pem"))
         config = {
-            "listenAddress": f"127.0.0.1:{self.port}",
-            "managementListenAddress": f"127.0.0.1:{self.management}",
+            "listenAddress": f"{self.address}:{self.port}",
+            "managementListenAddress": f"{self.address}:{self.management}",
             "certificate": str(self.folder / "own.pem"),
             "privateKey": str(self.folder / "own.pem"),
             "httpPort": self.http_port,
@@ -83,7 +87,7 @@ class Authority:
             for command in (
                 (
                     "pebble-challtestsrv", "-dns01", names, "-management", records,
-                    "-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv4", "127.0.0.1", "-defaultIPv6", "",
+                    "-http01", "", "-https01", "", "-tlsalpn01", "", "-defaultIPv4", self.answer, "-defaultIPv6", "",
                 ),
                 ("pebble", "-config", str(self.folder / "pebble.json"), "-dnsserver", names),
             ):  # fmt: skip
@@ -108,7 +112,7 @@ class Authority:
 
     def root(self) -> str:
         """The root of what it issues, PEM; a new one at every start."""
-        url = f"https://127.0.0.1:{self.management}/roots/0"
+        url = f"https://{self.address}:{self.management}/roots/0"
         context = ssl.create_default_context(cafile=self.ca)
         with urllib.request.urlopen(url, context=context, timeout=5) as reply:  # our own
             return str(reply.read().decode())

@@ -468,6 +468,18 @@ async def test_an_authority_whose_own_certificate_nobody_trusts_is_named_for_it(
     assert standing.error == "the authority: its certificate is not trusted"
 
 
+async def test_without_the_library_the_reason_is_the_command_that_installs_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edged.captive.acme.service.find_spec", lambda _name: None)
+    async with scene(tmp_path) as at, at.running():
+        await until(lambda: at.failures == 1)
+        standing = at.acme.standing
+
+    assert standing is not None
+    assert standing.error == f"the library acme is not installed: {record.INSTALL}"
+
+
 async def test_a_daemon_that_is_killed_leaves_no_child(tmp_path: Path) -> None:
     """The child dies with its parent: an order of nobody would race the next one's."""
     parent = """
