@@ -48,23 +48,24 @@ def fitting(chain: bytes, key: bytes, host: str, path: str = "portal.certificate
 
 
 def examine(
-    chain: bytes, key: bytes, host: str, now: float, path: str = "portal.certificate", *, ended_too: bool = False
+    chain: bytes, key: bytes, host: str, now: float, path: str = "portal.certificate", *, whenever: bool = False
 ) -> tuple[Problem, ...]:
     """Warnings about a pair that works for ``host`` at ``now`` (epoch). ConfigError: it does not work.
 
-    With ``ended_too`` one that has ended is a warning: where no better one is there, it is still the portal's own.
+    With ``whenever`` one that has ended or is still to begin is a warning: where no better one is there, it is the
+    portal's own all the same, and it may be the clock that is wrong.
     """
     life = fitting(chain, key, host, path)
-    if life.ends <= now and not ended_too:
-        raise ConfigError.of(f"{path}.chain", f"a certificate that ended on {day(life.ends)}", "one that is still good")
-    if life.begins > now:
-        raise ConfigError.of(
-            f"{path}.chain", f"a certificate that begins on {day(life.begins)}", "one that is good already"
-        )
-    if life.is_ending(now):
-        found = f"a certificate that {'ended' if life.ends <= now else 'ends'} on {day(life.ends)}"
-        return (Problem(f"{path}.chain", found, "one that is good for two weeks and more", "renew it", warning=True),)
-    return ()
+    found, expected = "", "one that is good for two weeks and more"
+    if life.ends <= now:
+        found, expected = f"a certificate that ended on {day(life.ends)}", "one that is still good"
+    elif life.begins > now:
+        found, expected = f"a certificate that begins on {day(life.begins)}", "one that is good already"
+    elif life.is_ending(now):
+        found, whenever = f"a certificate that ends on {day(life.ends)}", True
+    if found and not whenever:
+        raise ConfigError.of(f"{path}.chain", found, expected)
+    return (Problem(f"{path}.chain", found, expected, "renew it", warning=True),) if found else ()
 
 
 def _leaf(chain: bytes, path: str) -> x509.Certificate:

@@ -112,7 +112,7 @@ class CaptiveService:
         if self._settings.url is None:
             log.info("captive-closed", reason="portal.url is not set")
             return
-        context = self._tls.load(self._clock(), ended_too=True) if self._tls and self._tls.exists() else None
+        context = self._tls.load(self._clock(), whenever=True) if self._tls and self._tls.exists() else None
         doors = Doors(self.counters, self._settings.host, self._settings.foreign_tls, self._deadlines)
         front = HttpFront(self.counters, doors.crowd, lambda: self._settings.host, self._answer)
         doors.protocol = front.protocol
@@ -154,8 +154,9 @@ class CaptiveService:
         """Swap texts, looks, certificate and limits; sockets stay. ConfigError: everything stays."""
         prepared = self._prepared(settings)
         tls, running = prepared[3], self._tls
-        same = tls is not None and running is not None and tls.paths == running.paths
-        context = tls.load(self._clock(), ended_too=same) if tls and tls.exists() else None
+        # one that has ended is refused only where another one runs for the same host
+        whenever = not (tls and running) or tls.paths == running.paths or settings.host != self._settings.host
+        context = tls.load(self._clock(), whenever=whenever) if tls and tls.exists() else None
         if context is None and tls and running and self._doors and settings.host == self._settings.host:
             # what served this host goes on until the new certificate is there
             context, tls.life = self._doors.context, running.life

@@ -272,7 +272,7 @@ def _examined(files: CertificateFiles, host: str) -> _Found:
     except OSError:
         return
     try:
-        problems = examine(chain, key, host, time.time(), ended_too=True)
+        problems = examine(chain, key, host, time.time(), whenever=True)
     except ConfigError as error:
         problems = error.problems
     for problem in problems:

@@ -478,6 +478,7 @@ async def test_without_the_library_the_reason_is_the_command_that_installs_it(
 
     assert standing is not None
     assert standing.error == f"the library acme is not installed: {record.INSTALL}"
+    assert not (tmp_path / "acme").exists(), "once it is installed and edged restarted, nothing is waited for"
 
 
 async def test_a_daemon_that_is_killed_leaves_no_child(tmp_path: Path) -> None:

@@ -160,17 +160,22 @@ def test_a_certificate_that_has_ended_is_not_taken_for_one_that_works(disk: Disk
     assert disk.files.life == before
 
 
-def test_a_daemon_starts_with_a_certificate_that_has_ended_and_not_with_one_for_another_name(disk: Disk) -> None:
+def test_a_daemon_starts_with_a_certificate_out_of_its_time_and_not_with_one_for_another_name(disk: Disk) -> None:
     disk.write(*pair(1, time.time() - 9 * DAY))
     with pytest.raises(ConfigError, match="ended on"):
         disk.files.load(time.time())
-    disk.files.load(time.time(), ended_too=True)
+    disk.files.load(time.time(), whenever=True)
     assert disk.files.life is not None
     assert disk.files.life.ends < time.time()
 
+    disk.write(*pair(90, time.time() + 9 * DAY))
+    with pytest.raises(ConfigError, match="begins on"):
+        disk.files.load(time.time())
+    disk.files.load(time.time(), whenever=True)  # an edge without a battery wakes up in 1970
+
     disk.write(*self_signed("other.example.net", [], time.time()))
     with pytest.raises(ConfigError, match="for other names"):
-        disk.files.load(time.time(), ended_too=True)
+        disk.files.load(time.time(), whenever=True)
 
 
 # --- what the operator sees ----------------------------------------------------------------------

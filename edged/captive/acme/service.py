@@ -126,6 +126,10 @@ class AcmeService:
     # --- the two jobs ----------------------------------------------------------------------------
 
     async def _order(self, settings: CertificateAcme) -> None:
+        if find_spec("acme") is None:
+            # not kept: the restart after its installation tries at once
+            self._memory = self._failed(settings, Failed(f"the library acme is not installed: {record.INSTALL}"))
+            return
         log.info("acme-order", attempt=self._memory.failures + 1)
         outcome = await self._child_said("order", settings)
         if settings is not self._settings:
@@ -137,12 +141,15 @@ class AcmeService:
             self._renewed()
             return
         lost = outcome if isinstance(outcome, Failed) else Failed("the child did not say how it ended")
+        self._remember(self._failed(settings, lost))
+
+    def _failed(self, settings: CertificateAcme, lost: Failed) -> Memory:
         memory = failed(
             self._memory, settings.acme, lost.reason, now=self._clock(),
             chance=secrets.SystemRandom().random(), not_before=lost.not_before,
         )  # fmt: skip
-        self._remember(memory)
         log.warning("acme-failed", error=lost.reason, count=memory.failures, until=memory.retry_at)
+        return memory
 
     async def _ask(self, settings: CertificateAcme) -> None:
         outcome = await self._child_said("ask", settings)
@@ -158,8 +165,6 @@ class AcmeService:
 
     async def _child_said(self, step: str, settings: CertificateAcme) -> Event:
         """Start a child for one job; its last word."""
-        if find_spec("acme") is None:
-            return Failed(f"the library acme is not installed: {record.INSTALL}")
         job = Job(
             "ask" if step == "ask" else "order", settings.acme, settings.contact, self._host, str(self._folder),
             str(settings.hook or ""), str(settings.ca or ""),

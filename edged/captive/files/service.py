@@ -87,15 +87,15 @@ class TlsFiles:
         self._seen: tuple[int, ...] = ()
         self._loaded_at = 0.0
 
-    def load(self, now: float, *, ended_too: bool = False) -> ssl.SSLContext:
+    def load(self, now: float, *, whenever: bool = False) -> ssl.SSLContext:
         """A server context with the certificate as it is at ``now`` (epoch seconds). ConfigError: it does not work.
 
-        ``ended_too``: one that has ended is better than none, which would keep the whole daemon from starting.
+        ``whenever``: one that has ended is better than none, which would keep the whole daemon from starting.
         """
         seen = self._stamp()
         chain = _read(self.paths.chain, _MAX_TEMPLATE, "portal.certificate.chain")
         key = _read(self.paths.key, _MAX_TEMPLATE, "portal.certificate.key")
-        for problem in examine(chain, key, self._host, now, ended_too=ended_too):
+        for problem in examine(chain, key, self._host, now, whenever=whenever):
             log.warning("captive-certificate", found=problem.found, expected=problem.expected)
         context = server_context()
         try:
@@ -116,7 +116,7 @@ class TlsFiles:
             self.refused = self._doubted = ()
             return None
         try:
-            context = self.load(now, ended_too=not changed)
+            context = self.load(now, whenever=not changed)
         except ConfigError as error:
             if error.problems != self._doubted:
                 for problem in error.problems:
