@@ -98,12 +98,11 @@ class House:
         self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell)
         portal = served(config.portal, directory)
         self.warnings = portal.warnings
-        link_key = secret_file(directory / "links.key").reveal()
+        self.acme = AcmeService(config.portal, directory, renewed=self._certified)
         self.captive = CaptiveService(
-            portal.settings, current=self.acting, link_key=link_key, clerk=self.clerk, tell=tell
-        )
-        self.acme = AcmeService(config.portal, directory, renewed=self.captive.look_at_certificate)
-        self.captive.challenges = self.acme.challenges
+            portal.settings, current=self.acting, link_key=secret_file(directory / "links.key").reveal(),
+            clerk=self.clerk, tell=tell, proofs=self.acme.challenges.proofs,
+        )  # fmt: skip
         self.radius: RadiusService | None = None
         self._keys_waiting: tuple[Key, ...] | None = None
         """Billing's keys that the database did not take yet."""
@@ -237,6 +236,10 @@ class House:
             return
         if self._keys_waiting is keys:
             self._keys_waiting = None
+
+    def _certified(self) -> None:
+        """A new certificate -> the portal."""
+        self.captive.look_at_certificate()
 
     async def relearn(self) -> None:
         """The database's words -> policy."""

@@ -151,6 +151,12 @@ def moved(location: str, kind: Kind) -> Response:
     return foreign(302, kind, sign_in_body(location), location=location)
 
 
+def proof(key_authorization: bytes) -> Response:
+    """To a certificate authority that asks whether the host is ours (RFC 8555 section 8.3)."""
+    headers = (("Content-Type", "application/octet-stream"), ("Cache-Control", "no-store"), ("Connection", "close"))
+    return Response(200, headers, key_authorization, Kind.CHALLENGE)
+
+
 def plain(status: int, kind: Kind, *headers: tuple[str, str]) -> Response:
     """A refusal without a body."""
     return Response(status, (("Cache-Control", "no-store"), ("Connection", "close"), *headers), b"", kind)

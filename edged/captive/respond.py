@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from urllib.parse import parse_qs
 
@@ -26,6 +26,7 @@ from edged.captive.answers import (
     foreign,
     moved,
     plain,
+    proof,
     sign_in_body,
 )
 from edged.captive.names import is_public_name, safe_target
@@ -93,6 +94,8 @@ class Portal:
     link_key: bytes = field(repr=False)
     addresses: frozenset[str] = frozenset()
     """Textual IP addresses of the page: a visitor may type one."""
+    proofs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """What a certificate authority is answered on our host, by path; it changes while an order runs."""
 
     @property
     def is_secure(self) -> bool:
@@ -105,6 +108,8 @@ def respond(
 ) -> Answer:
     """The answer to ``request`` from an address with ``decision``; ``decide_id`` looks up a signed link."""
     if request.host == portal.host:
+        if request.path in portal.proofs and request.reads:
+            return proof(portal.proofs[request.path])
         if not request.https and portal.is_secure:
             return moved(portal.url + _kept_path(request.path), Kind.TO_HTTPS)
         return _own(request, portal, decision, now, decide_id)

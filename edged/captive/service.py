@@ -6,14 +6,13 @@ from __future__ import annotations
 import asyncio
 import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple, Protocol
 
 import structlog
 
-from edged.captive.acme.challenge import Challenges
 from edged.captive.admission import Deadlines
 from edged.captive.answers import Answer, Button, Close, Page, Press, Response, Topic
 from edged.captive.content import Desk
@@ -81,13 +80,13 @@ class CaptiveService:
         clerk: Clerk | None = None,
         deadlines: Deadlines | None = None,
         tell: Tell = untold,
+        proofs: Mapping[str, bytes] | None = None,
     ) -> None:
+        """``proofs`` is what certificate authorities are answered, by path; read at every request."""
         self.counters = Counters()
         self.endpoints = Endpoints()
-        self.challenges = Challenges()
-        """What certificate authorities are answered; ``daemon`` puts those of ``acme`` here."""
         self._current, self._key, self._clock, self._clerk = current, link_key, clock, clerk
-        self._tell = tell
+        self._tell, self._proofs = tell, {} if proofs is None else proofs
         self._deadlines = deadlines or Deadlines()
         self._doors: Doors | None = None
         self._presses: dict[tuple[Button, str], float] = {}
@@ -102,6 +101,7 @@ class CaptiveService:
             settings.host,
             self._key,
             frozenset(str(address) for address in settings.addresses),
+            proofs=self._proofs,
         )
         pages = Pages(settings, read_templates(settings.templates), read_logos(settings), self._key)
         tls = TlsFiles(files, settings.host) if isinstance(files, CertificateFiles) and settings.url else None
@@ -196,9 +196,7 @@ class CaptiveService:
     async def _answer(self, request: Request, address: IpAddress) -> Finished:
         now, view = self._clock(), self._current.view
         known = partial(view.decide_id, now=now)
-        answer: Answer | None = self.challenges.answer(request)
-        if answer is None:
-            answer = respond(request, self._portal, view.decide(address, now), now, known)
+        answer: Answer = respond(request, self._portal, view.decide(address, now), now, known)
         if isinstance(answer, Press):
             answer = await self._press(answer, now)
         if isinstance(answer, Close):

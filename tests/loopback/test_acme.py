@@ -49,6 +49,7 @@ class Scene:
     folder: Path
     captive: CaptiveService
     wanted: PortalSettings
+    proofs: dict[str, bytes]
     late: float = 0.0
     acme: AcmeService = field(init=False)
 
@@ -87,7 +88,7 @@ class Scene:
     async def running(self) -> AsyncIterator[None]:
         """The room at work, as the daemon builds it; left, it is as after a kill."""
         self.acme = AcmeService(self.wanted, self.folder, renewed=self.captive.look_at_certificate, clock=self.clock)
-        self.captive.challenges = self.acme.challenges
+        self.acme.challenges.proofs = self.proofs
         run = asyncio.create_task(self.acme.run())
         try:
             yield
@@ -110,8 +111,9 @@ async def scene(folder: Path) -> AsyncIterator[Scene]:
     unset = wanting("https://unset.example/dir", folder / "none.pem")
     current = Current()
     current.publish(View())
-    captive = CaptiveService(served(unset, folder).settings, current=current, link_key=KEY)
-    found = Scene(folder, captive, unset)
+    proofs: dict[str, bytes] = {}
+    captive = CaptiveService(served(unset, folder).settings, current=current, link_key=KEY, proofs=proofs)
+    found = Scene(folder, captive, unset, proofs)
     captive._clock = found.clock
     await captive.start()
     try:
@@ -166,7 +168,7 @@ async def test_a_certificate_is_fetched_served_and_renewed_while_the_portal_runs
                 assert shown["subjectAltName"] == (("DNS", HOST),)
                 assert int(shown["serialNumber"], 16) == first
                 assert at.captive.counters.answers[Kind.CHALLENGE] >= 1, "it came over HTTP, to a stranger"
-                assert len(at.acme.challenges) == 0, "nothing is answered once the order is over"
+                assert at.proofs == {}, "nothing is answered once the order is over"
 
                 life = at.life
                 at.later(61 * DAY)

@@ -31,9 +31,12 @@ from edged.captive.acme.schedule import (
     renew_at,
     retry_after,
 )
-from edged.captive.answers import Response
+from edged.captive.answers import Answer, Close, Kind, Page, Response, Topic
 from edged.captive.certificate import Life
-from tests.captive_scene import NOW, get
+from edged.captive.respond import Request, respond
+from edged.captive.statement import make_link
+from edged.model import Access
+from tests.captive_scene import KEY, NOW, PORTAL, decision, get
 
 DAY, HOUR = 86400.0, 3600.0
 CA = "https://ca.example/directory"
@@ -228,17 +231,23 @@ HOST = "portal.example.net"
 PATH = "/.well-known/acme-challenge/"
 
 
-def challenges() -> Challenges:
-    found = Challenges(HOST)
+def answered(challenges: Challenges, request: Request) -> Answer:
+    stranger = decision(Access.STRANGER)
+    return respond(request, replace(PORTAL, proofs=challenges.proofs), stranger, NOW, lambda _: stranger)
+
+
+def under_way() -> Challenges:
+    found = Challenges()
     found.serve("token-1", "token-1.thumb")
     return found
 
 
-def test_the_challenge_under_way_is_answered_on_our_own_host() -> None:
-    answer = challenges().answer(get(HOST, f"{PATH}token-1?x=1"))
+@pytest.mark.parametrize("https", [False, True])
+def test_a_stranger_who_asks_for_the_challenge_under_way_is_answered(https: bool) -> None:
+    answer = answered(under_way(), get(HOST, f"{PATH}token-1?x=1", https=https))
 
     assert isinstance(answer, Response)
-    assert (answer.status, answer.body) == (200, b"token-1.thumb")
+    assert (answer.status, answer.body, answer.kind) == (200, b"token-1.thumb", Kind.CHALLENGE)
     assert ("Cache-Control", "no-store") in answer.headers
 
 
@@ -246,35 +255,57 @@ def test_the_challenge_under_way_is_answered_on_our_own_host() -> None:
     ("host", "target", "method"),
     [
         ("other.example", f"{PATH}token-1", "GET"),
+        ("203.0.113.10", f"{PATH}token-1", "GET"),
         (HOST, f"{PATH}token-2", "GET"),
-        (HOST, f"{PATH}", "GET"),
+        (HOST, PATH, "GET"),
         (HOST, "/token-1", "GET"),
         (HOST, f"{PATH}token-1", "POST"),
         (HOST, f"{PATH}../acme-challenge/token-1", "GET"),
     ],
 )
-def test_nothing_else_is(host: str, target: str, method: str) -> None:
-    assert challenges().answer(get(host, target, method=method)) is None
+def test_nothing_else_is_answered_so(host: str, target: str, method: str) -> None:
+    answer = answered(under_way(), get(host, target, method=method))
+
+    assert isinstance(answer, Close) or (isinstance(answer, Response) and answer.kind is not Kind.CHALLENGE)
 
 
-def test_nothing_is_once_the_order_is_over() -> None:
-    found = challenges()
+def test_nothing_is_answered_once_the_order_is_over() -> None:
+    found = under_way()
     found.clear()
+    answer = answered(found, get(HOST, f"{PATH}token-1"))
 
-    assert found.answer(get(HOST, f"{PATH}token-1")) is None
+    assert isinstance(answer, Response)
+    assert answer.kind is Kind.TO_HTTPS
 
 
 @pytest.mark.parametrize(("token", "answer"), [("a/b", "a.b"), ("a", "a.b\r\nX: y"), ("", "a.b"), ("a", "a")])
 def test_a_malformed_challenge_is_not_served(token: str, answer: str) -> None:
     with pytest.raises(ValueError, match="malformed"):
-        Challenges(HOST).serve(token, answer)
+        Challenges().serve(token, answer)
 
 
 def test_challenges_are_bounded() -> None:
-    found = Challenges(HOST)
+    found = Challenges()
     for number in range(8):
         found.serve(f"t{number}", "t.k")
 
     with pytest.raises(ValueError, match="too many"):
         found.serve("t8", "t.k")
-    assert len(found) == 8
+    assert len(found.proofs) == 8
+
+
+# --- the page while there is no certificate ------------------------------------------------------
+
+
+def test_without_a_certificate_the_page_comes_over_http_and_without_a_name_or_a_sum() -> None:
+    portal, blocked = replace(PORTAL, url=f"http://{HOST}"), decision(Access.BLOCKED)
+    link = make_link(KEY, "", "1001", NOW + DAY)
+
+    def page(target: str) -> Page:
+        answer = respond(get(HOST, target), portal, blocked, NOW, lambda _: blocked)
+        assert isinstance(answer, Response)
+        assert isinstance(answer.body, Page)
+        return answer.body
+
+    assert page("/").topic is Topic.BLOCKED
+    assert (page(link).topic, page(link).link) == (Topic.MISSING, "")

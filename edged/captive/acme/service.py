@@ -66,7 +66,7 @@ class AcmeService:
         clock: Callable[[], float] = time.time,
     ) -> None:
         """``directory`` is the state's; ``renewed`` is called when a new certificate is in its file."""
-        self.challenges = Challenges(portal.host)
+        self.challenges = Challenges()
         self._folder = directory / record.FOLDER
         self._renewed, self._clock = renewed, clock
         self._wake = asyncio.Event()
@@ -89,7 +89,6 @@ class AcmeService:
             return
         self._kill()
         self._host, self._settings = portal.host, _acme(portal)
-        self.challenges.host = portal.host
         # the operator has mended something: what failed before counts no more
         self._memory = replace(self._remembered(), tried="", failures=0, retry_at=0.0, error="")
         self._wake.set()
