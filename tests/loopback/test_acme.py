@@ -389,14 +389,14 @@ async def test_files_of_the_operators_are_served_until_the_first_certificate_of_
         assert (await said(at.http, HOST)).startswith("HTTP/1.1 302 ")
 
 
-# --- what Pebble 2.4 does not have: renewal information and limits, from recorded answers ---------
+# --- what Pebble 2.4 does not have: renewal information and limits, from answers written after the RFCs --
 
 
 @contextlib.asynccontextmanager
-async def recorded(folder: Path, *, limited: bool = False) -> AsyncIterator[tuple[str, Path, list[str]]]:
-    """An authority that answers for renewal information as RFC 9773 section 4.2 shows it, or is over its limit."""
+async def scripted(folder: Path, *, limited: bool = False) -> AsyncIterator[tuple[str, Path, list[str]]]:
+    """Our own stand-in for an authority: renewal information in the form of RFC 9773 section 4.2, or over its limit."""
     ca, asked = trustme.CA(), []
-    ca.cert_pem.write_to_path(str(folder / "recorded.pem"))
+    ca.cert_pem.write_to_path(str(folder / "scripted.pem"))
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     ca.issue_cert("127.0.0.1").configure_cert(context)
     problem = {"type": "urn:ietf:params:acme:error:rateLimited", "detail": "Service busy; retry later."}
@@ -419,13 +419,13 @@ async def recorded(folder: Path, *, limited: bool = False) -> AsyncIterator[tupl
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     try:
-        yield f"https://127.0.0.1:{runner.addresses[0][1]}/dir", folder / "recorded.pem", asked
+        yield f"https://127.0.0.1:{runner.addresses[0][1]}/dir", folder / "scripted.pem", asked
     finally:
         await runner.cleanup()
 
 
 async def test_an_authority_that_says_when_to_renew_is_obeyed_and_asked_again_when_it_wants(tmp_path: Path) -> None:
-    async with scene(tmp_path) as at, recorded(tmp_path) as (directory, ca, asked):
+    async with scene(tmp_path) as at, scripted(tmp_path) as (directory, ca, asked):
         with pebble(at, tmp_path) as issuing:
             async with at.running():
                 await until(lambda: at.life)
@@ -448,7 +448,7 @@ async def test_an_authority_that_says_when_to_renew_is_obeyed_and_asked_again_wh
 
 
 async def test_an_authority_that_is_over_its_limit_is_left_alone_as_long_as_it_says(tmp_path: Path) -> None:
-    async with scene(tmp_path) as at, recorded(tmp_path, limited=True) as (directory, ca, asked):
+    async with scene(tmp_path) as at, scripted(tmp_path, limited=True) as (directory, ca, asked):
         at.wanted = wanting(directory, ca)
         async with at.running():
             await until(lambda: at.failures == 1)
@@ -460,7 +460,7 @@ async def test_an_authority_that_is_over_its_limit_is_left_alone_as_long_as_it_s
 
 
 async def test_an_authority_whose_own_certificate_nobody_trusts_is_named_for_it(tmp_path: Path) -> None:
-    async with scene(tmp_path) as at, recorded(tmp_path) as (directory, _, _):
+    async with scene(tmp_path) as at, scripted(tmp_path) as (directory, _, _):
         at.wanted = wanting(directory, Path(trustme_root(tmp_path)))
         async with at.running():
             await until(lambda: at.failures == 1)

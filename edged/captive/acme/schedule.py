@@ -14,7 +14,7 @@ from edged.captive.certificate import Life
 
 _DAY = 86400.0
 _FIRST_PAUSE = 900.0
-"""Seconds after the first failure; authorities allow five failed validations an hour."""
+"""Seconds after the first failure."""
 _LONGEST_PAUSE = 12 * 3600.0
 _MOST_OBEYED = 7 * _DAY
 """A longer wait than this is a clock that was wrong, or an authority that is."""
