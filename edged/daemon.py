@@ -14,6 +14,7 @@ import structlog
 
 from edged.arrows import Accounting, Disconnects
 from edged.backoffice import BackOffice
+from edged.captive.acme.service import AcmeService
 from edged.captive.service import CaptiveService
 from edged.clerk import Clerk
 from edged.config.derived import rules
@@ -98,14 +99,11 @@ class House:
         self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell, self.enforce)
         portal = served(config.portal, directory)
         self.warnings = portal.warnings
+        self.acme = AcmeService(config.portal, directory, renewed=self._certified)
         self.captive = CaptiveService(
-            portal.settings,
-            current=self.acting,
-            link_key=secret_file(directory / "links.key").reveal(),
-            clerk=self.clerk,
-            tell=tell,
-            site=config.site,
-        )
+            portal.settings, current=self.acting, link_key=secret_file(directory / "links.key").reveal(),
+            clerk=self.clerk, tell=tell, site=config.site, proofs=self.acme.challenges.proofs,
+        )  # fmt: skip
         self.radius: RadiusService | None = None
         self._keys_waiting: tuple[Key, ...] | None = None
         """Billing's keys that the database did not take yet."""
@@ -195,6 +193,7 @@ class House:
             "enforce": self.enforce.run,
             "dns": self.dns.run,
             "captive": self.captive.run,
+            "acme": self.acme.run,
             "radius": self.radius.run,
             "mpsk": self.mpsk.run,
             "disconnects": Disconnects(self.mpsk.recheck, lambda: self.loaded.config.radius.clients).run,
@@ -244,6 +243,10 @@ class House:
             return
         if self._keys_waiting is keys:
             self._keys_waiting = None
+
+    def _certified(self) -> None:
+        """A new certificate -> the portal."""
+        self.captive.look_at_certificate()
 
     async def relearn(self) -> None:
         """The database's words -> policy."""
@@ -334,6 +337,7 @@ class House:
         # the page is the one part that can still refuse: certificates and templates are read now
         portal = served(config.portal, config.state.directory)
         self.captive.reconfigure(portal.settings)
+        self.acme.reconfigure(config.portal)
         self.warnings = (*portal.warnings, *(w for w in self.warnings if not w.key.startswith("portal")))
         self.clerk.settings = config.portal.pass_
         self._remind(config.subscribers.notice)

@@ -11,8 +11,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
+from edged.captive.acme.record import FOLDER, certificate_files
+from edged.captive.certificate import fitting
 from edged.captive.selfsigned import self_signed
-from edged.captive.settings import CertificateFiles, PortalSettings
+from edged.captive.settings import CertificateAcme, CertificateFiles, PortalSettings
 from edged.errors import ConfigError, Problem
 from edged.state.files import write_atomically
 
@@ -53,6 +55,10 @@ def served(settings: PortalSettings, directory: Path) -> Served:
         settings.templates if there(settings.templates, "portal.templates", "the built-in pages are shown") else None
     )
     certificate = settings.certificate if _usable(settings, there) else None
+    if isinstance(settings.certificate, CertificateAcme) and settings.url:
+        # it may not be there yet: until then the page comes over HTTP
+        certificate = certificate_files(directory / FOLDER, settings.host)
+        _put_damaged_aside(certificate.chain, settings.host)
     if certificate is None and settings.url and settings.listen.https:
         certificate = _stand_in(settings, directory)
         if not warnings or warnings[-1].key != "portal.certificate":
@@ -69,6 +75,19 @@ def _usable(settings: PortalSettings, there: Callable[[Path | None, str, str], b
         return False
     consequence = "a self-signed certificate stands in, and browsers warn"
     return all(there(path, "portal.certificate", consequence) for path in (certificate.chain, certificate.key))
+
+
+def _put_damaged_aside(path: Path, host: str) -> None:
+    """A file that holds no certificate for ``host`` must not keep the daemon from starting: another one is ordered."""
+    try:
+        octets = path.read_bytes()
+        fitting(octets, octets, host)
+    except FileNotFoundError:
+        return
+    except ConfigError:
+        path.replace(path.with_suffix(".damaged"))
+    except OSError as error:
+        raise ConfigError.of("state.directory", f"{path}: {error.strerror}", "a file that edged may read") from error
 
 
 def _stand_in(settings: PortalSettings, directory: Path) -> CertificateFiles:

@@ -57,6 +57,8 @@ CAGES = {
     "jinja2": {"captive/pages.py"},
     "yaml": {"yamltext.py", "config/document.py", "billing/sources/file.py"},
     "sqlite3": {"state/database.py", "state/keys.py", "state/sessions.py", "state/guard_memory.py", "state/outbox.py"},
+    "acme": {"captive/acme/client.py"},
+    "josepy": {"captive/acme/client.py"},
     "prometheus_client": {"ops/metrics.py"},
 }
 

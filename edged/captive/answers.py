@@ -25,6 +25,8 @@ class Kind(StrEnum):
     TO_HTTPS = "to-https"
     PAY = "pay"
     REFUSED = "refused"
+    CHALLENGE = "challenge"
+    """A certificate authority asked whether the host is ours (RFC 8555)."""
 
 
 class Topic(StrEnum):
@@ -171,6 +173,12 @@ def foreign(
 def moved(location: str, kind: Kind) -> Response:
     """From our own name over HTTP to HTTPS."""
     return foreign(302, kind, sign_in_body(location), location=location)
+
+
+def proof(key_authorization: bytes) -> Response:
+    """To a certificate authority that asks whether the host is ours (RFC 8555 section 8.3)."""
+    headers = (("Content-Type", "application/octet-stream"), ("Cache-Control", "no-store"), ("Connection", "close"))
+    return Response(200, headers, key_authorization, Kind.CHALLENGE)
 
 
 def plain(status: int, kind: Kind, *headers: tuple[str, str]) -> Response:

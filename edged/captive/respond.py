@@ -27,6 +27,7 @@ from edged.captive.answers import (
     foreign,
     moved,
     plain,
+    proof,
     sign_in_body,
 )
 from edged.captive.capport import API_PATHS, MEDIA_TYPE, api_body
@@ -115,11 +116,18 @@ class Portal:
     """Where their buttons lead."""
     sign_in: bool = False
     """True: devices behind a line whose reminder is due are to open their sign-in sheet."""
+    proofs: Mapping[str, bytes] = field(default_factory=dict, repr=False)
+    """What a certificate authority is answered on our host, by path; it changes while an order runs."""
 
     def brand_of(self, decision: Decision) -> BrandSettings:
         """The brand of whom ``decision`` is about."""
         name = decision.subscriber.brand if decision.subscriber else ""
         return self.brands.get(name) or self.brands.get("default") or _NO_BRAND
+
+    @property
+    def is_secure(self) -> bool:
+        """False while there is no certificate yet: the page comes over HTTP rather than not at all."""
+        return self.url.startswith("https:")
 
 
 def respond(
@@ -127,7 +135,9 @@ def respond(
 ) -> Answer:
     """The answer to ``request`` from an address with ``decision``; ``decide_id`` looks up a signed link."""
     if request.host == portal.host:
-        if not request.https:
+        if request.path in portal.proofs and request.reads:
+            return proof(portal.proofs[request.path])
+        if not request.https and portal.is_secure:
             return moved(portal.url + _kept_path(request.path), Kind.TO_HTTPS)
         return _own(request, portal, decision, now, decide_id)
     if request.host in portal.addresses:
@@ -216,7 +226,7 @@ def _accepts_html(request: Request) -> bool:
 def _own(
     request: Request, portal: Portal, decision: Decision, now: float, decide_id: Callable[[str], Decision]
 ) -> Answer:
-    """Our own host over HTTPS."""
+    """Our own host over HTTPS, or over HTTP while there is no certificate."""
     button = _BUTTONS.get(request.path)
     if button is not None:
         return _press(request, button, portal, now, decide_id)
@@ -238,7 +248,7 @@ def _linked(
     """The page of a signed link, or none."""
     link = request.path.removeprefix("/s/").removesuffix(PAY_PATH) if request.path.startswith("/s/") else ""
     subscriber_id = verify_token(portal.link_key, Purpose.LINK, link, now)
-    if subscriber_id is None:
+    if subscriber_id is None or not portal.is_secure:  # a name and a sum never travel in clear
         return _page(request, Page(Topic.MISSING, decision), status=404)
     own = decide_id(subscriber_id)
     if request.path.endswith(PAY_PATH):

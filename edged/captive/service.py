@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import ssl
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from functools import partial
 from typing import NamedTuple
@@ -24,7 +25,7 @@ from edged.captive.reception.service import Clerk, Reception, Visit
 from edged.captive.reference import find_referenced, is_of_site, make_reference, parse_reference
 from edged.captive.reminder import Unopened, later
 from edged.captive.respond import Portal, Request, let_through, pressed, respond
-from edged.captive.settings import CertificateAcme, PortalSettings
+from edged.captive.settings import CertificateFiles, PortalSettings
 from edged.captive.statement import Purpose, make_link, verify_token
 from edged.captive.steered.service import Ways, nobody_to_tell
 from edged.errors import ConfigError, UpstreamError
@@ -71,11 +72,13 @@ class CaptiveService:
         deadlines: Deadlines | None = None,
         tell: Tell = untold,
         site: str = "",
+        proofs: Mapping[str, bytes] | None = None,
     ) -> None:
+        """``proofs`` is what certificate authorities are answered, by path; read at every request."""
         self.counters = Counters()
         self.endpoints = Endpoints()
         self._current, self._key, self._clock, self._clerk = current, link_key, clock, clerk
-        self._tell, self._site = tell, site
+        self._tell, self._site, self._proofs = tell, site, {} if proofs is None else proofs
         self._reception: Reception | None = None
         if clerk is not None:
             self._reception = Reception(clerk, self._decide, partial(report_fault, self.counters))
@@ -88,39 +91,40 @@ class CaptiveService:
     def _prepared(self, settings: PortalSettings) -> tuple[PortalSettings, Portal, Pages, TlsFiles | None]:
         """All that follows from ``settings``; reads files. ConfigError: nothing has changed."""
         files = settings.certificate
-        if isinstance(files, CertificateAcme):
-            raise ConfigError.of("portal.certificate", "acme", "chain and key: edged does not fetch certificates yet")
         portal = Portal(
             settings.url or "",
             settings.host,
             self._key,
             frozenset(str(address) for address in settings.addresses),
             settings.brands,
+            proofs=self._proofs,
         )
         pages = Pages(settings, read_templates(settings.templates), read_logos(settings), self._key)
-        return settings, portal, pages, TlsFiles(files, settings.host) if files and settings.url else None
+        tls = TlsFiles(files, settings.host) if isinstance(files, CertificateFiles) and settings.url else None
+        return settings, portal, pages, tls
 
     async def start(self) -> None:
         """Open the listening sockets. ConfigError: a port, the certificate."""
         if self._settings.url is None:
             log.info("captive-closed", reason="portal.url is not set")
             return
-        context = self._tls.load(self._clock()) if self._tls else None
+        context = self._tls.load(self._clock(), whenever=True) if self._tls and self._tls.exists() else None
         doors = Doors(self.counters, self._settings.host, self._settings.foreign_tls, self._deadlines)
         front = HttpFront(self.counters, doors.crowd, lambda: self._settings.host, self._answer)
         front.strange = self._meet_stranger
-        doors.protocol, doors.context = front.protocol, context
+        doors.protocol = front.protocol
         self._doors = doors
+        self._serve(context)
         listen = self._settings.listen
         try:
             http = tuple(doors.open(e, f"portal.listen.http[{i}]", tls=False) for i, e in enumerate(listen.http))
-            tls = enumerate(listen.https if context else ())
+            tls = enumerate(listen.https if self._tls else ())
             https = tuple(doors.open(e, f"portal.listen.https[{i}]", tls=True) for i, e in tls)
         except ConfigError:
             await self.stop()
             raise
         if listen.https and context is None:
-            log.warning("captive-no-https", reason="portal.certificate is not set")
+            log.warning("captive-no-https", reason="there is no certificate")
         self.endpoints = Endpoints(http, https)
         for endpoint in (*http, *https):
             log.info("captive-listening", endpoint=str(endpoint))
@@ -147,12 +151,25 @@ class CaptiveService:
     def reconfigure(self, settings: PortalSettings) -> None:
         """Swap texts, looks, certificate and limits; sockets stay. ConfigError: everything stays."""
         prepared = self._prepared(settings)
-        tls = prepared[3]
-        context = tls.load(self._clock()) if tls else None
+        tls, running = prepared[3], self._tls
+        # one that has ended is refused only where another one runs for the same host
+        whenever = not (tls and running) or tls.paths == running.paths or settings.host != self._settings.host
+        context = tls.load(self._clock(), whenever=whenever) if tls and tls.exists() else None
+        if context is None and tls and running and self._doors and settings.host == self._settings.host:
+            # what served this host goes on until the new certificate is there
+            context, tls.life = self._doors.context, running.life
         self._settings, self._portal, self._pages, self._tls = prepared
         if self._doors is not None:
             self._doors.host, self._doors.foreign = settings.host, settings.foreign_tls
+            self._serve(context)
+
+    def _serve(self, context: ssl.SSLContext | None) -> None:
+        """Serve the portal with ``context``; while a certificate is still to come, over HTTP."""
+        if self._doors is not None:
             self._doors.context = context
+        url = self._settings.url or ""
+        waiting = context is None and self._tls is not None
+        self._portal = replace(self._portal, url=f"http://{self._settings.host}" if waiting else url)
 
     def remind(self, settings: NoticeSettings) -> None:
         """Take how a reminder meets devices into force; after each ``reconfigure``."""
@@ -160,7 +177,7 @@ class CaptiveService:
 
     def link(self, subscriber_id: str) -> str:
         """A fresh signed URL of the subscriber's own page, with name, sum and due date."""
-        return make_link(self._key, self._portal.url, subscriber_id, self._clock() + _LINK_LIFE)
+        return make_link(self._key, self._settings.url or "", subscriber_id, self._clock() + _LINK_LIFE)
 
     def reference(self, subscriber_id: str) -> str:
         """What their page tells the subscriber to say on the telephone."""
@@ -192,15 +209,14 @@ class CaptiveService:
 
     def look_at_certificate(self) -> None:
         """Take up the certificate's files if they changed; one that does not work is left alone."""
-        if self._tls is None or self._doors is None or not self._tls.changed():
-            return
-        try:
-            self._doors.context = self._tls.load(self._clock())
-        except ConfigError as error:
-            for problem in error.problems:
-                log.warning("captive-certificate", found=problem.found, expected=problem.expected)
-        else:
-            log.info("captive-certificate-renewed")
+        context = self._tls.looked(self._clock()) if self._tls is not None and self._doors is not None else None
+        if context is not None:
+            self._serve(context)
+
+    @property
+    def certificate(self) -> TlsFiles | None:
+        """The certificate's files, as they were last looked at; None: the page has none."""
+        return self._tls if self._doors is not None else None
 
     async def _answer(self, request: Request, address: IpAddress) -> Finished:
         try:
@@ -297,7 +313,8 @@ class CaptiveService:
         if subscriber is not None and page.topic is Topic.NOTICE:
             self._unopened.opened(subscriber.id)
         rendered = self._pages.render(page, now, self._desk(page.decision))
-        return Response(answer.status, (*answer.headers, *rendered.headers), b"", answer.kind), rendered.body
+        headers = [h for h in rendered.headers if self._portal.is_secure or h[0] != "Strict-Transport-Security"]
+        return Response(answer.status, (*answer.headers, *headers), b"", answer.kind), rendered.body
 
     def _desk(self, decision: Decision) -> Desk:
         """Which buttons the page has for this subscriber."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
@@ -24,6 +25,20 @@ def _web_url(value: str) -> str:
     if parts.scheme not in {"https", "http", "tel", "mailto"} or any(c <= " " or c == "\x7f" for c in value):
         raise wrong("an https URL", "for example https://customer.example.net/login")
     return value
+
+
+def _directory_url(value: str) -> str:
+    parts = urlsplit(value)
+    if parts.scheme != "https" or not parts.hostname or any(c <= " " or c == "\x7f" for c in value):
+        raise wrong("the https URL of an ACME directory", "https://acme-v02.api.letsencrypt.org/directory")
+    return value
+
+
+def _contact(value: str) -> str:
+    address = value.removeprefix("mailto:")
+    if not re.fullmatch(r"[^@\s,]+@[^@\s,]+", address):
+        raise wrong("one e-mail address", "contact: noc@example.net")
+    return address
 
 
 def _colour(value: str) -> str:
@@ -53,6 +68,8 @@ def _by_language(value: Any) -> Any:
 
 
 PortalUrl = Annotated[str, AfterValidator(_portal_url)]
+DirectoryUrl = Annotated[str, AfterValidator(_directory_url)]
+Contact = Annotated[str, AfterValidator(_contact)]
 WebUrl = Annotated[str, AfterValidator(_web_url)]
 Colour = Annotated[str, BeforeValidator(_quoted_colour), AfterValidator(_colour)]
 Phone = Annotated[str, AfterValidator(_phone)]
@@ -69,18 +86,24 @@ class CertificateFiles(Settings):
 
 
 class CertificateAcme(Settings):
-    """A certificate that edged fetches itself (not in this version: see docs/configure.md)."""
+    """A certificate that edged fetches and renews itself (RFC 8555)."""
 
-    acme: WebUrl
-    contact: str
+    acme: DirectoryUrl
+    """Of the authority's directory."""
+    contact: Contact
+    hook: Path | None = None
+    """A program that adds and removes a TXT record (DNS-01); missing: port 80 of the portal is asked (HTTP-01)."""
+    ca: Path | None = None
+    """PEM file of who signed the authority's own certificate; missing: whom the system trusts."""
 
 
 def _certificate_kind(value: Any) -> str:
-    return "acme" if isinstance(value, dict) and "acme" in value else "files"
+    # a tag that is no key: in the place of a problem it must not be taken for one
+    return "fetched" if isinstance(value, dict) and "acme" in value else "files"
 
 
 Certificate = Annotated[
-    Annotated[CertificateFiles, Tag("files")] | Annotated[CertificateAcme, Tag("acme")],
+    Annotated[CertificateFiles, Tag("files")] | Annotated[CertificateAcme, Tag("fetched")],
     Discriminator(_certificate_kind),
 ]
 

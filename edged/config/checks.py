@@ -3,9 +3,14 @@
 
 from __future__ import annotations
 
+import time
+from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edged.captive.acme.record import INSTALL
+from edged.captive.certificate import examine
+from edged.captive.names import is_address
 from edged.captive.settings import CertificateAcme, CertificateFiles
 from edged.config.brands import brand_checks, heavy_logo
 from edged.config.document import Document, Location
@@ -14,7 +19,7 @@ from edged.config.finding import error as _error
 from edged.config.finding import placed
 from edged.config.finding import warning as _warning
 from edged.config.schema import Config
-from edged.errors import Problem
+from edged.errors import ConfigError, Problem
 from edged.mpsk.dialects import DIALECTS
 from edged.native import datagrams
 from edged.policy.presets import PRESETS
@@ -34,6 +39,7 @@ def cross_checks(config: Config, document: Document, *, read_files: bool) -> lis
         *_dns(config),
         *_portal(config),
         *brand_checks(config.portal),
+        *_acme(config),
         *_garden(config),
         *_subscribers(config),
         *_keys(config),
@@ -75,6 +81,27 @@ def _portal(config: Config) -> _Found:
         yield _warning(
             ("portal", "certificate"), "nothing", "browsers warn about the self-signed certificate that stands in",
             "certificate: {chain: FILE, key: FILE}",
+        )  # fmt: skip
+
+
+def _acme(config: Config) -> _Found:
+    portal, where = config.portal, ("portal", "certificate", "acme")
+    if not isinstance(portal.certificate, CertificateAcme):
+        return
+    if portal.url and is_address(portal.host):
+        yield _error(("portal", "url"), "an address", "a host name", "authorities certify names: portal.example.net")
+    if find_spec("acme") is None:
+        yield _warning(
+            where,
+            "the library acme is not installed",
+            "no certificate is fetched, and the page comes over HTTP",
+            INSTALL,
+        )
+    if portal.certificate.hook is None and all(endpoint.port != 80 for endpoint in portal.listen.http):
+        yield _warning(
+            where, "no port 80 in portal.listen.http",
+            "the authority asks at port 80 of the portal's host: the order fails unless something leads that here",
+            'http: ["0.0.0.0:80", "[::]:80"], or hook: FILE for DNS-01',
         )  # fmt: skip
 
 
@@ -181,11 +208,6 @@ def _not_in_this_version(config: Config) -> _Found:
                     ("enforce", index, kind), f"a target of kind {kind}",
                     f"this version does not enforce on it: nobody is blocked there; {_LATER}",
                 )  # fmt: skip
-    if isinstance(config.portal.certificate, CertificateAcme):
-        yield _warning(
-            ("portal", "certificate", "acme"), "a certificate by ACME",
-            "this version does not fetch one: a self-signed certificate stands in, and browsers warn",
-        )  # fmt: skip
     yield from _not_spoken(config)
     if config.radius.tls:
         yield _warning(("radius", "tls"), "RADIUS over TLS", f"this version does not listen for it; {_LATER}")
@@ -207,13 +229,7 @@ def _not_spoken(config: Config) -> _Found:
 
 
 def _files(config: Config) -> _Found:
-    certificate = config.portal.certificate
-    if isinstance(certificate, CertificateFiles):
-        for key in ("chain", "key"):
-            yield from _absent(
-                getattr(certificate, key), ("portal", "certificate", key),
-                "a self-signed certificate stands in, and browsers warn",
-            )  # fmt: skip
+    yield from _certificate_files(config)
     if config.portal.templates:
         yield from _absent(config.portal.templates, ("portal", "templates"), "the built-in pages are shown")
     for name, brand in config.portal.brands.items():
@@ -228,6 +244,31 @@ def _files(config: Config) -> _Found:
     for index, upstream in enumerate(config.dns.upstreams):
         if upstream.ca:
             yield from _absent(upstream.ca, ("dns", "upstreams", index, "ca"), "edged does not start without it")
+
+
+def _certificate_files(config: Config) -> _Found:
+    certificate = config.portal.certificate
+    acme, files = isinstance(certificate, CertificateAcme), isinstance(certificate, CertificateFiles)
+    consequence = "no certificate is fetched" if acme else "a self-signed certificate stands in, and browsers warn"
+    for key in ("hook", "ca") if acme else ("chain", "key") if files else ():
+        if path := getattr(certificate, key):
+            yield from _absent(path, ("portal", "certificate", key), consequence)
+    if isinstance(certificate, CertificateFiles) and config.portal.host:
+        yield from _examined(certificate, config.portal.host)
+
+
+def _examined(files: CertificateFiles, host: str) -> _Found:
+    """What ``edged run`` would find wrong with the pair; nothing where it is not ours to read."""
+    try:
+        chain, key = files.chain.read_bytes(), files.key.read_bytes()
+    except OSError:
+        return
+    try:
+        problems = examine(chain, key, host, time.time(), whenever=True)
+    except ConfigError as error:
+        problems = error.problems
+    for problem in problems:
+        yield tuple(problem.key.split(".")), problem
 
 
 def _absent(path: Path, location: Location, consequence: str) -> _Found:

@@ -156,6 +156,12 @@ def _portal(house: House) -> Iterator[Sample]:
     yield _count("edged_http_faults", "Our own bugs, met while answering.", web.faults)
     yield _count("edged_tls_alerts", "TLS clients for a foreign name that were sent away.", web.alerts + web.resets)
     yield _count("edged_tls_handshakes_failed", "Failed handshakes on the portal's own name.", web.handshakes_failed)
+    files, standing = house.captive.certificate, house.acme.standing
+    if files is not None and files.life is not None:
+        text = "When the portal's certificate ends, epoch seconds."
+        yield _gauge("edged_certificate_expires_seconds", text, files.life.ends)
+    if standing is not None:
+        yield _gauge("edged_certificate_failures", "Orders of a certificate failed in a row.", standing.failures)
 
 
 def _radius(house: House) -> Iterator[Sample]:

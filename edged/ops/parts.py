@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from edged.billing.status import Health
+from edged.captive.certificate import day
 from edged.native.datagrams import COMPILED
 from edged.ops.text import moment, span
 from edged.radius.counters import REPORTED
@@ -18,6 +19,8 @@ from edged.radius.packet import Code
 
 if TYPE_CHECKING:
     from edged.billing.status import BillingStatus
+    from edged.captive.acme.service import Standing
+    from edged.captive.certificate import Life
     from edged.ops.rooms import House
 
 
@@ -48,6 +51,8 @@ class Alarm:
         return {"code": self.code, "sentence": self.sentence, "try": self.command}
 
 
+FAILURES = 2
+"""Orders of a certificate that fail in a row before it is an alarm: one may be the authority's bad hour."""
 _RECENT_S = 600.0
 """How long one failure that mends itself stays an alarm: long enough to be seen, short enough to be believed."""
 
@@ -60,7 +65,7 @@ def parts(house: House, now: float) -> list[Part]:
     return [
         _billing(house, now),
         _dns(house),
-        _portal(house),
+        _portal(house, now),
         _radius(house),
         *_targets(house, now),
         _store(house),
@@ -105,17 +110,39 @@ def _dns(house: House) -> Part:
     return Part("dns", "WARN" if silent else "OK", fact)
 
 
-def _portal(house: House) -> Part:
+def _portal(house: House, now: float) -> Part:
     if not house.loaded.config.portal.url:
         return Part("portal", "OFF", "portal.url is not set")
     counters = house.captive.counters
     fact = (
         f"{sum(counters.pages.values()):,} pages, {counters.alerts + counters.resets:,} foreign TLS clients sent away"
     )
+    files, standing = house.captive.certificate, house.acme.standing
+    if files is not None:
+        fact += f"; {_certificate(files.life, now)}"
+    if standing is not None and standing.failures:
+        fact += f"; {_failed(standing)}: {standing.error}"
     warnings = [problem for problem in house.warnings if problem.key.startswith("portal")]
     if warnings:
         return Part("portal", "WARN", f"{fact}; {warnings[0].found}")
-    return Part("portal", "OK", fact)
+    missing = files is not None and (files.life is None or files.life.is_ending(now) or bool(files.refused))
+    return Part("portal", "WARN" if missing or (standing is not None and standing.failures) else "OK", fact)
+
+
+def _certificate(life: Life | None, now: float) -> str:
+    if life is None:
+        return "no certificate yet, the page comes over HTTP"
+    return f"certificate ended on {day(life.ends)}" if life.ends <= now else f"certificate good for {_left(life, now)}"
+
+
+def _left(life: Life, now: float) -> str:
+    days, hours = divmod(int(life.ends - now) // 3600, 24)
+    return _count(days, "day", "days") if days else _count(hours, "hour", "hours")
+
+
+def _failed(standing: Standing) -> str:
+    times = {1: "once", 2: "twice"}.get(standing.failures, f"{standing.failures} times")
+    return f"renewal failed {times}"
 
 
 def _radius(house: House) -> Part:
@@ -180,6 +207,7 @@ def alarms(house: House, now: float) -> list[Alarm]:
         *_billing_alarms(house, now),
         *_policy_alarms(house, now),
         *_target_alarms(house),
+        *_certificate_alarms(house, now),
         *_other_alarms(house, now),
     ]
 
@@ -262,6 +290,35 @@ def _target_alarms(house: House) -> Iterator[Alarm]:
     for name, warnings in house.enforce.warnings.items():
         for warning in warnings:
             yield Alarm("target-in-the-way", f"{name}: {warning}.", "nft list ruleset")
+
+
+def _certificate_alarms(house: House, now: float) -> Iterator[Alarm]:
+    files, standing = house.captive.certificate, house.acme.standing
+    if files is None:
+        return
+    life = files.life
+    if life is not None and life.is_ending(now):
+        when = f"ends in {_left(life, now)} ({day(life.ends)})" if life.ends > now else f"ended on {day(life.ends)}"
+        yield Alarm(
+            "certificate-ending",
+            f"The portal's certificate {when}; from then on browsers refuse the page.",
+            "edged status, and docs/certificates.md",
+        )
+    if standing is not None and standing.failures >= FAILURES:
+        yield Alarm(
+            "certificate-not-renewed",
+            f"The certificate's {_failed(standing)}: {_ended(standing.error)} Until it works:"
+            f" {_certificate(life, now)}. Next try at {moment(standing.next_at)}.",
+            "journalctl -u edged, and docs/certificates.md",
+        )
+    elif files.refused:
+        first = files.refused[0]
+        yield Alarm(
+            "certificate-not-renewed",
+            f"The changed certificate is not taken: {first.key}: {first.found}; expected {first.expected}. Until it is"
+            f" mended: {_certificate(life, now)}.",
+            "edged check",
+        )
 
 
 def _other_alarms(house: House, now: float) -> Iterator[Alarm]:

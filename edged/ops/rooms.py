@@ -8,6 +8,7 @@ from typing import Protocol
 
 from edged.backoffice import BackOffice
 from edged.billing.service import BillingService
+from edged.captive.acme.service import AcmeService
 from edged.captive.service import CaptiveService
 from edged.config.loading import Loaded
 from edged.dns.service import DnsService
@@ -44,6 +45,7 @@ class House(Protocol):
     billing: BillingService | None
     dns: DnsService
     captive: CaptiveService
+    acme: AcmeService
     enforce: EnforceService
     mpsk: MpskService
     radius: RadiusService | None

@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import contextlib
 import json
+import time
 from pathlib import Path
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged.captive.selfsigned import self_signed
 from edged.cli import main
 from edged.config import load
 from edged.config.document import read
@@ -180,6 +182,82 @@ def test_a_garden_that_holds_the_portal_is_refused(tmp_path: Path) -> None:
 
 def test_a_private_portal_address_is_a_warning_with_its_consequence(tmp_path: Path) -> None:
     assert "portal.addresses[0]" in warnings("portal: {url: https://a.example, addresses: [10.0.0.1]}", tmp_path)
+
+
+ACME = (
+    'portal: {{url: "https://{host}", listen: {{http: ["0.0.0.0:{port}"]}}, '
+    'certificate: {{acme: "https://acme-v02.api.letsencrypt.org/directory", contact: noc@example.net{more}}}}}\n'
+)
+
+
+def test_a_certificate_by_acme_is_accepted_as_the_example_has_it(tmp_path: Path) -> None:
+    lines = (ROOT / "config/edged.example.yaml").read_text("utf-8").splitlines()
+    (line,) = (line.replace("# ", "", 1) for line in lines if "{acme:" in line)
+
+    found = warnings(f"portal:\n  url: https://portal.example.net\n  listen: {{http: ['[::]:80']}}\n{line}", tmp_path)
+
+    assert found == {}
+
+
+def test_a_certificate_by_acme_needs_port_80_or_a_hook(tmp_path: Path) -> None:
+    hook = f", hook: {tmp_path}/none"
+
+    assert warnings(ACME.format(host="portal.example.net", port=8080, more=""), tmp_path) == {
+        "portal.certificate.acme": "no port 80 in portal.listen.http"
+    }
+    assert warnings(ACME.format(host="portal.example.net", port=8080, more=hook), tmp_path) == {
+        "portal.certificate.hook": f"{tmp_path}/none: no such file or directory"
+    }
+
+
+def test_a_certificate_by_acme_without_its_library_is_a_warning_with_the_command(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("edged.config.checks.find_spec", lambda _name: None)
+    path = tmp_path / "edged.yaml"
+    path.write_text(ACME.format(host="portal.example.net", port=80, more=""))
+
+    assert main(["check", "-c", str(path)]) == 0
+
+    said = capsys.readouterr().out
+    assert "the library acme is not installed" in said
+    assert "pip install --require-hashes --no-deps -r requirements-acme.lock" in said
+
+
+def with_certificate(tmp_path: Path, host: str, began: float) -> str:
+    chain, key = self_signed(host, [], began)
+    (tmp_path / "chain").write_bytes(chain)
+    (tmp_path / "key").write_bytes(key)
+    return (
+        "portal: {url: 'https://portal.example.net', listen: {https: ['[::]:443']},"
+        f" certificate: {{chain: {tmp_path}/chain, key: {tmp_path}/key}}}}"
+    )
+
+
+def test_certificate_files_are_opened_and_a_wrong_pair_is_refused_before_the_daemon_is(tmp_path: Path) -> None:
+    now = time.time()
+    assert warnings(with_certificate(tmp_path, "portal.example.net", now), tmp_path) == {}
+    (found,) = problems(with_certificate(tmp_path, "other.example.net", now), tmp_path)
+    assert (found.key, found.found, found.line) == ("portal.certificate.chain", "a certificate for other names", 1)
+
+    ending = with_certificate(tmp_path, "portal.example.net", now - 85 * 86400)
+    assert "a certificate that ends on" in warnings(ending, tmp_path)["portal.certificate.chain"]
+    ended = with_certificate(tmp_path, "portal.example.net", now - 99 * 86400)
+    assert "a certificate that ended on" in warnings(ended, tmp_path)["portal.certificate.chain"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "found"),
+    [
+        ("portal.example.net", "203.0.113.10", "an address"),
+        ("noc@example.net", "noc", '"noc"'),
+        ("https://acme", "http://acme", '"http://acme-v02.api.letsencrypt.org/directory"'),
+    ],
+)
+def test_what_no_authority_takes_is_refused(tmp_path: Path, old: str, new: str, found: str) -> None:
+    text = ACME.format(host="portal.example.net", port=80, more="").replace(old, new, 1)
+
+    assert problems(text, tmp_path)[0].found == found
 
 
 def test_serving_the_whole_internet_is_refused(tmp_path: Path) -> None:

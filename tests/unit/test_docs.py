@@ -89,6 +89,7 @@ CONFIGURATIONS = [
     for name in (
         "billing-splynx.md",
         "billing-uisp.md",
+        "certificates.md",
         "configure.md",
         "everyday.md",
         "install.md",

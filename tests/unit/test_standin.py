@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import ssl
+import time
 from pathlib import Path
 from typing import Any
 
@@ -202,13 +203,30 @@ def test_nothing_stands_in_where_nothing_is_served(without: dict[str, Any], tmp_
     assert not (tmp_path / "state").exists()
 
 
-def test_a_certificate_by_acme_is_stood_in_for_until_this_version_fetches_one(tmp_path: Path) -> None:
+def test_nothing_stands_in_for_a_certificate_that_edged_fetches_itself(tmp_path: Path) -> None:
     wanted = settings(certificate={"acme": "https://acme.example/directory", "contact": "noc@example.net"})
 
     found = served(wanted, tmp_path)
 
     assert isinstance(found.settings.certificate, CertificateFiles)
-    assert list(warnings(found)) == ["portal.certificate"]
+    assert found.settings.certificate.chain == tmp_path / "acme" / f"{wanted.host}.pem"
+    assert warnings(found) == {}
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_fetched_certificate_that_is_damaged_is_put_aside_and_a_good_one_stays(tmp_path: Path) -> None:
+    wanted = settings(certificate={"acme": "https://acme.example/directory", "contact": "noc@example.net"})
+    path = tmp_path / "acme" / f"{wanted.host}.pem"
+    path.parent.mkdir()
+    chain, key = self_signed(wanted.host, [], time.time() - 99 * 86400)
+    path.write_bytes(key + chain)
+    served(wanted, tmp_path)
+    assert path.exists(), "that it has ended may be the clock's fault"
+
+    path.write_bytes(key + chain[:99])
+    served(wanted, tmp_path)
+
+    assert [found.name for found in path.parent.iterdir()] == [f"{wanted.host}.damaged"]
 
 
 def test_a_state_directory_that_cannot_be_written_is_the_operators_to_mend(tmp_path: Path) -> None:

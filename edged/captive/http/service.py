@@ -142,7 +142,7 @@ class HttpFront(web.Server):
             purpose=fields.get("Sec-Purpose", "") or fields.get("Purpose", ""),
             fetch_dest=fields.get("Sec-Fetch-Dest", ""),
             fetch_site=fields.get("Sec-Fetch-Site", ""),
-            form=await _form(request) if https and host == self._host() else {},
+            form=await _form(request) if host == self._host() else {},
             destination=destination,
         )
 
