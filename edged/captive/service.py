@@ -110,8 +110,9 @@ class CaptiveService:
             return
         context = self._tls.load(self._clock()) if self._tls else None
         doors = Doors(self.counters, self._settings.host, self._settings.foreign_tls, self._deadlines)
-        front = HttpFront(self.counters, doors.crowd, lambda: self._settings.host, self._answer)
-        doors.protocol, doors.context = front.protocol, context
+        front = HttpFront(self.counters, doors.crowd, lambda: self._settings.host, self._answer, self._ready)
+        doors.protocol, doors.at_once, doors.context = front.protocol, front.at_once, context
+        doors.faulty = partial(report_fault, self.counters)
         self._doors = doors
         listen = self._settings.listen
         try:
@@ -128,13 +129,11 @@ class CaptiveService:
             log.info("captive-listening", endpoint=str(endpoint))
 
     async def run(self) -> None:
-        """Work until cancelled; a bug in a visit ends it with that exception."""
+        """Work until cancelled."""
         if self._doors is None:
             await asyncio.get_running_loop().create_future()
             return
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._watch_certificate(), name="captive-certificate")
-            await self._doors.broken
+        await self._watch_certificate()
 
     async def stop(self) -> None:
         """Close the sockets and every connection; at once."""
@@ -175,6 +174,17 @@ class CaptiveService:
                 log.warning("captive-certificate", found=problem.found, expected=problem.expected)
         else:
             log.info("captive-certificate-renewed")
+
+    def _ready(self, request: Request, address: IpAddress) -> Response | Close | None:
+        """As ``_answer``, where nothing has to be rendered, asked or waited for; None: that must answer."""
+        now, view = self._clock(), self._current.view
+        answer = respond(request, self._portal, view.decide(address, now), now, partial(view.decide_id, now=now))
+        if isinstance(answer, Close):
+            return answer
+        if not isinstance(answer, Response) or answer.wait or not isinstance(answer.body, bytes):
+            return None
+        self.counters.answers[answer.kind] += 1
+        return answer
 
     async def _answer(self, request: Request, address: IpAddress) -> Finished:
         now, view = self._clock(), self._current.view
