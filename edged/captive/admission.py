@@ -18,8 +18,8 @@ PER_SOURCE = 64
 """A household behind one address: ten devices with six connections each to one host, as browsers do."""
 TOTAL = 24_576
 """Connections, waiting or served. One that waits costs edged some 2 KB (bench/captive_crowd.py) and the kernel more."""
-SEATS = 4096
-"""Connections with a task and a protocol of their own: about 100 MB with TLS on every one of them."""
+SEATS = 2048
+"""Connections with a task and a protocol of their own: 140 MB with each of them in the middle of a TLS handshake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,8 +79,8 @@ class Crowd:
         # a plain dict finds its first key slowly once many before it are gone
         self._standing: OrderedDict[Visitor, None] = OrderedDict()
         """Those who wait without a seat, oldest first."""
-        self._seated: OrderedDict[Visitor, None] = OrderedDict()
-        """Those who wait on a seat, oldest first."""
+        self._idle: OrderedDict[Visitor, None] = OrderedDict()
+        """Those on a seat who ask nothing yet, or nothing more, longest first."""
         self._taken = self._count = 0
 
     def __len__(self) -> int:
@@ -90,19 +90,19 @@ class Crowd:
         """True: come in. A Visitor: come in when that one has left. False: full of visitors being served."""
         own = self._inside.get(source, {})
         if len(own) >= self._per_source:
-            return next((visitor for visitor in own if visitor.waiting), False)
+            return next((visitor for visitor in own if visitor in self._standing or visitor in self._idle), False)
         if self._count >= self._total:
             return self.longest_waiting() or False
         return True
 
     def longest_waiting(self) -> Visitor | None:
-        """Who makes room first: the oldest without a seat, then the oldest that has asked nothing on its own."""
-        return next(iter(self._standing), None) or next(iter(self._seated), None)
+        """Who makes room first: the oldest without a seat, then the one that has been idle on its own the longest."""
+        return next(iter(self._standing), None) or next(iter(self._idle), None)
 
     def seat(self) -> Visitor | bool:
         """As ``room_for``, for a place with a task and a protocol."""
         if self._taken >= self._seats:
-            return next(iter(self._seated), False)
+            return next(iter(self._idle), False)
         return True
 
     def enter(self, visitor: Visitor) -> None:
@@ -114,15 +114,20 @@ class Crowd:
     def sit(self, visitor: Visitor) -> None:
         """``visitor``, who is inside, has taken a seat."""
         del self._standing[visitor]
-        self._seated[visitor] = None
+        self._idle[visitor] = None
         visitor.seated = True
         self._taken += 1
 
     def served(self, visitor: Visitor) -> None:
-        """``visitor`` has asked something and keeps its place until it leaves."""
+        """``visitor`` has asked something and keeps its place until it has the answer."""
         visitor.waiting = False
         self._standing.pop(visitor, None)
-        self._seated.pop(visitor, None)
+        self._idle.pop(visitor, None)
+
+    def rested(self, visitor: Visitor) -> None:
+        """``visitor`` has its answer and keeps its connection for the next request."""
+        if visitor in self._inside.get(visitor.source, ()):
+            self._idle[visitor] = None
 
     def left(self, visitor: Visitor) -> None:
         """Count ``visitor`` out; a second time does nothing."""
@@ -133,7 +138,7 @@ class Crowd:
         if not own:
             del self._inside[visitor.source]
         self._standing.pop(visitor, None)
-        self._seated.pop(visitor, None)
+        self._idle.pop(visitor, None)
         self._count -= 1
         self._taken -= visitor.seated
         if visitor.timer is not None:

@@ -468,6 +468,33 @@ async def test_handshakes_beyond_the_seats_make_room_and_the_lobby_stays(house: 
         assert await asyncio.to_thread(dial, house, HOST) == "TLSv1.3"
 
 
+async def test_idle_pages_make_room_for_the_next_page(house: House) -> None:
+    assert house.service._doors is not None
+    house.service._doors.crowd._seats = 3
+    context = ssl.create_default_context(cafile=house.files.chain)
+    async with contextlib.AsyncExitStack() as stack:
+        for _ in range(6):
+            reader, writer = await asyncio.open_connection("127.0.0.1", house.https, ssl=context, server_hostname=HOST)
+            stack.callback(writer.close)  # which keeps it, too
+            writer.write(b"HEAD / HTTP/1.1\r\nHost: portal.example.net\r\n\r\n")
+            assert (await reader.readuntil(b"\r\n\r\n")).startswith(b"HTTP/1.1 200 ")
+        assert house.service.counters.dropped["displaced"] == 3
+        assert house.service.counters.dropped["full"] == 0
+
+
+async def test_a_tls_connection_keeps_no_large_buffer(house: House) -> None:
+    """asyncio's own is 256 KB, which makes two thousand visitors half a gigabyte."""
+    context = ssl.create_default_context(cafile=house.files.chain)
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.https, ssl=context, server_hostname=HOST)
+    protocols = [each for each in gc.get_objects() if isinstance(each, asyncio.sslproto.SSLProtocol)]
+    buffers = [len(vars(each)["_ssl_buffer"]) for each in protocols]
+    writer.transport.abort()
+
+    assert len(buffers) >= 2
+    assert max(buffers) <= 16_384
+    assert not reader.at_eof()
+
+
 # ---- descriptors exhausted and recovered
 
 CHILD = """

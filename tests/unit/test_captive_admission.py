@@ -65,6 +65,23 @@ def test_a_seat_is_taken_from_the_oldest_that_has_asked_nothing_on_it() -> None:
     assert crowd.seat() is True
 
 
+def test_who_has_had_an_answer_makes_room_before_one_who_waits_for_it() -> None:
+    crowd = Crowd(seats=2, per_source=2)
+    answered, asking = visitor(crowd, HOME), visitor(crowd, HOME)
+    for each in (answered, asking):
+        crowd.sit(each)
+        crowd.served(each)
+    crowd.rested(answered)
+
+    assert crowd.seat() is answered
+    assert crowd.room_for(HOME) is answered
+    crowd.served(answered)
+    assert crowd.seat() is False
+    crowd.left(answered)
+    crowd.rested(answered)
+    assert crowd.longest_waiting() is None
+
+
 def test_leaving_twice_counts_once() -> None:
     crowd = Crowd()
     gone, here = visitor(crowd, HOME), visitor(crowd, HOME)

@@ -64,6 +64,14 @@ class _Protocol(webserver.QuietProtocol):
     crowd: Crowd
     visitor: Visitor
 
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """The answer is written: the visitor may make room for others again."""
+        written = await super().finish_response(request, resp, start_time)
+        self.crowd.rested(self.visitor)
+        return written
+
     def connection_lost(self, exc: BaseException | None) -> None:
         """Count the visitor out."""
         super().connection_lost(exc)
@@ -195,9 +203,8 @@ def _facts(method: str, target: str, fields: CIMultiDictProxy[str], *, https: bo
         if absolute is None:
             return None
         authority, target = [*authority, absolute[0]], absolute[1]
-    hosts = {canonical_host(field) for field in authority}
-    host = hosts.pop()
-    if hosts or host is None:
+    host = canonical_host(authority[0])
+    if host is None or any(canonical_host(field) != host for field in authority[1:]):
         return None
     return Request(
         https=https,
