@@ -4,7 +4,7 @@
 
 A third of them idle, a third with half a request head, a third with half a ClientHello, each from an address of its own
 in 127.0.0.0/8, opened again as soon as the server ends them (edged does after 5 and 10 s). Meanwhile new clients, one
-after another: connect, ask, read to the end. Each server on CPU 0, the crowd and the clients on CPU 1; nginx with one
+at a time: connect, ask, read to the end. Each server on CPU 0, the crowd and the clients on CPU 1; nginx with one
 worker and worker_connections 32768. What is held is counted in the server: neither can hold more than its limit of
 descriptors (`ulimit -Hn`), and the crowd is in three processes because of its own.
 """
@@ -29,10 +29,12 @@ from bench.captive_redirects import PROBE, servers, start  # noqa: E402  # after
 from bench.captive_tls import hello  # noqa: E402
 from bench.dns_answers import Server, pinned  # noqa: E402
 
-LADDER = (0, 5_000, 10_000, 19_000, 20_000)
+LADDER = (0, 10_000, 19_000, 20_000)
 KINDS = {"idle": (0, b""), "half a head": (0, PROBE[:60]), "half a hello": (1, hello("www.example.com")[:200])}
 """To which port, the first octets."""
-ASKED = 200
+ASKED = 800
+PAUSE = 0.015
+"""Seconds between two of them: together they last longer than edged's patience, so that all ends fall among them."""
 PATIENCE = 3.0
 """Seconds after which a new client has given up."""
 _IP_BIND_ADDRESS_NO_PORT = 24
@@ -114,18 +116,28 @@ def beside(server: Server, count: int) -> str:
         while held_by(server) - alone < 0.99 * count and time.monotonic() < until:
             time.sleep(0.2)
         time.sleep(2.0)
-        redirects = [asked(server.port, PROBE, 1000 + number) for number in range(ASKED)]
-        most, resident = held_by(server) - alone, memory(server)
-        alerts = [asked(server.port + 1, hello("www.example.com"), 1000 + number) for number in range(ASKED)]
+        most, asking, times = (
+            held_by(server) - alone,
+            {"redirect": (0, PROBE), "alert": (1, hello("www.example.com"))},
+            {},
+        )
+        began, spent = time.monotonic(), server.seconds()
+        for number in range(ASKED):
+            time.sleep(PAUSE)
+            name = list(asking)[number % 2]
+            offset, question = asking[name]
+            times.setdefault(name, []).append(asked(server.port + offset, question, 1000 + number))
+        resident, busy = memory(server), (server.seconds() - spent) / (time.monotonic() - began)
     finally:
         for process in crowd:
             process.kill()
             process.wait()
-    row = f"  {server.name:6} {count:6,} wanted, {most:6,} held, {resident:6.1f} MB (+{resident - before:.1f});"
-    for name, times in (("redirect", redirects), ("alert", alerts)):
-        late = statistics.quantiles(times, n=100)[98]
-        silent = sum(each >= 1e3 * PATIENCE for each in times)
-        row += f" {name} {statistics.median(times):.2f} ms, p99 {late:.1f}, worst {max(times):.1f}, {silent} silent;"
+    row = f"  {server.name:6} {count:6,} wanted, {most:6,} held, {resident:6.1f} MB (+{resident - before:.1f}),"
+    row += f" CPU {100 * busy:.0f} %;"
+    for name, taken in times.items():
+        late = statistics.quantiles(taken, n=100)[98]
+        silent = sum(each >= 1e3 * PATIENCE for each in taken)
+        row += f" {name} {statistics.median(taken):.2f} ms, p99 {late:.1f}, worst {max(taken):.1f}, {silent} silent;"
     return row
 
 

@@ -17,7 +17,7 @@ from edged.values import IpAddress
 PER_SOURCE = 64
 """A household behind one address: ten devices with six connections each to one host, as browsers do."""
 TOTAL = 24_576
-"""Connections, waiting or served. One that waits costs edged some 2 KB (bench/captive_crowd.py) and the kernel more."""
+"""Connections, waiting or served. One that waits costs edged some 1 KB (bench/captive_crowd.py) and the kernel more."""
 SEATS = 2048
 """Connections with a task and a protocol of their own: 140 MB with each of them in the middle of a TLS handshake."""
 

@@ -21,9 +21,9 @@ _EVENTS = select.EPOLLIN | select.EPOLLRDHUP | select.EPOLLET
 _GONE = select.EPOLLRDHUP | select.EPOLLHUP | select.EPOLLERR
 _AT_ONCE = 64
 """Sockets looked at in one wake-up, so that they do not starve the rest of the daemon."""
-_GRAIN = 0.02
+_GRAIN = 0.005
 """Seconds between two looks for those who stayed too long."""
-_SENT_HOME = 256
+_SENT_HOME = 64
 """Of these at one look: as _AT_ONCE."""
 
 
