@@ -116,17 +116,15 @@ def beside(server: Server, count: int) -> str:
         while held_by(server) - alone < 0.99 * count and time.monotonic() < until:
             time.sleep(0.2)
         time.sleep(2.0)
-        most, asking, times = (
-            held_by(server) - alone,
-            {"redirect": (0, PROBE), "alert": (1, hello("www.example.com"))},
-            {},
-        )
+        most = held_by(server) - alone
+        asking = {"redirect": (0, PROBE), "alert": (1, hello("www.example.com"))}
+        times: dict[str, list[float]] = {name: [] for name in asking}
         began, spent = time.monotonic(), server.seconds()
         for number in range(ASKED):
             time.sleep(PAUSE)
             name = list(asking)[number % 2]
             offset, question = asking[name]
-            times.setdefault(name, []).append(asked(server.port + offset, question, 1000 + number))
+            times[name].append(asked(server.port + offset, question, 1000 + number))
         resident, busy = memory(server), (server.seconds() - spent) / (time.monotonic() - began)
     finally:
         for process in crowd:

@@ -18,6 +18,7 @@ import sys
 import time
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -258,14 +259,27 @@ async def test_a_request_in_single_octets_is_answered(house: House) -> None:
         assert (await reader.read()).startswith(b"HTTP/1.1 302 ")
 
 
-async def test_half_a_head_does_not_spin_the_loop(house: House) -> None:
-    async with dialled(house.http) as (_, writer):
-        writer.write(PLAIN[:20])
-        await until(lambda: inside(house) == 1)
+def counted(doors: Any, name: str, monkeypatch: pytest.MonkeyPatch) -> list[None]:
+    """One item for each call of the method of that name from now on."""
+    method, calls = getattr(doors, name), list[None]()
 
-        before = time.process_time()
+    def noted(*args: Any, **fields: Any) -> Any:
+        calls.append(None)
+        return method(*args, **fields)
+
+    monkeypatch.setattr(doors, name, noted)
+    return calls
+
+
+@pytest.mark.parametrize("octets", [PLAIN[:20], hello("a.example.com")[:99]], ids=["head", "hello"])
+async def test_half_of_it_does_not_spin_the_loop(house: House, octets: bytes, monkeypatch: pytest.MonkeyPatch) -> None:
+    looks = counted(house.service._doors, "_attend", monkeypatch)
+    async with dialled(house.https if octets.startswith(b"\x16") else house.http) as (_, writer):
+        writer.write(octets)
+        await until(lambda: inside(house) == 1)
         await asyncio.sleep(0.5)
-        assert time.process_time() - before < 0.2
+
+    assert len(looks) <= 3
 
 
 @pytest.mark.parametrize("octets", [b"", PLAIN[:9], hello("a.example.com")[:99]], ids=["silent", "half", "half hello"])
@@ -556,7 +570,8 @@ async def test_descriptors_exhausted_by_idle_connections_are_taken_from_the_olde
     await until(lambda: inside(house) == 0)
 
 
-async def test_descriptors_exhausted_by_others_and_recovered(house: House) -> None:
+async def test_descriptors_exhausted_by_others_and_recovered(house: House, monkeypatch: pytest.MonkeyPatch) -> None:
+    pauses = counted(house.service._doors, "_pause", monkeypatch)
     gc.collect()
     child = await asker(house.http, 0)
     assert child.stdin is not None
@@ -567,11 +582,10 @@ async def test_descriptors_exhausted_by_others_and_recovered(house: House) -> No
                 stack.callback(socket.socket().close)
         child.stdin.write(b"\n")
         assert await child.stdout.readline() == b"0\n"
-        before = time.process_time()
         answer = asyncio.create_task(child.stdout.readline())
-        done, _ = await asyncio.wait({answer}, timeout=0.5)
+        done, _ = await asyncio.wait({answer}, timeout=0.7)
         assert not done
-        assert time.process_time() - before < 0.3  # it pauses and does not spin
+        assert 1 <= len(pauses) <= 8  # of 0.2 s on a listener or two; it does not spin
         stack.close()
         async with asyncio.timeout(5):
             assert await answer == b"HTTP/1.1 302\n"

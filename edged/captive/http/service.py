@@ -151,7 +151,6 @@ class HttpFront(web.Server):
             and message.method in {"GET", "HEAD"}
             and message.version == HttpVersion11
             and not message.upgrade
-            and "Expect" not in message.headers
         )
         return message if plain_one else None
 
