@@ -329,12 +329,16 @@ async def test_slow_reader_of_an_alert_is_not_waited_for(quick: House) -> None:
 
 
 async def test_octets_behind_a_hello_do_not_overtake_its_alert(house: House) -> None:
-    """Early data (RFC 8446 section 2.3) is on its way when the alert leaves."""
-    async with dialled(house.https) as (reader, writer):
-        writer.write(hello("www.example.com") + b"\x17\x03\x03\x00\x04data")
-        await until(lambda: house.service.counters.alerts == 1)
-        writer.write(b"\x17\x03\x03\x00\x04more")
-        assert await reader.read() == ALERT
+    """Early data (RFC 8446 section 2.3) is on its way when the alert leaves; a reset would destroy it unread."""
+    loop = asyncio.get_running_loop()
+    with connected(house.https, 1, hello("www.example.com") + b"\x17\x03\x03\x00\x04data") as [sock]:
+        assert await loop.sock_recv(sock, 99) == ALERT
+        for _ in range(3):
+            sock.send(b"\x17\x03\x03\x00\x04more")
+            await asyncio.sleep(0.05)
+        assert sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) == 0
+        assert inside(house) == 1
+    await until(lambda: inside(house) == 0)
 
 
 # ---- huge header field, too many headers, huge request line
@@ -366,6 +370,13 @@ async def test_what_is_too_large_is_refused_and_not_kept(quick: House, octets: b
     if len(octets) < 16_000:
         assert answer
     await until(lambda: inside(quick) == 0)
+
+
+async def test_a_large_head_within_the_limits_is_answered(house: House) -> None:
+    """Cookies of a foreign name: more than the doors look at, and a protocol reads it."""
+    answer = await said(house.http, PLAIN[:-2] + (b"Cookie: " + b"c" * 1000 + b"\r\n") * 20 + b"\r\n")
+
+    assert answer.startswith(b"HTTP/1.1 302 ")
 
 
 # ---- body on a foreign host never read
@@ -416,6 +427,20 @@ async def test_request_smuggling_shapes(house: House, shape: str, octets: bytes)
     assert answer.count(b"HTTP/1.") == 1, shape
     assert answer.split()[1] == b"400", shape
     assert inside(house) == 0
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [b"GET / HTTP/1.1\nHost: a.example.com\n\n", b"GET / HTTP/1.1\r\nX: a\0b", hello(HOST)],
+    ids=["bare LF", "NUL", "TLS"],
+)
+async def test_what_can_never_become_a_plain_request_is_refused_at_once(house: House, octets: bytes) -> None:
+    began = time.monotonic()
+
+    answer = await said(house.http, octets)
+
+    assert answer.split()[1] == b"400"
+    assert time.monotonic() - began < SOON
 
 
 # ---- floods
