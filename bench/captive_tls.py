@@ -1,6 +1,6 @@
 """TLS clients against nginx, in one interleaved run: foreign names turned away, and handshakes on the portal's own.
 
-    PYTHONPATH=. .venv/bin/python bench/captive_tls.py [rounds]
+    PYTHONPATH=. .venv/bin/python bench/captive_tls.py [rounds] [--quiet]
 
 A foreign name gets an alert before any cryptography; nginx does so with `ssl_reject_handshake`. The load is
 bench/tcp_load.c with a ClientHello as Python's own client makes it. The handshakes are full ones with the same P-256
@@ -23,7 +23,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from bench.captive_redirects import at_leisure, build, compare, saturated, servers, start  # noqa: E402  # after the path
+from bench.captive_redirects import at_leisure, build, compare, saturated, servers, start, undisturbed  # noqa: E402  # after the path
 from bench.dns_answers import Server, pinned  # noqa: E402
 
 SECONDS = 2
@@ -64,7 +64,9 @@ def handshakes(server: Server) -> None:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("rounds", nargs="?", type=int, default=9)
-    rounds = parser.parse_args().rounds
+    parser.add_argument("--quiet", action="store_true", help="take a turn again when others used the processor")
+    arguments = parser.parse_args()
+    rounds = arguments.rounds
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         edged, _, nginx = servers(folder)
@@ -74,10 +76,13 @@ def main() -> None:
                 start(server, folder)
             load, question = build(folder), hello("www.example.com")
             alerts = partial(saturated, load=load, port=1, question=question)
-            compare("alerts to a foreign name", held, rounds, alerts, "rate", "cost")
             leisure = partial(at_leisure, load=load, port=1, question=question)
-            compare("2,000 of them a second", held, rounds, leisure, "median", "p99", "worst")
-            compare("full handshakes on the portal's own name", held, rounds, handshakes, "rate", "cost")
+            for title, turn, *figures in (
+                ("alerts to a foreign name", alerts, "rate", "cost"),
+                ("2,000 of them a second", leisure, "median", "p99", "worst"),
+                ("full handshakes on the portal's own name", handshakes, "rate", "cost"),
+            ):
+                compare(title, held, rounds, partial(undisturbed, turn) if arguments.quiet else turn, *figures)
         finally:
             for server in held:
                 server.stop()

@@ -507,6 +507,20 @@ async def test_a_full_house_lets_the_oldest_idle_connection_go(house: House) -> 
         await until(lambda: inside(house) == 0)
 
 
+async def test_nobody_makes_room_for_one_who_has_had_an_alert_or_a_redirect(house: House) -> None:
+    """They had asked before they were let in."""
+    assert house.service._doors is not None
+    house.service._doors.crowd = Crowd(total=5)
+    with connected(house.http, 5):
+        await until(lambda: inside(house) == 5)
+        with connected(house.https, 1, hello("www.example.com")) as [tls], connected(house.http, 1, PLAIN) as [plain]:
+            loop = asyncio.get_running_loop()
+            assert await loop.sock_recv(tls, 99) == ALERT
+            assert (await loop.sock_recv(plain, 99)).startswith(b"HTTP/1.1 302 ")
+        assert inside(house) == 5
+        assert house.service.counters.dropped["displaced"] == 0
+
+
 async def test_handshakes_beyond_the_seats_make_room_and_the_lobby_stays(house: House) -> None:
     assert house.service._doors is not None
     house.service._doors.crowd = Crowd(seats=10)
