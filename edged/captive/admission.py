@@ -6,6 +6,7 @@ A connection that has not asked anything yet makes room for a newer one, so idle
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Callable
 from dataclasses import dataclass
 from ipaddress import IPv6Address
@@ -15,8 +16,10 @@ from edged.values import IpAddress
 
 PER_SOURCE = 64
 """A household behind one address: ten devices with six connections each to one host, as browsers do."""
-TOTAL = 4096
-"""About 100 MB with TLS on every one of them."""
+TOTAL = 24_576
+"""Connections, waiting or served. One that waits costs edged some 1 KB (bench/captive_crowd.py) and the kernel more."""
+SEATS = 2048
+"""Connections with a task and a protocol of their own: 140 MB with each of them in the middle of a TLS handshake."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +29,7 @@ class Deadlines:
     first_octet: float = 5.0
     """Until something arrives; for TLS, until the ClientHello is whole. A poor line needs one."""
     request: float = 10.0
-    """Until the first request is whole."""
+    """From then until the first request is whole."""
     lifetime: float = 30.0
     """Altogether: a page is small, and nobody waits longer for it."""
     handshake: float = 8.0
@@ -54,7 +57,7 @@ def source_of(address: IpAddress) -> Source:
 class Visitor:
     """One connection. ``leave`` ends it, whatever stage it is in; the shell sets it."""
 
-    __slots__ = ("leave", "source", "timer", "waiting")
+    __slots__ = ("leave", "seated", "source", "timer", "waiting")
 
     def __init__(self, source: Source, leave: Callable[[], object]) -> None:
         self.source = source
@@ -63,16 +66,22 @@ class Visitor:
         """Its next deadline; stopped when it is counted out."""
         self.waiting = True
         """True until its first request is complete."""
+        self.seated = False
+        """True once it has a task and a protocol of its own."""
 
 
 class Crowd:
     """Everybody inside, oldest first."""
 
-    def __init__(self, total: int = TOTAL, per_source: int = PER_SOURCE) -> None:
-        self._total, self._per_source = total, per_source
+    def __init__(self, total: int = TOTAL, per_source: int = PER_SOURCE, seats: int = SEATS) -> None:
+        self._total, self._per_source, self._seats = total, per_source, seats
         self._inside: dict[Source, dict[Visitor, None]] = {}
-        self._waiting: dict[Visitor, None] = {}
-        self._count = 0
+        # a plain dict finds its first key slowly once many before it are gone
+        self._standing: OrderedDict[Visitor, None] = OrderedDict()
+        """Those who wait without a seat, oldest first."""
+        self._idle: OrderedDict[Visitor, None] = OrderedDict()
+        """Those on a seat who ask nothing yet, or nothing more, longest first."""
+        self._taken = self._count = 0
 
     def __len__(self) -> int:
         return self._count
@@ -81,21 +90,44 @@ class Crowd:
         """True: come in. A Visitor: come in when that one has left. False: full of visitors being served."""
         own = self._inside.get(source, {})
         if len(own) >= self._per_source:
-            return next((visitor for visitor in own if visitor.waiting), False)
+            return next((visitor for visitor in own if visitor in self._standing or visitor in self._idle), False)
         if self._count >= self._total:
-            return next(iter(self._waiting), False)
+            return self.longest_waiting() or False
+        return True
+
+    def longest_waiting(self) -> Visitor | None:
+        """Who makes room first: the oldest without a seat, then the one that has been idle on its own the longest."""
+        return next(iter(self._standing), None) or next(iter(self._idle), None)
+
+    def seat(self) -> Visitor | bool:
+        """As ``room_for``, for a place with a task and a protocol."""
+        if self._taken >= self._seats:
+            return next(iter(self._idle), False)
         return True
 
     def enter(self, visitor: Visitor) -> None:
         """Count ``visitor`` in."""
         self._inside.setdefault(visitor.source, {})[visitor] = None
-        self._waiting[visitor] = None
+        self._standing[visitor] = None
         self._count += 1
 
+    def sit(self, visitor: Visitor) -> None:
+        """``visitor``, who is inside, has taken a seat."""
+        del self._standing[visitor]
+        self._idle[visitor] = None
+        visitor.seated = True
+        self._taken += 1
+
     def served(self, visitor: Visitor) -> None:
-        """``visitor`` has asked something and keeps its place until it leaves."""
+        """``visitor`` has asked something and keeps its place until it has the answer."""
         visitor.waiting = False
-        self._waiting.pop(visitor, None)
+        self._standing.pop(visitor, None)
+        self._idle.pop(visitor, None)
+
+    def rested(self, visitor: Visitor) -> None:
+        """``visitor`` has its answer and keeps its connection for the next request."""
+        if visitor in self._inside.get(visitor.source, ()):
+            self._idle[visitor] = None
 
     def left(self, visitor: Visitor) -> None:
         """Count ``visitor`` out; a second time does nothing."""
@@ -105,8 +137,10 @@ class Crowd:
         del own[visitor]
         if not own:
             del self._inside[visitor.source]
-        self._waiting.pop(visitor, None)
+        self._standing.pop(visitor, None)
+        self._idle.pop(visitor, None)
         self._count -= 1
+        self._taken -= visitor.seated
         if visitor.timer is not None:
             visitor.timer.cancel()
 

@@ -9,7 +9,7 @@ from edged.captive.answers import Kind, Topic
 
 DROPPED = (
     "full",  # everybody inside is being served
-    "displaced",  # waited without a word and made room for a newer connection
+    "displaced",  # asked nothing and made room for a newer connection
     "slow",  # no complete request or ClientHello in time
     "gone",  # the client left first
     "not-tls",

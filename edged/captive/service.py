@@ -110,9 +110,10 @@ class CaptiveService:
             return
         context = self._tls.load(self._clock(), whenever=True) if self._tls and self._tls.exists() else None
         doors = Doors(self.counters, self._settings.host, self._settings.foreign_tls, self._deadlines)
-        front = HttpFront(self.counters, doors.crowd, lambda: self._settings.host, self._answer)
+        front = HttpFront(self.counters, doors.crowd, lambda: self._settings.host, self._answer, self._ready)
         front.strange = self._meet_stranger
-        doors.protocol = front.protocol
+        doors.protocol, doors.at_once = front.protocol, front.at_once
+        doors.faulty = partial(report_fault, self.counters)
         self._doors = doors
         self._serve(context)
         listen = self._settings.listen
@@ -130,14 +131,13 @@ class CaptiveService:
             log.info("captive-listening", endpoint=str(endpoint))
 
     async def run(self) -> None:
-        """Work until cancelled; a bug in a visit ends it with that exception."""
+        """Work until cancelled."""
         if self._doors is None:
             await asyncio.get_running_loop().create_future()
             return
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_certificate(), name="captive-certificate")
             group.create_task(self._forget_freed(), name="captive-forget")
-            await self._doors.broken
 
     async def stop(self) -> None:
         """Close the sockets and every connection; at once."""
@@ -217,6 +217,20 @@ class CaptiveService:
     def certificate(self) -> TlsFiles | None:
         """The certificate's files, as they were last looked at; None: the page has none."""
         return self._tls if self._doors is not None else None
+
+    def _ready(self, request: Request, address: IpAddress) -> Response | Close | None:
+        """As ``_answer``, where nothing has to be rendered, asked or waited for; None: that must answer."""
+        now, view = self._clock(), self._current.view
+        decision = view.decide(address, now)
+        if decision.access is Access.NOTICE:
+            return None  # a reminder counts its page loads and has to know where they were going
+        answer = respond(request, self._portal, decision, now, partial(view.decide_id, now=now))
+        if isinstance(answer, Close):
+            return answer
+        if not isinstance(answer, Response) or answer.wait or not isinstance(answer.body, bytes):
+            return None
+        self.counters.answers[answer.kind] += 1
+        return answer
 
     async def _answer(self, request: Request, address: IpAddress) -> Finished:
         try:

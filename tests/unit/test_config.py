@@ -186,7 +186,8 @@ def test_a_private_portal_address_is_a_warning_with_its_consequence(tmp_path: Pa
 
 ACME = (
     'portal: {{url: "https://{host}", listen: {{http: ["0.0.0.0:{port}"]}}, '
-    'certificate: {{acme: "https://acme-v02.api.letsencrypt.org/directory", contact: noc@example.net{more}}}}}\n'
+    'certificate: {{acme: "https://acme-v02.api.letsencrypt.org/directory", contact: noc@example.net{more}}}, '
+    "brands: {{default: {{phone: '+1 555 0100'}}}}}}\n"
 )
 
 
@@ -194,7 +195,11 @@ def test_a_certificate_by_acme_is_accepted_as_the_example_has_it(tmp_path: Path)
     lines = (ROOT / "config/edged.example.yaml").read_text("utf-8").splitlines()
     (line,) = (line.replace("# ", "", 1) for line in lines if "{acme:" in line)
 
-    found = warnings(f"portal:\n  url: https://portal.example.net\n  listen: {{http: ['[::]:80']}}\n{line}", tmp_path)
+    found = warnings(
+        f"portal:\n  url: https://portal.example.net\n  listen: {{http: ['[::]:80']}}\n{line}\n"
+        "  brands: {default: {phone: '+1 555 0100'}}",
+        tmp_path,
+    )
 
     assert found == {}
 
@@ -230,6 +235,7 @@ def with_certificate(tmp_path: Path, host: str, began: float) -> str:
     (tmp_path / "key").write_bytes(key)
     return (
         "portal: {url: 'https://portal.example.net', listen: {https: ['[::]:443']},"
+        " brands: {default: {phone: '+1 555 0100'}},"
         f" certificate: {{chain: {tmp_path}/chain, key: {tmp_path}/key}}}}"
     )
 
