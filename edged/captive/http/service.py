@@ -46,7 +46,7 @@ _READ_BUFFER = 2048
 """Octets of a body that are taken before the rest waits in the kernel."""
 _END = b"\r\n\r\n"
 _BEGINNING = re.compile(rb"[A-Za-z]{1,20}(?: (?:[^\x00-\x08\x0a-\x1f\x7f]++|\r\n)*+\r?)?")
-"""What may still become a plain request: a method, no control octet, no bare line feed. Anything else is refused at once."""
+"""What may still become a plain request: a method, no control octet, no bare line feed. Else it is refused at once."""
 _PARSED = {name: webserver.LIMITS[name] for name in ("max_line_size", "max_field_size", "max_headers")}
 _RENDERED = 256
 """Answers kept as octets: there are a dozen, and a few whose Location differs."""
