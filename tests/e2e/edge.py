@@ -122,7 +122,7 @@ class Edge:
         self.pins: list[str] = []
         """Of the lab's certificates, as Chromium wants them."""
         self._mode = mode
-        self.authority = trustme.CA()
+        self.ca = trustme.CA()
         self.notice = notice
         """The configuration's ``subscribers.notice``; ``configure`` writes it."""
         self._servers: list[http.server.ThreadingHTTPServer] = []
@@ -237,10 +237,10 @@ class Edge:
         for name, secret in (("feed.secret", "lab-feed-key"), ("radius.secret", "lab-radius-secret")):
             (self.directory / name).write_text(secret)
             (self.directory / name).chmod(0o600)
-        portal = self.authority.issue_cert(PORTAL_HOST)
+        portal = self.ca.issue_cert(PORTAL_HOST)
         (self.directory / "portal.pem").write_bytes(b"".join(c.bytes() for c in portal.cert_chain_pems))
         (self.directory / "portal.key").write_bytes(portal.private_key_pem.bytes())
-        (self.directory / "ca.pem").write_bytes(self.authority.cert_pem.bytes())
+        (self.directory / "ca.pem").write_bytes(self.ca.cert_pem.bytes())
         self.pins.append(_pin(portal))
         self.configure()
         self.tell(BLOCKED)
@@ -270,7 +270,7 @@ class Edge:
         )  # fmt: skip
         names = [GARDEN_HOST, "example.com", "www.example.org"]
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        certificate = self.authority.issue_cert(*names)
+        certificate = self.ca.issue_cert(*names)
         certificate.configure_cert(context)
         self.pins.append(_pin(certificate))
         with self.lab.inside("internet"):
