@@ -6,7 +6,7 @@ from datetime import UTC
 from typing import Any
 
 from edged.captive.files.service import read_templates
-from edged.captive.pages import Pages
+from edged.captive.page.pages import Pages
 from edged.captive.respond import Portal, Request
 from edged.captive.settings import PortalSettings
 from edged.model import Access, Account, Snapshot, State, Subscriber

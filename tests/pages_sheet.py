@@ -18,8 +18,8 @@ from typing import Literal
 from playwright.sync_api import Browser, sync_playwright
 
 from edged.captive.files.service import read_logos, read_templates
-from edged.captive.pages import Pages
-from edged.captive.proofs import proofs
+from edged.captive.page.pages import Pages
+from edged.captive.page.proofs import proofs
 from edged.captive.settings import PortalSettings
 from edged.config.loading import load
 

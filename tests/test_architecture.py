@@ -54,7 +54,7 @@ CAGES = {
         "ops/service.py",
         "webserver.py",
     },
-    "jinja2": {"captive/pages.py"},
+    "jinja2": {"captive/page/pages.py"},
     "yaml": {"yamltext.py", "config/document.py", "billing/sources/file.py"},
     "sqlite3": {"state/database.py", "state/keys.py", "state/sessions.py", "state/guard_memory.py", "state/outbox.py"},
     "acme": {"captive/acme/client.py"},

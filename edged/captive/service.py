@@ -15,12 +15,12 @@ import structlog
 
 from edged.captive.admission import Deadlines
 from edged.captive.answers import Answer, Aside, Button, Click, Close, Kind, Page, Press, Response, Topic, plain
-from edged.captive.content import Desk
 from edged.captive.counters import Counters
 from edged.captive.doors.service import Doors
 from edged.captive.files.service import TlsFiles, read_logos, read_templates
 from edged.captive.http.service import Finished, HttpFront, report_fault
-from edged.captive.pages import Pages
+from edged.captive.page.content import Desk
+from edged.captive.page.pages import Pages
 from edged.captive.reception.service import Clerk, Reception, Visit
 from edged.captive.reference import find_referenced, is_of_site, make_reference, parse_reference
 from edged.captive.reminder import Unopened, later

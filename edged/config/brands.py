@@ -6,11 +6,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
-from edged.captive.colour import LIGHT_GROUND, TEXT_RATIO, contrast
 from edged.captive.files.service import HEAVY_LOGO
+from edged.captive.page.colour import LIGHT_GROUND, TEXT_RATIO, contrast
+from edged.captive.page.style import themes
+from edged.captive.page.texts import TRANSLATED
 from edged.captive.settings import BrandSettings, PortalSettings
-from edged.captive.style import themes
-from edged.captive.texts import TRANSLATED
 from edged.config.document import Location
 from edged.config.finding import Found, warning
 

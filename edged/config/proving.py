@@ -12,7 +12,7 @@ from html import escape
 from pathlib import Path
 
 from edged.captive.files.service import read_logos, read_templates
-from edged.captive.pages import Pages
+from edged.captive.page.pages import Pages
 from edged.captive.settings import PortalSettings
 from edged.captive.statement import KEY_OCTETS
 from edged.config.document import Document, Location

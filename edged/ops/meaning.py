@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from edged.billing.settings import WindowSettings
-from edged.captive.texts import spoken
+from edged.captive.page.texts import spoken
 from edged.config.loading import Loaded
 from edged.config.schema import Config
 from edged.enforce.settings import TargetSettings

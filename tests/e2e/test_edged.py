@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from edged.captive.locales import LOCALES
+from edged.captive.page.locales import LOCALES
 from tests.e2e import lab as places
 from tests.e2e.edge import BLOCKED, GARDEN_HOST, KEYS, PORTAL_HOST, Edge
 from tests.e2e.lab import BAD4, BAD6, GARDEN4, GOOD4, PORTAL4, PORTAL6, RESOLVER4, RESOLVER6, WEB4, Namespace

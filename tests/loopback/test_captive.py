@@ -21,7 +21,7 @@ import structlog
 
 from edged.captive.admission import Deadlines
 from edged.captive.answers import Kind, Topic
-from edged.captive.locales import LOCALES
+from edged.captive.page.locales import LOCALES
 from edged.captive.probes import PROBES, Probe
 from edged.captive.reminder import LED_MOST
 from edged.captive.selfsigned import self_signed

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from playwright.async_api import async_playwright
 
-from edged.captive.locales import LOCALES
+from edged.captive.page.locales import LOCALES
 from edged.captive.statement import make_link
 from edged.policy.access import Learned
 from tests.captive_scene import KEY

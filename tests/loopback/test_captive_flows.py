@@ -21,7 +21,7 @@ from aiohttp import web
 
 from edged import daemon
 from edged.captive.answers import Topic
-from edged.captive.locales import LOCALES
+from edged.captive.page.locales import LOCALES
 from edged.captive.reception import service as reception
 from edged.captive.selfsigned import self_signed
 from edged.config import load

@@ -14,9 +14,9 @@ from playwright.sync_api import Page as Tab
 from playwright.sync_api import sync_playwright
 
 from edged.captive.answers import Topic
-from edged.captive.locales import LOCALES, Locale
-from edged.captive.pages import Pages
-from edged.captive.proofs import Proof
+from edged.captive.page.locales import LOCALES, Locale
+from edged.captive.page.pages import Pages
+from edged.captive.page.proofs import Proof
 from tests.captive_scene import pages
 
 CHROMIUM = shutil.which("chromium")

@@ -10,10 +10,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.captive.answers import Click, Close, Page, Press, Response, Topic
-from edged.captive.colour import contrast, palette
-from edged.captive.content import Desk
-from edged.captive.languages import choose_language, wanted_languages
 from edged.captive.names import canonical_host
+from edged.captive.page.colour import contrast, palette
+from edged.captive.page.content import Desk
+from edged.captive.page.languages import choose_language, wanted_languages
 from edged.captive.respond import Request, respond
 from edged.captive.statement import Purpose, make_token, verify_token
 from edged.captive.tls import Hello, NeedMore, parse_client_hello

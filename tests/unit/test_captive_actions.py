@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 
 from edged.captive.answers import Page, Topic
-from edged.captive.content import Desk
-from edged.captive.pages import Pages
-from edged.captive.proofs import DESK
+from edged.captive.page.content import Desk
+from edged.captive.page.pages import Pages
+from edged.captive.page.proofs import DESK
 from edged.captive.statement import Purpose, verify_token
 from edged.model import Access, Account
 from tests.captive_scene import KEY, NOW, decision, pages

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edged.captive.colour import DARK_GROUND, INK, LIGHT_GROUND, WHITE, contrast, palette, text_on
+from edged.captive.page.colour import DARK_GROUND, INK, LIGHT_GROUND, WHITE, contrast, palette, text_on
 
 BRANDS = ["#0a5cff", "#ffd400", "#000000", "#ffffff", "#777777", "#b91c1c", "#0f766e", "#ff00ff", "#00ff00"]
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from edged.captive.languages import choose_language, wanted_languages
+from edged.captive.page.languages import choose_language, wanted_languages
 
 BUILT_IN = ("en", "es", "pt", "fr", "de", "ar")
 

@@ -13,13 +13,13 @@ from typing import Any
 import pytest
 import segno
 
-import edged.captive.pages as pages_module
+import edged.captive.page.pages as pages_module
 from edged.captive.answers import Page, Topic
-from edged.captive.content import Desk, masked
 from edged.captive.files.service import read_templates
-from edged.captive.locales import LOCALES
-from edged.captive.pages import TEMPLATE_NAMES, Pages, logo_uri
-from edged.captive.proofs import DESK, Proof
+from edged.captive.page.content import Desk, masked
+from edged.captive.page.locales import LOCALES
+from edged.captive.page.pages import TEMPLATE_NAMES, Pages, logo_uri
+from edged.captive.page.proofs import DESK, Proof
 from edged.captive.respond import topic_of
 from edged.errors import ConfigError
 from edged.model import Access, Account
@@ -156,7 +156,7 @@ def test_every_built_in_text_is_on_some_page() -> None:
     spy = dataclasses.replace(english, texts=Said(english.texts), counted=Said(english.counted))
     with pytest.MonkeyPatch.context() as patch:
         patch.setitem(LOCALES, "en", spy)
-        patch.setattr("edged.captive.texts._ENGLISH", spy)
+        patch.setattr("edged.captive.page.texts._ENGLISH", spy)
         for built in (FULL, PLAIN):
             for proof, language in built.every():
                 if language == "en":

@@ -13,9 +13,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.captive.answers import Aside, Button, Click, Close, Page, Press, Response, Topic
-from edged.captive.content import Desk
-from edged.captive.locales import LOCALES
 from edged.captive.names import canonical_host, is_public_name
+from edged.captive.page.content import Desk
+from edged.captive.page.locales import LOCALES
 from edged.captive.respond import RETURN_WAIT, Portal, Request, pressed, respond
 from edged.captive.service import CaptiveService
 from edged.captive.settings import BrandSettings

@@ -11,8 +11,8 @@ import yaml
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.captive.locales import LOCALES
-from edged.captive.spelling import day_of, form_for, long_date, sum_of, time_of
+from edged.captive.page.locales import LOCALES
+from edged.captive.page.spelling import day_of, form_for, long_date, sum_of, time_of
 from edged.model import Account
 
 VECTORS = yaml.safe_load((Path(__file__).parent.parent / "vectors" / "captive_spelling.yaml").read_text("utf-8"))

@@ -10,7 +10,7 @@ from pathlib import Path
 import structlog
 
 from edged.captive.certificate import Life, examine, fitting
-from edged.captive.pages import TEMPLATE_NAMES, logo_uri
+from edged.captive.page.pages import TEMPLATE_NAMES, logo_uri
 from edged.captive.settings import CertificateFiles, PortalSettings
 from edged.errors import ConfigError, Problem
 
@@ -43,7 +43,7 @@ def _read(path: Path, limit: int, key: str) -> bytes:
 
 def read_templates(directory: Path | None) -> dict[str, str]:
     """The template sources by name; a file of the same name in ``directory`` replaces the built-in one."""
-    built_in = files("edged.captive") / "templates"
+    built_in = files("edged.captive.page") / "templates"
     sources = {name: (built_in / name).read_text("utf-8") for name in TEMPLATE_NAMES}
     if directory is None:
         return sources

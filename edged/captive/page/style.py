@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from edged.captive.colour import DARK_GROUND, LIGHT_GROUND, contrast, mix, palette
+from edged.captive.page.colour import DARK_GROUND, LIGHT_GROUND, contrast, mix, palette
 
 _PAGE_LIGHT, _PAGE_DARK = "#f3f5f8", "#0b0f17"
 """The ground around the sheet, before a trace of the brand."""

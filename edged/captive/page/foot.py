@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from markupsafe import Markup
 
 from edged.captive.destination import destination, is_web
-from edged.captive.locales import LOCALES
-from edged.captive.qr import code
-from edged.captive.spelling import day_of, time_of
-from edged.captive.texts import direction, spoken
+from edged.captive.page.locales import LOCALES
+from edged.captive.page.qr import code
+from edged.captive.page.spelling import day_of, time_of
+from edged.captive.page.texts import direction, spoken
 from edged.model import NO_ACCOUNT
 
 if TYPE_CHECKING:
-    from edged.captive.content import Content
+    from edged.captive.page.content import Content
 
 
 def foot(content: Content) -> dict[str, Any]:

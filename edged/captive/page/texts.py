@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from markupsafe import Markup, escape
 
 from edged.captive.answers import Topic
-from edged.captive.languages import choose_language
-from edged.captive.locales import LOCALES, RTL, Locale
+from edged.captive.page.languages import choose_language
+from edged.captive.page.locales import LOCALES, RTL, Locale
+from edged.captive.page.spelling import form_for
 from edged.captive.settings import BrandSettings, TextSettings
-from edged.captive.spelling import form_for
 
 TRANSLATED = ("title", "text", "button", "additional", "hours", "help")
 """The texts of an operator that are there by language."""

@@ -8,11 +8,11 @@ from urllib.parse import urlsplit
 
 from edged.captive.answers import Topic
 from edged.captive.destination import button_href, destination
+from edged.captive.page.texts import Phrase, Words
 from edged.captive.statement import MAX_ID_OCTETS, Purpose, make_token
-from edged.captive.texts import Phrase, Words
 
 if TYPE_CHECKING:
-    from edged.captive.content import Content
+    from edged.captive.page.content import Content
 
 BUTTON_LIFE = 3600.0
 """Seconds a button works: as long as a person may leave the page open before reading it afresh."""

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from edged.captive.locales.money import Money
+from edged.captive.page.locales.money import Money
 
 NAME = "Deutsch"
 DIRECTION = "ltr"

@@ -19,12 +19,12 @@ from jinja2.sandbox import SandboxedEnvironment
 from markupsafe import Markup
 
 from edged.captive.answers import Page
-from edged.captive.content import Content, Desk
-from edged.captive.languages import choose_language, wanted_languages
-from edged.captive.proofs import DESK, NOW, Proof, proofs
+from edged.captive.page.content import Content, Desk
+from edged.captive.page.languages import choose_language, wanted_languages
+from edged.captive.page.proofs import DESK, NOW, Proof, proofs
+from edged.captive.page.style import themes
+from edged.captive.page.texts import default_language, spoken, words
 from edged.captive.settings import BrandSettings, PortalSettings
-from edged.captive.style import themes
-from edged.captive.texts import default_language, spoken, words
 from edged.errors import ConfigError
 from edged.model import NO_ACCOUNT
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from edged.captive.answers import Page, Topic
-from edged.captive.content import Desk
+from edged.captive.page.content import Desk
 from edged.model import Access, Account, State, Subscriber
 from edged.policy.access import Decision, Rule
 

@@ -13,13 +13,13 @@ from typing import Any
 
 from markupsafe import Markup
 
-from edged.captive.actions import actions
 from edged.captive.answers import NO_DEBT, Page, Topic
-from edged.captive.foot import foot
-from edged.captive.locales import LOCALES
+from edged.captive.page.actions import actions
+from edged.captive.page.foot import foot
+from edged.captive.page.locales import LOCALES
+from edged.captive.page.spelling import day_of, long_date, sum_of, time_of
+from edged.captive.page.texts import Phrase, Words, direction
 from edged.captive.settings import BrandSettings, PortalSettings
-from edged.captive.spelling import day_of, long_date, sum_of, time_of
-from edged.captive.texts import Phrase, Words, direction
 from edged.model import NO_ACCOUNT, Access, Account
 
 OUTCOMES = frozenset({"seen", "later"})

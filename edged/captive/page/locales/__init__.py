@@ -6,8 +6,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from edged.captive.locales import ar, de, en, es, fr, pt
-from edged.captive.locales.money import Money
+from edged.captive.page.locales import ar, de, en, es, fr, pt
+from edged.captive.page.locales.money import Money
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,7 +11,7 @@ from datetime import UTC, date, datetime, tzinfo
 from functools import cache
 from gettext import c2py
 
-from edged.captive.locales import LOCALES, Locale
+from edged.captive.page.locales import LOCALES, Locale
 from edged.model import Account
 
 _PLAIN = re.compile(r"(\d{1,12})(?:\.(\d{1,3}))?")
