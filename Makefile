@@ -30,7 +30,7 @@ check: $(VENV)/dev.stamp fmt-check lint types layers unit  ## format, lint, type
 
 unit: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/test_architecture.py tests/unit tests/property \
-	  tests/simulation/test_day.py tests/simulation/test_gaps.py
+	  tests/simulation/test_day.py
 
 e2e: apt-test $(VENV)/dev.stamp network-manager
 	$(BIN)/python -m pytest -q tests/e2e
