@@ -229,7 +229,6 @@ class CaptiveService:
             return answer
         if not isinstance(answer, Response) or answer.wait or not isinstance(answer.body, bytes):
             return None
-        self.counters.answers[answer.kind] += 1
         return answer
 
     async def _answer(self, request: Request, address: IpAddress) -> Finished:

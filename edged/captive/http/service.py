@@ -54,16 +54,26 @@ _RENDERED = 256
 Finished = tuple[Response, bytes] | Close
 Answering = Callable[[Request, IpAddress], Awaitable[Finished]]
 Ready = Callable[[Request, IpAddress], Response | Close | None]
-"""The same answer without waiting for anything; None: it has to be waited for."""
+"""The same answer without waiting for anything, not counted yet; None: it has to be waited for."""
 
 
 class _Protocol(webserver.QuietProtocol):
     """A visitor's connection."""
 
-    __slots__ = ("crowd", "visitor")
+    __slots__ = ("crowd", "leaving", "visitor")
 
     crowd: Crowd
     visitor: Visitor
+    leaving: asyncio.Future[None] | None
+    """Done when the client has left; only while an answer waits."""
+
+    async def stays(self, seconds: float) -> None:
+        """Sleep so long, or until the client has left: nothing is kept for who is not counted any more."""
+        if self.transport is None:
+            return
+        self.leaving = asyncio.get_running_loop().create_future()
+        await asyncio.wait({self.leaving}, timeout=seconds)
+        self.leaving = None
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -77,6 +87,8 @@ class _Protocol(webserver.QuietProtocol):
         """Count the visitor out."""
         super().connection_lost(exc)
         self.crowd.left(self.visitor)
+        if self.leaving is not None and not self.leaving.done():
+            self.leaving.set_result(None)
 
 
 def report_fault(counters: Counters, error: BaseException | None) -> None:
@@ -116,7 +128,7 @@ class HttpFront(web.Server):
             read_bufsize=_READ_BUFFER,
             **webserver.LIMITS,
         )
-        protocol.crowd, protocol.visitor = self._crowd, visitor
+        protocol.crowd, protocol.visitor, protocol.leaving = self._crowd, visitor, None
         protocol.malformed, protocol.faulty = partial(self._malformed, protocol), self._faulty
         protocol.error_page = _error_page
         return protocol
@@ -142,6 +154,7 @@ class HttpFront(web.Server):
             return b""
         if answer is None or ("Connection", "close") not in answer.headers:
             return Unanswered.SEAT
+        self._counters.answers[answer.kind] += 1
         return self._dated(*_octets(answer, with_body=message.method != "HEAD"))
 
     def _plain(self, octets: bytes) -> RawRequestMessage | None:
@@ -198,7 +211,7 @@ class HttpFront(web.Server):
             return _written(plain(400, Kind.REFUSED), b"")  # never sent: aiohttp finds the transport closed
         response, body = finished
         if response.wait:
-            await asyncio.sleep(response.wait)
+            await protocol.stays(response.wait)
         return _written(response, body)
 
     async def _read(self, request: web.BaseRequest, destination: IpAddress | None, *, https: bool) -> Request | None:
