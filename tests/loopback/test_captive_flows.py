@@ -567,7 +567,7 @@ async def test_a_reload_of_the_site_is_in_force_on_the_page_and_at_the_help_desk
 async def test_a_reload_keeps_what_the_page_is_made_with(here: Scene) -> None:
     file, link = here.folder / "edged.yaml", here.house.captive.link("1001").rpartition("/")[2]
     here.house.acme.challenges.serve("token", "token.thumb")
-    file.write_text(file.read_text().replace('subscribers: {', 'subscribers: {notice: {sign_in: true}, '))
+    file.write_text(file.read_text().replace("subscribers: {", "subscribers: {notice: {sign_in: true}, "))
 
     for _ in range(2):
         await here.house.reload()

@@ -5,18 +5,22 @@ from __future__ import annotations
 
 import asyncio
 import socket
+import ssl
 import struct
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
+from edged.captive.admission import Deadlines
 from edged.captive.answers import Kind
+from edged.captive.http import service as front
+from edged.captive.reception.service import CHECK_WAIT, LIFT_WAIT
 from edged.captive.settings import CertificateFiles
 from edged.model import Access
 from tests.captive_scene import settings
 from tests.dns_lab import view_of
-from tests.loopback.test_captive import House, dialled, running, said, until
+from tests.loopback.test_captive import HOST, House, dialled, running, said, until
 from tests.loopback.test_captive_doors import inside
 from tests.unit.test_captive_tls import hello
 
@@ -80,3 +84,25 @@ async def test_who_leaves_while_the_answer_waits_leaves_nothing_behind(house: Ho
     async with asyncio.timeout(1.0):
         while len(asyncio.all_tasks()) > before:
             await asyncio.sleep(0.01)
+
+
+def test_no_page_that_waits_meets_the_end_of_its_connection() -> None:
+    longest = CHECK_WAIT + LIFT_WAIT
+
+    assert front.FRESH + front.KEEP_ALIVE + longest < Deadlines().lifetime
+
+
+async def test_a_connection_that_has_been_here_long_takes_no_further_request(
+    house: House, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    context = ssl.create_default_context(cafile=house.files.chain)
+    reader, writer = await asyncio.open_connection("127.0.0.1", house.https, ssl=context, server_hostname=HOST)
+    heads = []
+    for fresh in (front.FRESH, 0.0):
+        monkeypatch.setattr(front, "FRESH", fresh)
+        writer.write(f"HEAD / HTTP/1.1\r\nHost: {HOST}\r\n\r\n".encode())
+        heads.append(await reader.readuntil(b"\r\n\r\n"))
+    assert await reader.read() == b""
+    writer.close()
+
+    assert [b"Connection: close" in head for head in heads] == [False, True]

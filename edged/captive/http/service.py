@@ -40,8 +40,10 @@ _MAX_FORM = 1024
 """Octets: two tokens."""
 _FORM_WAIT = 5.0
 """Seconds for a form that fits one segment."""
-_KEEP_ALIVE = 10.0
+KEEP_ALIVE = 10.0
 """Seconds between two requests on the portal's own host."""
+FRESH = 10.0
+"""Seconds in which a connection is kept for more: a request that began later could meet the end of its life waiting."""
 _READ_BUFFER = 2048
 """Octets of a body that are taken before the rest waits in the kernel."""
 _END = b"\r\n\r\n"
@@ -60,7 +62,10 @@ Ready = Callable[[Request, IpAddress], Response | Close | None]
 class _Protocol(webserver.QuietProtocol):
     """A visitor's connection."""
 
-    __slots__ = ("crowd", "leaving", "visitor")
+    __slots__ = ("begun", "crowd", "leaving", "visitor")
+
+    begun: float
+    """In the loop's seconds."""
 
     crowd: Crowd
     visitor: Visitor
@@ -123,12 +128,13 @@ class HttpFront(web.Server):
         protocol = _Protocol(
             self,
             loop=asyncio.get_running_loop(),
-            keepalive_timeout=_KEEP_ALIVE,
+            keepalive_timeout=KEEP_ALIVE,
             lingering_time=0.0,
             read_bufsize=_READ_BUFFER,
             **webserver.LIMITS,
         )
         protocol.crowd, protocol.visitor, protocol.leaving = self._crowd, visitor, None
+        protocol.begun = self._loop.time()
         protocol.malformed, protocol.faulty = partial(self._malformed, protocol), self._faulty
         protocol.error_page = _error_page
         return protocol
@@ -212,7 +218,10 @@ class HttpFront(web.Server):
         response, body = finished
         if response.wait:
             await protocol.stays(response.wait)
-        return _written(response, body)
+        written = _written(response, body)
+        if self._loop.time() - protocol.begun > FRESH:
+            written.force_close()
+        return written
 
     async def _read(self, request: web.BaseRequest, destination: IpAddress | None, *, https: bool) -> Request | None:
         """As ``_facts``, whom the client meant to reach, and what a small form on our own host says."""
