@@ -17,7 +17,7 @@ from edged.captive.inquiry import Heard, Inquiries, Inquiry, is_owing, topic_aft
 from edged.errors import UpstreamError
 from edged.model import Access, Subscriber
 from edged.policy.access import Decision, Line, View
-from edged.values import IpAddress, Prefix
+from edged.values import IpAddress, Prefix, host_prefix
 
 CHECK_WAIT = 4.0
 """Seconds the reader waits for billing's answer before the page says that it is being looked for."""
@@ -224,11 +224,21 @@ def line_of(view: View, subscriber_id: str) -> Line:
     subscriber = view.table.subscribers.get(subscriber_id)
     if subscriber is None:
         return Line()
-    own = (prefix for prefix in view.lines_of(subscriber) if _begins_as(view, prefix, subscriber))
-    return Line(tuple(own), subscriber.devices)
+    own = (_own_part(view, prefix, subscriber) for prefix in view.lines_of(subscriber))
+    return Line(tuple(part for part in own if part), subscriber.devices)
 
 
-def _begins_as(view: View, prefix: Prefix, subscriber: Subscriber) -> bool:
-    first = IPv4Address(prefix.network) if prefix.version == 4 else IPv6Address(prefix.network)
-    match = view.match(first)
-    return match is None or match[1] is subscriber
+def _own_part(view: View, prefix: Prefix, subscriber: Subscriber) -> Prefix | None:
+    """``prefix``, or its first address behind others' lines in it; None: all of it is others', or exempt."""
+    at = prefix.network
+    while at <= prefix.last:
+        address = IPv4Address(at) if prefix.version == 4 else IPv6Address(at)
+        free = view.table.exempt.match(address)
+        held = view.match(address)
+        if free is None and held is not None and held[1] is subscriber:
+            return prefix if at == prefix.network else host_prefix(address)
+        in_the_way = free or held
+        if in_the_way is None:
+            return None  # the list has changed meanwhile
+        at = in_the_way[0].last + 1
+    return None
