@@ -576,3 +576,19 @@ async def test_a_reload_keeps_what_the_page_is_made_with(here: Scene) -> None:
         assert here.house.captive._portal.sign_in, "of the settings, at every reload"
         assert (await here.curl(f"/s/{link}", source="127.0.0.9")).status == 200
         assert (await here.curl("/.well-known/acme-challenge/token")).body == b"token.thumb"
+
+
+async def test_a_stop_waits_for_nobody_who_waits_for_a_line(here: Scene) -> None:
+    def waiting() -> bool:
+        return any("_handle_request" in repr(task.get_coro()) for task in asyncio.all_tasks())
+
+    here.target.may.clear()
+    pressed = asyncio.create_task(here.press("pass", follow=False))
+    await until(lambda: here.house.captive._reception and here.house.captive._reception._readers)
+    assert waiting()
+
+    await here.house.captive.stop()
+
+    await until(lambda: not waiting(), 1.0)
+    here.target.may.set()
+    await asyncio.gather(pressed, return_exceptions=True)

@@ -88,15 +88,16 @@ class Reception:
         self._passing: dict[str, asyncio.Task[bool]] = {}
         """Passes on their way: a second press, of a finger or of another device, is the first one's echo."""
         self._free = asyncio.Semaphore(_ASKED_AT_ONCE)
-        self._readers = 0
+        self._readers: set[asyncio.Task[object]] = set()
+        """Who waits for a line to be lifted."""
 
     def forget(self, now: float) -> None:
         """Forget who is freed."""
         self.inquiries.forget(self._decide, now)
 
     def stop(self) -> None:
-        """Ask nothing more."""
-        for task in (*self._asking.values(), *self._passing.values()):
+        """Ask nothing more, and wait for nothing."""
+        for task in (*self._asking.values(), *self._passing.values(), *self._readers):
             task.cancel()
 
     async def press(self, press: Press, view: View, now: float) -> None:
@@ -165,9 +166,11 @@ class Reception:
 
     async def _is_lifted(self, line: Line) -> bool:
         """As the clerk has it, after a wait for it if need be."""
-        if self._clerk.lifted(line) or self._readers >= _WAITING:
+        if self._clerk.lifted(line) or len(self._readers) >= _WAITING:
             return self._clerk.lifted(line)
-        self._readers += 1
+        reader = asyncio.current_task()
+        if reader is not None:
+            self._readers.add(reader)
         try:
             async with asyncio.timeout(LIFT_WAIT):
                 while not self._clerk.lifted(line):
@@ -175,7 +178,7 @@ class Reception:
         except TimeoutError:
             return self._clerk.lifted(line)
         finally:
-            self._readers -= 1
+            self._readers -= {reader}
         return True
 
     # --- who is asked -----------------------------------------------------------------------------
