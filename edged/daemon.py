@@ -337,6 +337,7 @@ class House:
         # the page is the one part that can still refuse: certificates and templates are read now
         portal = served(config.portal, config.state.directory)
         self.captive.reconfigure(portal.settings)
+        self.captive.site = config.site
         self.acme.reconfigure(config.portal)
         self.warnings = (*portal.warnings, *(w for w in self.warnings if not w.key.startswith("portal")))
         self.clerk.settings = config.portal.pass_

@@ -76,7 +76,7 @@ class Inquiries:
             known = Inquiry(now, -AGAIN, line)
         fresh = not 0 <= now - known.last < AGAIN
         if fresh:
-            known.last, known.line = now, line
+            known.last, known.line, known.heard = now, line, Heard.WAITING
         self._of[subscriber_id] = known
         while len(self._of) > self.limit:
             del self._of[next(iter(self._of))]
@@ -111,4 +111,5 @@ def topic_after_check(decision: Decision, inquiry: Inquiry | None, now: float) -
         return None
     if inquiry.heard is Heard.AWAY:
         return Topic.AWAY
-    return Topic.LOOKING if now - inquiry.first < PATIENCE else Topic.UNSEEN
+    looked = inquiry.at > 0.0  # while no answer has come at all, nothing was looked at
+    return Topic.UNSEEN if looked and now - inquiry.first >= PATIENCE else Topic.LOOKING

@@ -21,8 +21,8 @@ LED_MOST = 5
 LED_WINDOW = 3600.0
 """Seconds after which it tries again."""
 AGAIN_MOST = 8
-"""Answers "ask again" for one way within ``_MOMENT``: programs follow more redirects than these before they give up."""
-_MOMENT = 1.0
+"""Answers "ask again" for one way within ``MOMENT``: programs follow more redirects than these before they give up."""
+MOMENT = 1.0
 """Seconds in which requests that set out before the way was free still arrive."""
 WAYS_MOST = 512
 """Ways that one subscriber's address (or /64) may have put aside within ``WAYS_WINDOW``."""
@@ -93,17 +93,24 @@ class Asides:
     def meet(self, source: IpAddress, destination: IpAddress, now: float) -> Way:
         """What is to be done about a request that came from ``source`` on its way to ``destination``."""
         begun, times = self._lately.get((source, destination), (now, 0))
-        if now - begun >= _MOMENT:
+        if not 0 <= now - begun < MOMENT:  # also a clock that was set back
             begun, times = now, 0
-        _remember(self._lately, (source, destination), (begun, times + 1))
         if times:
+            _remember(self._lately, (source, destination), (begun, times + 1))
             return Way.FREED if times < AGAIN_MOST else Way.REFUSED
         line = source_of(source)
         since, ways = self._ways.get(line, (now, 0))
-        if now - since >= WAYS_WINDOW:
+        if not 0 <= now - since < WAYS_WINDOW:
             since, ways = now, 0
         _remember(self._ways, line, (since, ways + 1))
-        return Way.TO_FREE if ways < WAYS_MOST else Way.REFUSED
+        if ways >= WAYS_MOST:
+            return Way.REFUSED
+        _remember(self._lately, (source, destination), (begun, 1))
+        return Way.TO_FREE
+
+    def forget(self, source: IpAddress, destination: IpAddress) -> None:
+        """Forget who went where: the moment is over."""
+        self._lately.pop((source, destination), None)
 
 
 class Unopened:
@@ -115,7 +122,7 @@ class Unopened:
     def leads(self, subscriber_id: str, now: float) -> bool:
         """True when one more page load is led to the page; False when enough were for nothing."""
         since, times = self._led.get(subscriber_id, (now, 0))
-        if now - since >= LED_WINDOW:
+        if not 0 <= now - since < LED_WINDOW:
             since, times = now, 0
         _remember(self._led, subscriber_id, (since, times + 1))
         return times < LED_MOST

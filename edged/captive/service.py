@@ -78,7 +78,9 @@ class CaptiveService:
         self.counters = Counters()
         self.endpoints = Endpoints()
         self._current, self._key, self._clock, self._clerk = current, link_key, clock, clerk
-        self._tell, self._site, self._proofs = tell, site, {} if proofs is None else proofs
+        self._tell, self._proofs = tell, {} if proofs is None else proofs
+        self.site = site
+        """In every reference; a reload may change it."""
         self._reception: Reception | None = None
         if clerk is not None:
             self._reception = Reception(clerk, self._decide, partial(report_fault, self.counters))
@@ -181,15 +183,15 @@ class CaptiveService:
 
     def reference(self, subscriber_id: str) -> str:
         """What their page tells the subscriber to say on the telephone."""
-        return make_reference(self._key, self._site, subscriber_id)
+        return make_reference(self._key, self.site, subscriber_id)
 
     def referenced(self, reference: str, view: View) -> tuple[str, ...]:
         """The listed subscribers who have ``reference``. Blocks for some microseconds each: give it a thread."""
         spelled = parse_reference(reference)
-        if not spelled or not is_of_site(spelled, self._site):
+        if not spelled or not is_of_site(spelled, self.site):
             return ()
         known = dict.fromkeys((*view.table.subscribers, *view.learned.overrides))
-        return find_referenced(self._key, self._site, spelled, known)
+        return find_referenced(self._key, self.site, spelled, known)
 
     async def _forget_freed(self) -> None:
         """Who has paid is forgotten; their next block is a new one."""
@@ -229,7 +231,6 @@ class CaptiveService:
             return answer
         if not isinstance(answer, Response) or answer.wait or not isinstance(answer.body, bytes):
             return None
-        self.counters.answers[answer.kind] += 1
         return answer
 
     async def _answer(self, request: Request, address: IpAddress) -> Finished:

@@ -168,9 +168,9 @@ class EnforceService:
 
     async def set_aside(self, source: IpAddress, destination: IpAddress) -> bool:
         """Leave the way from a reminded ``source`` to ``destination`` alone; True once it is so on every target."""
-        if self._watch:
-            return False
         targets = self._targets.values()
+        if self._watch or not targets:
+            return False  # whoever led it here is not ours to tell
         return all(await asyncio.gather(*(self._set_aside(target, source, destination) for target in targets)))
 
     async def caught_up(self, seconds: float) -> bool:

@@ -588,6 +588,15 @@ async def test_of_many_requests_on_one_way_at_once_the_packet_filter_hears_one_a
     assert len(told) == 1
 
 
+async def test_where_a_reminded_line_went_is_forgotten_after_a_moment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.captive.steered.service.MOMENT", 0.05)
+    ways = Ways(nobody_to_tell)
+    await ways.free(SERVER, SERVER, 10.0)
+    assert str(SERVER) in repr((ways._freeing, ways._asides._lately))
+
+    await until(lambda: not ways._freeing and not ways._asides._lately)
+
+
 async def test_nobody_is_sent_on_where_the_packet_filter_did_not_hear() -> None:
     ways = Ways(nobody_to_tell)
 

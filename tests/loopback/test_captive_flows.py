@@ -549,3 +549,46 @@ async def test_the_reference_of_a_page_finds_its_subscriber_and_billing_was_read
     assert stranger.at == 0.0
     facts = await Explainer(here.house).explain(own.reference.lower(), None)
     assert facts["subscriber"] == "1001"
+
+
+async def test_a_reload_of_the_site_is_in_force_on_the_page_and_at_the_help_desk(here: Scene) -> None:
+    file, before = here.folder / "edged.yaml", here.house.captive.reference("1001")
+    file.write_text(file.read_text().replace("site: tower-12", "site: harbour-3"))
+
+    await here.house.reload()
+
+    assert here.house.reload_state.ok
+    reference = here.house.captive.reference("1001")
+    assert (before[:4], reference[:3]) == ("T12-", "H3-")
+    assert reference.encode() in (await here.curl("/")).body
+    assert (await Explainer(here.house).explain(reference, None))["subscriber"] == "1001"
+
+
+async def test_a_reload_keeps_what_the_page_is_made_with(here: Scene) -> None:
+    file, link = here.folder / "edged.yaml", here.house.captive.link("1001").rpartition("/")[2]
+    here.house.acme.challenges.serve("token", "token.thumb")
+    file.write_text(file.read_text().replace("subscribers: {", "subscribers: {notice: {sign_in: true}, "))
+
+    for _ in range(2):
+        await here.house.reload()
+
+        assert here.house.reload_state.ok
+        assert here.house.captive._portal.sign_in, "of the settings, at every reload"
+        assert (await here.curl(f"/s/{link}", source="127.0.0.9")).status == 200
+        assert (await here.curl("/.well-known/acme-challenge/token")).body == b"token.thumb"
+
+
+async def test_a_stop_waits_for_nobody_who_waits_for_a_line(here: Scene) -> None:
+    def waiting() -> bool:
+        return any("_handle_request" in repr(task.get_coro()) for task in asyncio.all_tasks())
+
+    here.target.may.clear()
+    pressed = asyncio.create_task(here.press("pass", follow=False))
+    await until(lambda: here.house.captive._reception and here.house.captive._reception._readers)
+    assert waiting()
+
+    await here.house.captive.stop()
+
+    await until(lambda: not waiting(), 1.0)
+    here.target.may.set()
+    await asyncio.gather(pressed, return_exceptions=True)

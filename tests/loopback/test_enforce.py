@@ -413,3 +413,9 @@ async def test_every_target_that_cannot_work_is_named_at_once() -> None:
         await service.start()
     assert len(caught.value.problems) == 2
     await EnforceService({"a": Unfit()}, RULES, current=Current(view_of()), watch=True).start()
+
+
+async def test_no_way_is_set_aside_where_there_is_no_target() -> None:
+    async with running(view=view_of(REMINDED)) as (service, _):
+        assert not await service.set_aside(REMINDED_AT, WEB), "the sender would be sent round in circles"
+        assert await service.caught_up(1.0)

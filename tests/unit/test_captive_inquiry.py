@@ -55,6 +55,26 @@ def test_billing_that_cannot_be_asked_is_away_however_long_it_has_been() -> None
     assert inquiry.at == 0.0
 
 
+def test_while_billing_is_asked_again_nobody_is_told_that_it_cannot_be() -> None:
+    inquiries, _ = pressed(0, heard=Heard.AWAY)
+    inquiries.press("1001", Line(), NOW + AGAIN - 1)
+    assert said(inquiries, AGAIN - 1) is Topic.AWAY, "an echo asks nobody"
+
+    inquiries.press("1001", Line(), NOW + AGAIN)
+
+    assert said(inquiries, AGAIN) is Topic.LOOKING
+
+
+def test_a_payment_is_not_said_to_be_unseen_before_billing_has_answered_at_all() -> None:
+    inquiries = Inquiries()
+    inquiries.press("1001", Line(), NOW)
+    assert said(inquiries, PATIENCE) is Topic.LOOKING
+
+    inquiries.hear("1001", Heard.ANSWERED, NOW + PATIENCE)
+
+    assert said(inquiries, PATIENCE) is Topic.UNSEEN
+
+
 @pytest.mark.parametrize("access", [a for a in Access if a not in {Access.BLOCKED, Access.PASS}])
 def test_nobody_whose_line_works_is_told_that_their_payment_is_looked_for(access: Access) -> None:
     assert said(pressed(0)[0], 1, decision(access)) is None

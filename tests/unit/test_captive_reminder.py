@@ -104,3 +104,14 @@ def test_a_url_that_is_said_again_is_the_very_one_and_leads_nowhere_else(rest: s
         where = f"[{host}]" if ":" in host else host
         assert url == (f"http://{where}{target}" if host else target)
         assert not url.startswith("//")
+
+
+def test_a_clock_that_was_set_back_refuses_nobody_the_way() -> None:
+    asides, unopened = Asides(), Unopened()
+    for _ in range(AGAIN_MOST + 1):
+        asides.meet(LINE, SERVER, 10_000.0)
+    for _ in range(LED_MOST + 1):
+        unopened.leads("1001", 10_000.0)
+
+    assert asides.meet(LINE, SERVER, 10.0) is Way.TO_FREE
+    assert unopened.leads("1001", 10.0)

@@ -205,7 +205,7 @@ def test_a_person_whose_form_was_not_taken_reads_where_to_go() -> None:
 BAD_TOKENS = {
     "none": "",
     "noise": "AAAA",
-    "forged": TOKEN[:-1] + ("A" if TOKEN[-1] != "A" else "B"),
+    "forged": ("A" if TOKEN[0] != "A" else "B") + TOKEN[1:],
     "expired": make_token(KEY, Purpose.BUTTON, "1001", NOW),
     "of a link": LINK,
     "of another key": make_token(bytes(32), Purpose.BUTTON, "1001", NOW + 60),

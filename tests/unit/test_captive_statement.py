@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import re
 import time
 from pathlib import Path
@@ -17,13 +18,22 @@ from tests.captive_scene import KEY, NOW
 ROOT = Path(__file__).resolve().parents[2]
 
 
+@pytest.mark.parametrize("purpose", Purpose)
 @pytest.mark.parametrize("id_", ["1", "1001", "Kundë-7", "x" * MAX_ID_OCTETS])
-def test_a_token_names_its_subscriber_until_it_expires(id_: str) -> None:
-    token = make_token(KEY, Purpose.LINK, id_, NOW + 10)
+def test_a_token_names_its_subscriber_until_it_expires(id_: str, purpose: Purpose) -> None:
+    token = make_token(KEY, purpose, id_, NOW + 10)
 
     assert len(token) <= MAX_TOKEN
-    assert verify_token(KEY, Purpose.LINK, token, NOW) == id_
-    assert verify_token(KEY, Purpose.LINK, token, NOW + 10) is None
+    assert verify_token(KEY, purpose, token, NOW) == id_
+    assert verify_token(KEY, purpose, token, NOW + 10) is None
+
+
+def test_the_token_of_a_button_tells_billings_id_to_nobody() -> None:
+    token = make_token(KEY, Purpose.BUTTON, "1001", NOW + 10)
+
+    octets = base64.urlsafe_b64decode(token + "=" * (-len(token) % 4))
+    assert b"1001" not in octets
+    assert int(NOW + 10).to_bytes(5, "big") not in octets
 
 
 def test_a_token_of_another_key_or_purpose_is_nothing() -> None:
@@ -33,17 +43,19 @@ def test_a_token_of_another_key_or_purpose_is_nothing() -> None:
     assert verify_token(KEY, Purpose.BUTTON, token, NOW) is None
 
 
-def test_a_token_with_any_character_changed_is_nothing() -> None:
-    token = make_token(KEY, Purpose.LINK, "100", NOW + 10)  # 24 octets: every bit of the text counts
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_token_with_any_character_changed_is_nothing(purpose: Purpose) -> None:
+    token = make_token(KEY, purpose, "100", NOW + 10)  # 24 octets: every bit of the text counts
 
     for at in range(len(token)):
         changed = token[:at] + ("A" if token[at] != "A" else "B") + token[at + 1 :]
-        assert verify_token(KEY, Purpose.LINK, changed, NOW) is None
+        assert verify_token(KEY, purpose, changed, NOW) is None
 
 
 @pytest.mark.parametrize("token", ["", "=", "é", "a b", "A" * 5000, "AAAA", "%2e%2e", "A" * 31])
-def test_what_is_no_token_is_refused(token: str) -> None:
-    assert verify_token(KEY, Purpose.LINK, token, NOW) is None
+@pytest.mark.parametrize("purpose", Purpose)
+def test_what_is_no_token_is_refused(token: str, purpose: Purpose) -> None:
+    assert verify_token(KEY, purpose, token, NOW) is None
 
 
 @pytest.mark.parametrize("id_", ["", "x" * (MAX_ID_OCTETS + 1)])
@@ -52,9 +64,10 @@ def test_an_id_that_fits_no_link_is_refused(id_: str) -> None:
         make_token(KEY, Purpose.LINK, id_, NOW)
 
 
-def test_a_short_key_is_refused() -> None:
+@pytest.mark.parametrize("purpose", Purpose)
+def test_a_short_key_is_refused(purpose: Purpose) -> None:
     with pytest.raises(ValueError, match="32 octets"):
-        make_token(b"short", Purpose.LINK, "1", NOW)
+        make_token(b"short", purpose, "1", NOW)
 
 
 def test_a_link_stands_under_the_portal() -> None:

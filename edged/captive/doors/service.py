@@ -212,10 +212,7 @@ class Doors:
             if not octets:
                 raise ConnectionResetError
             return self._greet(sock, octets) if tls else self._answer(sock, octets, address)
-        except WireError as error:
-            self._counters.dropped[error.reason] += 1
-            return self._farewell(sock, error.reply) if error.reply else Stage.GONE
-        except OSError:
+        except OSError:  # also while it is told what is wrong with its hello
             self._counters.dropped["gone"] += 1
             return Stage.GONE
 
@@ -229,7 +226,11 @@ class Doors:
         return Stage.GONE
 
     def _greet(self, sock: socket.socket, octets: bytes) -> Stage:
-        hello = parse_client_hello(octets)
+        try:
+            hello = parse_client_hello(octets)
+        except WireError as error:
+            self._counters.dropped[error.reason] += 1
+            return self._farewell(sock, error.reply) if error.reply else Stage.GONE
         if isinstance(hello, NeedMore):
             return Stage.SPEAK
         if hello.server_name in {"", self.host} and self.context is not None:

@@ -40,8 +40,10 @@ _MAX_FORM = 1024
 """Octets: two tokens."""
 _FORM_WAIT = 5.0
 """Seconds for a form that fits one segment."""
-_KEEP_ALIVE = 10.0
+KEEP_ALIVE = 10.0
 """Seconds between two requests on the portal's own host."""
+FRESH = 10.0
+"""Seconds in which a connection is kept for more: a request that began later could meet the end of its life waiting."""
 _READ_BUFFER = 2048
 """Octets of a body that are taken before the rest waits in the kernel."""
 _END = b"\r\n\r\n"
@@ -54,16 +56,29 @@ _RENDERED = 256
 Finished = tuple[Response, bytes] | Close
 Answering = Callable[[Request, IpAddress], Awaitable[Finished]]
 Ready = Callable[[Request, IpAddress], Response | Close | None]
-"""The same answer without waiting for anything; None: it has to be waited for."""
+"""The same answer without waiting for anything, not counted yet; None: it has to be waited for."""
 
 
 class _Protocol(webserver.QuietProtocol):
     """A visitor's connection."""
 
-    __slots__ = ("crowd", "visitor")
+    __slots__ = ("begun", "crowd", "leaving", "visitor")
+
+    begun: float
+    """In the loop's seconds."""
 
     crowd: Crowd
     visitor: Visitor
+    leaving: asyncio.Future[None] | None
+    """Done when the client has left; only while an answer waits."""
+
+    async def stays(self, seconds: float) -> None:
+        """Sleep so long, or until the client has left: nothing is kept for who is not counted any more."""
+        if self.transport is None:
+            return
+        self.leaving = asyncio.get_running_loop().create_future()
+        await asyncio.wait({self.leaving}, timeout=seconds)
+        self.leaving = None
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
@@ -77,6 +92,8 @@ class _Protocol(webserver.QuietProtocol):
         """Count the visitor out."""
         super().connection_lost(exc)
         self.crowd.left(self.visitor)
+        if self.leaving is not None and not self.leaving.done():
+            self.leaving.set_result(None)
 
 
 def report_fault(counters: Counters, error: BaseException | None) -> None:
@@ -111,12 +128,13 @@ class HttpFront(web.Server):
         protocol = _Protocol(
             self,
             loop=asyncio.get_running_loop(),
-            keepalive_timeout=_KEEP_ALIVE,
+            keepalive_timeout=KEEP_ALIVE,
             lingering_time=0.0,
             read_bufsize=_READ_BUFFER,
             **webserver.LIMITS,
         )
-        protocol.crowd, protocol.visitor = self._crowd, visitor
+        protocol.crowd, protocol.visitor, protocol.leaving = self._crowd, visitor, None
+        protocol.begun = self._loop.time()
         protocol.malformed, protocol.faulty = partial(self._malformed, protocol), self._faulty
         protocol.error_page = _error_page
         return protocol
@@ -142,6 +160,7 @@ class HttpFront(web.Server):
             return b""
         if answer is None or ("Connection", "close") not in answer.headers:
             return Unanswered.SEAT
+        self._counters.answers[answer.kind] += 1
         return self._dated(*_octets(answer, with_body=message.method != "HEAD"))
 
     def _plain(self, octets: bytes) -> RawRequestMessage | None:
@@ -198,8 +217,11 @@ class HttpFront(web.Server):
             return _written(plain(400, Kind.REFUSED), b"")  # never sent: aiohttp finds the transport closed
         response, body = finished
         if response.wait:
-            await asyncio.sleep(response.wait)
-        return _written(response, body)
+            await protocol.stays(response.wait)
+        written = _written(response, body)
+        if self._loop.time() - protocol.begun > FRESH:
+            written.force_close()
+        return written
 
     async def _read(self, request: web.BaseRequest, destination: IpAddress | None, *, https: bool) -> Request | None:
         """As ``_facts``, whom the client meant to reach, and what a small form on our own host says."""

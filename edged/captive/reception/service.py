@@ -17,7 +17,7 @@ from edged.captive.inquiry import Heard, Inquiries, Inquiry, is_owing, topic_aft
 from edged.errors import UpstreamError
 from edged.model import Access, Subscriber
 from edged.policy.access import Decision, Line, View
-from edged.values import IpAddress, Prefix
+from edged.values import IpAddress, Prefix, host_prefix
 
 CHECK_WAIT = 4.0
 """Seconds the reader waits for billing's answer before the page says that it is being looked for."""
@@ -88,15 +88,16 @@ class Reception:
         self._passing: dict[str, asyncio.Task[bool]] = {}
         """Passes on their way: a second press, of a finger or of another device, is the first one's echo."""
         self._free = asyncio.Semaphore(_ASKED_AT_ONCE)
-        self._readers = 0
+        self._readers: set[asyncio.Task[object]] = set()
+        """Who waits for a line to be lifted."""
 
     def forget(self, now: float) -> None:
         """Forget who is freed."""
         self.inquiries.forget(self._decide, now)
 
     def stop(self) -> None:
-        """Ask nothing more."""
-        for task in (*self._asking.values(), *self._passing.values()):
+        """Ask nothing more, and wait for nothing."""
+        for task in (*self._asking.values(), *self._passing.values(), *self._readers):
             task.cancel()
 
     async def press(self, press: Press, view: View, now: float) -> None:
@@ -165,9 +166,11 @@ class Reception:
 
     async def _is_lifted(self, line: Line) -> bool:
         """As the clerk has it, after a wait for it if need be."""
-        if self._clerk.lifted(line) or self._readers >= _WAITING:
+        if self._clerk.lifted(line) or len(self._readers) >= _WAITING:
             return self._clerk.lifted(line)
-        self._readers += 1
+        reader = asyncio.current_task()
+        if reader is not None:
+            self._readers.add(reader)
         try:
             async with asyncio.timeout(LIFT_WAIT):
                 while not self._clerk.lifted(line):
@@ -175,7 +178,7 @@ class Reception:
         except TimeoutError:
             return self._clerk.lifted(line)
         finally:
-            self._readers -= 1
+            self._readers -= {reader}
         return True
 
     # --- who is asked -----------------------------------------------------------------------------
@@ -224,11 +227,21 @@ def line_of(view: View, subscriber_id: str) -> Line:
     subscriber = view.table.subscribers.get(subscriber_id)
     if subscriber is None:
         return Line()
-    own = (prefix for prefix in view.lines_of(subscriber) if _begins_as(view, prefix, subscriber))
-    return Line(tuple(own), subscriber.devices)
+    own = (_own_part(view, prefix, subscriber) for prefix in view.lines_of(subscriber))
+    return Line(tuple(part for part in own if part), subscriber.devices)
 
 
-def _begins_as(view: View, prefix: Prefix, subscriber: Subscriber) -> bool:
-    first = IPv4Address(prefix.network) if prefix.version == 4 else IPv6Address(prefix.network)
-    match = view.match(first)
-    return match is None or match[1] is subscriber
+def _own_part(view: View, prefix: Prefix, subscriber: Subscriber) -> Prefix | None:
+    """``prefix``, or its first address behind others' lines in it; None: all of it is others', or exempt."""
+    at = prefix.network
+    while at <= prefix.last:
+        address = IPv4Address(at) if prefix.version == 4 else IPv6Address(at)
+        free = view.table.exempt.match(address)
+        held = view.match(address)
+        if free is None and held is not None and held[1] is subscriber:
+            return prefix if at == prefix.network else host_prefix(address)
+        in_the_way = free or held
+        if in_the_way is None:
+            return None  # the list has changed meanwhile
+        at = in_the_way[0].last + 1
+    return None

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Awaitable, Callable
+from functools import partial
 from ipaddress import IPv4Address, IPv6Address
 
-from edged.captive.reminder import Asides, Way
+from edged.captive.reminder import MOMENT, Asides, Way
 from edged.values import IpAddress, parse_address
 
 _ORIGINAL_DST = 80
@@ -19,7 +20,7 @@ _ORIGINAL_DST = 80
 _SOCKADDR_IN, _SOCKADDR_IN6 = 16, 28
 """Octets of the two socket addresses."""
 _REMEMBERED = 4096
-"""Ways of which it is remembered what came of them; above it the oldest is forgotten."""
+"""Ways of which it is remembered for a moment what came of them; above it the oldest is forgotten."""
 
 SetAside = Callable[[IpAddress, IpAddress], Awaitable[bool]]
 """Leaves the way from a line to a destination alone; True once the packet filter does so. Never raises, is bounded."""
@@ -69,7 +70,8 @@ class Ways:
                 return None
             case Way.TO_FREE:
                 self._freeing.pop(way, None)
-                self._freeing[way] = asyncio.create_task(self._tell(way), name="captive-aside")
+                self._freeing[way] = told = asyncio.create_task(self._tell(way), name="captive-aside")
+                told.add_done_callback(partial(self._told, way))
             case Way.FREED:
                 pass
         freeing = self._freeing.get(way)
@@ -79,3 +81,12 @@ class Ways:
 
     async def _tell(self, way: tuple[IpAddress, IpAddress]) -> bool:
         return await self._set_aside(*way)
+
+    def _told(self, way: tuple[IpAddress, IpAddress], told: asyncio.Task[bool]) -> None:
+        """What came of it is good for a moment; where somebody went is not kept for longer."""
+        asyncio.get_running_loop().call_later(MOMENT, self._forget, way, told)
+
+    def _forget(self, way: tuple[IpAddress, IpAddress], told: asyncio.Task[bool]) -> None:
+        if self._freeing.get(way) is told:
+            del self._freeing[way]
+            self._asides.forget(*way)
