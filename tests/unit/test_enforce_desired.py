@@ -105,7 +105,7 @@ def test_the_operators_networks_are_sets_too_without_overlaps() -> None:
     assert sets[SetName.PORTAL_4] == {int(parse_address("203.0.113.10"))}
 
 
-def test_twenty_thousand_subscribers_take_a_blink() -> None:
+def test_twenty_thousand_subscribers_take_a_blink_of_processor_time() -> None:
     lines = [
         subscriber(
             str(n),
@@ -115,9 +115,9 @@ def test_twenty_thousand_subscribers_take_a_blink() -> None:
         for n in range(256, 20_256)
     ]
     view = view_of(*lines)
-    start = time.perf_counter()
+    start = time.process_time()
     assert desired(view, RULES, NOW).count == 40_000
-    assert time.perf_counter() - start < 1.0
+    assert time.process_time() - start < 1.0
 
 
 # --- a few changes ---------------------------------------------------------------------------------
