@@ -96,8 +96,8 @@ def _check(content: Content) -> Action | None:
 
 def _pass(content: Content) -> list[Action]:
     left, settings = content.desk.passes_left, content.settings.pass_
-    if not (left and settings and content.owing and content.page.topic in _HAS_PASS):
-        return []
+    if not (left and settings and content.owing and content.page.topic in _HAS_PASS) or content.until:
+        return []  # on a running pass another one would add nothing
     label = content.said.counted("pass.start", max(1, round(settings.length / 60)))
     return [form] if (form := _form(content, "/pass", label, content.said.counted("pass.left", left))) else []
 

@@ -175,3 +175,8 @@ class PortalSettings(Settings):
     def host(self) -> str:
         """The host name of the page, lower case; empty when there is none."""
         return (urlsplit(self.url).hostname or "") if self.url else ""
+
+    @property
+    def typed(self) -> str:
+        """What a reader types to come to the page: the host, and all of the address where it has a port of its own."""
+        return self.host if not self.url or urlsplit(self.url).port in {None, 443} else self.url.rstrip("/")
