@@ -99,7 +99,10 @@ class CertificateAcme(Settings):
 
 def _certificate_kind(value: Any) -> str:
     # a tag that is no key: in the place of a problem it must not be taken for one
-    return "fetched" if isinstance(value, dict) and "acme" in value else "files"
+    if not isinstance(value, dict):
+        return "files"
+    # a misspelt "acme" is still to be answered as what was meant
+    return "fetched" if "acme" in value or ("contact" in value and not value.keys() & {"chain", "key"}) else "files"
 
 
 Certificate = Annotated[
