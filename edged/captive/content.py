@@ -173,7 +173,7 @@ class Content:
             ("invoice", invoice, True),
             ("due", long_date(due, said.locale) if due else "", False),
             ("since", day_of(since, said.locale, self.zone) if since else "", False),
-            ("customer", subscriber.id[-4:], True),
+            ("customer", shortened(subscriber.id), True),
             ("name", masked(account.name), False),
         )
         return [
@@ -181,6 +181,11 @@ class Content:
             for key, value, ltr in rows
             if value
         ]
+
+
+def shortened(number: str) -> str:
+    """The last four of a customer number, and a sign that more stand before them: it is to be compared."""
+    return number if len(number) <= 4 else f"…{number[-4:]}"
 
 
 def masked(name: str) -> str:

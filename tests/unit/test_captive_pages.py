@@ -15,7 +15,7 @@ import segno
 
 import edged.captive.pages as pages_module
 from edged.captive.answers import Page, Topic
-from edged.captive.content import Desk, masked
+from edged.captive.content import Desk, masked, shortened
 from edged.captive.files.service import read_templates
 from edged.captive.locales import LOCALES
 from edged.captive.pages import TEMPLATE_NAMES, Pages, logo_uri
@@ -345,6 +345,11 @@ def test_the_address_to_type_has_the_port_where_a_page_has_one_of_its_own() -> N
 
     assert "Type https://localhost:8443 into a browser" in words(blocked(), tried)
     assert "Type portal.example.net into a browser" in words(blocked())
+
+
+@pytest.mark.parametrize(("number", "shown_as"), [("20417", "…0417"), ("1001", "1001"), ("7", "7")])
+def test_a_customer_number_that_is_cut_says_so(number: str, shown_as: str) -> None:
+    assert shortened(number) == shown_as
 
 
 def test_the_minutes_of_a_pass_are_counted_down_by_the_style_sheet_to_the_second_of_its_end() -> None:
