@@ -175,6 +175,7 @@ def test_every_built_in_text_is_on_some_page() -> None:
             ),
         ):  # fmt: skip
             shown(page, desk=Desk(1, can_check=True))
+        shown(blocked(), desk=Desk(0))
         for outcome in ("seen", "later"):
             shown(Page(Topic.NOTICE, decision(Access.NOTICE, until=NOW + 60), outcome=outcome))
         shown(
@@ -345,6 +346,16 @@ def test_the_address_to_type_has_the_port_where_a_page_has_one_of_its_own() -> N
 
     assert "Type https://localhost:8443 into a browser" in words(blocked(), tried)
     assert "Type portal.example.net into a browser" in words(blocked())
+
+
+def test_the_button_of_a_pass_does_not_vanish_without_a_word_when_the_last_one_is_used() -> None:
+    said = "openings are used. You can open the line again in 24 hours at the latest."
+
+    assert said in words(blocked(), desk=Desk(passes_left=0))
+    assert said not in words(blocked(), desk=Desk(passes_left=1))
+    assert said not in words(blocked(), desk=Desk(passes_left=None))
+    assert said not in words(blocked("abuse"), desk=Desk(passes_left=0))
+    assert said not in words(Page(Topic.LOOKING, decision(Access.PASS, until=NOW + 60)), desk=Desk(passes_left=0))
 
 
 @pytest.mark.parametrize(("number", "shown_as"), [("20417", "…0417"), ("1001", "1001"), ("7", "7")])

@@ -105,6 +105,9 @@ TEXTS = {
     "pass.title": "Das Internet ist eine Weile offen",
     "pass.title.until": "Das Internet ist offen bis {time}",
     "pass.then": "Um {time} wird der Anschluss wieder pausiert, falls Ihre Zahlung bis dahin nicht da ist.",
+    "pass.none": (
+        "Die Öffnungen für heute sind genutzt. Spätestens in 24 Stunden können Sie den Anschluss wieder öffnen."
+    ),
     "used-up.title": "Die Öffnungen für heute sind genutzt",
     "used-up.text": (
         "Spätestens in 24 Stunden können Sie den Anschluss wieder öffnen. "

@@ -98,6 +98,7 @@ TEXTS = {
     "pass.title": "The internet is open for a while",
     "pass.title.until": "The internet is open until {time}",
     "pass.then": "At {time} the line is paused again, unless your payment has arrived by then.",
+    "pass.none": "Today's openings are used. You can open the line again in 24 hours at the latest.",
     "used-up.title": "Today's openings are used",
     "used-up.text": (
         "You can open the line again in 24 hours at the latest. Paying from a phone on mobile data works at any time."

@@ -96,6 +96,7 @@ TEXTS = {
     "pass.title": "Internet está abierto por un rato",
     "pass.title.until": "Internet está abierto hasta las {time}",
     "pass.then": "A las {time} la línea vuelve a quedar en pausa, salvo que su pago haya llegado antes.",
+    "pass.none": "Las aperturas de hoy ya se usaron. En 24 horas como máximo puede abrir la línea otra vez.",
     "used-up.title": "Las aperturas de hoy ya se usaron",
     "used-up.text": (
         "En 24 horas como máximo puede abrir la línea otra vez. "

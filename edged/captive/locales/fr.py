@@ -106,6 +106,7 @@ TEXTS = {
     "pass.title": "Internet est ouvert pour un moment",
     "pass.title.until": "Internet est ouvert jusqu'à {time}",
     "pass.then": "À {time}, la ligne est remise en pause, sauf si votre paiement est arrivé d'ici là.",
+    "pass.none": "Les ouvertures du jour sont utilisées. Vous pourrez rouvrir la ligne au plus tard dans 24 heures.",
     "used-up.title": "Les ouvertures du jour sont utilisées",
     "used-up.text": (
         "Vous pourrez rouvrir la ligne au plus tard dans 24 heures. "

@@ -98,6 +98,7 @@ TEXTS = {
     "pass.title": "A internet está aberta por um tempo",
     "pass.title.until": "A internet está aberta até {time}",
     "pass.then": "Às {time} a linha volta a ficar em pausa, a não ser que o pagamento chegue antes.",
+    "pass.none": "As aberturas de hoje já foram usadas. Em no máximo 24 horas você pode abrir a linha de novo.",
     "used-up.title": "As aberturas de hoje já foram usadas",
     "used-up.text": (
         "Em no máximo 24 horas você pode abrir a linha de novo. Pagar pelo celular com dados móveis funciona sempre."
