@@ -97,12 +97,14 @@ def _run_arguments(run: argparse.ArgumentParser) -> None:
 
 def _check_arguments(check: argparse.ArgumentParser) -> None:
     _facts(check)
-    check.add_argument(
+    # without files no page is rendered, so none could be written
+    files = check.add_mutually_exclusive_group()
+    files.add_argument(
         "--no-files",
         action="store_true",
         help="leave secrets and certificates alone (elsewhere than on the router)",
     )
-    check.add_argument(
+    files.add_argument(
         "--pages",
         type=Path,
         metavar="DIR",
@@ -155,12 +157,19 @@ def _pass_arguments(grant: argparse.ArgumentParser) -> None:
     grant.add_argument("--why", default="", help="for the audit; required")
 
 
+def _host(text: str) -> str:
+    """A host, also where its URL was pasted."""
+    return text.removeprefix("https://").rstrip("/")
+
+
 def _init_arguments(init: argparse.ArgumentParser) -> None:
     init.add_argument("--site", default=os.uname().nodename.partition(".")[0] or "edge")
     init.add_argument(
         "--networks", nargs="+", default=["100.64.0.0/10"], metavar="PREFIX", help="the subscribers' networks"
     )
-    init.add_argument("--portal", default="portal.example.net", metavar="HOST", help="host name of the page")
+    init.add_argument(
+        "--portal", type=_host, default="portal.example.net", metavar="HOST", help="host name of the page"
+    )
     init.add_argument("--portal-address", nargs="+", default=["203.0.113.10"], metavar="ADDRESS")
     init.add_argument(
         "--billing",

@@ -99,7 +99,10 @@ class CertificateAcme(Settings):
 
 def _certificate_kind(value: Any) -> str:
     # a tag that is no key: in the place of a problem it must not be taken for one
-    return "fetched" if isinstance(value, dict) and "acme" in value else "files"
+    if not isinstance(value, dict):
+        return "files"
+    # a misspelt "acme" is still to be answered as what was meant
+    return "fetched" if "acme" in value or ("contact" in value and not value.keys() & {"chain", "key"}) else "files"
 
 
 Certificate = Annotated[
@@ -175,3 +178,8 @@ class PortalSettings(Settings):
     def host(self) -> str:
         """The host name of the page, lower case; empty when there is none."""
         return (urlsplit(self.url).hostname or "") if self.url else ""
+
+    @property
+    def typed(self) -> str:
+        """What a reader types to come to the page: the host, and all of the address where it has a port of its own."""
+        return self.host if not self.url or urlsplit(self.url).port in {None, 443} else self.url.rstrip("/")

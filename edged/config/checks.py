@@ -80,7 +80,7 @@ def _portal(config: Config) -> _Found:
     if portal.url and (portal.listen.http or portal.listen.https) and portal.certificate is None:
         yield _warning(
             ("portal", "certificate"), "nothing", "browsers warn about the self-signed certificate that stands in",
-            "certificate: {chain: FILE, key: FILE}",
+            "certificate: {acme: URL, contact: ADDRESS}, or {chain: FILE, key: FILE}",
         )  # fmt: skip
 
 

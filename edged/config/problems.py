@@ -58,6 +58,13 @@ def _problem(details: ErrorDetails, location: Location, document: Document, mode
     if kind == "extra_forbidden":
         key = str(location[-1]) if location else ""
         siblings = keys_at(model, location[:-1])
+        if key in siblings:
+            # a mapping that has several forms: the key is right, and belongs to another one
+            return Problem(
+                dotted(location), f'the key "{key}" does not go with the others here',
+                ", or ".join(" and ".join(form) for form in _forms_at(model, location[:-1])), "",
+                line=mark.key_line if mark else 0, column=mark.key_column if mark else 0, width=len(key),
+            )  # fmt: skip
         return Problem(
             dotted(location), f'there is no key "{key}" here',
             "one of " + ", ".join(siblings) if siblings else "no key", _hint_for_key(key, siblings, model),
@@ -120,6 +127,16 @@ def _hint_for_key(key: str, siblings: list[str], model: type[BaseModel]) -> str:
 
 def keys_at(model: type[BaseModel], location: Location) -> list[str]:
     """The keys that may stand at ``location``; empty where the operator chooses them."""
+    return sorted({f.alias or n for m in _models_at(model, location) for n, f in m.model_fields.items()})
+
+
+def _forms_at(model: type[BaseModel], location: Location) -> list[list[str]]:
+    """The keys that must stand at ``location``, for each form that it may have."""
+    models = _models_at(model, location)
+    return [[f.alias or n for n, f in m.model_fields.items() if f.is_required()] for m in models]
+
+
+def _models_at(model: type[BaseModel], location: Location) -> list[type[BaseModel]]:
     models: list[type[BaseModel]] = [model]
     for part in location:
         deeper: list[type[BaseModel]] = []
@@ -129,7 +146,7 @@ def keys_at(model: type[BaseModel], location: Location) -> list[str]:
                 deeper.extend(_models_in(field.annotation))
         # a list index or a key of the operator's own choosing leads to the same models
         models = deeper or models
-    return sorted({f.alias or n for m in models for n, f in m.model_fields.items()})
+    return models
 
 
 def _models_in(annotation: Any) -> Iterator[type[BaseModel]]:

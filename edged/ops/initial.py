@@ -25,6 +25,7 @@ portal:
   addresses: [{addresses}]
   listen: {{http: ["0.0.0.0:8080", "[::]:8080"], https: ["0.0.0.0:8443", "[::]:8443"]}}
   # certificate: {{chain: /etc/edged/tls/portal.pem, key: /etc/edged/tls/portal.key}}
+  # or fetched by edged itself, see docs/certificates.md: {{acme: URL, contact: noc@example.net}}
   brands:
     default:
       name: {site}

@@ -170,7 +170,7 @@ def test_one_tap_puts_the_reminder_away_at_once_and_says_so(edge: Edge) -> None:
     assert _reaches(edge, "-6")
     assert "HTTP/1.1 303" in answer
     assert f"Location: https://{PORTAL_HOST}/?done=seen" in answer
-    assert "Thank you. Your internet works as before." in answer
+    assert "Thank you. Your internet works: you can open the page that you wanted." in answer
     assert 'action="/seen"' not in answer
     assert "reminder snoozed until" in edge.command("explain", BAD4).stdout
 

@@ -102,6 +102,17 @@ def test_the_example_starts_without_root_prints_what_to_try_and_ends_cleanly_on_
     assert "Traceback" not in output
 
 
+def test_explain_claims_no_reminder_where_no_target_leads_anybody_to_it(tmp_path: Path) -> None:
+    config = configuration(tmp_path)
+    with running(config):
+        wait_until_it_serves(config)
+        assert edged(config, "sync").returncode == 0
+        said = " ".join(edged(config, "explain", "1004").stdout.split())
+
+    assert "1004 is OPEN, with a reminder" in said
+    assert "HTTP its own way: no target of enforce leads anybody to the reminder" in said
+
+
 def test_a_port_in_use_is_one_clear_message(tmp_path: Path) -> None:
     config = configuration(tmp_path)
     port = re.search(r'listen: \["127.0.0.1:(\d+)"', config.read_text())

@@ -16,7 +16,7 @@ import segno
 import edged.captive.page.pages as pages_module
 from edged.captive.answers import Page, Topic
 from edged.captive.files.service import read_templates
-from edged.captive.page.content import Desk, masked
+from edged.captive.page.content import Desk, masked, shortened
 from edged.captive.page.locales import LOCALES
 from edged.captive.page.pages import TEMPLATE_NAMES, Pages, logo_uri
 from edged.captive.page.proofs import DESK, Proof
@@ -166,8 +166,16 @@ def test_every_built_in_text_is_on_some_page() -> None:
             Page(Topic.OPENING, decision(Access.PASS)),
             blocked(link="x", account=dataclasses.replace(ACCOUNT, invoice="")),
             Page(Topic.NOTICE, decision(Access.NOTICE, account=dataclasses.replace(ACCOUNT, invoice="")), link="x"),
+            *(
+                Page(Topic.NOTICE, decision(Access.NOTICE, account=account), link="x")
+                for account in (
+                    dataclasses.replace(ACCOUNT, due="2026-12-01"),
+                    dataclasses.replace(ACCOUNT, due="2026-12-01", invoice=""),
+                )
+            ),
         ):  # fmt: skip
             shown(page, desk=Desk(1, can_check=True))
+        shown(blocked(), desk=Desk(0))
         for outcome in ("seen", "later"):
             shown(Page(Topic.NOTICE, decision(Access.NOTICE, until=NOW + 60), outcome=outcome))
         shown(
@@ -303,6 +311,56 @@ def test_a_running_pass_tells_its_end_the_minutes_and_what_happens_then() -> Non
     assert "At 11:18 UTC the line is paused again" in text
     assert "2 openings left today" in text
     assert "Time left 12 minutes" in text
+
+
+@pytest.mark.parametrize("topic", [Topic.LOOKING, Topic.UNSEEN, Topic.AWAY])
+def test_who_looks_for_a_payment_during_a_pass_still_reads_how_long_it_runs(topic: Topic) -> None:
+    desk = Desk(passes_left=2, can_check=True)
+    text = words(Page(topic, decision(Access.PASS, until=NOW + 707)), desk=desk)
+
+    assert "At 11:18 UTC the line is paused again" in text
+    # the line is open, and a second pass would add nothing to this one
+    assert "Your internet is paused" not in text
+    assert "to pay 2 openings" not in text
+    assert "to pay 2 openings" in words(Page(topic, decision(Access.BLOCKED)), desk=desk)
+
+
+def test_a_billing_system_that_is_away_during_a_pass_does_not_make_the_line_paused() -> None:
+    page = Page(Topic.AWAY, decision(Access.PASS, until=NOW + 707))
+
+    assert "<h1>The internet is open until" in shown(page)
+    assert "<h1>Your internet is paused" in shown(Page(Topic.AWAY, decision(Access.BLOCKED)))
+
+
+@pytest.mark.parametrize(("due", "said"), [("2026-11-17", "was due on"), ("2026-11-18", "is due on")])
+@pytest.mark.parametrize("invoice", ["", "2026-1187"])
+def test_a_reminder_after_the_due_day_does_not_speak_of_a_day_to_come(due: str, said: str, invoice: str) -> None:
+    account = dataclasses.replace(ACCOUNT, due=due, invoice=invoice)
+    page = Page(Topic.NOTICE, decision(Access.NOTICE, account=account), link="x")
+
+    assert f"{said} {'Tuesday, 17' if due.endswith('17') else 'Wednesday, 18'} November 2026." in words(page)
+
+
+def test_the_address_to_type_has_the_port_where_a_page_has_one_of_its_own() -> None:
+    tried = pages(url="https://localhost:8443/")
+
+    assert "Type https://localhost:8443 into a browser" in words(blocked(), tried)
+    assert "Type portal.example.net into a browser" in words(blocked())
+
+
+def test_the_button_of_a_pass_does_not_vanish_without_a_word_when_the_last_one_is_used() -> None:
+    said = "openings are used. You can open the line again in 24 hours at the latest."
+
+    assert said in words(blocked(), desk=Desk(passes_left=0))
+    assert said not in words(blocked(), desk=Desk(passes_left=1))
+    assert said not in words(blocked(), desk=Desk(passes_left=None))
+    assert said not in words(blocked("abuse"), desk=Desk(passes_left=0))
+    assert said not in words(Page(Topic.LOOKING, decision(Access.PASS, until=NOW + 60)), desk=Desk(passes_left=0))
+
+
+@pytest.mark.parametrize(("number", "shown_as"), [("20417", "…0417"), ("1001", "1001"), ("7", "7")])
+def test_a_customer_number_that_is_cut_says_so(number: str, shown_as: str) -> None:
+    assert shortened(number) == shown_as
 
 
 def test_the_minutes_of_a_pass_are_counted_down_by_the_style_sheet_to_the_second_of_its_end() -> None:

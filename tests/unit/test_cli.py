@@ -100,6 +100,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["block", "1001", "--kind", "promise"], "unrecognized arguments: --kind promise"),
         (["pass", "1001", "--until", "2026-11-27"], "unrecognized arguments: --until 2026-11-27"),
         (["check", "--jsno"], "unrecognized arguments: --jsno"),
+        (["check", "--no-files", "--pages", "x"], "argument --pages: not allowed with argument --no-files"),
         (["keys", "add", "--ssid", "R", "--vlan", "x"], "argument --vlan: invalid int value: 'x'"),
     ],
 )  # fmt: skip
@@ -269,6 +270,13 @@ def test_init_asks_for_what_a_billing_system_wants_and_check_is_content_once_it_
 
     assert main(["check", "-c", str(config)]) == 0
     assert f"source: {source}" in config.read_text()
+
+
+def test_the_url_of_the_page_pasted_for_its_host_is_the_host(tmp_path: Path) -> None:
+    config = tmp_path / "edged.yaml"
+
+    assert main(["init", "-c", str(config), "--portal", "https://portal.example.org/"]) == 0
+    assert "url: https://portal.example.org\n" in config.read_text("utf-8")
 
 
 def test_init_prints_what_dhcp_and_routers_may_say_of_the_page(

@@ -191,6 +191,31 @@ ACME = (
 )
 
 
+def test_a_misspelt_acme_is_answered_as_acme_and_not_as_files(tmp_path: Path) -> None:
+    found = problems("portal: {certificate: {amce: x, contact: a@b.example}}", tmp_path)
+
+    assert {(p.key, p.hint) for p in found} == {
+        ("portal.certificate.acme", ""),
+        ("portal.certificate.amce", 'did you mean "acme"?'),
+    }
+
+
+@pytest.mark.parametrize(
+    ("certificate", "key"),
+    [("{chain: a, key: b, contact: c@d.example}", "contact"), ("{acme: 'https://a.example/d', chain: a}", "chain")],
+)
+def test_a_key_of_the_other_kind_of_certificate_is_told_so_and_not_called_unknown(
+    certificate: str, key: str, tmp_path: Path
+) -> None:
+    found = {p.key: p for p in problems(f"portal: {{certificate: {certificate}}}", tmp_path)}[
+        f"portal.certificate.{key}"
+    ]
+
+    assert found.found == f'the key "{key}" does not go with the others here'
+    assert found.expected == "chain and key, or acme and contact"
+    assert not found.hint
+
+
 def test_a_certificate_by_acme_is_accepted_as_the_example_has_it(tmp_path: Path) -> None:
     lines = (ROOT / "config/edged.example.yaml").read_text("utf-8").splitlines()
     (line,) = (line.replace("# ", "", 1) for line in lines if "{acme:" in line)

@@ -32,9 +32,15 @@ Action = dict[str, Any]
 
 
 def actions(content: Content) -> dict[str, Any]:
-    """``primary`` (None: there is nothing to do) and ``others``, in the order of the page."""
+    """``primary`` (None: there is nothing to do) and ``others``, in the order of the page; ``spent``: why no pass."""
     order = _in_order(content)
-    return {"primary": order[0] if order else None, "others": order[1:]}
+    spent = _may_open(content) and content.desk.passes_left == 0
+    return {
+        "primary": order[0] if order else None,
+        "others": order[1:],
+        # a button that was there this morning is not to vanish without a word
+        "spent": content.said.say("pass.none") if spent else "",
+    }
 
 
 def _in_order(content: Content) -> list[Action]:
@@ -94,9 +100,14 @@ def _check(content: Content) -> Action | None:
     return _form(content, "/check", content.said.say("again" if looked else "check"))
 
 
+def _may_open(content: Content) -> bool:
+    """True where a pass would help; on a running one another would add nothing."""
+    return bool(content.settings.pass_ and content.owing and content.page.topic in _HAS_PASS and not content.until)
+
+
 def _pass(content: Content) -> list[Action]:
     left, settings = content.desk.passes_left, content.settings.pass_
-    if not (left and settings and content.owing and content.page.topic in _HAS_PASS):
+    if not (left and settings and _may_open(content)):
         return []
     label = content.said.counted("pass.start", max(1, round(settings.length / 60)))
     return [form] if (form := _form(content, "/pass", label, content.said.counted("pass.left", left))) else []

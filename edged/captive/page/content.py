@@ -17,7 +17,7 @@ from edged.captive.answers import NO_DEBT, Page, Topic
 from edged.captive.page.actions import actions
 from edged.captive.page.foot import foot
 from edged.captive.page.locales import LOCALES
-from edged.captive.page.spelling import day_of, long_date, sum_of, time_of
+from edged.captive.page.spelling import day_of, is_past, long_date, sum_of, time_of
 from edged.captive.page.texts import Phrase, Words, direction
 from edged.captive.settings import BrandSettings, PortalSettings
 from edged.model import NO_ACCOUNT, Access, Account
@@ -82,9 +82,10 @@ class Content:
 
     @property
     def until(self) -> str:
-        """When a running pass ends; empty: none runs."""
-        ends = self.page.decision.until
-        return time_of(ends, self.zone) if self.page.topic is Topic.PASS and ends > self.now else ""
+        """When a running pass ends; empty: none runs. Also on a page that looks for a payment meanwhile."""
+        decision = self.page.decision
+        runs = self.concerned and decision.access is Access.PASS and decision.until > self.now
+        return time_of(decision.until, self.zone) if runs else ""
 
     def facts(self) -> dict[str, Any]:
         """The names that the templates use."""
@@ -95,7 +96,7 @@ class Content:
             "topic": self.page.topic.value,
             "reason": self.page.decision.reason,
             "name": self.brand.name,
-            "chip": said.say(f"chip.{self.page.topic}"),
+            "chip": said.say(f"chip.{Topic.PASS if self._open_meanwhile else self.page.topic}"),
             "title": said.operators("title") or self._title(),
             "text": said.operators("text") or self._text(),
             "note": said.operators_in_any("additional"),
@@ -106,9 +107,15 @@ class Content:
             **foot(self),
         }
 
+    @property
+    def _open_meanwhile(self) -> bool:
+        """True where the heading has to say that a pass runs, and not that the line is paused."""
+        return bool(self.until) and self.page.topic in {Topic.PASS, Topic.AWAY}
+
     def _title(self) -> Phrase:
-        key = f"{self.said.prefix}.title"
-        return self.said.built_in(f"{key}.until", time=self.until) if self.until else self.said.built_in(key)
+        if self._open_meanwhile:
+            return self.said.built_in("pass.title.until", time=self.until)
+        return self.said.built_in(f"{self.said.prefix}.title")
 
     def _text(self) -> Phrase:
         """The built-in sentence, with what is due in it where that may be shown."""
@@ -118,8 +125,10 @@ class Content:
         if self.page.topic is Topic.OPENING and self.page.decision.access is Access.PASS:
             return said.built_in(f"{key}.pass")
         due = self.account.due
+        if self.page.topic is Topic.NOTICE and is_past(due, self.now, self.zone):
+            key = "notice.text.overdue"
         if not (self.amount and due and f"{key}.known" in LOCALES["en"].texts):
-            return said.built_in(key)
+            return said.built_in(f"{said.prefix}.text")
         values = {"amount": self.amount, "date": long_date(due, said.locale)}
         if self.account.invoice:
             return said.built_in(f"{key}.invoice", invoice=self.account.invoice, **values)
@@ -131,14 +140,14 @@ class Content:
         return self.said.say(f"outcome.{self.page.outcome}") if shown else ""
 
     def _count(self) -> dict[str, Any] | None:
-        """The minutes of a running pass: one line for each, of which the style sheet shows the one that is true."""
+        """What a running pass has left; on its own page a line for each minute, shown by the style sheet in turn."""
         left = self.page.decision.until - self.now
         if not self.until:
             return None
         minutes = ceil(left / 60)
         said, first = self.said, left - (minutes - 1) * 60
         lines = [said.counted("minutes.left", number) for number in range(minutes, 0, -1)]
-        counts = minutes <= _COUNTED_MINUTES
+        counts = minutes <= _COUNTED_MINUTES and self.page.topic is Topic.PASS
         rules = (
             f".left li:nth-child({line + 2}){{animation-delay:{first + 60 * line:.0f}s}}" for line in range(minutes)
         )
@@ -164,7 +173,7 @@ class Content:
             ("invoice", invoice, True),
             ("due", long_date(due, said.locale) if due else "", False),
             ("since", day_of(since, said.locale, self.zone) if since else "", False),
-            ("customer", subscriber.id[-4:], True),
+            ("customer", shortened(subscriber.id), True),
             ("name", masked(account.name), False),
         )
         return [
@@ -172,6 +181,11 @@ class Content:
             for key, value, ltr in rows
             if value
         ]
+
+
+def shortened(number: str) -> str:
+    """The last four of a customer number, and a sign that more stand before them: it is to be compared."""
+    return number if len(number) <= 4 else f"…{number[-4:]}"
 
 
 def masked(name: str) -> str:

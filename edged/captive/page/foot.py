@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 def foot(content: Content) -> dict[str, Any]:
     """``help``, ``real``, ``browser``, ``code``, ``languages`` and ``foot`` of the templates."""
-    said, host = content.said, content.settings.host
+    said, host = content.said, content.settings.typed
     return {
         "help": _help(content),
         "real": _real(content),
@@ -72,7 +72,7 @@ def _real(content: Content) -> dict[str, Any]:
     """How a reader finds out that the page is genuine, without taking its own word for it."""
     said, page = content.said, content.page
     points = [
-        said.say("real.text", host=content.settings.host) if content.settings.host else "",
+        said.say("real.text", host=content.settings.typed) if content.settings.typed else "",
         said.say("real.phone") if said.phone else "",
         said.say("real.staff", reference=page.reference) if page.reference and content.concerned else "",
         said.say("real.never"),

@@ -28,6 +28,14 @@ def long_date(iso: str, locale: Locale) -> str:
     return _written_out(day, locale)
 
 
+def is_past(iso: str, moment: float, zone: tzinfo | None) -> bool:
+    """True when the day of an ISO 8601 date is over at ``moment`` (epoch seconds); False when it is no date."""
+    try:
+        return date.fromisoformat(iso[:10]) < _local(moment, zone).date()
+    except ValueError:
+        return False
+
+
 def _written_out(day: date, locale: Locale) -> str:
     pattern = locale.texts.get("date", LOCALES["en"].texts["date"])
     return pattern.format(

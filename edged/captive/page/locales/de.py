@@ -94,6 +94,10 @@ TEXTS = {
     "notice.text.invoice": (
         "Die Rechnung {invoice} über {amount} ist am {date} fällig. Bleibt sie offen, wird der Anschluss pausiert."
     ),
+    "notice.text.overdue.known": "{amount} war am {date} fällig. Bleibt es offen, wird der Anschluss pausiert.",
+    "notice.text.overdue.invoice": (
+        "Die Rechnung {invoice} über {amount} war am {date} fällig. Bleibt sie offen, wird der Anschluss pausiert."
+    ),
     "notice.seen": "Weiter",
     "notice.later": "Später erinnern",
     "pass.text": "Sie haben Zeit, zu bezahlen oder uns anzurufen. Kartenprüfungen und Bank-Apps funktionieren.",
@@ -101,9 +105,13 @@ TEXTS = {
     "pass.title": "Das Internet ist eine Weile offen",
     "pass.title.until": "Das Internet ist offen bis {time}",
     "pass.then": "Um {time} wird der Anschluss wieder pausiert, falls Ihre Zahlung bis dahin nicht da ist.",
+    "pass.none": (
+        "Die Öffnungen für heute sind genutzt. Spätestens in 24 Stunden können Sie den Anschluss wieder öffnen."
+    ),
     "used-up.title": "Die Öffnungen für heute sind genutzt",
     "used-up.text": (
-        "Morgen können Sie den Anschluss wieder öffnen. Bezahlen vom Handy über Mobilfunk geht jederzeit."
+        "Spätestens in 24 Stunden können Sie den Anschluss wieder öffnen. "
+        "Bezahlen vom Handy über Mobilfunk geht jederzeit."
     ),
     "used-up.button": "Offenen Betrag ansehen",
     "looking.title": "Wir suchen Ihre Zahlung",
@@ -142,8 +150,8 @@ TEXTS = {
     "opens": "Öffnet {host}",
     "check": "Ich habe bezahlt: prüfen",
     "again": "Noch einmal prüfen",
-    "outcome.seen": "Danke. Ihr Internet läuft wie zuvor.",
-    "outcome.later": "Wir erinnern Sie später. Ihr Internet läuft wie zuvor.",
+    "outcome.seen": "Danke. Ihr Internet läuft: Sie können die gewünschte Seite jetzt öffnen.",
+    "outcome.later": "Wir erinnern Sie später. Ihr Internet läuft: Sie können die gewünschte Seite jetzt öffnen.",
     "count.title": "Restzeit",
     "count.over": "Die Zeit ist um",
     "fact.amount": "Betrag",

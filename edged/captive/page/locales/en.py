@@ -87,6 +87,10 @@ TEXTS = {
     "notice.text.invoice": (
         "Invoice {invoice} of {amount} is due on {date}. If it stays open, the line will be paused."
     ),
+    "notice.text.overdue.known": "{amount} was due on {date}. If it stays open, the line will be paused.",
+    "notice.text.overdue.invoice": (
+        "Invoice {invoice} of {amount} was due on {date}. If it stays open, the line will be paused."
+    ),
     "notice.seen": "Continue",
     "notice.later": "Remind me later",
     "pass.text": "You have time to pay or to call us. Card checks and bank apps work.",
@@ -94,8 +98,11 @@ TEXTS = {
     "pass.title": "The internet is open for a while",
     "pass.title.until": "The internet is open until {time}",
     "pass.then": "At {time} the line is paused again, unless your payment has arrived by then.",
+    "pass.none": "Today's openings are used. You can open the line again in 24 hours at the latest.",
     "used-up.title": "Today's openings are used",
-    "used-up.text": "You can open the line again tomorrow. Paying from a phone on mobile data works at any time.",
+    "used-up.text": (
+        "You can open the line again in 24 hours at the latest. Paying from a phone on mobile data works at any time."
+    ),
     "used-up.button": "See what is due",
     "looking.title": "We are looking for your payment",
     "looking.text": (
@@ -130,8 +137,8 @@ TEXTS = {
     "opens": "Opens {host}",
     "check": "I have paid: check now",
     "again": "Look again",
-    "outcome.seen": "Thank you. Your internet works as before.",
-    "outcome.later": "We will remind you later. Your internet works as before.",
+    "outcome.seen": "Thank you. Your internet works: you can open the page that you wanted.",
+    "outcome.later": "We will remind you later. Your internet works: you can open the page that you wanted.",
     "count.title": "Time left",
     "count.over": "The time is over",
     "fact.amount": "Amount",

@@ -85,6 +85,10 @@ TEXTS = {
     "notice.text.invoice": (
         "La factura {invoice} de {amount} vence el {date}. Si sigue pendiente, la línea quedará en pausa."
     ),
+    "notice.text.overdue.known": "{amount} vencía el {date}. Si sigue pendiente, la línea quedará en pausa.",
+    "notice.text.overdue.invoice": (
+        "La factura {invoice} de {amount} vencía el {date}. Si sigue pendiente, la línea quedará en pausa."
+    ),
     "notice.seen": "Continuar",
     "notice.later": "Recordármelo más tarde",
     "pass.text": ("Tiene tiempo para pagar o llamarnos. Las comprobaciones de tarjeta y las apps del banco funcionan."),
@@ -92,9 +96,11 @@ TEXTS = {
     "pass.title": "Internet está abierto por un rato",
     "pass.title.until": "Internet está abierto hasta las {time}",
     "pass.then": "A las {time} la línea vuelve a quedar en pausa, salvo que su pago haya llegado antes.",
+    "pass.none": "Las aperturas de hoy ya se usaron. En 24 horas como máximo puede abrir la línea otra vez.",
     "used-up.title": "Las aperturas de hoy ya se usaron",
     "used-up.text": (
-        "Mañana puede abrir la línea otra vez. Pagar desde un teléfono con datos móviles funciona siempre."
+        "En 24 horas como máximo puede abrir la línea otra vez. "
+        "Pagar desde un teléfono con datos móviles funciona siempre."
     ),
     "used-up.button": "Ver lo pendiente",
     "looking.title": "Estamos buscando su pago",
@@ -130,8 +136,8 @@ TEXTS = {
     "opens": "Abre {host}",
     "check": "Ya pagué: comprobar",
     "again": "Mirar otra vez",
-    "outcome.seen": "Gracias. Su internet funciona como antes.",
-    "outcome.later": "Se lo recordaremos más tarde. Su internet funciona como antes.",
+    "outcome.seen": "Gracias. Su internet funciona: puede abrir la página que quería.",
+    "outcome.later": "Se lo recordaremos más tarde. Su internet funciona: puede abrir la página que quería.",
     "count.title": "Tiempo restante",
     "count.over": "El tiempo ha terminado",
     "fact.amount": "Importe",

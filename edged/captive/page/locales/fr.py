@@ -93,6 +93,10 @@ TEXTS = {
     "notice.text.invoice": (
         "La facture {invoice} de {amount} est à payer le {date}. Sans paiement, la ligne sera mise en pause."
     ),
+    "notice.text.overdue.known": "{amount} était à payer le {date}. Sans paiement, la ligne sera mise en pause.",
+    "notice.text.overdue.invoice": (
+        "La facture {invoice} de {amount} était à payer le {date}. Sans paiement, la ligne sera mise en pause."
+    ),
     "notice.seen": "Continuer",
     "notice.later": "Me le rappeler plus tard",
     "pass.text": (
@@ -102,9 +106,11 @@ TEXTS = {
     "pass.title": "Internet est ouvert pour un moment",
     "pass.title.until": "Internet est ouvert jusqu'à {time}",
     "pass.then": "À {time}, la ligne est remise en pause, sauf si votre paiement est arrivé d'ici là.",
+    "pass.none": "Les ouvertures du jour sont utilisées. Vous pourrez rouvrir la ligne au plus tard dans 24 heures.",
     "used-up.title": "Les ouvertures du jour sont utilisées",
     "used-up.text": (
-        "Vous pourrez rouvrir la ligne demain. Payer depuis un téléphone en données mobiles marche toujours."
+        "Vous pourrez rouvrir la ligne au plus tard dans 24 heures. "
+        "Payer depuis un téléphone en données mobiles marche toujours."
     ),
     "used-up.button": "Voir ce qui est dû",
     "looking.title": "Nous cherchons votre paiement",
@@ -144,8 +150,10 @@ TEXTS = {
     "opens": "Ouvre {host}",
     "check": "J'ai payé : vérifier",
     "again": "Vérifier à nouveau",
-    "outcome.seen": "Merci. Votre internet fonctionne comme avant.",
-    "outcome.later": "Nous vous le rappellerons plus tard. Votre internet fonctionne comme avant.",
+    "outcome.seen": "Merci. Votre internet fonctionne : vous pouvez ouvrir la page que vous vouliez.",
+    "outcome.later": (
+        "Nous vous le rappellerons plus tard. Votre internet fonctionne : vous pouvez ouvrir la page que vous vouliez."
+    ),
     "count.title": "Temps restant",
     "count.over": "Le temps est écoulé",
     "fact.amount": "Montant",

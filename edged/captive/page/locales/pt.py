@@ -87,6 +87,10 @@ TEXTS = {
     "notice.text.invoice": (
         "A fatura {invoice} de {amount} vence em {date}. Se continuar em aberto, a linha será pausada."
     ),
+    "notice.text.overdue.known": "{amount} venceu em {date}. Se continuar em aberto, a linha será pausada.",
+    "notice.text.overdue.invoice": (
+        "A fatura {invoice} de {amount} venceu em {date}. Se continuar em aberto, a linha será pausada."
+    ),
     "notice.seen": "Continuar",
     "notice.later": "Lembrar mais tarde",
     "pass.text": "Você tem tempo para pagar ou ligar para nós. Verificações de cartão e apps de banco funcionam.",
@@ -94,8 +98,11 @@ TEXTS = {
     "pass.title": "A internet está aberta por um tempo",
     "pass.title.until": "A internet está aberta até {time}",
     "pass.then": "Às {time} a linha volta a ficar em pausa, a não ser que o pagamento chegue antes.",
+    "pass.none": "As aberturas de hoje já foram usadas. Em no máximo 24 horas você pode abrir a linha de novo.",
     "used-up.title": "As aberturas de hoje já foram usadas",
-    "used-up.text": "Amanhã você pode abrir a linha de novo. Pagar pelo celular com dados móveis funciona sempre.",
+    "used-up.text": (
+        "Em no máximo 24 horas você pode abrir a linha de novo. Pagar pelo celular com dados móveis funciona sempre."
+    ),
     "used-up.button": "Ver o valor em aberto",
     "looking.title": "Estamos procurando seu pagamento",
     "looking.text": "Quando chegar, a internet volta sozinha. Uma transferência pode levar até o próximo dia útil.",
@@ -128,8 +135,8 @@ TEXTS = {
     "opens": "Abre {host}",
     "check": "Já paguei: verificar",
     "again": "Verificar de novo",
-    "outcome.seen": "Obrigado. Sua internet funciona como antes.",
-    "outcome.later": "Vamos lembrar mais tarde. Sua internet funciona como antes.",
+    "outcome.seen": "Obrigado. Sua internet funciona: você pode abrir a página que queria.",
+    "outcome.later": "Vamos lembrar mais tarde. Sua internet funciona: você pode abrir a página que queria.",
     "count.title": "Tempo restante",
     "count.over": "O tempo acabou",
     "fact.amount": "Valor",
