@@ -29,8 +29,7 @@ test: apt-test $(VENV)/dev.stamp native network-manager  ## everything: checks, 
 check: $(VENV)/dev.stamp fmt-check lint types layers unit  ## format, lint, types, layers, unit: under a minute
 
 unit: $(VENV)/dev.stamp
-	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/test_architecture.py tests/unit tests/property \
-	  tests/simulation/test_day.py
+	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/test_architecture.py tests/unit tests/property
 
 e2e: apt-test $(VENV)/dev.stamp network-manager
 	$(BIN)/python -m pytest -q tests/e2e
