@@ -1,4 +1,7 @@
-"""Shared by all tests: profiles of hypothesis, and the options of tests/simulation."""
+"""Shared by all tests: profiles of hypothesis, the options of tests/simulation, and that CI skips nothing.
+
+A machine that cannot prove must not look green.
+"""
 
 from __future__ import annotations
 
@@ -17,3 +20,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     days.addoption("--seed", type=int, default=None, help="replay this seed alone")
     days.addoption("--days", type=float, default=1.0, help="how long each simulated run is")
     days.addoption("--seconds", type=float, default=0.0, help="go on with other seeds for so long")
+
+
+_skipped: list[str] = []
+
+
+def pytest_runtest_logreport(report: pytest.TestReport) -> None:
+    if report.skipped:
+        _skipped.append(report.nodeid)
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if _skipped and os.environ.get("CI"):
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    if _skipped and os.environ.get("CI"):
+        terminalreporter.section("skipped tests fail CI", red=True)
+        for nodeid in _skipped:
+            terminalreporter.line(nodeid)

@@ -35,14 +35,6 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
-def loads_page(method: str, accept: str, requested_with: str, upgrade: str) -> bool:
-    """True for what a browser sends when a person opens a page: nothing else names HTML among what it accepts."""
-    if method != "GET" or requested_with or upgrade:
-        return False
-    accepted = {part.partition(";")[0].strip().lower() for part in accept.split(",")}
-    return bool(accepted & {"text/html", "application/xhtml+xml"})
-
-
 def same_url(host: str, target: str) -> str:
     """The URL that was asked for over HTTP, for a Location; empty: it cannot be said again without harm."""
     if safe_target(target) != target:

@@ -34,7 +34,7 @@ from edged.captive.capport import API_PATHS, MEDIA_TYPE, api_body
 from edged.captive.destination import PAY_PATH, destination, leads_on
 from edged.captive.names import is_public_name, safe_target
 from edged.captive.probes import is_probe
-from edged.captive.reminder import loads_page, online, sent_on
+from edged.captive.reminder import online, sent_on
 from edged.captive.settings import BrandSettings
 from edged.captive.statement import Purpose, verify_token
 from edged.model import Access
@@ -154,11 +154,10 @@ def _kept_path(path: str) -> str:
 
 def _foreign(request: Request, portal: Portal, decision: Decision) -> Answer:
     """Somebody else's name, over HTTP: nothing of the request comes back to a blocked client."""
-    probe = is_probe(request.host, request.path)
     match decision.access:
         case Access.STRANGER:
             return Close("stranger")
-        case Access.BLOCKED if probe:
+        case Access.BLOCKED if is_probe(request.host, request.path):
             return foreign(302, Kind.PROBE, sign_in_body(portal.url + "/"), location=portal.url + "/")
         case Access.BLOCKED if wants_html(request):
             return foreign(302, Kind.REDIRECT, sign_in_body(portal.url + "/"), location=portal.url + "/")
@@ -181,7 +180,8 @@ def _reminded(request: Request, portal: Portal, decision: Decision) -> Answer:
     if decision.reminds:
         if success is not None:
             return foreign(302, Kind.PROBE, sign_in_body(portal.url + "/"), location=portal.url + "/")
-        if loads_page(request.method, request.accept, request.requested_with, request.upgrade):
+        # nothing but a browser that opens a page for a person names HTML among what it accepts
+        if request.method == "GET" and _accepts_html(request) and not request.upgrade:
             return foreign(302, Kind.REDIRECT, sign_in_body(portal.url + "/"), location=portal.url + "/")
     return let_through(request)
 

@@ -181,6 +181,23 @@ class FeedServer:
         return None
 
 
+class ToldFeedServer(FeedServer):
+    """The same, and what it was told of (docs/feed.md, "Telling billing")."""
+
+    def __init__(self, feed: Feed, *, token: str = "") -> None:
+        super().__init__(feed, token=token)
+        self.told: list[Object] = []
+
+    def application(self) -> web.Application:
+        application = super().application()
+        application.router.add_post("/events", self._events)
+        return application
+
+    async def _events(self, request: web.Request) -> web.Response:
+        self.told += (await request.json())["events"]
+        return web.Response(status=202)
+
+
 def _revision(objects: list[Object]) -> str:
     return hashlib.sha256(json.dumps(objects, sort_keys=True).encode()).hexdigest()[:6]
 

@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from aiohttp import web
 
 from edged import daemon
 from edged.captive.answers import Topic
@@ -33,7 +32,7 @@ from edged.ops.explaining import Explainer
 from edged.policy.access import Override
 from edged.values import parse_prefix
 from tests.captive_oracle import Answer
-from tests.loopback.feed_server import Feed, FeedServer, serve
+from tests.loopback.feed_server import Feed, ToldFeedServer, serve
 
 CONFIGURATION = """\
 site: tower-12
@@ -75,21 +74,11 @@ class Gated(MemoryTarget):
         self.log.append("applied")
 
 
-class Billing(FeedServer):
+class Billing(ToldFeedServer):
     """The feed, what it was told and asked, and whether it is there."""
 
     def __init__(self) -> None:
         super().__init__(Feed([ANA, BEN], known=100))
-        self.told: list[dict[str, Any]] = []
-
-    def application(self) -> web.Application:
-        application = super().application()
-        application.router.add_post("/events", self._events)
-        return application
-
-    async def _events(self, request: web.Request) -> web.Response:
-        self.told += (await request.json())["events"]
-        return web.Response(status=202)
 
     @property
     def one_asked(self) -> list[str]:

@@ -15,12 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
-from aiohttp import web
 
 from edged.config import load
 from edged.daemon import House
 from edged.model import Access
-from tests.loopback.feed_server import Feed, FeedServer, serve
+from tests.loopback.feed_server import Feed, ToldFeedServer, serve
 
 SECRET = "a-secret-of-a-test"
 CONFIGURATION = """\
@@ -40,22 +39,12 @@ ops: {{listen: "127.0.0.1:0", socket: {directory}/control.sock}}
 """
 
 
-class Billing(FeedServer):
+class Billing(ToldFeedServer):
     """The feed, and what it was told."""
 
     def __init__(self) -> None:
         blocked = {"id": "1001", "state": "blocked", "reason": "unpaid", "addresses": ["127.0.0.2"]}
         super().__init__(Feed([blocked], known=100), token="a-key-of-a-test")
-        self.told: list[dict[str, Any]] = []
-
-    def application(self) -> web.Application:
-        application = super().application()
-        application.router.add_post("/events", self._events)
-        return application
-
-    async def _events(self, request: web.Request) -> web.Response:
-        self.told += (await request.json())["events"]
-        return web.Response(status=202)
 
 
 @asynccontextmanager

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from edged.captive.answers import Aside, Kind, Response
 from edged.captive.reminder import (
     AGAIN_MOST,
     LED_MOST,
@@ -15,11 +18,12 @@ from edged.captive.reminder import (
     Asides,
     Unopened,
     Way,
-    loads_page,
     same_url,
 )
+from edged.captive.respond import respond
+from edged.model import Access
 from edged.values import parse_address
-from tests.captive_scene import BROWSER
+from tests.captive_scene import BROWSER, NOW, PORTAL, decision, get
 
 LINE, OTHER = parse_address("100.64.1.7"), parse_address("100.64.1.8")
 SERVER = parse_address("198.51.100.7")
@@ -82,13 +86,28 @@ def test_a_page_that_is_opened_starts_the_count_anew() -> None:
     assert unopened.leads("1001", 10.0)
 
 
-def test_a_browser_loads_a_page_and_programs_do_not() -> None:
-    assert loads_page("GET", BROWSER, "", "")
-    assert loads_page("GET", "application/xhtml+xml", "", "")
-    for method, accept in (("POST", BROWSER), ("HEAD", BROWSER), ("GET", "*/*"), ("GET", ""), ("GET", "text/*")):
-        assert not loads_page(method, accept, "", "")
-    assert not loads_page("GET", BROWSER, "XMLHttpRequest", "")
-    assert not loads_page("GET", BROWSER, "", "websocket")
+@pytest.mark.parametrize(
+    ("method", "accept", "more", "kind"),
+    [
+        ("GET", BROWSER, {}, Kind.REDIRECT),
+        ("GET", "application/xhtml+xml", {}, Kind.REDIRECT),
+        ("POST", BROWSER, {}, Kind.SENT_ON),
+        ("HEAD", BROWSER, {}, Kind.SENT_ON),
+        ("GET", "*/*", {}, Kind.SENT_ON),
+        ("GET", "", {}, Kind.SENT_ON),
+        ("GET", "text/*", {}, Kind.SENT_ON),
+        ("GET", BROWSER, {"requested_with": "XMLHttpRequest"}, Kind.SENT_ON),
+        ("GET", BROWSER, {"upgrade": "websocket"}, Kind.SENT_ON),
+    ],
+)
+def test_a_browser_loads_a_page_and_programs_do_not(method: str, accept: str, more: dict[str, Any], kind: Kind) -> None:
+    request = get("news.example.com", method=method, accept=accept, destination=SERVER, **more)
+
+    found = respond(request, PORTAL, decision(Access.NOTICE), NOW, lambda _: decision(Access.OPEN))
+
+    answer = found.then if isinstance(found, Aside) else found
+    assert isinstance(answer, Response)
+    assert answer.kind is kind
 
 
 @given(st.text(max_size=40), st.sampled_from(["news.example.com", "198.51.100.7", "2001:db8::7", ""]))
