@@ -6,7 +6,7 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 # real clients and peers of the end-to-end tests and of bench/
 # bind9 and freeradius may start as services of this machine: no test needs their ports, each peer has its own elsewhere
-APT_TEST := gcc libc6-dev python3-dev nftables iproute2 conntrack bind9 bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium firefox-esr libnss3-tools dbus-daemon procps libatomic1 pebble testssl.sh
+APT_TEST := gcc libc6-dev python3-dev nftables iproute2 conntrack bind9 bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium firefox-esr libnss3-tools dbus-daemon procps libatomic1 pebble testssl.sh hostapd eapoltest radsecproxy zbar-tools
 APT_BENCH := dnsperf unbound nginx-light openssl
 
 INSTALL_EDGED = $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
