@@ -159,7 +159,7 @@ def test_without_a_daemon_every_question_is_status_69_with_what_to_look_at(
         status, err = refused(capsys, *command, str(config))
         assert status == 69
         assert "journalctl" in err
-    for action in (("list",), ("add", "--ssid", "R"), ("import", str(csv)), ("revoke", "k"), ("show", "k")):
+    for action in (("list",), ("add", "--ssid", "R"), ("import", str(csv)), ("revoke", "k"), ("show", "k", "--reveal")):
         assert refused(capsys, "keys", "-c", str(config), *action)[0] == 69
 
 
