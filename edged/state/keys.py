@@ -169,24 +169,22 @@ class KeyStore:
         if seal is None:
             return None
         self._seal = seal
+        # what is written from now on is sealed with the new key, and has a higher number
+        ((end,),) = await self._database.read("SELECT ifnull(max(rowid), 0) FROM keys")
         count, damaged, after = 0, 0, 0
-        while True:
-            done, left, last = await self._database.run(partial(self._reseal, after=after), write=True)
-            if last == after:
-                break
-            count, damaged, after = count + done, damaged + left, last
-        # what was sealed with the old key must not be left in free pages or in the log
-        await self._database.run(lambda connection: connection.execute("VACUUM").close())
-        await self._database.run(lambda c: c.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall())
+        while after < end:
+            done, left, after = await self._database.run(partial(self._reseal, after=after, end=end), write=True)
+            count, damaged = count + done, damaged + left
+        await self._database.run(_scrub)
         await asyncio.to_thread(place.finish)
         self._seal = seal.newest
         return Resealed(count, damaged)
 
-    def _reseal(self, connection: sqlite3.Connection, after: int) -> tuple[int, int, int]:
+    def _reseal(self, connection: sqlite3.Connection, after: int, end: int) -> tuple[int, int, int]:
         """One batch: rows sealed afresh, rows that open with neither key, the last row looked at."""
         rows = connection.execute(
-            "SELECT rowid, origin, id, passphrase, pmk FROM keys WHERE rowid > ? ORDER BY rowid LIMIT ?",
-            (after, RESEAL_BATCH),
+            "SELECT rowid, origin, id, passphrase, pmk FROM keys WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?",
+            (after, end, RESEAL_BATCH),
         ).fetchall()
         fresh = []
         for rowid, origin, key_id, passphrase, pmk in rows:
@@ -202,7 +200,7 @@ class KeyStore:
                 continue
             fresh.append((*sealed, rowid))
         connection.executemany("UPDATE keys SET passphrase = ?, pmk = ? WHERE rowid = ?", fresh)
-        return len(fresh), len(rows) - len(fresh), rows[-1][0] if rows else after
+        return len(fresh), len(rows) - len(fresh), rows[-1][0] if rows else end
 
     def _read(self, connection: sqlite3.Connection, *, strict: bool = True) -> list[StoredKey]:
         found: list[StoredKey] = []
@@ -251,6 +249,12 @@ class KeyStore:
             key.rate.down if key.rate else None, key.rate.up if key.rate else None,
             stored.created, stored.revoked or None,
         )  # fmt: skip
+
+
+def _scrub(connection: sqlite3.Connection) -> None:
+    """Leave nothing that was sealed with the old key in free pages or in the log."""
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
 
 _COLUMNS = (
