@@ -44,7 +44,7 @@ class KeyChanges:
             return await self._undo(ids_of(request), request)
         stock, ids = self._house.mpsk.stock, ids_of(request)
         if not ids:
-            ids = self._chosen(request)
+            ids = await self._chosen(request)
             asked = self._asks(request, len(ids))
             if asked is not None:
                 return asked
@@ -63,8 +63,7 @@ class KeyChanges:
         return {"schema": 1, "ids": done, "sentence": self._rotated(done, at, leaked=leaked)}
 
     def _rotated(self, ids: Sequence[str], at: float, *, leaked: bool) -> str:
-        until = {key.id: key.previous_until for key in self._house.mpsk.key_facts() if key.origin == "local"}
-        latest = max(until.get(key_id, 0.0) for key_id in ids)
+        latest = self._house.mpsk.stock.old_until(ids)
         if leaked:
             then = "The old one has ended; devices on it are disconnected."
         else:
@@ -82,11 +81,11 @@ class KeyChanges:
         done = await self._done(request, "undo rotation", revised, "nothing was undone")
         return {"schema": 1, "ids": done, "sentence": f"{ids[0]} has the passphrase of before again."}
 
-    def _chosen(self, request: Facts) -> list[str]:
+    async def _chosen(self, request: Facts) -> list[str]:
         choice = choice_of(request)
         if choice.is_empty:
             raise Refused("which keys? an ID, or --site and --ssid", 2)
-        ids = self._house.mpsk.stock.rotatable(choice)
+        ids = await self._house.mpsk.stock.rotatable(choice)
         if not ids:
             raise Refused("there is no local key of these that has not ended.  edged keys list")
         return ids
@@ -105,11 +104,11 @@ class KeyChanges:
         at, ids = float(request.get("ends") or 0.0), ids_of(request)
         if at and at <= time.time():
             raise Refused("that time has passed; edged keys revoke ID ends a key now", 2)
-        before = {key.id: key.expires for key in self._house.mpsk.key_facts() if key.origin == "local"}
+        first = self._house.mpsk.stock.find(ids[0]) if ids else None
+        was = first.key.expires if first else 0.0
         revised = await self._house.mpsk.stock.expire(ids, at)
         done = await self._done(request, "expire key", revised, "nothing was changed")
         ends = f"{'ends' if len(done) == 1 else 'end'} at {moment(at)}" if at else "no longer ends by itself"
-        was = before.get(done[0], 0.0)
         undo = f"\nUndo:  edged keys expire {done[0]} {moment(was)[:16].replace(' ', 'T') + 'Z' if was else 'never'}"
         return {"schema": 1, "ids": done, "sentence": f"{keys_named(done)} {ends}.{undo if len(done) == 1 else ''}"}
 

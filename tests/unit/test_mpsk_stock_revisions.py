@@ -41,7 +41,8 @@ def refused(rows: tuple[Any, Revised]) -> str:
 
 
 def rotate(keys: list[StoredKey], *ids: str, passphrase: Secret = NEW, **terms: Any) -> tuple[Any, Revised]:
-    return rotated(keys, ids, Rotation(**{"now": NOW, "overlap": WEEK} | terms), lambda: passphrase)
+    whole: dict[str, Any] = {"now": NOW, "overlap": WEEK} | terms
+    return rotated(keys, ids, Rotation(**whole), lambda: passphrase)
 
 
 def test_a_rotated_keys_old_passphrase_is_good_for_the_overlap_with_its_pmk() -> None:

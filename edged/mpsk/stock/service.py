@@ -82,12 +82,15 @@ class Stock:
         if weak - self.weak:
             log.warning("keys-weak", count=len(weak), key=min(weak))
         self.left_out, self.weak = change.conflicts, weak
-        aside = {f.id for f in self.key_facts() if f.same_as}
+        before = self._set_aside()
         await self._reload()
-        for fact in self.key_facts():
-            if fact.same_as and fact.id not in aside:
-                log.warning("key-set-aside", key=fact.id, same_as=fact.same_as)
+        for key_id, holder in sorted(self._set_aside() - before)[:_TOLD]:
+            log.warning("key-set-aside", key=key_id, same_as=holder)
         return change
+
+    def _set_aside(self) -> set[tuple[str, str]]:
+        """Local keys whose passphrase is billing's now, and whose."""
+        return {(s.key.id, s.shadowed_by) for s in self._desk.ring.keys.values() if s.shadowed_by}
 
     # --------------------------------------------------------------------------------------------- looking
 
@@ -115,6 +118,12 @@ class Stock:
                 rows = [stored] if old is None or not old.is_live(now) else [stored, old]
                 return [Shown(r.key.passphrase, r.key.not_before, r.revoked or r.key.expires) for r in rows]
         return []
+
+    def old_until(self, ids: Collection[str]) -> float:
+        """Until when the last of these local keys' passphrases of before is good; 0: none is."""
+        now = self._clock()
+        rows = (self._desk.ring.keys.get(KeyId(LOCAL, key_id + RETIRED)) for key_id in ids)
+        return max((row.revoked for row in rows if row is not None and row.is_live(now)), default=0.0)
 
     def find(self, key_id: str) -> StoredKey | None:
         """The key of that id, of one's own making first."""
@@ -164,9 +173,10 @@ class Stock:
 
     # -------------------------------------------------------------------------------------------- changing
 
-    def rotatable(self, choice: Choice) -> list[str]:
+    async def rotatable(self, choice: Choice) -> list[str]:
         """Ids that a rotation of ``choice`` concerns: local ones that have not ended."""
-        return [fact.id for fact in own_live(choice.of(self.key_facts()))]
+        facts = await asyncio.to_thread(self.key_facts)
+        return [fact.id for fact in own_live(choice.of(facts))]
 
     async def rotate(
         self,
