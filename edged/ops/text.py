@@ -224,7 +224,8 @@ def keys(answer: Answer) -> str:
         return "\n".join([text, *_left_out(answer.get("left_out", []))])
     lines = [*table(_KEY_COLUMNS, rows), "", count or _count(len(rows), "key")]
     if answer.get("weak"):
-        lines.append(f"{_count(answer['weak'], 'passphrase')} of billing's weak:  edged keys list --state weak")
+        weak = f"{_count(answer['weak'], 'passphrase')} of billing's {'is' if answer['weak'] == 1 else 'are'} weak"
+        lines.append(f"{weak}:  edged keys list --state weak")
     return "\n".join([*lines, *_left_out(answer.get("left_out", []))])
 
 

@@ -298,7 +298,7 @@ async def test_a_passphrase_in_both_origins_is_shown_in_the_list(
 
     assert "not-unique (k-501)" in out
     assert "k-502 of billing's list is left out: k-501 has its passphrase." in out
-    assert "1 passphrase of billing's weak:  edged keys list --state weak" in out
+    assert "1 passphrase of billing's is weak:  edged keys list --state weak" in out
 
 
 async def test_a_reseal_under_the_running_daemon_changes_nothing_for_anybody(house: House, tmp_path: Path) -> None:
