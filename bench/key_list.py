@@ -74,16 +74,18 @@ async def measure(count: int, directory: Path) -> None:
     store = KeyStore(database, place.seal())
     service = MpskService(mpsk_settings(), store=store, current=Current())
     await service.start()
-    service._searcher.start()
-    await asyncio.sleep(2.0)  # its process has started
+    # with many keys the search worker is made; what that costs is not looked at here
+    await service.stock.import_csv("ssid\n" + f"{SSID}\n" * 500)
+    await asyncio.sleep(2.0)
     gc.collect()
     gc.freeze()  # as the daemon does
     ticks = Ticks()
     ticking = asyncio.create_task(ticks.run())
     rows = "".join(f"flat-{n},{SSID},Flat {n},copper-{n:06}-otter-violin\n" for n in range(count))
-    print(f"{count:,} keys")
-    added = await ticks.during("import", service.stock.import_csv("id,ssid,label,passphrase\n" + rows))
-    assert added == (count, [])
+    added, problems = await ticks.during("import", service.stock.import_csv("id,ssid,label,passphrase\n" + rows))
+    print(f"{added:,} keys are in the store")
+    if problems:
+        raise SystemExit(f"not imported: {problems[0]}")
     pmks = [(stored, fake_pmk(stored.key.id)) for stored in service.ring.keys.values()]
     await ticks.during("keep PMKs", store.save_pmks(pmks))
     await ticks.during("load", service.load())
