@@ -314,7 +314,7 @@ class Explainer:
         """A key by its id, or whose page bears a reference; of several who share one, who they are."""
         key = next((k for k in self._house.mpsk.key_facts() if k.id == subject), None)
         if key is not None:
-            return self._key(key)
+            return self._key(key) | {"recently": await self._recently(key.id)}
         named = await asyncio.to_thread(self._house.captive.referenced, subject, self._house.current.view)
         if not named:
             return None
@@ -360,7 +360,7 @@ class Explainer:
 
     def _key(self, key: KeyFacts) -> Facts:
         now = time.time()
-        facts: Facts = {"subject": key.id, "headline": f"key {key.id} on {key.ssid} is {key.standing}"}
+        facts: Facts = {"subject": key.id, "headline": f"key {key.id} on {key.ssid} is {key.said}"}
         rows = [
             f"{key.origin}'s, site {key.site or 'any'}, label {key.label or 'none'}, VLAN {key.vlan or 'the default'}"
         ]
