@@ -72,18 +72,19 @@ schema: $(VENV)/run.stamp  ## write config/edged.schema.json from the settings
 # the environment may be older than the compiler
 .PHONY: native
 native: apt-test $(VENV)/dev.stamp
-	@$(BIN)/python -c 'import edged.native._datagrams' 2>/dev/null || $(INSTALL_EDGED)
+	@$(BIN)/python -c 'import edged.native._datagrams, edged.native._keysearch' 2>/dev/null || $(INSTALL_EDGED)
 
 .PHONY: sanitize
 SANITIZED := .run/sanitized
 sanitize: apt-test $(VENV)/dev.stamp  ## edged/native with address and undefined-behaviour sanitizers, over its tests
 	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r edged tests pyproject.toml $(SANITIZED)
-	cc -g -O1 -std=gnu11 -Wall -Wextra -Wno-missing-field-initializers -Wno-cast-function-type -Werror \
-	  -fsanitize=address,undefined -fno-sanitize-recover=all -fPIC -shared -pthread -DPy_LIMITED_API=0x030B0000 \
-	  -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') edged/native/datagrams.c \
-	  -o $(SANITIZED)/edged/native/_datagrams.abi3.so
+	for module in datagrams keysearch; do \
+	  cc -g -O1 -std=gnu11 -Wall -Wextra -Wno-missing-field-initializers -Wno-cast-function-type -Werror \
+	    -fsanitize=address,undefined -fno-sanitize-recover=all -fPIC -shared -pthread -DPy_LIMITED_API=0x030B0000 \
+	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') edged/native/$$module.c \
+	    -o $(SANITIZED)/edged/native/_$$module.abi3.so || exit 1; done
 	cd $(SANITIZED) && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
-	  $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider tests/loopback/test_dns_native.py
+	  $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider tests/loopback/test_dns_native.py tests/property/test_keysearch.py
 
 lab: apt-test $(VENV)/dev.stamp  ## subscribers, a router with edged and an "internet" in network namespaces (root); TOUR=--shell
 	$(BIN)/python tests/e2e/tour.py $(TOUR)
@@ -107,7 +108,7 @@ $(BIN)/python:
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3-venv; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: requirements.lock requirements-build.lock pyproject.toml $(wildcard edged/native/*.c) | $(BIN)/python
+$(VENV)/run.stamp: requirements.lock requirements-build.lock pyproject.toml $(wildcard edged/native/*.[ch]) | $(BIN)/python
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-build.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	$(INSTALL_EDGED)

@@ -15,7 +15,8 @@ from edged.model import Key
 from edged.mpsk.eapol import parse_message_2
 from edged.mpsk.keyring import Keyring, compile_keyring
 from edged.mpsk.settings import MpskSettings, NetworkSettings
-from edged.mpsk.wpa import SUITES, Challenge, Handshake, challenge_of, pmk_of
+from edged.mpsk.wpa import Handshake, challenge_of, mic_of, pmk_of
+from edged.native.keysearch import Challenge
 from edged.radius.attributes import Attribute, attribute, long_extended
 from edged.radius.packet import Code, Packet
 from edged.radius.settings import ClientSettings
@@ -105,9 +106,7 @@ def message_2(
     )
     if challenge is None:
         return anonce, frame
-    known = SUITES[challenge.suite]
-    mic = known.mic(known.kck(challenge.context, pmk), frame)
-    return anonce, frame[:81] + mic + frame[97:]
+    return anonce, frame[:81] + mic_of(challenge, pmk) + frame[97:]
 
 
 def challenge(pmk: bytes, *, suite: str = "psk-sha1") -> Challenge:

@@ -12,6 +12,7 @@ from edged.mpsk.desk import Desk, Search
 from edged.mpsk.eapol import parse_message_2
 from edged.mpsk.search import search_all
 from edged.mpsk.wpa import Handshake, challenge_of, verifies
+from edged.native.keysearch import prepared
 from edged.policy.access import View
 from edged.radius.attributes import Attribute, long_extended
 from edged.radius.packet import Answer, Code, Packet
@@ -65,7 +66,7 @@ def test_a_key_is_found_only_if_its_mic_verifies(frame: bytes, pmk: bytes) -> No
         return
     real = bytes.fromhex(row["pmk"])
 
-    found = search_all(challenge, (pmk, real))
+    found = search_all(challenge, (prepared(pmk), prepared(real)))
 
     assert (found == (1, 0)) is (verifies(challenge, real) and not verifies(challenge, pmk))
     # every octet of the frame is under the MIC: only the untouched one verifies, whatever padding follows it
