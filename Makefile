@@ -47,6 +47,23 @@ $(NETWORK_MANAGER)/stamp: | apt-test
 	for package in $(NETWORK_MANAGER)/packages/*.deb; do dpkg-deb -x "$$package" $(NETWORK_MANAGER) || exit 1; done
 	rm -r $(NETWORK_MANAGER)/packages && touch $@
 
+# rlm_dpsk is younger than Debian 12: unpacked beside the system, with lists of packages of its own
+.PHONY: freeradius
+FREERADIUS := .run/freeradius
+FREERADIUS_SUITE ?= bookworm-backports
+freeradius: $(FREERADIUS)/stamp  ## FreeRADIUS 3.2.7 for bench/key_search.py
+$(FREERADIUS)/stamp: | apt-test
+	rm -rf $(FREERADIUS) && mkdir -p $(FREERADIUS)/apt/lists/partial $(FREERADIUS)/apt/archives/partial
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
+	  "$$(apt-get indextargets --format '$$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)" \
+	  "$(FREERADIUS_SUITE) main" > $(FREERADIUS)/apt/sources.list
+	options="-q -o APT::Sandbox::User=root -o Dir::State=$(CURDIR)/$(FREERADIUS)/apt -o Dir::State::status=/var/lib/dpkg/status \
+	  -o Dir::Cache=$(CURDIR)/$(FREERADIUS)/apt -o Dir::Etc::sourceparts=- -o Dir::Etc::sourcelist=$(CURDIR)/$(FREERADIUS)/apt/sources.list"; \
+	apt-get $$options update && cd $(FREERADIUS)/apt/archives && \
+	apt-get $$options download freeradius freeradius-common freeradius-config libfreeradius3
+	for package in $(FREERADIUS)/apt/archives/*.deb; do dpkg-deb -x "$$package" $(FREERADIUS) || exit 1; done
+	rm -r $(FREERADIUS)/apt && touch $@
+
 trials: apt-test $(VENV)/dev.stamp  ## which TLS alert makes browsers look for the page: the table of decision 0007 (up to an hour)
 	$(BIN)/python tests/e2e/alert_trials.py $(TRIALS)
 
@@ -92,7 +109,7 @@ lab: apt-test $(VENV)/dev.stamp  ## subscribers, a router with edged and an "int
 lab-down:  ## remove every trace of the lab
 	@if [ -x $(BIN)/python ]; then $(BIN)/python tests/e2e/tour.py --down; fi
 
-bench: apt-test $(VENV)/dev.stamp  ## speed against the peers, in the same run
+bench: apt-test $(VENV)/dev.stamp freeradius  ## speed against the peers, in the same run
 	@$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(APT_BENCH)
 	for script in bench/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
