@@ -42,8 +42,12 @@ RSNE = {
     "psk-sha1": bytes.fromhex("30140100000fac040100000fac040100000fac020000"),
     "psk-sha256": bytes.fromhex("30140100000fac040100000fac040100000fac06c000"),
     "sae": bytes.fromhex("30140100000fac040100000fac040100000fac08c000"),
+    # with a PMKR1Name, the mobility domain, and the holders of the keys in the FTE
+    "ft-psk": bytes.fromhex("30260100000fac040100000fac040100000fac0400000100" + "5a" * 16)
+    + bytes.fromhex("3603a1b200" + "3760" + "00" * 82 + "010602005e0000f1" + "0304")
+    + b"ap-7",
 }
-_INFORMATION = {"psk-md5": 0x0109, "psk-sha1": 0x010A, "psk-sha256": 0x010B, "sae": 0x0108}
+_INFORMATION = {"psk-md5": 0x0109, "psk-sha1": 0x010A, "psk-sha256": 0x010B, "ft-psk": 0x010B, "sae": 0x0108}
 
 
 def network(**settings: Any) -> NetworkSettings:

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from edged.mpsk.outcome import Reason
 from edged.mpsk.passphrase import well_formed
@@ -25,6 +25,10 @@ POOL = 8192
 """Most keys of a pool: less than a millisecond to make ready and to search compiled, 25 ms without."""
 STEP = 100
 """Keys between two pauses of ``compile_steps``: a quarter of a millisecond."""
+
+
+FRONT = 256
+"""Most devices that are kept in front of the others."""
 
 
 class Pool(NamedTuple):
@@ -51,6 +55,37 @@ def fault_of(stored: StoredKey, now: float) -> Reason | None:
 def same_key(left: StoredKey, right: StoredKey) -> bool:
     """True when what opens the network is the same: whatever is derived from one holds for the other."""
     return left.key.ssid == right.key.ssid and left.key.passphrase == right.key.passphrase
+
+
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Layered(Mapping[K, V]):
+    """A few entries in front of many: to copy a hundred thousand for each device that comes would take milliseconds."""
+
+    __slots__ = ("_length", "back", "front")
+
+    def __init__(self, front: dict[K, V], back: Mapping[K, V]) -> None:
+        self.front, self.back = front, back
+        self._length = len(back) + sum(key not in back for key in front)
+
+    def __getitem__(self, key: K) -> V:
+        return self.front[key] if key in self.front else self.back[key]
+
+    def __iter__(self) -> Iterator[K]:
+        yield from (key for key in self.back if key not in self.front)
+        yield from self.front
+
+    def __len__(self) -> int:
+        return self._length
+
+
+def _over(below: Mapping[K, V], changes: dict[K, V]) -> Mapping[K, V]:
+    """``below`` after ``changes``; neither is changed itself."""
+    front, back = (below.front, below.back) if isinstance(below, _Layered) else ({}, below)
+    front = {**front, **changes}
+    return _Layered(front, back) if len(front) <= FRONT else {**back, **front}
 
 
 Assembly = Generator[bytes, Candidates | None, "Keyring"]
@@ -113,14 +148,18 @@ class Keyring:
 
     def with_sightings(self, sightings: Iterable[Sighting]) -> Keyring:
         """This keyring after those devices were seen."""
-        learned, devices = dict(self.learned), dict(self.devices)
+        learned: dict[_Place, Sighting] = {}
+        devices: dict[KeyId, Mapping[MacAddress, float]] = {}
         for sighting in sightings:
-            before = learned.get((sighting.ssid, sighting.mac))
+            place = sighting.ssid, sighting.mac
+            before = learned.get(place) or self.learned.get(place)
             if before is not None and before.key != sighting.key:
-                devices[before.key] = {m: at for m, at in devices[before.key].items() if m != sighting.mac}
-            learned[sighting.ssid, sighting.mac] = sighting
-            devices[sighting.key] = {**devices.get(sighting.key, {}), sighting.mac: sighting.at}
-        return replace(self, learned=learned, devices=devices)
+                seen = devices.get(before.key) or self.devices[before.key]
+                devices[before.key] = {mac: at for mac, at in seen.items() if mac != sighting.mac}
+            learned[place] = sighting
+            seen = devices.get(sighting.key) or self.devices.get(sighting.key, {})
+            devices[sighting.key] = {**seen, sighting.mac: sighting.at}
+        return replace(self, learned=_over(self.learned, learned), devices=_over(self.devices, devices))
 
     def with_pmks(self, derived: Sequence[tuple[StoredKey, Secret]], now: float) -> Assembly:
         """This keyring with PMKs that it waited for; those whose key has changed meanwhile are left out."""

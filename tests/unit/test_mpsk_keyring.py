@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from edged.mpsk.keyring import DEVICE_AGE, POOL, compile_keyring, fault_of, finished
+from edged.mpsk.keyring import DEVICE_AGE, FRONT, POOL, compile_keyring, fault_of, finished
 from edged.mpsk.outcome import Reason
 from edged.state.keys import LOCAL, KeyId, Sighting, StoredKey
 from edged.values import Secret
@@ -171,6 +171,23 @@ def test_a_device_that_changes_its_key_leaves_the_old_one() -> None:
     assert after.device_count(KeyId(LOCAL, "k-1"), OTHER_MAC, NOW) == 0
     assert after.device_count(KeyId(LOCAL, "k-2"), OTHER_MAC, NOW) == 1
     assert before.device_count(KeyId(LOCAL, "k-1"), OTHER_MAC, NOW) == 1
+
+
+def test_devices_learned_one_by_one_are_the_table_that_a_restart_reads() -> None:
+    keys = [stored("k-1", derived=False), stored("k-2", derived=False)]
+    came = [
+        seen(f"k-{1 + number % 2}", f"02:00:00:00:{number % 300 // 256:02x}:{number % 300 % 256:02x}", NOW + number)
+        for number in range(2 * FRONT + 37)
+    ]
+    ring = ring_of(*keys)
+    for sighting in came:
+        ring = ring.with_sightings((sighting,))
+    whole = ring_of(*keys, sightings=tuple(came))
+
+    assert dict(ring.learned) == dict(whole.learned)
+    assert {name: dict(devices) for name, devices in ring.devices.items()} == dict(whole.devices)
+    assert len(ring.learned) == len(whole.learned) == 300
+    assert [s.at for s in ring.learned.values() if s.mac == came[-1].mac] == [came[-1].at]
 
 
 def test_a_device_of_the_old_passphrase_is_offered_the_new_one() -> None:
