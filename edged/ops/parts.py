@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 from edged.billing.status import Health
 from edged.captive.certificate import day
+from edged.native import keysearch
 from edged.native.datagrams import COMPILED
-from edged.native.keysearch import KERNEL
 from edged.ops.text import moment, span
 from edged.radius.counters import REPORTED
 from edged.radius.packet import Code
@@ -159,7 +159,11 @@ def _radius(house: House) -> Part:
         fact += f"; {counters.pmks_pending:,} PMKs still to derive"
         if counters.pmks_seconds:
             fact += f", about {span(counters.pmks_seconds)}"
-    fact += f"; keys searched compiled ({KERNEL})" if KERNEL else "; keys searched without the compiled part"
+    fact += (
+        f"; keys searched compiled ({keysearch.KERNEL})"
+        if keysearch.KERNEL
+        else "; keys searched without the compiled part"
+    )
     return Part("radius", "OK", fact)
 
 
