@@ -4,9 +4,9 @@
  *
  * The Python twin is keysearch.py beside it, which also says what each call takes. IEEE 802.11-2020 12.7.1 and J.4.
  *
- * Why it is fast: the states of each PMK's HMAC are computed once, when the keyring is made; the blocks of the messages,
- * the same for every candidate, are expanded once a search; the kernels of keysearch.h are compiled for the instructions
- * of several machines and one is chosen when it runs. The interpreter is let go of during the work.
+ * Why it is fast: the states of each PMK's HMAC are computed once, when the keyring is made; the blocks of the
+ * messages, the same for every candidate, are expanded once a search; the kernels of keysearch.h are compiled for the
+ * instructions of several machines and one is chosen when it runs. The interpreter is let go of during the work.
  *
  * Every length is checked where it comes in. No branch and no address depends on a key, but for the one that is found.
  */

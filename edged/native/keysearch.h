@@ -10,7 +10,7 @@ typedef uint32_t V __attribute__((vector_size(4 * LANES)));
 #define ROL(x, n) (((x) << (n)) | ((x) >> (32 - (n))))
 #define ROR(x, n) ROL(x, 32 - (n))
 
-/* --- compression, FIPS 180-4 and RFC 1321: WORD is the round's word with its constant ------------------------------ */
+/* --- compression, FIPS 180-4 and RFC 1321: WORD is the round's word with its constant ----------------------------- */
 
 #define SHA1_ROUNDS(WORD)                                                                                              \
     V a = s[0], b = s[1], c = s[2], d = s[3], e = s[4];                                                                \
@@ -76,7 +76,7 @@ static TARGET void F(compress_shared)(const Hash *hash, V *s, const uint32_t *w)
         F(md5_shared)(s, w);
 }
 
-/* --- HMAC, RFC 2104 -------------------------------------------------------------------------------------------------- */
+/* --- HMAC, RFC 2104 ----------------------------------------------------------------------------------------------- */
 
 /* The states after the padded keys of so many words. */
 static TARGET void F(key)(const Hash *hash, V *inner, V *outer, const V *key, int words)
@@ -116,7 +116,7 @@ static TARGET void F(hmac)(const Hash *hash, V *mac, const V *inner, const V *ou
     F(finish)(hash, mac, outer, s);
 }
 
-/* --- keys: PBKDF2 (RFC 8018 5.2), and the states of HMAC under PMKs -------------------------------------------------- */
+/* --- keys: PBKDF2 (RFC 8018 5.2), and the states of HMAC under PMKs ----------------------------------------------- */
 
 static TARGET void F(load)(V *key, int words, const uint8_t *octets, size_t at, size_t count)
 {
@@ -160,7 +160,7 @@ static TARGET void F(prepare)(const Hash *hash, const uint8_t *pmks, size_t coun
     }
 }
 
-/* --- AES-128-CMAC (FIPS 197, RFC 4493) of 32 x LANES candidates: each vector holds one bit of all of them ------------ */
+/* --- AES-128-CMAC (FIPS 197, RFC 4493) of 32 x LANES candidates: each vector holds one bit of all of them --------- */
 
 /* GF(4) as w^2 = w + 1, GF(16) as z^2 = z + w, GF(256) as y^2 = y + z^3: [0] is the lowest coefficient. */
 static TARGET INLINE void F(multiply_4)(V *r, const V *a, const V *b)
@@ -324,7 +324,7 @@ static TARGET void F(cmac)(const Search *q, BITS *z, V *differs)
             *differs |= z->state[i][k];
 }
 
-/* --- search ------------------------------------------------------------------------------------------------------------ */
+/* --- search ------------------------------------------------------------------------------------------------------- */
 
 /* The key of confirmation of each candidate from `at` on, four words; `kck` has room for eight. */
 static TARGET void F(confirm)(const Search *q, size_t at, V *kck)
