@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 
 from edged.model import Event, EventType, Tell, untold
 from edged.mpsk.authorize import authorize_device, authorize_key
-from edged.mpsk.keyring import Keyring, Pool, fault_of, same_key
+from edged.mpsk.keyring import Keyring, Pool, same_key
 from edged.mpsk.memory import Counters, Grant, Last, Recent, Stale
 from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
 from edged.mpsk.patience import Patience
@@ -21,7 +21,7 @@ from edged.mpsk.settings import MpskSettings
 from edged.mpsk.wpa import challenge_of, verifies
 from edged.native.keysearch import CHECKS, Candidates, Challenge
 from edged.policy.access import View
-from edged.radius.packet import Answer, Packet
+from edged.radius.packet import Answer, Code, Packet
 from edged.radius.settings import ClientSettings
 from edged.state.keys import BILLING, Sighting, StoredKey
 from edged.values import IpAddress, MacAddress
@@ -130,16 +130,17 @@ class Desk:
         """The answer once the search has ended, with the key whose PMK made the MIC or with none."""
         question = wanted.question
         # whatever found it, the arithmetic of the standard library has the last word
-        proven = stored if stored is not None and _made(wanted.challenge, stored) else None
-        if proven is None or fault_of(proven, now) is not None:
-            self.patience.spend(wanted.source, self.seconds(wanted), now)
-        if proven is not None:
-            return self._match(question, proven, wanted.source, view, now)
-        if question.ssid in self.ring.unready:
+        if stored is not None and _made(wanted.challenge, stored):
+            answer = self._match(question, stored, wanted.source, view, now)
+        elif question.ssid in self.ring.unready:
             # the key may be among those: no fault of the device
-            return self._conclude(question, Reject(Reason.NOT_READY), wanted.source, now)
-        self.patience.miss(question.mac, now)
-        return self._conclude(question, Reject(Reason.NO_MATCH), wanted.source, now)
+            answer = self._conclude(question, Reject(Reason.NOT_READY), wanted.source, now)
+        else:
+            self.patience.miss(question.mac, now)
+            answer = self._conclude(question, Reject(Reason.NO_MATCH), wanted.source, now)
+        if answer is None or answer.code is not Code.ACCESS_ACCEPT:
+            self.patience.spend(wanted.source, self.seconds(wanted), now)
+        return answer
 
     def seconds(self, wanted: Search) -> float:
         """How long the whole of a search takes one core."""

@@ -172,14 +172,14 @@ class Keyring:
             if known is not None and known.pmk is None and same_key(known, stored):
                 keys[stored.name] = replace(known, pmk=pmk)
                 yield from pools.put(keys[stored.name], pmk)
-                unready[stored.key.ssid] -= 1
+                unready[known.key.ssid] = unready.get(known.key.ssid, 0) - 1
                 done.add(stored.name)
         live, lapsed = yield from pools.end()
         rest = self.pending[len(done) :]
         if not done.issuperset(s.name for s in self.pending[: len(done)]):  # the list has changed meanwhile
             rest = tuple(s for s in self.pending if s.name not in done)
         return replace(
-            self, keys=keys, pending=rest, unready={ssid: count for ssid, count in unready.items() if count},
+            self, keys=keys, pending=rest, unready={ssid: count for ssid, count in unready.items() if count > 0},
             _live=_joined(self._live, live), _lapsed=_joined(self._lapsed, lapsed),
         )  # fmt: skip
 

@@ -47,7 +47,7 @@ DERIVE_FOR = 1.0
 """Seconds of derivation between two new keyrings, so that a key is good a second after its PMK is ready."""
 BATCH = {True: 256, False: 16}
 """PMKs that a thread derives at a time, by whether it does so compiled: some 50 ms, soon enough done to stop."""
-_NICE = 10
+_NICE = 5
 """Derivation gives way to everybody else."""
 
 

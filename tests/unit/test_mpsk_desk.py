@@ -15,8 +15,8 @@ from edged.policy.access import Learned, View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
 from edged.radius.packet import Answer, Code, Packet
-from edged.state.keys import KeyId, StoredKey
-from edged.values import MacAddress, parse_address
+from edged.state.keys import KeyId, Sighting, StoredKey
+from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import (
     DAY,
     HOME,
@@ -157,6 +157,16 @@ def test_a_key_that_has_lapsed_costs_its_access_point_as_a_wrong_one_does() -> N
     assert building.desk.patience.is_spent(HOME, building.now)
 
 
+def test_a_right_key_costs_its_access_point_nothing() -> None:
+    key = stored()
+    building = Building(key)
+    building.desk.seconds_each["psk-sha1"] = BURST
+
+    assert accepted(building.ask(handshake_request(pmk(key))))
+
+    assert not building.desk.patience.is_spent(HOME, building.now)
+
+
 def test_a_wrong_key_is_put_to_no_more_keys_than_the_last_of_the_right_ones() -> None:
     *others, last = (*many(99), stored("last"))
     right, wrong = Building(*others, last), Building(*others, last)
@@ -165,6 +175,28 @@ def test_a_wrong_key_is_put_to_no_more_keys_than_the_last_of_the_right_ones() ->
     assert wrong.ask(handshake_request(bytes(32))) == REJECT
 
     assert wrong.desk.counters.candidates == right.desk.counters.candidates == 100
+
+
+def test_of_equal_keys_the_narrowest_is_given() -> None:
+    shared = Secret("a-passphrase-of-several")
+    everywhere = stored("everywhere", passphrase=shared)
+    here = stored("here", passphrase=shared, site="building-7")
+    mine = stored("mine", passphrase=shared, devices=(MAC,))
+    lapsed = stored("lapsed", passphrase=shared, site="building-7", revoked=NOW - 1)
+
+    def given(*keys: StoredKey, last: StoredKey | None = None) -> tuple[str | None, str]:
+        building = Building(*keys)
+        building.desk.ring = ring_of(*keys, sightings=(Sighting(SSID, MAC, last.name, NOW),) if last else ())
+        building.ask(handshake_request(pmk(everywhere)))
+        told = building.desk.explain_device(MAC)
+        assert told is not None
+        return told.key and told.key.id, told.reason
+
+    assert given(lapsed, everywhere) == ("everywhere", "")
+    assert given(lapsed, everywhere, here) == ("here", "")
+    assert given(lapsed, everywhere, here, mine) == ("mine", "")
+    assert given(lapsed, everywhere, here, mine, last=everywhere) == ("everywhere", "")
+    assert given(lapsed) == ("lapsed", "revoked")
 
 
 def test_what_a_search_names_is_believed_only_if_its_key_made_the_mic() -> None:

@@ -149,6 +149,15 @@ def test_a_pmk_of_a_passphrase_that_has_changed_meanwhile_is_left_out() -> None:
     assert after.unready == {SSID: 2}
 
 
+def test_a_pmk_of_a_network_that_is_gone_meanwhile_does_no_harm() -> None:
+    key = stored("a", derived=False)
+    ring = compile_keyring([key, stored("b", derived=False, ssid="Staff")], (), ("Staff",), NOW)
+
+    after = finished(ring.with_pmks([(key, fake_pmk("a"))], NOW))
+
+    assert (ids(after.pending), after.unready) == (["b"], {"Staff": 1})
+
+
 def test_devices_of_a_key_are_counted_while_they_are_fresh() -> None:
     ring = ring_of(
         stored("k-1", derived=False),
