@@ -151,7 +151,7 @@ def edged(count: int, home: Path, *, compiled: bool) -> Iterator[tuple[int, str]
     port = free_port()
     with subprocess.Popen(
         [sys.executable, __file__, "--serve", str(port), str(count), str(home)],
-        stdout=subprocess.PIPE, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True,
         env={**os.environ, "EDGED_NATIVE": "1" if compiled else "0", "PYTHONPATH": "."},
     ) as process:  # fmt: skip
         try:
@@ -364,7 +364,7 @@ def main() -> None:
         for count in given.sizes:
             (home / str(count)).mkdir()
             for compiled in (True, False):
-                if compiled or count <= 100_000:
+                if compiled or count <= IMPORTED:
                     ours[count, compiled] = measured(count, given.rounds, home / str(count), compiled=compiled)
         if not RADIUSD.exists() or not given.peer_rounds or IMPORTED not in given.sizes:
             print("rlm_dpsk: not asked (make freeradius unpacks it)")
