@@ -6,7 +6,22 @@ import os
 
 import pytest
 
+from edged.native import keysearch
 from edged.native.datagrams import COMPILED, Datagrams, Portable
+
+KERNELS = [*(keysearch.kernels() or ("plain",)), ""]
+"""Of the key search, those that run on this machine; the last is their twin."""
+
+
+def kernel(name: str) -> str:
+    """That kernel; the test is skipped where no compiler was found, but not in CI."""
+    if name and name not in keysearch.kernels():
+        say = pytest.fail if os.environ.get("CI") else pytest.skip
+        say(_MISSING)
+    return name
+
+
+_MISSING = "the compiled part was not built: no C compiler, or no headers of Python"
 
 
 def twin(name: str) -> type[Datagrams]:
@@ -15,7 +30,7 @@ def twin(name: str) -> type[Datagrams]:
         return Portable
     if COMPILED is None:
         say = pytest.fail if os.environ.get("CI") else pytest.skip
-        say("the compiled part was not built: no C compiler, or no headers of Python")
+        say(_MISSING)
     return COMPILED
 
 

@@ -17,11 +17,11 @@ from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
 from edged.mpsk.patience import Patience
 from edged.mpsk.question import Question, read_question
 from edged.mpsk.reply import written
-from edged.mpsk.search import MISS, search
 from edged.mpsk.settings import MpskSettings
-from edged.mpsk.wpa import Challenge, challenge_of
+from edged.mpsk.wpa import challenge_of, verifies
+from edged.native.keysearch import CHECKS, Candidates, Challenge
 from edged.policy.access import View
-from edged.radius.packet import Answer, Packet
+from edged.radius.packet import Answer, Code, Packet
 from edged.radius.settings import ClientSettings
 from edged.state.keys import BILLING, Sighting, StoredKey
 from edged.values import IpAddress, MacAddress
@@ -30,6 +30,8 @@ SEEN_AGAIN = 3600.0
 """Seconds; a known device's last sight is written so often: it is wanted to the day."""
 MAX_REMEMBERED = 4096
 """Devices whose last outcome the help desk may ask for."""
+UNMEASURED = 3e-6
+"""Seconds for one candidate, before anybody has measured."""
 MAX_GRANTS = 65536
 """Devices let on that a change of policy is checked against: three large buildings."""
 MAX_UNSPOKEN = 64
@@ -56,9 +58,9 @@ class Search:
         return None if found is None else self.pools[found[0]].keys[found[1]]
 
     @property
-    def pmks(self) -> tuple[bytes, ...]:
+    def pmks(self) -> tuple[Candidates, ...]:
         """The PMKs of each pool, as a search takes them."""
-        return tuple(pool.pmks for pool in self.pools)
+        return tuple(pool.candidates for pool in self.pools)
 
     @property
     def same(self) -> tuple[Challenge, str, str, MacAddress]:
@@ -76,6 +78,8 @@ class Desk:
         """Swapped by the service."""
         self.counters = Counters()
         self.patience = Patience()
+        self.seconds_each = dict.fromkeys(CHECKS, UNMEASURED)
+        """Of one candidate, by suite; the service measures it."""
         self.sightings: dict[tuple[str, MacAddress], Sighting] = {}
         """Learned and not yet written, by SSID and MAC."""
         self._last: Recent[MacAddress, Last] = Recent(MAX_REMEMBERED)
@@ -100,14 +104,15 @@ class Desk:
         challenge = challenge_of(question.handshake)
         if challenge is None:
             return self._conclude(question, Reject(Reason.UNSUPPORTED_AKM), source, now)
-        own, *wide = self.ring.candidates(question.ssid, question.site, question.mac, now)
-        index = search(challenge, own.pmks)
-        self.counters.candidates += len(own.keys)
-        if index != MISS:
-            return self._match(question, own.keys[index], source, view, now)
-        if self.patience.is_exhausted(question.mac, now):
+        own = self.ring.own(question.ssid, question.site, question.mac, now)
+        self.counters.candidates += len(own)
+        for stored in own:
+            if _made(challenge, stored):
+                return self._match(question, stored, source, view, now)
+        wanted = Search(question, challenge, self.ring.wide(question.ssid, question.site), source)
+        if self.patience.is_exhausted(question.mac, now) or self.patience.is_spent(source, now):
             return self._conclude(question, Reject(Reason.COOL_DOWN), source, now)
-        return Search(question, challenge, tuple(wide), source)
+        return wanted
 
     def begun(self, wanted: Search) -> None:
         """``wanted`` is on its way."""
@@ -115,19 +120,31 @@ class Desk:
         self.counters.candidates += wanted.candidates
 
     def overloaded(self, wanted: Search, now: float) -> Answer | None:
-        """What a request gets whose search would have to wait too long."""
+        """What a request gets whose search takes, or would have to wait, longer than anybody waits for an answer.
+
+        Silence: the access point asks again. After a reject, a telephone tells its owner that the key is wrong.
+        """
         return self._conclude(wanted.question, Discard(Reason.OVERLOADED), wanted.source, now)
 
     def found(self, wanted: Search, stored: StoredKey | None, view: View, now: float) -> Answer | None:
         """The answer once the search has ended, with the key whose PMK made the MIC or with none."""
         question = wanted.question
-        if stored is not None:
-            return self._match(question, stored, wanted.source, view, now)
-        if any(pending.key.ssid == question.ssid for pending in self.ring.pending):
+        # whatever found it, the arithmetic of the standard library has the last word
+        if stored is not None and _made(wanted.challenge, stored):
+            answer = self._match(question, stored, wanted.source, view, now)
+        elif question.ssid in self.ring.unready:
             # the key may be among those: no fault of the device
-            return self._conclude(question, Reject(Reason.NOT_READY), wanted.source, now)
-        self.patience.miss(question.mac, now)
-        return self._conclude(question, Reject(Reason.NO_MATCH), wanted.source, now)
+            answer = self._conclude(question, Reject(Reason.NOT_READY), wanted.source, now)
+        else:
+            self.patience.miss(question.mac, now)
+            answer = self._conclude(question, Reject(Reason.NO_MATCH), wanted.source, now)
+        if answer is None or answer.code is not Code.ACCESS_ACCEPT:
+            self.patience.spend(wanted.source, self.seconds(wanted), now)
+        return answer
+
+    def seconds(self, wanted: Search) -> float:
+        """How long the whole of a search takes one core."""
+        return wanted.candidates * self.seconds_each[wanted.challenge.suite]
 
     def explain_device(self, mac: MacAddress) -> Last | None:
         """How the latest request of ``mac`` ended; None when it made none of late."""
@@ -228,3 +245,7 @@ class Desk:
                 last = Last(now, site, ssid, reason=outcome.reason.value)
         self._last.put(question.mac, last)
         return written(question, outcome)
+
+
+def _made(challenge: Challenge, stored: StoredKey) -> bool:
+    return stored.pmk is not None and verifies(challenge, stored.pmk.reveal())

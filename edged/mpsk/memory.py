@@ -34,6 +34,8 @@ class Counters:
     candidates: int = 0
     search_seconds: float = 0.0
     pmks_pending: int = 0
+    pmks_seconds: float = 0.0
+    """About how long the derivation of those will take; 0: not known yet, or none is pending."""
     keys: int = 0
     devices: int = 0
 
