@@ -6,6 +6,7 @@ RFC 5080 section 2.2.2. Only verified requests may come here.
 
 from __future__ import annotations
 
+from collections.abc import Hashable
 from enum import Enum, auto
 from typing import NamedTuple
 
@@ -20,11 +21,11 @@ _SWEPT = 4
 class RequestKey(NamedTuple):
     """What RFC 5080 tells requests apart by, beside the Request Authenticator."""
 
-    source: str
-    port: int
+    place: int
+    """Which of our sockets or connections it came to."""
+    peer: Hashable
+    """Source address and port."""
     identifier: int
-    listener: int
-    """Which of our sockets it came to."""
 
 
 class Standing(Enum):

@@ -7,7 +7,7 @@ import pytest
 
 from edged.radius.duplicates import TTL, Duplicates, RequestKey, Standing
 
-KEY = RequestKey("192.0.2.1", 1645, 7, 0)
+KEY = RequestKey(0, ("192.0.2.1", 1645), 7)
 ONE, TWO = b"1" * 16, b"2" * 16
 
 
@@ -22,10 +22,10 @@ def test_a_duplicate_in_progress_is_dropped_and_an_answered_one_gets_the_same_oc
 @pytest.mark.parametrize(
     "other",
     [
-        KEY._replace(source="192.0.2.2"),
-        KEY._replace(port=1646),
+        KEY._replace(peer=("192.0.2.2", 1645)),
+        KEY._replace(peer=("192.0.2.1", 1646)),
         KEY._replace(identifier=8),
-        KEY._replace(listener=1),
+        KEY._replace(place=1),
     ],
 )
 def test_another_source_port_identifier_or_listener_is_another_request(other: RequestKey) -> None:
@@ -79,7 +79,7 @@ def test_expired_replies_leave_as_others_arrive() -> None:
 
 def test_the_memory_is_bounded_and_the_oldest_goes_first() -> None:
     memory = Duplicates(capacity=3)
-    keys = [KEY._replace(port=port) for port in range(5)]
+    keys = [KEY._replace(peer=("192.0.2.1", port)) for port in range(5)]
     for key in keys:
         memory.arrive(key, ONE, 0.0)
     assert len(memory) == 3
