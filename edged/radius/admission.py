@@ -10,11 +10,11 @@ from collections.abc import Iterable
 from typing import Literal
 
 from edged.radius.attributes import Attributes
-from edged.radius.authenticator import Signature, request_is_authentic, request_signature
+from edged.radius.authenticator import HASHED, Signature, request_is_authentic, request_signature
 from edged.radius.clients import Source
 from edged.radius.counters import Discard
 from edged.radius.dictionary import EAP_MESSAGE, PROXY_STATE
-from edged.radius.packet import Code, Packet, decode
+from edged.radius.packet import MAX_LENGTH, Code, Packet, decode
 from edged.radius.reply import with_clear_password
 from edged.values import IpAddress, parse_address
 
@@ -66,9 +66,11 @@ ACCOUNTING = frozenset({Code.ACCOUNTING_REQUEST, Code.STATUS_SERVER})
 """The codes that each of the two ports takes."""
 
 
-def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedSources) -> Packet | Discard:
+def admit(
+    octets: bytes, source: Source, codes: frozenset[Code], signed: SignedSources, longest: int = MAX_LENGTH
+) -> Packet | Discard:
     """The verified request, its User-Password in clear; or why it is dropped. WireError when malformed."""
-    request = decode(octets)
+    request = decode(octets, longest)
     if request.code not in codes:
         return Discard.UNEXPECTED_CODE
     octets = octets[: octets[2] << 8 | octets[3]]
@@ -82,7 +84,25 @@ def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedS
         return refused
     if signature is Signature.VALID and request.code is Code.ACCESS_REQUEST and not before:
         signed.add(source.host)
+    _note(request.code, signature, source)
     return with_clear_password(request, secret)
+
+
+def _note(code: Code, signature: Signature, source: Source) -> None:
+    """Remember of the NAS what the operator asks about."""
+    heard = source.heard
+    now = heard.last = heard.asked
+    heard.requests += 1
+    if code is Code.ACCESS_REQUEST:
+        if signature is Signature.VALID:
+            heard.signed = now
+        else:
+            heard.unsigned = now
+    if source.is_before:
+        if signature is Signature.VALID or code in HASHED:
+            heard.old_secret = now
+    elif source.before is not None and (signature is Signature.VALID or code in HASHED):
+        heard.new_secret = now
 
 
 def refusal(request: Packet, signature: Signature, requirement: Requirement, *, signed_before: bool) -> Discard | None:

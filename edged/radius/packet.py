@@ -74,12 +74,15 @@ class Answer:
     attributes: tuple[Attribute | Hidden, ...] = ()
 
 
-def decode(octets: bytes) -> Packet:
-    """The packet in one datagram; octets after its Length are padding. WireError for everything malformed."""
+def decode(octets: bytes, longest: int = MAX_LENGTH) -> Packet:
+    """The packet in one datagram; octets after its Length are padding. WireError for everything malformed.
+
+    ``longest``: octets a packet may have; over TLS more than in a datagram (RFC 7930).
+    """
     if len(octets) < MIN_LENGTH:
         raise WireError("short")
     length = octets[2] << 8 | octets[3]
-    if not MIN_LENGTH <= length <= MAX_LENGTH:
+    if not MIN_LENGTH <= length <= longest:
         raise WireError("bad-length")
     if length > len(octets):
         raise WireError("truncated")

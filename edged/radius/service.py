@@ -35,12 +35,24 @@ RECEIVE_BUFFER = 1 << 20
 class _Listener:
     """One bound socket and the codes it takes. On a wildcard the address asked comes with each datagram."""
 
-    __slots__ = ("accounting", "alive", "codes", "counters", "endpoint", "number", "outgoing", "socket", "wildcard")
+    __slots__ = (
+        "accounting",
+        "alive",
+        "codes",
+        "counters",
+        "endpoint",
+        "longest",
+        "number",
+        "outgoing",
+        "socket",
+        "wildcard",
+    )
 
     def __init__(self, number: int, endpoint: Endpoint, counters: Counters, *, accounting: bool) -> None:
         self.number = number
         self.accounting = accounting
         self.codes = ACCOUNTING if accounting else AUTHENTICATION
+        self.longest = MAX_LENGTH
         self.alive = RECORDED if accounting else ALIVE
         self.counters = counters
         self.outgoing: list[tuple[Exchange, bytes]] = []
@@ -155,6 +167,11 @@ class RadiusService:
     def endpoints(self) -> tuple[tuple[str, Endpoint], ...]:
         """``auth`` or ``acct`` and where it listens, the port as the kernel gave it."""
         return tuple(("acct" if it.accounting else "auth", it.endpoint) for it in self._listeners)
+
+    @property
+    def clients(self) -> Clients:
+        """Who may ask, who has, and the strangers; RADIUS over TLS shares it."""
+        return self._clients
 
     def arrivals(self) -> tuple[Arrival, ...]:
         """Sources that no client covers, the latest first."""

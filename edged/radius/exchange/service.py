@@ -24,6 +24,7 @@ from edged.radius.counters import Counters, Discard
 from edged.radius.duplicates import Duplicates, RequestKey, Standing
 from edged.radius.packet import Answer, Code, Packet
 from edged.radius.reply import encode_answer, salts_from
+from edged.radius.rotation import chosen
 from edged.radius.settings import ClientSettings
 from edged.values import IpAddress
 
@@ -57,6 +58,11 @@ class Place(Protocol):
     @property
     def codes(self) -> frozenset[Code]:
         """The requests it takes."""
+        ...
+
+    @property
+    def longest(self) -> int:
+        """Octets that a packet may have there."""
         ...
 
     @property
@@ -129,7 +135,9 @@ class Exchanges:
     def arrive(self, place: Place, octets: bytes, source: Source, peer: Hashable, back: Any) -> Discard | None:
         """Deal with one datagram, or one packet of a stream. A Discard: there will be no reply, it is counted."""
         try:
-            packet = admit(octets, source, place.codes, self.signed)
+            if source.before is not None:
+                source = chosen(octets, source)
+            packet = admit(octets, source, place.codes, self.signed, place.longest)
         except WireError:
             packet = Discard.MALFORMED
         if isinstance(packet, Discard):
