@@ -146,7 +146,7 @@ def _failed(standing: Standing) -> str:
 
 
 def _radius(house: House) -> Part:
-    if not house.loaded.config.radius.auth:
+    if not (house.loaded.config.radius.auth or house.loaded.config.radius.tls):
         return _accounting(house)
     counters = house.mpsk.counters
     rejects, discards = (
@@ -156,6 +156,9 @@ def _radius(house: House) -> Part:
     fact = f"{counters.keys:,} keys; {counters.accepts:,} accepts, {rejects:,} rejects, {discards:,} discards"
     if counters.pmks_pending:
         fact += f"; {counters.pmks_pending:,} PMKs still to derive"
+    if house.radsec is not None and house.loaded.config.radius.tls is not None:
+        tls = house.radsec.counters
+        fact += f"; {_count(tls.open, 'connection', 'connections')} over TLS, {sum(tls.refused.values()):,} refused"
     return Part("radius", "OK", fact)
 
 

@@ -48,7 +48,7 @@ class Arrival:
 
 def source_of(address: IpAddress, client: ClientSettings, heard: Heard) -> Source:
     """The source at ``address``, with its double while the client's old secret is still accepted."""
-    host, old = str(address), client.before
+    host, old, heard.client = str(address), client.before, client.name
     before = None if old is None else Source(address, old, host, heard, is_before=True)
     return Source(address, client, host, heard, before)
 
@@ -99,6 +99,10 @@ class Clients:
     def arrivals(self) -> tuple[Arrival, ...]:
         """The strangers, the latest first."""
         return tuple(reversed(self._arrivals.values()))
+
+    def client_at(self, address: IpAddress) -> ClientSettings | None:
+        """The client that ``address`` makes over UDP; nobody is remembered for it."""
+        return self._by_prefix.find(address)
 
     def secret_at(self, address: IpAddress, client: ClientSettings) -> Secret:
         """What the NAS of ``client`` at ``address`` knows: the secret before, until it has proven the new one."""

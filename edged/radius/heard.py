@@ -15,9 +15,11 @@ MAX_HEARD = 4096
 class Heard:
     """Verified requests from one address. Times are epoch seconds; 0: never."""
 
-    __slots__ = ("asked", "last", "new_secret", "old_secret", "requests", "signed", "tls", "unsigned")
+    __slots__ = ("asked", "client", "last", "new_secret", "old_secret", "requests", "signed", "tls", "unsigned")
 
     def __init__(self) -> None:
+        self.client = ""
+        """The name of the client that it is."""
         self.asked = 0.0
         """When something came from there, verified or not."""
         self.last = 0.0

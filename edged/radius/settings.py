@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-from functools import cached_property
 from pathlib import Path
 from typing import Literal, Self
 
@@ -67,7 +66,7 @@ class ClientSettings(Settings):
             raise wrong("another secret_before than secret", "secret is the new one, secret_before the one it replaces")
         return self
 
-    @cached_property
+    @property
     def before(self) -> ClientSettings | None:
         """The same client as it was before its secret was changed."""
         if self.secret_before is None:

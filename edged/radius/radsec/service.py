@@ -17,7 +17,7 @@ from dataclasses import dataclass
 import structlog
 
 from edged.errors import ConfigError
-from edged.radius.clients import Clients, Source
+from edged.radius.clients import Clients, Source, source_of
 from edged.radius.exchange.service import Exchanges
 from edged.radius.radsec.certificate import names
 from edged.radius.radsec.connection.service import Connection
@@ -221,7 +221,7 @@ class RadSecService:
         client = choose(address, connection.names, self._settings.clients)
         if client is None:
             return None
-        return Source(address, over_tls(client), str(address), self._clients.hearing.of(str(address)))
+        return source_of(address, over_tls(client), self._clients.hearing.of(str(address)))
 
     def _held(self, name: str) -> int:
         return sum(it.source is not None and it.source.client.name == name for it in self._connections)
