@@ -6,9 +6,10 @@ RFC 2865 section 3: the source address, and nothing in the packet, chooses the s
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from edged.policy.prefixes import PrefixMap
+from edged.radius.authenticator import SharedSecret
 from edged.radius.settings import ClientSettings, RadiusSettings
 from edged.values import IpAddress, parse_address
 
@@ -26,6 +27,11 @@ class Source:
     client: ClientSettings
     host: str
     """The address as text, which hashes faster."""
+    shared: SharedSecret = field(init=False, compare=False)
+    """The client's secret, ready for use."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "shared", SharedSecret(self.client.secret))
 
 
 @dataclass(slots=True)
