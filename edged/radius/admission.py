@@ -102,4 +102,3 @@ def refusal(request: Packet, signature: Signature, requirement: Requirement, *, 
         case "optional":
             pass
     return Discard.NO_MESSAGE_AUTHENTICATOR if must else None
-

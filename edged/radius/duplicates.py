@@ -52,7 +52,7 @@ class Duplicates:
         return len(self._entries)
 
     def standing(self, key: RequestKey, authenticator: bytes, now: float) -> Standing | bytes:
-        """NEW: call ``keep``, or ``begin`` when the answer takes time. IN_PROGRESS: drop it. Octets: send them again."""
+        """NEW: call ``keep``, or ``begin`` if the answer takes time. IN_PROGRESS: drop it. Octets: send them again."""
         if now >= self._first_expires:
             self._sweep(now)
         entry = self._entries.get(key)

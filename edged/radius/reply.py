@@ -30,10 +30,7 @@ def reply_to(request: Packet, answer: Answer, shared: SharedSecret, salts: Itera
     pieces = answer.memo or _pieces(answer)
     authenticator = request.authenticator
     body = b"".join(
-        [
-            piece if isinstance(piece, bytes) else piece.octets(shared, authenticator, next(salts))
-            for piece in pieces
-        ]
+        [piece if isinstance(piece, bytes) else piece.octets(shared, authenticator, next(salts)) for piece in pieces]
     )
     if states := request.marked(PROXY_STATE):
         body += b"".join(states)
