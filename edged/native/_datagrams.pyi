@@ -1,7 +1,10 @@
 from array import array
 from socket import socket
 
-from edged.native.datagrams import Counts, Datagram, Table
+from edged.native.datagrams import Back, Counts, Datagram, Received, Table
+
+def receive(sock: socket, wildcard: bool, /) -> list[Received]: ...
+def send(sock: socket, replies: list[tuple[bytes, Back]], /) -> list[int]: ...
 
 class Datagrams:
     def __init__(self, rates: array[int], key: int, /) -> None: ...

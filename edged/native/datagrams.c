@@ -771,6 +771,120 @@ static void release(Datagrams *self)
     Py_DECREF(type);
 }
 
+/* RADIUS: a batch in, a batch out, in the caller's own thread and under the GIL: to let it go and to get it back would
+ * cost more than these calls, which never block. */
+
+/* How the reply to a datagram finds its way: opaque to the caller, who hands it back. */
+typedef struct {
+    Peer peer;
+    socklen_t size;
+    size_t octets; /* of `control` */
+    Control control;
+} Back;
+
+static PyObject *receive(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    static uint8_t in[BATCH][DATAGRAM];
+    static Back backs[BATCH];
+    struct iovec parts[BATCH];
+    struct mmsghdr came[BATCH];
+    PyObject *sock, *wildcard, *peer = NULL, *back = NULL; /* the second is of use to the twin alone */
+    if (!PyArg_ParseTuple(args, "OO", &sock, &wildcard))
+        return NULL;
+    int fd = PyObject_AsFileDescriptor(sock);
+    if (fd < 0)
+        return NULL;
+    memset(backs, 0, sizeof backs);
+    for (int i = 0; i < BATCH; i++) {
+        parts[i] = (struct iovec){in[i], DATAGRAM};
+        came[i].msg_hdr = (struct msghdr){.msg_name = &backs[i].peer, .msg_namelen = sizeof backs[i].peer,
+                                          .msg_iov = &parts[i], .msg_iovlen = 1, .msg_control = &backs[i].control,
+                                          .msg_controllen = CONTROL};
+    }
+    int received = recvmmsg(fd, came, BATCH, MSG_DONTWAIT, NULL); /* -1: nothing left, or nobody's ICMP error */
+    PyObject *left = PyList_New(0);
+    for (int i = 0; left && i < received; i++) {
+        reply_from(&came[i].msg_hdr);
+        backs[i].size = came[i].msg_hdr.msg_namelen;
+        if (!(backs[i].octets = came[i].msg_hdr.msg_controllen))
+            memset(&backs[i].control, 0, CONTROL);
+        if (!i || memcmp(&backs[i], &backs[i - 1], sizeof *backs)) { /* an access point asks many times in a row */
+            Py_XDECREF(peer);
+            Py_XDECREF(back);
+            peer = peer_of(&backs[i].peer);
+            back = PyBytes_FromStringAndSize((const char *)&backs[i], sizeof *backs);
+        }
+        PyObject *datagram =
+            peer && back ? Py_BuildValue("(y#OO)", in[i], (Py_ssize_t)came[i].msg_len, peer, back) : NULL;
+        if (!datagram || PyList_Append(left, datagram))
+            Py_CLEAR(left);
+        Py_XDECREF(datagram);
+    }
+    Py_XDECREF(peer);
+    Py_XDECREF(back);
+    return left;
+}
+
+/* One reply of the list, made ready to be sent; -1: an exception. */
+static int read_reply(PyObject *item, struct msghdr *message, struct iovec *part, Back *back)
+{
+    char *octets, *way;
+    Py_ssize_t length, size;
+    if (!item || !PyTuple_Check(item) || PyTuple_Size(item) != 2) {
+        PyErr_SetString(PyExc_TypeError, "a reply is its octets and what was received with the request");
+        return -1;
+    }
+    if (PyBytes_AsStringAndSize(PyTuple_GetItem(item, 0), &octets, &length) ||
+        PyBytes_AsStringAndSize(PyTuple_GetItem(item, 1), &way, &size))
+        return -1;
+    if (size == sizeof *back)
+        memcpy(back, way, sizeof *back);
+    if (size != sizeof *back || back->size > sizeof back->peer || back->octets > CONTROL) {
+        PyErr_SetString(PyExc_ValueError, "not what was received with the request");
+        return -1;
+    }
+    *part = (struct iovec){octets, (size_t)length};
+    *message = (struct msghdr){.msg_name = &back->peer, .msg_namelen = back->size, .msg_iov = part, .msg_iovlen = 1,
+                               .msg_control = back->octets ? &back->control : NULL, .msg_controllen = back->octets};
+    return 0;
+}
+
+static PyObject *send_replies(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    static Back backs[BATCH];
+    struct iovec parts[BATCH];
+    struct mmsghdr out[BATCH];
+    PyObject *sock, *replies;
+    if (!PyArg_ParseTuple(args, "OO", &sock, &replies))
+        return NULL;
+    int fd = PyObject_AsFileDescriptor(sock);
+    Py_ssize_t count = PyList_Size(replies), done = 0;
+    if (fd < 0 || count < 0)
+        return NULL;
+    PyObject *unsent = PyList_New(0);
+    while (unsent && done < count) {
+        unsigned some = count - done < BATCH ? (unsigned)(count - done) : BATCH;
+        for (unsigned i = 0; unsent && i < some; i++)
+            if (read_reply(PyList_GetItem(replies, done + i), &out[i].msg_hdr, &parts[i], &backs[i]))
+                Py_CLEAR(unsent);
+        int sent = unsent ? sendmmsg(fd, out, some, MSG_DONTWAIT) : 0;
+        if (unsent && sent < 1) { /* the first of them will not leave; the next may go elsewhere */
+            PyObject *index = PyLong_FromSsize_t(done);
+            if (!index || PyList_Append(unsent, index))
+                Py_CLEAR(unsent);
+            Py_XDECREF(index);
+        }
+        done += sent < 1 ? 1 : sent;
+    }
+    return unsent;
+}
+
+static PyMethodDef functions[] = {
+    {"receive", receive, METH_VARARGS, NULL},
+    {"send", send_replies, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyMethodDef methods[] = {
     {"configure", (PyCFunction)configure, METH_VARARGS, NULL},
     {"remember", (PyCFunction)remember, METH_VARARGS, NULL},
@@ -808,6 +922,6 @@ static int populate(PyObject *module)
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, populate}, {0, NULL}};
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "_datagrams", .m_slots = module_slots};
+    PyModuleDef_HEAD_INIT, .m_name = "_datagrams", .m_methods = functions, .m_slots = module_slots};
 
 PyMODINIT_FUNC PyInit__datagrams(void) { return PyModuleDef_Init(&definition); }

@@ -9,13 +9,12 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from edged.radius.attributes import Attributes
-from edged.radius.authenticator import HASHED, Signature, request_is_authentic, request_signature
+from edged.radius.authenticator import HASHED, Signature, authenticates, signature_of
 from edged.radius.clients import Source
 from edged.radius.counters import Discard
 from edged.radius.dictionary import EAP_MESSAGE, PROXY_STATE
+from edged.radius.hiding import reveal_passwords
 from edged.radius.packet import MAX_LENGTH, Code, Packet, decode
-from edged.radius.reply import with_clear_password
 from edged.values import IpAddress, parse_address
 
 Requirement = Literal["auto", "require", "optional"]
@@ -73,19 +72,20 @@ def admit(
     request = decode(octets, longest)
     if request.code not in codes:
         return Discard.UNEXPECTED_CODE
-    octets = octets[: octets[2] << 8 | octets[3]]
-    secret = source.client.secret
-    if not request_is_authentic(octets, secret):
+    shared = source.shared
+    if request.code in HASHED and not authenticates(request.octets, shared):
         return Discard.BAD_AUTHENTICATOR
-    signature = request_signature(octets, secret)
+    signature = signature_of(request, shared)
     before = source.host in signed
-    refused = refusal(request, signature, source.client.message_authenticator, signed_before=before)
-    if refused is not None:
-        return refused
-    if signature is Signature.VALID and request.code is Code.ACCESS_REQUEST and not before:
+    if signature is not Signature.VALID:
+        refused = refusal(request, signature, source.client.message_authenticator, signed_before=before)
+        if refused is not None:
+            return refused
+    elif not before and request.code is Code.ACCESS_REQUEST:
         signed.add(source.host)
     _note(request.code, signature, source)
-    return with_clear_password(request, secret)
+    request.clear(reveal_passwords(request, shared))
+    return request
 
 
 def _note(code: Code, signature: Signature, source: Source) -> None:
@@ -111,18 +111,14 @@ def refusal(request: Packet, signature: Signature, requirement: Requirement, *, 
         return Discard.BAD_MESSAGE_AUTHENTICATOR
     if signature is Signature.VALID or request.code is Code.ACCOUNTING_REQUEST:
         return None  # the Request Authenticator of an Accounting-Request covers every octet already
-    must = request.code is Code.STATUS_SERVER or _has(request.attributes, EAP_MESSAGE)
+    must = request.code is Code.STATUS_SERVER or bool(request.marked(EAP_MESSAGE))
     match requirement:
         case "require":
             must = True
         case "auto":
             must = must or signed_before
-            if not must and _has(request.attributes, PROXY_STATE):
+            if not must and request.marked(PROXY_STATE):
                 return Discard.PROXY_STATE_UNSIGNED
         case "optional":
             pass
     return Discard.NO_MESSAGE_AUTHENTICATOR if must else None
-
-
-def _has(attributes: Attributes, number: int) -> bool:
-    return any(attribute.type == number for attribute in attributes)

@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
 from enum import IntEnum
-from typing import NamedTuple
+from typing import Any
 
 from edged.errors import WireError
 from edged.radius.attributes import Attribute, Attributes
+from edged.radius.dictionary import EAP_MESSAGE, MESSAGE_AUTHENTICATOR, PROXY_STATE, USER_PASSWORD
 from edged.values import Secret
 
 MIN_LENGTH = 20
@@ -35,20 +36,77 @@ class Code(IntEnum):
     COA_ACK = 44
     COA_NAK = 45
 
+    __hash__ = int.__hash__  # Enum's own is a Python function, and every request is looked up by its code
+
 
 _CODES = {int(code): code for code in Code}
 _new = tuple.__new__
+_bare = object.__new__
 
 
-class Packet(NamedTuple):
-    """One RADIUS packet."""
+MARKED = frozenset({USER_PASSWORD, PROXY_STATE, EAP_MESSAGE, MESSAGE_AUTHENTICATOR})
+"""Attributes that the codec itself looks at: where they stand is noted when a packet is decoded."""
 
-    code: Code
-    identifier: int
-    """0 to 255."""
-    authenticator: bytes
-    """16 octets: the Request Authenticator, or the Response Authenticator of a reply."""
-    attributes: Attributes = ()
+
+class Packet:
+    """One RADIUS packet. One that was received reads its attributes when somebody asks for them."""
+
+    __slots__ = ("_attributes", "_passwords", "authenticator", "code", "constant", "identifier", "marks", "octets")
+
+    def __init__(self, code: Code, identifier: int, authenticator: bytes, attributes: Attributes = ()) -> None:
+        self.code = code
+        self.identifier = identifier
+        """0 to 255."""
+        self.authenticator = authenticator
+        """16 octets: the Request Authenticator, or the Response Authenticator of a reply."""
+        self._attributes: Attributes | None = attributes
+        self._passwords: tuple[bytes, ...] = ()
+        self.octets = b""
+        """As received, without padding; empty when it was not."""
+        self.marks: list[int] = []
+        """Where in ``octets`` each of ``MARKED`` begins, in order."""
+        self.constant = b""
+        """All that does not differ between two requests of the same words; empty: not known. See ``clear``."""
+
+    @property
+    def attributes(self) -> Attributes:
+        """In the order of the wire."""
+        if self._attributes is None:
+            self._attributes = _attributes(self.octets, self._passwords)
+        return self._attributes
+
+    def clear(self, passwords: tuple[bytes, ...]) -> None:
+        """Show ``passwords`` in place of the hidden User-Passwords, and know what is ``constant``.
+
+        That is every attribute but Message-Authenticator and Proxy-State, the passwords behind the others: it decides
+        what a handler says, and neither salt nor nonce nor proxy is in it.
+        """
+        octets, start = self.octets, MIN_LENGTH
+        parts = []
+        for at in self.marks:
+            if octets[at] != EAP_MESSAGE:
+                parts.append(octets[start:at])
+                start = at + octets[at + 1]
+        parts.append(octets[start:])
+        for password in passwords:
+            parts += (bytes((USER_PASSWORD, len(password) + 2)), password)
+        self._attributes, self._passwords, self.constant = None, passwords, b"".join(parts)
+
+    def marked(self, number: int) -> list[bytes]:
+        """The octets of every attribute of one of the ``MARKED`` types, its header with them."""
+        octets = self.octets
+        if octets:
+            return [octets[at : at + octets[at + 1]] for at in self.marks if octets[at] == number]
+        return [bytes((number, len(value) + 2)) + value for kind, value in self.attributes if kind == number]
+
+    def __iter__(self) -> Iterator[Any]:
+        return iter((self.code, self.identifier, self.authenticator, self.attributes))
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Packet) and tuple(self) == tuple(other)
+
+    def __hash__(self) -> int:
+        return hash(tuple(self))
 
     def __repr__(self) -> str:  # attributes may hold keys and passwords
         return f"Packet({self.code.name}, {self.identifier}, {len(self.attributes)} attributes)"
@@ -72,6 +130,8 @@ class Answer:
 
     code: Code
     attributes: tuple[Attribute | Hidden, ...] = ()
+    memo: list[Any] = field(default_factory=list, init=False, compare=False, repr=False)
+    """The encoder's own: what is alike in every reply that says this."""
 
 
 def decode(octets: bytes, longest: int = MAX_LENGTH) -> Packet:
@@ -89,23 +149,49 @@ def decode(octets: bytes, longest: int = MAX_LENGTH) -> Packet:
     code = _CODES.get(octets[0])
     if code is None:
         raise WireError("unknown-code")
-    return Packet(code, octets[1], octets[4:20], _attributes(octets, length))
+    packet = _bare(Packet)
+    packet.code, packet.identifier, packet.authenticator = code, octets[1], octets[4:20]
+    packet.octets = octets = octets if length == len(octets) else octets[:length]
+    packet.marks = _marks(octets)
+    packet._attributes, packet._passwords, packet.constant = None, (), b""  # noqa: SLF001  # one of its makers
+    return packet
 
 
-def _attributes(octets: bytes, end: int) -> Attributes:
-    found = []
-    position = MIN_LENGTH
-    while position < end:
-        if position + 2 > end:
-            raise WireError("bad-attribute")
-        following = position + octets[position + 1]
-        if following < position + 2 or following > end:
-            raise WireError("bad-attribute")
-        # the hot line of the room: tuple.__new__ spares the call that NamedTuple makes of itself
-        found.append(_new(Attribute, (octets[position], octets[position + 2 : following])))
-        position = following
-    if len(found) > MAX_ATTRIBUTES:
+def _marks(octets: bytes) -> list[int]:
+    """Where the marked attributes begin. WireError when the attributes do not fill the packet exactly."""
+    marks = []
+    position, end, count = MIN_LENGTH, len(octets), 0
+    try:
+        while position < end:
+            if octets[position] in MARKED:
+                marks.append(position)
+            length = octets[position + 1]
+            if length < 2:
+                raise WireError("bad-attribute")
+            position += length
+            count += 1
+    except IndexError:
+        raise WireError("bad-attribute") from None
+    if position > end:
+        raise WireError("bad-attribute")
+    if count > MAX_ATTRIBUTES:
         raise WireError("too-many-attributes")
+    return marks
+
+
+def _attributes(octets: bytes, passwords: tuple[bytes, ...]) -> Attributes:
+    """Of octets that ``_marks`` has found well-formed; ``passwords``, if any, instead of what is hidden."""
+    found = []
+    position, end = MIN_LENGTH, len(octets)
+    clear = iter(passwords)
+    while position < end:
+        following = position + octets[position + 1]
+        number, value = octets[position], octets[position + 2 : following]
+        if number == USER_PASSWORD:
+            value = next(clear, value)
+        # the hot line of the room: tuple.__new__ spares the call that NamedTuple makes of itself
+        found.append(_new(Attribute, (number, value)))
+        position = following
     return tuple(found)
 
 

@@ -3,12 +3,10 @@
 
 from __future__ import annotations
 
-from edged.radius.authenticator import HASHED, Signature, request_is_authentic, request_signature
+from edged.radius.authenticator import HASHED, Signature, authenticates, signature_of
 from edged.radius.clients import Source
-from edged.radius.dictionary import USER_PASSWORD
+from edged.radius.hiding import reveal_passwords
 from edged.radius.packet import Packet, decode
-from edged.radius.reply import with_clear_password
-from edged.values import Secret
 
 
 def chosen(octets: bytes, source: Source) -> Source:
@@ -21,20 +19,18 @@ def chosen(octets: bytes, source: Source) -> Source:
     if before is None:
         return source
     request = decode(octets)
-    octets = octets[: octets[2] << 8 | octets[3]]
-    secrets = (source.client.secret, before.client.secret)
     if request.code in HASHED:
-        new, old = (request_is_authentic(octets, secret) for secret in secrets)
+        new, old = (authenticates(request.octets, it.shared) for it in (source, before))
     else:
-        signatures = [request_signature(octets, secret) for secret in secrets]
+        signatures = [signature_of(request, it.shared) for it in (source, before)]
         new, old = (signature is Signature.VALID for signature in signatures)
         if signatures[0] is Signature.ABSENT:
-            new, old = (_is_legible(request, secret) for secret in secrets)
+            new, old = (_is_legible(request, it) for it in (source, before))
             old = old or (not new and source.heard.uses_old_secret)
     return before if old and not new else source
 
 
-def _is_legible(request: Packet, secret: Secret) -> bool:
-    """Whether the User-Password is text under ``secret``: with another one it is noise; False without one."""
-    clear = [value for number, value in with_clear_password(request, secret).attributes if number == USER_PASSWORD]
+def _is_legible(request: Packet, source: Source) -> bool:
+    """Whether the User-Password is text under the secret: with another one it is noise; False without one."""
+    clear = reveal_passwords(request, source.shared)
     return bool(clear) and clear[0].isascii() and clear[0].decode().isprintable()

@@ -10,12 +10,12 @@ import asyncio
 import socket
 import time
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import structlog
 
 from edged.errors import ConfigError
-from edged.pktinfo import IP_PKTINFO, IPV6_RECVPKTINFO, SPACE, ControlMessage, reply_from
+from edged.native.datagrams import Back, receive, send
+from edged.pktinfo import IP_PKTINFO, IPV6_RECVPKTINFO
 from edged.radius.admission import ACCOUNTING, AUTHENTICATION
 from edged.radius.clients import Arrival, Clients
 from edged.radius.counters import Counters, Discard
@@ -26,8 +26,6 @@ from edged.values import Endpoint, IpAddress
 
 log = structlog.get_logger(__name__)
 
-DRAINED = 64
-"""Datagrams taken at one wake-up: past this the other sockets of the loop have their turn."""
 RECEIVE_BUFFER = 1 << 20
 """Octets the kernel may queue: some two thousand requests, a building that comes back after a power cut."""
 
@@ -36,17 +34,9 @@ class _Listener:
     """One bound socket and the codes it takes. On a wildcard the address asked comes with each datagram."""
 
     __slots__ = (
-        "accounting",
-        "alive",
-        "codes",
-        "counters",
-        "endpoint",
-        "longest",
-        "number",
-        "outgoing",
-        "socket",
-        "wildcard",
-    )
+        "accounting", "alive", "codes", "counters", "draining", "endpoint", "longest", "names", "number", "outgoing",
+        "socket", "wildcard",
+    )  # fmt: skip
 
     def __init__(self, number: int, endpoint: Endpoint, counters: Counters, *, accounting: bool) -> None:
         self.number = number
@@ -55,7 +45,10 @@ class _Listener:
         self.longest = MAX_LENGTH
         self.alive = RECORDED if accounting else ALIVE
         self.counters = counters
-        self.outgoing: list[tuple[Exchange, bytes]] = []
+        self.outgoing: list[tuple[bytes, Back]] = []
+        self.names: list[str] = []
+        """Whose replies these are."""
+        self.draining = False
         self.wildcard = endpoint.address.is_unspecified
         ipv6 = endpoint.address.version == 6
         family = socket.AF_INET6 if ipv6 else socket.AF_INET
@@ -74,31 +67,20 @@ class _Listener:
             raise ConfigError.unbound("radius.acct" if accounting else "radius.auth", endpoint, error) from None
         self.endpoint = Endpoint(endpoint.address, self.socket.getsockname()[1])
 
-    def receive(self) -> tuple[bytes, tuple[ControlMessage, ...], tuple[Any, ...]]:
-        """Octets, control messages for the reply, the peer. A longer datagram is cut: the rest is padding."""
-        if self.wildcard:
-            octets, messages, _, peer = self.socket.recvmsg(MAX_LENGTH, SPACE)
-            return octets, reply_from(messages), peer
-        octets, peer = self.socket.recvfrom(MAX_LENGTH)
-        return octets, (), peer
-
     def send(self, exchange: Exchange, octets: bytes) -> None:
         """Replies leave together after the requests of one wake-up: a peer is woken once, not for each."""
-        if not self.outgoing:
-            asyncio.get_running_loop().call_soon(self._flush)
-        self.outgoing.append((exchange, octets))
+        if not self.outgoing and not self.draining:
+            asyncio.get_running_loop().call_soon(self.flush)
+        self.outgoing.append((octets, exchange.back))
+        self.names.append(exchange.source.client.name)
 
-    def _flush(self) -> None:
+    def flush(self) -> None:
+        """Let them leave. What the kernel does not take is remembered: a retransmission gets it."""
         outgoing, self.outgoing = self.outgoing, []
-        for exchange, octets in outgoing:
-            peer, messages = exchange.back
-            try:
-                if messages:
-                    self.socket.sendmsg((octets,), messages, 0, peer)
-                else:
-                    self.socket.sendto(octets, peer)
-            except OSError:  # no route, no room, or closed: the reply is remembered, a retransmission gets it
-                self.counters.discard(Discard.UNSENDABLE, exchange.source.client.name)
+        names, self.names = self.names, []
+        if outgoing and self.socket.fileno() >= 0:
+            for index in send(self.socket, outgoing):
+                self.counters.discard(Discard.UNSENDABLE, names[index])
 
 
 class RadiusService:
@@ -178,13 +160,16 @@ class RadiusService:
         return self._clients.arrivals()
 
     def _drain(self, listener: _Listener) -> None:
-        for _ in range(DRAINED):
-            try:
-                octets, messages, peer = listener.receive()
-            except OSError:  # nothing left, or an ICMP error that belongs to nobody
-                return
-            source = self._clients.find(peer[0], self._clock())
-            if source is None:
-                self.counters.discard(Discard.UNKNOWN_CLIENT, peer[0])
-            else:
-                self.exchanges.arrive(listener, octets, source, peer, (peer, messages))
+        """Deal with what has come, a batch at most: then the other sockets of the loop have their turn."""
+        now, arrive, find = self._clock(), self.exchanges.arrive, self._clients.find
+        listener.draining = True
+        try:
+            for octets, peer, back in receive(listener.socket, listener.wildcard):
+                source = find(peer[0], now)
+                if source is None:
+                    self.counters.discard(Discard.UNKNOWN_CLIENT, peer[0])
+                else:
+                    arrive(listener, octets, source, peer, back)
+        finally:
+            listener.draining = False
+            listener.flush()

@@ -75,7 +75,7 @@ def _access(secret: Secret, *, signed: bool = True, identifier: int = 1) -> byte
 
 
 async def _explained(house: House, subject: str) -> dict[str, Any]:
-    def told(_: object) -> None:
+    def told(_what: str, _done: int, _of: int | None) -> None:
         raise AssertionError("explain tells nothing on its way")
 
     return dict(await Answers(house).commands()["explain"]({"subject": subject}, told))

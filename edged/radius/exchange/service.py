@@ -23,7 +23,7 @@ from edged.radius.clients import Source
 from edged.radius.counters import Counters, Discard
 from edged.radius.duplicates import Duplicates, RequestKey, Standing
 from edged.radius.packet import Answer, Code, Packet
-from edged.radius.reply import encode_answer, salts_from
+from edged.radius.reply import reply_to, salts_from
 from edged.radius.rotation import chosen
 from edged.radius.settings import ClientSettings
 from edged.values import IpAddress
@@ -78,17 +78,15 @@ class Exchange(NamedTuple):
     """One admitted request on its way to a reply."""
 
     place: Place
-    peer: Hashable
-    """Whom the place got it from; the place's own word."""
+    key: RequestKey
+    """What tells it from every other request."""
     back: Any
     """How the place finds the way back; nobody else looks at it."""
     packet: Packet
     source: Source
 
-    @property
-    def key(self) -> RequestKey:
-        """What tells it from every other request."""
-        return RequestKey(self.place.number, self.peer, self.packet.identifier)
+
+_new = tuple.__new__
 
 
 class Exchanges:
@@ -143,37 +141,45 @@ class Exchanges:
         if isinstance(packet, Discard):
             self.counters.discard(packet, source.client.name)
             return packet
-        exchange = Exchange(place, peer, back, packet, source)
+        key = (place.number, peer, packet.identifier)
+        # tuple.__new__ spares the call that a NamedTuple makes of itself
+        exchange = _new(Exchange, (place, key, back, packet, source))
         if packet.code is Code.STATUS_SERVER:  # asks whether we live; there is nothing to remember (RFC 5997)
             self.counters.requests[packet.code] += 1
-            self._reply(exchange, place.alive)
+            self._send(exchange, place.alive, reply_to(packet, place.alive, source.shared, self._salts))
             return None
-        match self._duplicates.arrive(exchange.key, packet.authenticator, self._clock()):
-            case Standing.NEW:
-                return self._ask(exchange)
-            case Standing.IN_PROGRESS:
-                self.counters.discard(Discard.IN_PROGRESS, source.client.name)
-                return Discard.IN_PROGRESS
-            case bytes(reply):
-                self.counters.replayed += 1
-                place.send(exchange, reply)
-        return None
+        now = self._clock()
+        standing = self._duplicates.standing(key, packet.authenticator, now)
+        if standing is Standing.NEW:
+            return self._ask(exchange, now)
+        if isinstance(standing, bytes):
+            self.counters.replayed += 1
+            place.send(exchange, standing)
+            return None
+        self.counters.discard(Discard.IN_PROGRESS, source.client.name)
+        return Discard.IN_PROGRESS
 
-    def _ask(self, exchange: Exchange) -> Discard | None:
+    def _ask(self, exchange: Exchange, now: float) -> Discard | None:
         """Put the request to its handler; what must be awaited becomes a task."""
-        packet, source = exchange.packet, exchange.source
+        _, key, _, packet, source = exchange
         if self._tasks is None or self.counters.in_flight >= MAX_IN_FLIGHT:
             return self._silence(exchange, Discard.OVERLOAD)
         self.counters.requests[packet.code] += 1
         ask = self._recorded if packet.code is Code.ACCOUNTING_REQUEST else self._authorize
         try:
             answer = ask(packet, source.client, source.address)
-            if answer is None or isinstance(answer, Answer):
-                return self._reply(exchange, answer)
+            if isinstance(answer, Answer):
+                octets = reply_to(packet, answer, source.shared, self._salts)
+                self._duplicates.keep(key, packet.authenticator, octets, now)
+                self._send(exchange, answer, octets)
+                return None
         except WireError:
             return self._silence(exchange, Discard.MALFORMED)
         except Exception as error:  # noqa: BLE001  # our own bug costs one request, loudly, not the service
             return self._fault(exchange, error)
+        if answer is None:
+            return self._silence(exchange, Discard.NO_ANSWER)
+        self._duplicates.begin(key, packet.authenticator, now)
         self.counters.in_flight += 1
         self._tasks.create_task(self._awaited(exchange, answer), name="radius-request")
         return None
@@ -197,18 +203,20 @@ class Exchanges:
             self.counters.in_flight -= 1
 
     def _reply(self, exchange: Exchange, answer: Answer | None) -> Discard | None:
+        """What was awaited is here."""
         packet = exchange.packet
         if answer is None:
             return self._silence(exchange, Discard.NO_ANSWER)
-        octets = encode_answer(answer, packet, exchange.source.client.secret, self._salts)
-        if packet.code is not Code.STATUS_SERVER and not self._duplicates.answered(
-            exchange.key, packet.authenticator, octets, self._clock()
-        ):
+        octets = reply_to(packet, answer, exchange.source.shared, self._salts)
+        if not self._duplicates.answered(exchange.key, packet.authenticator, octets, self._clock()):
             self.counters.discard(Discard.SUPERSEDED, exchange.source.client.name)
             return Discard.SUPERSEDED
+        self._send(exchange, answer, octets)
+        return None
+
+    def _send(self, exchange: Exchange, answer: Answer, octets: bytes) -> None:
         self.counters.answers[answer.code] += 1
         exchange.place.send(exchange, octets)
-        return None
 
     def _silence(self, exchange: Exchange, reason: Discard) -> Discard:
         self._duplicates.forget(exchange.key, exchange.packet.authenticator)
