@@ -27,9 +27,13 @@ def nases(house: House, now: float) -> Facts:
     if house.radius is None:
         return {"strangers": [], "unsigned": {"count": 0, "list": []}, "secrets": []}
     heard = list(house.radius.clients.hearing)
-    unsigned = sorted((it.unsigned, host, it.client) for host, it in heard if it.unsigned > it.signed)
-    newest = list(reversed(unsigned))[:NAMED]
-    listed = [{"address": host, "client": client, "last": last} for last, host, client in newest]
+    unsigned = sorted(
+        (max(it.unsigned, it.refused), host, it) for host, it in heard if max(it.unsigned, it.refused) > it.signed
+    )
+    listed = [
+        {"address": host, "client": it.client, "last": last, "dropped": it.refused > it.unsigned}
+        for last, host, it in reversed(unsigned[-NAMED:])
+    ]
     return {
         "strangers": [_stranger(arrival) for arrival in house.radius.arrivals()[:NAMED]],
         "unsigned": {"count": len(unsigned), "list": listed},
@@ -116,6 +120,10 @@ def _told(house: House, address: IpAddress, now: float) -> tuple[list[str], str]
 def _heard(heard: Heard | None, client: ClientSettings | None, now: float) -> Iterator[str]:
     if heard is None:
         yield "not heard since the start of edged"
+        return
+    if heard.refused > max(heard.signed, heard.unsigned):
+        yield f"DROPPED {span(now - heard.refused)} ago: a request without Message-Authenticator (docs/wifi.md)"
+    if not heard.requests:
         return
     way = "over TLS" if heard.tls >= heard.last else "over UDP"
     yield f"last heard {span(now - heard.last)} ago {way}, {heard.requests:,} requests since the start"

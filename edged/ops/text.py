@@ -141,7 +141,10 @@ def _nases(nases: Answer) -> Iterator[str]:
         yield from _wrapped(f"  {'secrets':<14}", f"{row['client']}: {row['sentence']}{named}", 16)
     unsigned = nases.get("unsigned", {"count": 0, "list": []})
     if unsigned["count"]:
-        named = ", ".join(f"{row['address']} ({row['client']})" for row in unsigned["list"][:NASES_SHOWN])
+        named = ", ".join(
+            f"{row['address']} ({row['client']}{', DROPPED' if row['dropped'] else ''})"
+            for row in unsigned["list"][:NASES_SHOWN]
+        )
         what = f"{_count(unsigned['count'], 'access point')} without Message-Authenticator: {named}"
         yield from _wrapped(f"  {'unsigned':<14}", what, 16)
     for row in nases.get("strangers", [])[:NASES_SHOWN]:

@@ -65,6 +65,9 @@ ACCOUNTING = frozenset({Code.ACCOUNTING_REQUEST, Code.STATUS_SERVER})
 """The codes that each of the two ports takes."""
 
 
+_UNSIGNED = frozenset({Discard.NO_MESSAGE_AUTHENTICATOR, Discard.PROXY_STATE_UNSIGNED})
+
+
 def admit(
     octets: bytes, source: Source, codes: frozenset[Code], signed: SignedSources, longest: int = MAX_LENGTH
 ) -> Packet | Discard:
@@ -80,6 +83,8 @@ def admit(
     if signature is not Signature.VALID:
         refused = refusal(request, signature, source.client.message_authenticator, signed_before=before)
         if refused is not None:
+            if refused in _UNSIGNED:
+                source.heard.refused = source.heard.asked
             return refused
     elif not before and request.code is Code.ACCESS_REQUEST:
         signed.add(source.host)

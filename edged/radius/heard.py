@@ -15,7 +15,18 @@ MAX_HEARD = 4096
 class Heard:
     """Verified requests from one address. Times are epoch seconds; 0: never."""
 
-    __slots__ = ("asked", "client", "last", "new_secret", "old_secret", "requests", "signed", "tls", "unsigned")
+    __slots__ = (
+        "asked",
+        "client",
+        "last",
+        "new_secret",
+        "old_secret",
+        "refused",
+        "requests",
+        "signed",
+        "tls",
+        "unsigned",
+    )
 
     def __init__(self) -> None:
         self.client = ""
@@ -32,6 +43,8 @@ class Heard:
         """Requests proven to be made with the client's secret."""
         self.old_secret = 0.0
         """The same with ``secret_before``."""
+        self.refused = 0.0
+        """Requests dropped for want of a Message-Authenticator; anybody can forge one of these."""
         self.tls = 0.0
 
     @property
@@ -60,10 +73,10 @@ class Hearing:
         return heard
 
     def find(self, host: str) -> Heard | None:
-        """What is known of ``host``; None: nothing was ever verified from there."""
+        """What is known of ``host``; None: nothing was ever heard from there."""
         heard = self._by_host.get(host)
-        return heard if heard is not None and heard.requests else None
+        return heard if heard is not None and (heard.requests or heard.refused) else None
 
     def __iter__(self) -> Iterator[tuple[str, Heard]]:
-        """Address and what is known of it, where something was verified."""
-        return ((host, heard) for host, heard in self._by_host.items() if heard.requests)
+        """Address and what is known of it, where something was verified or could not be."""
+        return ((host, heard) for host, heard in self._by_host.items() if heard.requests or heard.refused)

@@ -112,6 +112,15 @@ async def test_an_access_point_that_does_not_sign_is_listed_until_it_does(tmp_pa
         assert "signs (Message-Authenticator)" in text.explain(await _explained(house, "127.0.0.7"))
 
 
+async def test_an_access_point_that_is_dropped_for_not_signing_is_listed_as_such(tmp_path: Path) -> None:
+    async with _house(tmp_path, ", message_authenticator: require") as house:
+        await _send(house, "127.0.0.7", _access(NEW, signed=False))
+        (row,) = nases(house, time.time())["unsigned"]["list"]
+        assert (row["address"], row["client"], row["dropped"]) == ("127.0.0.7", "building-7", True)
+        assert "DROPPED" in text.status(await house.answers.status_facts())
+        assert "a request without Message-Authenticator" in text.explain(await _explained(house, "127.0.0.7"))
+
+
 async def test_status_says_who_still_has_the_old_secret_and_when_it_may_go(tmp_path: Path) -> None:
     async with _house(tmp_path, ", secret_before: the-old-secret-0001") as house:
         (row,) = nases(house, time.time())["secrets"]
