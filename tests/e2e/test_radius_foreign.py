@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 import asyncio
+import re
 import shutil
 import socket
+import subprocess
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass
@@ -14,12 +16,14 @@ from pathlib import Path
 import pytest
 import trustme
 
-from edged.radius.packet import Code
+from edged.radius.attributes import text
+from edged.radius.packet import Answer, Code, Hidden, Packet
 from edged.radius.radsec.counters import Refusal
 from edged.radius.radsec.service import Limits, RadSecService
 from edged.radius.service import RadiusService
-from edged.radius.settings import RadiusSettings
+from edged.radius.settings import ClientSettings, RadiusSettings
 from edged.state.sessions import Status
+from edged.values import IpAddress, Secret
 from tests.loopback.test_radius import SECRET, Network
 
 NEEDED = ("radsecproxy", "freeradius", "eapol_test", "radclient", "openssl")
@@ -31,6 +35,19 @@ ACCESS = f"User-Name={MAC},User-Password={MAC},NAS-Identifier=b7-1,Message-Authe
 START = f"User-Name={MAC},Acct-Status-Type=Start,Acct-Session-Id=81a0,Acct-Input-Gigawords=1"
 OUTSIDE = "secret-of-the-ap"
 """Between the access point and the proxy."""
+
+
+LONGEST = "0123456789abcdef" * 3 + "0123456789abcde"
+"""A passphrase of 63 characters: four cipher blocks."""
+
+
+class Resident(Network):
+    """The network of the loopback tests, and one resident with the longest passphrase there is."""
+
+    async def authorize(self, packet: Packet, client: ClientSettings, source: IpAddress) -> Answer | None:
+        if text(packet.attributes, "User-Name") == "long":
+            return Answer(Code.ACCESS_ACCEPT, (Hidden("Tunnel-Password", Secret(LONGEST)),))
+        return await super().authorize(packet, client, source)
 
 
 @dataclass
@@ -48,15 +65,14 @@ class Served:
         return {role: endpoint.port for role, endpoint in self.udp.endpoints} | {"tls": self.tls.endpoints[0].port}
 
 
-@asynccontextmanager
-async def _serving(folder: Path) -> AsyncIterator[Served]:
+def _settings(folder: Path) -> RadiusSettings:
     authority = trustme.CA()
     (folder / "ca.pem").write_bytes(authority.cert_pem.bytes())
     for name in ("radius", "proxy"):
         leaf = authority.issue_cert(f"{name}.example.net")
         (folder / f"{name}.pem").write_bytes(b"".join(pem.bytes() for pem in leaf.cert_chain_pems))
         (folder / f"{name}.key").write_bytes(leaf.private_key_pem.bytes())
-    settings = RadiusSettings.model_validate(
+    return RadiusSettings.model_validate(
         {
             "auth": ["127.0.0.1:0"],
             "acct": ["127.0.0.1:0"],
@@ -70,7 +86,12 @@ async def _serving(folder: Path) -> AsyncIterator[Served]:
             ],
         }
     )  # fmt: skip
-    network = Network()
+
+
+@asynccontextmanager
+async def _serving(folder: Path, settings: RadiusSettings | None = None) -> AsyncIterator[Served]:
+    settings = settings or _settings(folder)
+    network = Resident()
     udp = RadiusService(settings, authorize=network.authorize, account=network.account)
     tls = RadSecService(settings, exchanges=udp.exchanges, clients=udp.clients, limits=Limits(sweep=0.05))
     await udp.start()
@@ -189,6 +210,61 @@ async def test_radsecproxy_carries_authentication_and_accounting_over_one_connec
         assert (event.status, event.octets_in) == (Status.START, 1 << 32)
         assert served.tls.counters.open == 1
         assert sum(served.udp.counters.discards.values()) == 0
+
+
+async def test_the_longest_passphrase_survives_being_encrypted_anew(tmp_path: Path) -> None:
+    async with _serving(tmp_path) as served, _radsecproxy(served) as (port, said):
+        await _until(lambda: served.tls.counters.accepted, 15.0)
+        _, output = await _radclient("auth", port, "User-Name=long,User-Password=x,Message-Authenticator=0x00")
+        assert f'Tunnel-Password:0 = "{LONGEST}"' in output, output + said()
+
+
+def _fence(beginning: str) -> str:
+    """The one block of the manual that has this line."""
+    manual = (Path(__file__).resolve().parents[2] / "docs" / "wifi.md").read_text("utf-8")
+    (found,) = [block for block in re.findall(r"```[a-z]*\n(.*?)```", manual, re.DOTALL) if beginning in block]
+    return str(found)
+
+
+async def test_the_manuals_certificates_and_its_radsecproxy_work_word_for_word(tmp_path: Path) -> None:
+    made = subprocess.run(["sh", "-ec", _fence("openssl req -x509")], cwd=tmp_path, capture_output=True, check=False)
+    assert made.returncode == 0, made.stderr
+    settings = {
+        "auth": ["127.0.0.1:0"],
+        "acct": ["127.0.0.1:0"],
+        "tls": {
+            "listen": ["127.0.0.1:0"], "ca": tmp_path / "ca.pem", "chain": tmp_path / "radius.example.net.pem",
+            "key": tmp_path / "radius.example.net.key",
+        },
+        "clients": [
+            {
+                "name": "building-7", "networks": ["0.0.0.0/0"], "secret": SECRET,
+                "certificate": "ap.building-7.example.net",
+            }
+        ],
+    }  # fmt: skip
+    async with _serving(tmp_path, RadiusSettings.model_validate(settings)) as served:
+        port, accounting = _free_port(), _free_port()
+        told = _fence("ListenUDP")
+        for here, there in (
+            ("10.7.0.2:1812", f"127.0.0.1:{port}"),
+            ("10.7.0.2:1813", f"127.0.0.1:{accounting}"),
+            ("/etc/radsecproxy/", f"{tmp_path}/"),
+            ("10.7.0.0/24", "127.0.0.0/8"),
+            ("192.0.2.10", "127.0.0.1"),
+            ("port 2083", f"port {served.ports['tls']}"),
+        ):
+            assert here in told
+            told = told.replace(here, there)
+        (tmp_path / "manual.conf").write_text(told)
+        command = ("/usr/sbin/radsecproxy", "-f", "-c", str(tmp_path / "manual.conf"))
+        async with _program(tmp_path / "manual.log", *command) as said:
+            await _until(lambda: served.tls.counters.accepted or "error" in said().lower(), 15.0)
+            secret = "the-secret-of-building-7"
+            status, output = await _radclient("auth", port, ACCESS, secret)
+            assert status == 0, output + said()
+            status, output = await _radclient("acct", accounting, START, secret)
+            assert status == 0, output + said()
 
 
 async def test_a_reject_passes_radsecproxy_with_its_words(tmp_path: Path) -> None:
