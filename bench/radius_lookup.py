@@ -392,6 +392,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--only", default="", help="part of the title of what to measure")
     parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
@@ -421,6 +422,8 @@ def main() -> None:
                 def turn(server: Server, given: Prepared = prepared, kind: Code = code, out: int = window) -> Round:
                     return server.turn(load, given, kind, out, options.seconds)
 
+                if options.only not in title:
+                    continue
                 for server in held:  # what is learned and remembered is learned now
                     turn(server)
                 compare(title, held, options.rounds, turn)

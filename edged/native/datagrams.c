@@ -1053,12 +1053,12 @@ static int clear_password(const Shared *self, const uint8_t *packet, const uint8
 
 /* The attributes: where the marked ones begin, and the constant part, the passwords to come. A word: malformed. */
 static const char *walk(const uint8_t *packet, size_t end, size_t marks[MARKS], int *marked, uint8_t *constant,
-                        size_t *octets)
+                        size_t *octets, uint8_t *states, size_t *state)
 {
     size_t at = PACKET;
     int count = 0;
     *marked = 0;
-    *octets = 0;
+    *octets = *state = 0;
     for (size_t length; at + 1 < end; at += length, count++) {
         uint8_t type = packet[at];
         length = packet[at + 1];
@@ -1067,7 +1067,10 @@ static const char *walk(const uint8_t *packet, size_t end, size_t marks[MARKS], 
         if (type == USER_PASSWORD || type == PROXY_STATE || type == EAP_MESSAGE || type == MESSAGE_AUTHENTICATOR)
             if (*marked < MARKS)
                 marks[(*marked)++] = at;
-        if (type != USER_PASSWORD && type != PROXY_STATE && type != MESSAGE_AUTHENTICATOR) {
+        if (type == PROXY_STATE) {
+            memcpy(states + *state, packet + at, length);
+            *state += length;
+        } else if (type != USER_PASSWORD && type != MESSAGE_AUTHENTICATOR) {
             memcpy(constant + *octets, packet + at, length);
             *octets += length;
         }
@@ -1077,8 +1080,8 @@ static const char *walk(const uint8_t *packet, size_t end, size_t marks[MARKS], 
 
 static PyObject *open_packet(Shared *self, PyObject *datagram)
 {
-    static uint8_t constant[2 * LONGEST_PACKET]; /* under the GIL */
-    size_t marks[MARKS], octets, found = 0;
+    static uint8_t constant[2 * LONGEST_PACKET], states[LONGEST_PACKET]; /* under the GIL */
+    size_t marks[MARKS], octets, state, found = 0;
     char *start;
     Py_ssize_t size;
     int marked, verdict = ABSENT;
@@ -1092,7 +1095,7 @@ static PyObject *open_packet(Shared *self, PyObject *datagram)
         return PyUnicode_FromString("bad-length");
     if (end > (size_t)size)
         return PyUnicode_FromString("truncated");
-    const char *fault = walk(packet, end, marks, &marked, constant, &octets);
+    const char *fault = walk(packet, end, marks, &marked, constant, &octets, states, &state);
     if (fault)
         return PyUnicode_FromString(fault);
     int hashed = packet[0] == 4 || packet[0] == 40 || packet[0] == 43;
@@ -1135,8 +1138,8 @@ static PyObject *open_packet(Shared *self, PyObject *datagram)
             goto failed;
     } else
         octets = 0; /* nobody asks for the constant part of what is dropped */
-    all = Py_BuildValue("(OOiOy#)", places, !hashed || is_authentic(self, packet, end) ? Py_True : Py_False, verdict,
-                        passwords, constant, (Py_ssize_t)octets);
+    all = Py_BuildValue("(OOiOy#y#)", places, !hashed || is_authentic(self, packet, end) ? Py_True : Py_False, verdict,
+                        passwords, states, (Py_ssize_t)state, constant, (Py_ssize_t)octets);
 failed:
     Py_XDECREF(places);
     Py_XDECREF(passwords);

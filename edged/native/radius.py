@@ -31,10 +31,11 @@ _ZERO = bytes(16)
 _SIGNED = bytes((MESSAGE_AUTHENTICATOR, 18))
 _IPAD, _OPAD = (bytes(octet ^ pad for octet in range(256)) for pad in (0x36, 0x5C))
 
-Opened = tuple[list[int], bool, int, tuple[bytes, ...] | None, bytes]
+Opened = tuple[list[int], bool, int, tuple[bytes, ...] | None, bytes, bytes]
 """Where the ``MARKED`` attributes begin; whether the Request Authenticator is right, or random; the word on the
-Message-Authenticator; each User-Password in clear, None when one cannot be; and the constant part: every attribute but
-the marked ones other than EAP-Message, then the passwords in clear, so that the same question has the same octets."""
+Message-Authenticator; each User-Password in clear, None when one cannot be; the Proxy-State attributes; and the
+constant part: every attribute but the marked ones other than EAP-Message, then the passwords in clear, so that the same
+question has the same octets (empty when a password cannot be)."""
 Sealed = tuple[bytes, bytes]
 """An attribute up to its salt, and its padded plaintext, a multiple of 16 octets."""
 Piece = bytes | Sealed
@@ -89,6 +90,23 @@ def marks_of(octets: bytes) -> list[int] | str:
     return marks if count <= MAX_ATTRIBUTES else "too-many-attributes"
 
 
+def states_of(octets: bytes, marks: list[int]) -> bytes:
+    """The Proxy-State attributes, in order."""
+    return b"".join([octets[at : at + octets[at + 1]] for at in marks if octets[at] == PROXY_STATE])
+
+
+def _constant(octets: bytes, marks: list[int], end: int, passwords: tuple[bytes, ...]) -> bytes:
+    start, parts = MIN_LENGTH, []
+    for at in marks:
+        if octets[at] != EAP_MESSAGE:
+            parts.append(octets[start:at])
+            start = at + octets[at + 1]
+    parts.append(octets[start:end])
+    for password in passwords:
+        parts += (bytes((USER_PASSWORD, len(password) + 2)), password)
+    return b"".join(parts)
+
+
 class Portable:
     """The twin: MD5 states of all that begins with the secret, made once and copied for every packet."""
 
@@ -110,16 +128,10 @@ class Portable:
         end = octets[2] << 8 | octets[3]
         hashed = octets[0] in HASHED
         authentic = not hashed or compare_digest(self._behind(octets[:4] + _ZERO + octets[20:end]), octets[4:20])
-        start, constant = MIN_LENGTH, []
-        for at in marks:
-            if octets[at] != EAP_MESSAGE:
-                constant.append(octets[start:at])
-                start = at + octets[at + 1]
-        constant.append(octets[start:end])
+        signature = self._signature(octets, marks, end, hashed=hashed)
         passwords = self._passwords(octets, marks)
-        for password in passwords or ():
-            constant += (bytes((USER_PASSWORD, len(password) + 2)), password)
-        return marks, authentic, self._signature(octets, marks, end, hashed=hashed), passwords, b"".join(constant)
+        constant = b"" if passwords is None else _constant(octets, marks, end, passwords)
+        return marks, authentic, signature, passwords, states_of(octets, marks), constant
 
     def _signature(self, octets: bytes, marks: list[int], end: int, *, hashed: bool) -> int:
         found = 0

@@ -72,7 +72,7 @@ def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedS
     opened = source.shared.open(octets)
     if isinstance(opened, str):
         raise WireError(opened)
-    _, authentic, verdict, passwords, _ = opened
+    _, authentic, verdict, passwords, _, _ = opened
     signature = _SIGNATURES[verdict]
     request = received(octets, opened)
     if request.code not in codes:

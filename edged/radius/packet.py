@@ -9,9 +9,9 @@ from enum import IntEnum
 from typing import Any
 
 from edged.errors import WireError
-from edged.native.radius import MAX_LENGTH, MIN_LENGTH, Opened, Piece, marks_of
+from edged.native.radius import MAX_LENGTH, MIN_LENGTH, Opened, Piece, marks_of, states_of
 from edged.radius.attributes import Attribute, Attributes
-from edged.radius.dictionary import USER_PASSWORD
+from edged.radius.dictionary import PROXY_STATE, USER_PASSWORD
 from edged.values import Secret
 
 __all__ = ["MAX_LENGTH", "Answer", "Code", "Hidden", "Packet", "assembled", "decode", "encode", "received"]
@@ -45,7 +45,17 @@ _bare = object.__new__
 class Packet:
     """One RADIUS packet. One that was received reads its attributes when somebody asks for them."""
 
-    __slots__ = ("_attributes", "_marks", "_octets", "_passwords", "authenticator", "code", "constant", "identifier")
+    __slots__ = (
+        "_attributes",
+        "_marks",
+        "_octets",
+        "_passwords",
+        "_states",
+        "authenticator",
+        "code",
+        "constant",
+        "identifier",
+    )
 
     def __init__(self, code: Code, identifier: int, authenticator: bytes, attributes: Attributes = ()) -> None:
         self.code = code
@@ -57,6 +67,7 @@ class Packet:
         self._passwords: tuple[bytes, ...] = ()
         self._octets = b""
         self._marks: list[int] = []
+        self._states: bytes | None = None
         self.constant = b""
         """All of a request that decides what a handler says: neither nonce nor proxy is in it; empty: not known.
 
@@ -69,6 +80,13 @@ class Packet:
         if self._attributes is None:
             self._attributes = _attributes(self._octets, self._passwords)
         return self._attributes
+
+    @property
+    def states(self) -> bytes:
+        """Its Proxy-State attributes, as they go into the reply."""
+        if self._states is None:
+            self._states = b"".join(self.marked(PROXY_STATE))
+        return self._states
 
     def marked(self, number: int) -> list[bytes]:
         """The octets of every attribute of one of the ``MARKED`` types, its header with them."""
@@ -117,7 +135,7 @@ def decode(octets: bytes) -> Packet:
     marks = marks_of(octets)
     if isinstance(marks, str):
         raise WireError(marks)
-    return received(octets, (marks, False, 0, (), b""))
+    return received(octets, (marks, False, 0, (), states_of(octets, marks), b""))
 
 
 def received(octets: bytes, opened: Opened) -> Packet:
@@ -129,7 +147,7 @@ def received(octets: bytes, opened: Opened) -> Packet:
     packet.code, packet.identifier, packet.authenticator = code, octets[1], octets[4:20]
     # one of its makers: to call the other would cost as much again
     packet._attributes, packet._octets = None, octets  # noqa: SLF001
-    packet._marks, _, _, packet._passwords, packet.constant = opened  # type: ignore[assignment]  # noqa: SLF001
+    packet._marks, _, _, packet._passwords, packet._states, packet.constant = opened  # type: ignore[assignment]  # noqa: SLF001
     return packet
 
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 from edged.native.radius import Piece, Shared, ready
 from edged.radius.attributes import Attribute
-from edged.radius.dictionary import PROXY_STATE, USER_PASSWORD
+from edged.radius.dictionary import USER_PASSWORD
 from edged.radius.hiding import reveal_password, sealed
 from edged.radius.packet import Answer, Code, Hidden, Packet
 from edged.values import Secret
@@ -28,8 +28,8 @@ def reply_to(request: Packet, answer: Answer, shared: Shared, salts: Iterator[by
     # (radclient 3.2.1 drops a reply signed as the others are); for Status-Server all agree
     signed = answer.code is not Code.ACCOUNTING_RESPONSE or request.code is Code.STATUS_SERVER
     salt = b"".join([next(salts) for piece in pieces if not isinstance(piece, bytes)])
-    if states := request.marked(PROXY_STATE):
-        pieces = [*pieces, *states]
+    if states := request.states:
+        pieces = [*pieces, states]
     return shared.reply(bytes((answer.code, request.identifier)), request.authenticator, pieces, salt, signed)
 
 
