@@ -6,6 +6,7 @@ import os
 
 import pytest
 
+from edged.native import radius
 from edged.native.datagrams import COMPILED, Datagrams, Portable
 
 
@@ -14,9 +15,22 @@ def twin(name: str) -> type[Datagrams]:
     if name == "portable":
         return Portable
     if COMPILED is None:
-        say = pytest.fail if os.environ.get("CI") else pytest.skip
-        say("the compiled part was not built: no C compiler, or no headers of Python")
-    return COMPILED
+        _say_so()
+    return COMPILED or Portable
+
+
+def shared_twin(name: str) -> type[radius.Shared]:
+    """As ``twin``, of what is made of a shared secret."""
+    if name == "portable":
+        return radius.Portable
+    if radius.COMPILED is None:
+        _say_so()
+    return radius.COMPILED or radius.Portable
+
+
+def _say_so() -> None:
+    say = pytest.fail if os.environ.get("CI") else pytest.skip
+    say("the compiled part was not built: no C compiler, or no headers of Python")
 
 
 BOTH = ["compiled", "portable"]

@@ -9,12 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
-from edged.radius.authenticator import HASHED, Signature, authenticates, signature_of
+from edged.errors import WireError
+from edged.native.radius import ABSENT, HASHED, INVALID, VALID, Portable
+from edged.radius.authenticator import Signature
 from edged.radius.clients import Source
 from edged.radius.counters import Discard
 from edged.radius.dictionary import EAP_MESSAGE, PROXY_STATE
-from edged.radius.hiding import reveal_passwords
-from edged.radius.packet import MAX_LENGTH, Code, Packet, decode
+from edged.radius.packet import MAX_LENGTH, Code, Packet, received
 from edged.values import IpAddress, parse_address
 
 Requirement = Literal["auto", "require", "optional"]
@@ -61,6 +62,7 @@ class SignedSources:
 
 
 AUTHENTICATION = frozenset({Code.ACCESS_REQUEST, Code.STATUS_SERVER})
+_SIGNATURES = {ABSENT: Signature.ABSENT, VALID: Signature.VALID, INVALID: Signature.INVALID}
 ACCOUNTING = frozenset({Code.ACCOUNTING_REQUEST, Code.STATUS_SERVER})
 """The codes that each of the two ports takes."""
 
@@ -68,17 +70,24 @@ ACCOUNTING = frozenset({Code.ACCOUNTING_REQUEST, Code.STATUS_SERVER})
 _UNSIGNED = frozenset({Discard.NO_MESSAGE_AUTHENTICATOR, Discard.PROXY_STATE_UNSIGNED})
 
 
-def admit(
-    octets: bytes, source: Source, codes: frozenset[Code], signed: SignedSources, longest: int = MAX_LENGTH
-) -> Packet | Discard:
-    """The verified request, its User-Password in clear; or why it is dropped. WireError when malformed."""
-    request = decode(octets, longest)
+def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedSources) -> Packet | Discard:
+    """The verified request, its User-Password in clear; or why it is dropped. WireError when malformed.
+
+    No datagram is longer than 4096 octets; what comes on a stream may be (RFC 7930).
+    """
+    if len(octets) <= MAX_LENGTH:
+        opened = source.shared.open(octets)
+    else:
+        opened = Portable(source.client.secret.reveal()).open(octets, len(octets))
+    if isinstance(opened, str):
+        raise WireError(opened)
+    _, authentic, verdict, passwords, _, _ = opened
+    signature = _SIGNATURES[verdict]
+    request = received(octets, opened)
     if request.code not in codes:
         return Discard.UNEXPECTED_CODE
-    shared = source.shared
-    if request.code in HASHED and not authenticates(request.octets, shared):
+    if not authentic:
         return Discard.BAD_AUTHENTICATOR
-    signature = signature_of(request, shared)
     before = source.host in signed
     if signature is not Signature.VALID:
         refused = refusal(request, signature, source.client.message_authenticator, signed_before=before)
@@ -89,7 +98,8 @@ def admit(
     elif not before and request.code is Code.ACCESS_REQUEST:
         signed.add(source.host)
     _note(request.code, signature, source)
-    request.clear(reveal_passwords(request, shared))
+    if passwords is None:
+        raise WireError("bad-password")
     return request
 
 

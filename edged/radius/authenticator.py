@@ -11,9 +11,10 @@ from enum import Enum, auto
 from hashlib import md5
 from hmac import compare_digest, digest
 
+from edged.native.radius import MIN_LENGTH
 from edged.radius.attributes import Attribute
 from edged.radius.dictionary import MESSAGE_AUTHENTICATOR
-from edged.radius.packet import MIN_LENGTH, Code, Packet, assembled
+from edged.radius.packet import Code, Packet, assembled
 from edged.values import Secret
 
 ZERO = bytes(16)
@@ -21,9 +22,6 @@ _AUTHENTICATOR = slice(4, 20)
 _UNSIGNED = Attribute(MESSAGE_AUTHENTICATOR, ZERO)
 """Stands first of all attributes, so that no chosen prefix can stand before it (CVE-2024-3596)."""
 _FIRST_VALUE = slice(MIN_LENGTH + 2, MIN_LENGTH + 18)
-_MD5_BLOCK = 64
-_IPAD, _OPAD = (bytes(octet ^ pad for octet in range(256)) for pad in (0x36, 0x5C))
-
 HASHED = frozenset({Code.ACCOUNTING_REQUEST, Code.DISCONNECT_REQUEST, Code.COA_REQUEST})
 """Requests whose authenticator is a hash over themselves; those of the others are random."""
 
@@ -37,70 +35,20 @@ class Signature(Enum):
     """Wrong, of another length than 18, or more than one."""
 
 
-class SharedSecret:
-    """A shared secret with the MD5 states of all that begins with it: made once, copied for every packet."""
-
-    __slots__ = ("_ending", "_inner", "_outer", "_prefix")
-
-    def __init__(self, secret: Secret) -> None:
-        octets = secret.reveal()
-        key = (md5(octets).digest() if len(octets) > _MD5_BLOCK else octets).ljust(_MD5_BLOCK, b"\0")
-        # RFC 2104 section 4
-        self._inner, self._outer = md5(key.translate(_IPAD)), md5(key.translate(_OPAD))
-        self._prefix, self._ending = md5(octets), octets
-
-    def mac(self, octets: bytes) -> bytes:
-        """HMAC-MD5 of ``octets``, keyed with the secret."""
-        inner, outer = self._inner.copy(), self._outer.copy()
-        inner.update(octets)
-        outer.update(inner.digest())
-        return outer.digest()
-
-    def before(self, octets: bytes) -> bytes:
-        """MD5 of the secret and ``octets``: what hides values."""
-        state = self._prefix.copy()
-        state.update(octets)
-        return state.digest()
-
-    def behind(self, octets: bytes) -> bytes:
-        """MD5 of ``octets`` and the secret: the authenticators."""
-        return md5(octets + self._ending).digest()
-
-    def __repr__(self) -> str:
-        return "SharedSecret(***)"
-
-
 # ----------------------------------------- verifying: the octets of one packet that decodes, without padding
 
 
 def request_is_authentic(octets: bytes, secret: Secret) -> bool:
     """Whether the Request Authenticator is the hash that the code prescribes; True where it is random."""
-    return octets[0] not in HASHED or authenticates(octets, SharedSecret(secret))
-
-
-def authenticates(octets: bytes, shared: SharedSecret) -> bool:
-    """Whether the Request Authenticator of one of ``HASHED`` is the right one."""
-    return compare_digest(shared.behind(octets[:4] + ZERO + octets[MIN_LENGTH:]), octets[_AUTHENTICATOR])
+    if octets[0] not in HASHED:
+        return True
+    hashed = md5(octets[:4] + ZERO + octets[MIN_LENGTH:] + secret.reveal()).digest()
+    return compare_digest(hashed, octets[_AUTHENTICATOR])
 
 
 def request_signature(octets: bytes, secret: Secret) -> Signature:
     """The verdict on a request's Message-Authenticator, wherever among the attributes it stands."""
     return _signature(octets, ZERO if octets[0] in HASHED else octets[_AUTHENTICATOR], secret)
-
-
-def signature_of(request: Packet, shared: SharedSecret) -> Signature:
-    """As ``request_signature``, of a packet that was decoded."""
-    octets, found = request.octets, 0
-    for at in request.marks:
-        if octets[at] == MESSAGE_AUTHENTICATOR:
-            if found or octets[at + 1] != 18:
-                return Signature.INVALID
-            found = at + 2
-    if not found:
-        return Signature.ABSENT
-    before = octets[:4] + ZERO + octets[MIN_LENGTH:found] if request.code in HASHED else octets[:found]
-    mac = shared.mac(before + ZERO + octets[found + 16 :])
-    return Signature.VALID if compare_digest(mac, octets[found : found + 16]) else Signature.INVALID
 
 
 def reply_is_authentic(octets: bytes, request_authenticator: bytes, secret: Secret) -> bool:

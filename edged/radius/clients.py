@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from edged.native.radius import Shared, ready
 from edged.policy.prefixes import PrefixMap
-from edged.radius.authenticator import SharedSecret
 from edged.radius.heard import Heard, Hearing
 from edged.radius.settings import ClientSettings, RadiusSettings
 from edged.values import IpAddress, Secret, host_prefix, parse_address
@@ -34,11 +34,11 @@ class Source:
     """The same with the secret that the client had before, while that is still accepted."""
     is_before: bool = False
     """This is that double."""
-    shared: SharedSecret = field(init=False, compare=False)
+    shared: Shared = field(init=False, compare=False, repr=False)
     """The client's secret, ready for use."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "shared", SharedSecret(self.client.secret))
+        object.__setattr__(self, "shared", ready(self.client.secret.reveal()))
 
 
 @dataclass(slots=True)

@@ -9,10 +9,10 @@ from __future__ import annotations
 from hashlib import md5
 
 from edged.errors import WireError
+from edged.native.radius import Sealed
 from edged.radius.attributes import wrapped
-from edged.radius.authenticator import SharedSecret
-from edged.radius.dictionary import BY_NAME, USER_PASSWORD, Hiding
-from edged.radius.packet import Hidden, Packet
+from edged.radius.dictionary import BY_NAME, Hiding
+from edged.radius.packet import Hidden
 from edged.values import Secret
 
 MAX_PASSWORD = 128
@@ -38,55 +38,6 @@ def reveal_password(value: bytes, secret: Secret, request_authenticator: bytes) 
     return _unchain(value, secret.reveal(), request_authenticator).rstrip(b"\0")
 
 
-def reveal_passwords(request: Packet, shared: SharedSecret) -> tuple[bytes, ...]:
-    """The password in every User-Password of a packet that was decoded. WireError as ``reveal_password``."""
-    octets, found = request.octets, []
-    for at in request.marks:
-        if octets[at] == USER_PASSWORD:
-            length = octets[at + 1] - 2
-            if not _BLOCK <= length <= MAX_PASSWORD or length % _BLOCK:
-                raise WireError("bad-password")
-            previous, clear = request.authenticator, b""
-            for position in range(at + 2, at + 2 + length, _BLOCK):
-                block = octets[position : position + _BLOCK]
-                clear += _xor(block, shared.before(previous))
-                previous = block
-            found.append(clear.rstrip(b"\0"))
-    return tuple(found)
-
-
-class Sealed:
-    """An attribute that waits for secret, authenticator and salt; all else is ready. RFC 2868."""
-
-    __slots__ = ("_blocks", "_header", "length")
-
-    def __init__(self, hidden: Hidden) -> None:
-        row = BY_NAME[hidden.name]
-        if row.hiding is not Hiding.SALT:
-            raise ValueError(f"{hidden.name} is not hidden with a salt")
-        clear = hidden.secret.reveal()
-        if len(clear) > MAX_SALTED:
-            raise ValueError(f"a hidden value has at most {MAX_SALTED} octets")
-        plain = _padded(bytes((len(clear),)) + clear)
-        tag = bytes((hidden.tag,)) if row.tagged else b""
-        number, value = wrapped(row, tag + _NO_SALT + plain)
-        self.length = len(value) + 2
-        """Octets of the attribute."""
-        self._header = bytes((number, self.length)) + value[: -len(_NO_SALT + plain)]
-        self._blocks = [
-            int.from_bytes(plain[position : position + _BLOCK], "big") for position in range(0, len(plain), _BLOCK)
-        ]
-
-    def octets(self, shared: SharedSecret, request_authenticator: bytes, salt: bytes) -> bytes:
-        """The attribute. ``salt``: two octets, its top bit set, unique within the packet."""
-        done, previous = self._header + salt, request_authenticator + salt
-        for block in self._blocks:
-            key = int.from_bytes(shared.before(previous), "big")
-            previous = (block ^ key).to_bytes(_BLOCK, "big")
-            done += previous
-        return done
-
-
 def hide_salted(clear: bytes, secret: Secret, request_authenticator: bytes, salt: bytes) -> bytes:
     """Salt and ciphertext of ``clear``. ``salt`` is two octets, its top bit set, unique within the packet."""
     if len(clear) > MAX_SALTED:
@@ -106,6 +57,19 @@ def reveal_salted(value: bytes, secret: Secret, request_authenticator: bytes) ->
     if plain[0] >= len(plain):
         raise WireError("bad-hidden-value")
     return plain[1 : 1 + plain[0]]
+
+
+def sealed(hidden: Hidden) -> Sealed:
+    """The attribute that carries ``hidden`` up to its salt, and its plaintext. ValueError when none can."""
+    row = BY_NAME[hidden.name]
+    if row.hiding is not Hiding.SALT:
+        raise ValueError(f"{hidden.name} is not hidden with a salt")
+    clear = hidden.secret.reveal()
+    if len(clear) > MAX_SALTED:
+        raise ValueError(f"a hidden value has at most {MAX_SALTED} octets")
+    plain = _padded(bytes((len(clear),)) + clear)
+    number, value = wrapped(row, (bytes((hidden.tag,)) if row.tagged else b"") + _NO_SALT + plain)
+    return bytes((number, len(value) + 2)) + value[: -len(_NO_SALT + plain)], plain
 
 
 def _padded(octets: bytes) -> bytes:

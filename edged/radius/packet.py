@@ -9,14 +9,12 @@ from enum import IntEnum
 from typing import Any
 
 from edged.errors import WireError
+from edged.native.radius import MAX_LENGTH, MIN_LENGTH, Opened, Piece, marks_of, states_of
 from edged.radius.attributes import Attribute, Attributes
-from edged.radius.dictionary import EAP_MESSAGE, MESSAGE_AUTHENTICATOR, PROXY_STATE, USER_PASSWORD
+from edged.radius.dictionary import PROXY_STATE, USER_PASSWORD
 from edged.values import Secret
 
-MIN_LENGTH = 20
-MAX_LENGTH = 4096
-MAX_ATTRIBUTES = 200
-"""As other servers have it: no honest request comes near, and each costs time before anything is verified."""
+__all__ = ["MAX_LENGTH", "Answer", "Code", "Hidden", "Packet", "assembled", "decode", "encode", "received"]
 
 
 class Code(IntEnum):
@@ -44,14 +42,20 @@ _new = tuple.__new__
 _bare = object.__new__
 
 
-MARKED = frozenset({USER_PASSWORD, PROXY_STATE, EAP_MESSAGE, MESSAGE_AUTHENTICATOR})
-"""Attributes that the codec itself looks at: where they stand is noted when a packet is decoded."""
-
-
 class Packet:
     """One RADIUS packet. One that was received reads its attributes when somebody asks for them."""
 
-    __slots__ = ("_attributes", "_passwords", "authenticator", "code", "constant", "identifier", "marks", "octets")
+    __slots__ = (
+        "_attributes",
+        "_marks",
+        "_octets",
+        "_passwords",
+        "_states",
+        "authenticator",
+        "code",
+        "constant",
+        "identifier",
+    )
 
     def __init__(self, code: Code, identifier: int, authenticator: bytes, attributes: Attributes = ()) -> None:
         self.code = code
@@ -61,42 +65,34 @@ class Packet:
         """16 octets: the Request Authenticator, or the Response Authenticator of a reply."""
         self._attributes: Attributes | None = attributes
         self._passwords: tuple[bytes, ...] = ()
-        self.octets = b""
-        """As received, without padding; empty when it was not."""
-        self.marks: list[int] = []
-        """Where in ``octets`` each of ``MARKED`` begins, in order."""
+        self._octets = b""
+        self._marks: list[int] = []
+        self._states: bytes | None = None
         self.constant = b""
-        """All that does not differ between two requests of the same words; empty: not known. See ``clear``."""
+        """All of a request that decides what a handler says: neither nonce nor proxy is in it; empty: not known.
+
+        Every attribute but Message-Authenticator and Proxy-State, the User-Passwords in clear behind the others.
+        """
 
     @property
     def attributes(self) -> Attributes:
         """In the order of the wire."""
         if self._attributes is None:
-            self._attributes = _attributes(self.octets, self._passwords)
+            self._attributes = _attributes(self._octets, self._passwords)
         return self._attributes
 
-    def clear(self, passwords: tuple[bytes, ...]) -> None:
-        """Show ``passwords`` in place of the hidden User-Passwords, and know what is ``constant``.
-
-        That is every attribute but Message-Authenticator and Proxy-State, the passwords behind the others: it decides
-        what a handler says, and neither salt nor nonce nor proxy is in it.
-        """
-        octets, start = self.octets, MIN_LENGTH
-        parts = []
-        for at in self.marks:
-            if octets[at] != EAP_MESSAGE:
-                parts.append(octets[start:at])
-                start = at + octets[at + 1]
-        parts.append(octets[start:])
-        for password in passwords:
-            parts += (bytes((USER_PASSWORD, len(password) + 2)), password)
-        self._attributes, self._passwords, self.constant = None, passwords, b"".join(parts)
+    @property
+    def states(self) -> bytes:
+        """Its Proxy-State attributes, as they go into the reply."""
+        if self._states is None:
+            self._states = b"".join(self.marked(PROXY_STATE))
+        return self._states
 
     def marked(self, number: int) -> list[bytes]:
         """The octets of every attribute of one of the ``MARKED`` types, its header with them."""
-        octets = self.octets
+        octets = self._octets
         if octets:
-            return [octets[at : at + octets[at + 1]] for at in self.marks if octets[at] == number]
+            return [octets[at : at + octets[at + 1]] for at in self._marks if octets[at] == number]
         return [bytes((number, len(value) + 2)) + value for kind, value in self.attributes if kind == number]
 
     def __iter__(self) -> Iterator[Any]:
@@ -130,59 +126,35 @@ class Answer:
 
     code: Code
     attributes: tuple[Attribute | Hidden, ...] = ()
-    memo: list[Any] = field(default_factory=list, init=False, compare=False, repr=False)
+    pieces: list[Piece] = field(default_factory=list, init=False, compare=False, repr=False)
     """The encoder's own: what is alike in every reply that says this."""
 
 
-def decode(octets: bytes, longest: int = MAX_LENGTH) -> Packet:
-    """The packet in one datagram; octets after its Length are padding. WireError for everything malformed.
+def decode(octets: bytes) -> Packet:
+    """The packet in one datagram; octets after its Length are padding. WireError for everything malformed."""
+    marks = marks_of(octets)
+    if isinstance(marks, str):
+        raise WireError(marks)
+    return received(octets, (marks, False, 0, (), states_of(octets, marks), b""))
 
-    ``longest``: octets a packet may have; over TLS more than in a datagram (RFC 7930).
-    """
-    if len(octets) < MIN_LENGTH:
-        raise WireError("short")
-    length = octets[2] << 8 | octets[3]
-    if not MIN_LENGTH <= length <= longest:
-        raise WireError("bad-length")
-    if length > len(octets):
-        raise WireError("truncated")
+
+def received(octets: bytes, opened: Opened) -> Packet:
+    """The packet in a datagram that was found well-formed. WireError when its code is not known."""
     code = _CODES.get(octets[0])
     if code is None:
         raise WireError("unknown-code")
     packet = _bare(Packet)
     packet.code, packet.identifier, packet.authenticator = code, octets[1], octets[4:20]
-    packet.octets = octets = octets if length == len(octets) else octets[:length]
-    packet.marks = _marks(octets)
-    packet._attributes, packet._passwords, packet.constant = None, (), b""  # noqa: SLF001  # one of its makers
+    # one of its makers: to call the other would cost as much again
+    packet._attributes, packet._octets = None, octets  # noqa: SLF001
+    packet._marks, _, _, packet._passwords, packet._states, packet.constant = opened  # type: ignore[assignment]  # noqa: SLF001
     return packet
 
 
-def _marks(octets: bytes) -> list[int]:
-    """Where the marked attributes begin. WireError when the attributes do not fill the packet exactly."""
-    marks = []
-    position, end, count = MIN_LENGTH, len(octets), 0
-    try:
-        while position < end:
-            if octets[position] in MARKED:
-                marks.append(position)
-            length = octets[position + 1]
-            if length < 2:
-                raise WireError("bad-attribute")
-            position += length
-            count += 1
-    except IndexError:
-        raise WireError("bad-attribute") from None
-    if position > end:
-        raise WireError("bad-attribute")
-    if count > MAX_ATTRIBUTES:
-        raise WireError("too-many-attributes")
-    return marks
-
-
 def _attributes(octets: bytes, passwords: tuple[bytes, ...]) -> Attributes:
-    """Of octets that ``_marks`` has found well-formed; ``passwords``, if any, instead of what is hidden."""
+    """Of octets that were found well-formed; ``passwords``, if any, instead of what is hidden."""
     found = []
-    position, end = MIN_LENGTH, len(octets)
+    position, end = MIN_LENGTH, octets[2] << 8 | octets[3]
     clear = iter(passwords)
     while position < end:
         following = position + octets[position + 1]

@@ -8,61 +8,43 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edged.native.radius import Piece, Shared, ready
 from edged.radius.attributes import Attribute
-from edged.radius.authenticator import ZERO, SharedSecret
-from edged.radius.dictionary import MESSAGE_AUTHENTICATOR, PROXY_STATE, USER_PASSWORD
-from edged.radius.hiding import Sealed, reveal_password
-from edged.radius.packet import MAX_LENGTH, MIN_LENGTH, Answer, Code, Hidden, Packet
+from edged.radius.dictionary import USER_PASSWORD
+from edged.radius.hiding import reveal_password, sealed
+from edged.radius.packet import Answer, Code, Hidden, Packet
 from edged.values import Secret
-
-_SIGNED = bytes((MESSAGE_AUTHENTICATOR, 18))
-"""Stands first of all attributes, so that no chosen prefix can stand before it (CVE-2024-3596)."""
-_UNSIGNED = _SIGNED + ZERO
 
 
 def encode_answer(answer: Answer, request: Packet, secret: Secret, salts: Iterator[bytes]) -> bytes:
     """The reply to ``request``; each hidden value takes one of ``salts``. ValueError when it is too long."""
-    return reply_to(request, answer, SharedSecret(secret), salts)
+    return reply_to(request, answer, ready(secret.reveal()), salts)
 
 
-def reply_to(request: Packet, answer: Answer, shared: SharedSecret, salts: Iterator[bytes]) -> bytes:
+def reply_to(request: Packet, answer: Answer, shared: Shared, salts: Iterator[bytes]) -> bytes:
     """As ``encode_answer``."""
-    pieces = answer.memo or _pieces(answer)
-    authenticator = request.authenticator
-    body = b"".join(
-        [piece if isinstance(piece, bytes) else piece.octets(shared, authenticator, next(salts)) for piece in pieces]
-    )
-    if states := request.marked(PROXY_STATE):
-        body += b"".join(states)
+    pieces = answer.pieces or _pieces(answer)
     # RFC 2866 knows no Message-Authenticator in its replies, and clients disagree on how to check one
     # (radclient 3.2.1 drops a reply signed as the others are); for Status-Server all agree
-    if answer.code is Code.ACCOUNTING_RESPONSE and request.code is not Code.STATUS_SERVER:
-        head = _head(answer, request, len(body))
-    else:
-        head = _head(answer, request, len(body) + len(_UNSIGNED))
-        body = _SIGNED + shared.mac(head + authenticator + _UNSIGNED + body) + body
-    return head + shared.behind(head + authenticator + body) + body
+    signed = answer.code is not Code.ACCOUNTING_RESPONSE or request.code is Code.STATUS_SERVER
+    salt = b"".join([next(salts) for piece in pieces if not isinstance(piece, bytes)])
+    if states := request.states:
+        pieces = [*pieces, states]
+    return shared.reply(bytes((answer.code, request.identifier)), request.authenticator, pieces, salt, signed)
 
 
-def _head(answer: Answer, request: Packet, octets: int) -> bytes:
-    length = MIN_LENGTH + octets
-    if length > MAX_LENGTH:
-        raise ValueError(f"a packet has at most {MAX_LENGTH} octets, not {length}")
-    return bytes((answer.code, request.identifier, length >> 8, length & 0xFF))
-
-
-def _pieces(answer: Answer) -> list[bytes | Sealed]:
+def _pieces(answer: Answer) -> list[Piece]:
     """The attributes of ``answer``: octets where they are alike in every reply. Made once, kept with it."""
-    pieces: list[bytes | Sealed] = []
+    pieces: list[Piece] = []
     plain = b""
     for given in answer.attributes:
         if isinstance(given, Hidden):
-            pieces += (plain, Sealed(given)) if plain else (Sealed(given),)
+            pieces += (plain, sealed(given)) if plain else (sealed(given),)
             plain = b""
         else:
             plain += bytes((given.type, len(given.value) + 2)) + given.value
     pieces.append(plain)  # never an empty list: an answer without attributes is known, too
-    answer.memo[:] = pieces
+    answer.pieces[:] = pieces
     return pieces
 
 

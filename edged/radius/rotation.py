@@ -3,14 +3,12 @@
 
 from __future__ import annotations
 
-from edged.radius.authenticator import HASHED, Signature, authenticates, signature_of
+from edged.native.radius import ABSENT, HASHED, VALID, Opened
 from edged.radius.clients import Source
-from edged.radius.hiding import reveal_passwords
-from edged.radius.packet import Packet, decode
 
 
 def chosen(octets: bytes, source: Source) -> Source:
-    """``source``, or its double with the old secret when that is what ``octets`` were made with. WireError: malformed.
+    """``source``, or its double with the old secret when that is what ``octets`` were made with.
 
     What proves neither (an Access-Request without Message-Authenticator) is read with the secret under which its
     password is text; without a password, with the one that this NAS has proven last.
@@ -18,19 +16,23 @@ def chosen(octets: bytes, source: Source) -> Source:
     before = source.before
     if before is None:
         return source
-    request = decode(octets)
-    if request.code in HASHED:
-        new, old = (authenticates(request.octets, it.shared) for it in (source, before))
+    opened, opened_before = source.shared.open(octets), before.shared.open(octets)
+    if isinstance(opened, str) or isinstance(opened_before, str):
+        return source  # malformed under any secret
+    if octets[0] not in HASHED and opened[2] == ABSENT:
+        new, old = _is_legible(opened), _is_legible(opened_before)
+        old = old or (not new and source.heard.uses_old_secret)
     else:
-        signatures = [signature_of(request, it.shared) for it in (source, before)]
-        new, old = (signature is Signature.VALID for signature in signatures)
-        if signatures[0] is Signature.ABSENT:
-            new, old = (_is_legible(request, it) for it in (source, before))
-            old = old or (not new and source.heard.uses_old_secret)
+        new, old = (_is_proven(it, hashed=octets[0] in HASHED) for it in (opened, opened_before))
     return before if old and not new else source
 
 
-def _is_legible(request: Packet, source: Source) -> bool:
-    """Whether the User-Password is text under the secret: with another one it is noise; False without one."""
-    clear = reveal_passwords(request, source.shared)
-    return bool(clear) and clear[0].isascii() and clear[0].decode().isprintable()
+def _is_proven(opened: Opened, *, hashed: bool) -> bool:
+    _, authentic, signature, _, _, _ = opened
+    return authentic if hashed else signature == VALID
+
+
+def _is_legible(opened: Opened) -> bool:
+    """Whether the User-Password is text under this secret: under another one it is noise; False without one."""
+    passwords = opened[3]
+    return passwords is not None and bool(passwords) and passwords[0].isascii() and passwords[0].decode().isprintable()

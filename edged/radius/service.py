@@ -20,7 +20,6 @@ from edged.radius.admission import ACCOUNTING, AUTHENTICATION
 from edged.radius.clients import Arrival, Clients
 from edged.radius.counters import Counters, Discard
 from edged.radius.exchange.service import ALIVE, DEADLINE, RECORDED, Account, Authorize, Exchange, Exchanges
-from edged.radius.packet import MAX_LENGTH
 from edged.radius.settings import RadiusSettings
 from edged.values import Endpoint, IpAddress
 
@@ -34,7 +33,7 @@ class _Listener:
     """One bound socket and the codes it takes. On a wildcard the address asked comes with each datagram."""
 
     __slots__ = (
-        "accounting", "alive", "codes", "counters", "draining", "endpoint", "longest", "names", "number", "outgoing",
+        "accounting", "alive", "codes", "counters", "draining", "endpoint", "names", "number", "outgoing",
         "socket", "wildcard",
     )  # fmt: skip
 
@@ -42,7 +41,6 @@ class _Listener:
         self.number = number
         self.accounting = accounting
         self.codes = ACCOUNTING if accounting else AUTHENTICATION
-        self.longest = MAX_LENGTH
         self.alive = RECORDED if accounting else ALIVE
         self.counters = counters
         self.outgoing: list[tuple[bytes, Back]] = []

@@ -13,7 +13,6 @@ from pyrad.dictionary import Dictionary
 from edged.errors import WireError
 from edged.radius.attributes import Attribute, attribute
 from edged.radius.authenticator import (
-    SharedSecret,
     Signature,
     reply_is_authentic,
     request_is_authentic,
@@ -21,7 +20,7 @@ from edged.radius.authenticator import (
     sign_reply,
     sign_request,
 )
-from edged.radius.hiding import Sealed, hide_password, hide_salted, reveal_password, reveal_salted
+from edged.radius.hiding import hide_password, hide_salted, reveal_password, reveal_salted, sealed
 from edged.radius.packet import Answer, Code, Hidden, Packet, decode, encode
 from edged.radius.reply import encode_answer, salts_from, with_clear_password
 from edged.values import Secret
@@ -149,16 +148,16 @@ def test_a_salted_value_of_an_impossible_length_is_a_wire_error(value: bytes) ->
 )
 def test_a_hidden_attribute_has_a_tag_only_where_its_standard_does(name: str, type_: int, before: bytes) -> None:
     clear = bytes(range(32))
-    sealed = Sealed(Hidden(name, Secret(clear), tag=3))
-    built = sealed.octets(SharedSecret(SECRET), RANDOM, b"\x81\x02")
-    assert len(built) == sealed.length == built[1]
+    answer = Answer(Code.ACCESS_ACCEPT, (Hidden(name, Secret(clear), tag=3),))
+    built = encode_answer(answer, REQUEST, SECRET, iter([b"\x81\x02"]))[38:]
+    assert len(built) == built[1]
     assert (built[0], built[2 : 2 + len(before)]) == (type_, before)
     assert reveal_salted(built[2 + len(before) :], SECRET, RANDOM) == clear
 
 
 def test_only_what_the_dictionary_marks_is_hidden() -> None:
     with pytest.raises(ValueError, match="User-Name"):
-        Sealed(Hidden("User-Name", Secret("bob")))
+        sealed(Hidden("User-Name", Secret("bob")))
 
 
 def test_proxy_state_is_echoed_in_order_and_last() -> None:

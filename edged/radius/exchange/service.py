@@ -61,11 +61,6 @@ class Place(Protocol):
         ...
 
     @property
-    def longest(self) -> int:
-        """Octets that a packet may have there."""
-        ...
-
-    @property
     def alive(self) -> Answer:
         """Its answer to Status-Server."""
         ...
@@ -135,7 +130,7 @@ class Exchanges:
         try:
             if source.before is not None:
                 source = chosen(octets, source)
-            packet = admit(octets, source, place.codes, self.signed, place.longest)
+            packet = admit(octets, source, place.codes, self.signed)
         except WireError:
             packet = Discard.MALFORMED
         if isinstance(packet, Discard):

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from edged.errors import WireError
-from edged.radius.packet import MIN_LENGTH
+from edged.native.radius import MIN_LENGTH
 
 LONGEST = 0xFFFF
 """Octets of the longest packet on a stream: what the Length field can say (RFC 7930)."""

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from typing import Protocol
 
 from edged.errors import WireError
+from edged.native.radius import marks_of
 from edged.radius.admission import ACCOUNTING, AUTHENTICATION
 from edged.radius.attributes import attribute
 from edged.radius.authenticator import request_is_authentic, sign_reply
@@ -64,7 +65,6 @@ class Connection(asyncio.Protocol):
     """One stream, from the accepted socket on; ``connection_made`` comes after the handshake."""
 
     codes = AUTHENTICATION | ACCOUNTING
-    longest = LONGEST
     alive = ALIVE
 
     def __init__(self, registry: Registry, host: str) -> None:
@@ -189,7 +189,7 @@ class Connection(asyncio.Protocol):
 
     def _refuse(self, octets: bytes) -> None:
         try:
-            packet = decode(octets, LONGEST)
+            packet = decode(octets)
         except WireError:
             self.end(Closing.MALFORMED)
             return
@@ -215,8 +215,4 @@ class Connection(asyncio.Protocol):
 
 def _is_broken(octets: bytes) -> bool:
     """Whether the packet itself is malformed, and not a value in it (RFC 6613 section 2.6.4)."""
-    try:
-        decode(octets, LONGEST)
-    except WireError as error:
-        return error.reason != "unknown-code"
-    return False
+    return isinstance(marks_of(octets, LONGEST), str)
