@@ -15,6 +15,9 @@ from edged.errors import ConfigError
 
 _PUBLIC = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
+_UNREADABLE = (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)
+"""What ``cryptography`` raises at octets that are no certificate, or one that it does not take."""
+
 
 def names(certificate: bytes) -> frozenset[str]:
     """The dNSNames of a certificate (DER) in lower case; where it has none, its common name."""
@@ -26,7 +29,7 @@ def names(certificate: bytes) -> frozenset[str]:
         except x509.ExtensionNotFound:
             found = []
         common = [str(it.value) for it in parsed.subject.get_attributes_for_oid(NameOID.COMMON_NAME)]
-    except ValueError:  # OpenSSL is more patient than this parser; a certificate that it cannot read names nobody
+    except _UNREADABLE:  # OpenSSL is more patient than this parser; a certificate that it cannot read names nobody
         return frozenset()
     return frozenset(name.lower().removesuffix(".") for name in found or common)
 
@@ -58,7 +61,7 @@ def _certificates(pem: bytes, key: str, expected: str) -> list[x509.Certificate]
 def _signs(certificate: x509.Certificate) -> bool:
     try:
         return certificate.extensions.get_extension_for_class(x509.BasicConstraints).value.ca
-    except (x509.ExtensionNotFound, ValueError):
+    except (x509.ExtensionNotFound, *_UNREADABLE):
         return False
 
 
