@@ -6,7 +6,7 @@ The keyring, the policy and the clock are given; what it remembers of devices is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 from edged.model import Event, EventType, Tell, untold
@@ -16,9 +16,10 @@ from edged.mpsk.memory import Counters, Grant, Last, Recent, Stale
 from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
 from edged.mpsk.patience import Patience
 from edged.mpsk.question import Question, read_question
+from edged.mpsk.ready import NEVER, Readiness, Ready, keeps
 from edged.mpsk.reply import written
 from edged.mpsk.settings import MpskSettings
-from edged.mpsk.wpa import challenge_of, verifies
+from edged.mpsk.wpa import Handshake, challenge_of, verifies
 from edged.native.keysearch import CHECKS, Candidates, Challenge
 from edged.policy.access import View
 from edged.radius.packet import Answer, Code, Packet
@@ -34,6 +35,7 @@ UNMEASURED = 3e-6
 """Seconds for one candidate, before anybody has measured."""
 MAX_GRANTS = 65536
 """Devices let on that a change of policy is checked against: three large buildings."""
+_new = tuple.__new__
 MAX_UNSPOKEN = 64
 """Clients with a dialect that we do not speak, each told once an hour."""
 
@@ -82,6 +84,7 @@ class Desk:
         """Of one candidate, by suite; the service measures it."""
         self.sightings: dict[tuple[str, MacAddress], Sighting] = {}
         """Learned and not yet written, by SSID and MAC."""
+        self._ready = Readiness()
         self._last: Recent[MacAddress, Last] = Recent(MAX_REMEMBERED)
         self._grants: Recent[tuple[str, MacAddress], Grant] = Recent(MAX_GRANTS)
         self._unspoken: Recent[tuple[str, str], float] = Recent(MAX_UNSPOKEN)
@@ -94,14 +97,31 @@ class Desk:
         self, request: Packet, client: ClientSettings, source: IpAddress, view: View, now: float
     ) -> Answer | Search | None:
         """The answer to an Access-Request whose User-Password is in clear; None: silence."""
-        question = read_question(request, client, self.settings.networks)
+        ready = self._ready.find(request.constant, client, source, self.settings)
+        edition = self._ready.editions.at(view, self.ring, self.settings, now)
+        if ready is not None and ready.edition == edition:
+            return self._repeat(ready, now)
+        question = ready.question if ready else read_question(request, client, self.settings.networks)
         if isinstance(question, Reject):
             return self._refuse(question, client, now)
         if question.handshake is None:
-            network = self.settings.networks[question.ssid]
-            outcome = authorize_device(question, self.ring, network, view=view, now=now)
-            return self._conclude(question, outcome, source, now)
-        challenge = challenge_of(question.handshake)
+            ready = ready or Ready(client, source, self.settings, question)
+            return self._look_up(request, ready, edition, view, now)
+        return self._challenge(question, question.handshake, source, view, now)
+
+    def _look_up(self, request: Packet, ready: Ready, edition: int, view: View, now: float) -> Answer | None:
+        """The answer to a device that asks by its MAC address, kept for the next time."""
+        question, source = ready.question, ready.source
+        outcome = authorize_device(question, self.ring, self.settings.networks[question.ssid], view=view, now=now)
+        answer = self._conclude(question, outcome, source, now)
+        self._ready.put(request.constant, self._prepared(ready, edition, outcome, answer))
+        return answer
+
+    def _challenge(
+        self, question: Question, handshake: Handshake, source: IpAddress, view: View, now: float
+    ) -> Answer | Search | None:
+        """The answer to a handshake that a key of the device itself made; otherwise the search."""
+        challenge = challenge_of(handshake)
         if challenge is None:
             return self._conclude(question, Reject(Reason.UNSUPPORTED_AKM), source, now)
         own = self.ring.own(question.ssid, question.site, question.mac, now)
@@ -113,6 +133,28 @@ class Desk:
         if self.patience.is_exhausted(question.mac, now) or self.patience.is_spent(source, now):
             return self._conclude(question, Reject(Reason.COOL_DOWN), source, now)
         return wanted
+
+    def _prepared(self, ready: Ready, edition: int, outcome: Outcome, answer: Answer | None) -> Ready:
+        """``ready`` with its answer, where that can be given again without a look at the clock."""
+        last, place = self._last.get(ready.question.mac), (ready.question.ssid, ready.question.mac)
+        if not keeps(outcome) or last is None:
+            return ready._replace(edition=NEVER)
+        reason = outcome.reason if isinstance(outcome, Reject) else None
+        grant = None if reason else self._grants.get(place)
+        return ready._replace(edition=edition, answer=answer, place=place, last=last[1:], grant=grant, reason=reason)
+
+    def _repeat(self, ready: Ready, now: float) -> Answer | None:
+        """The answer of before, counted and remembered as ``_conclude`` does."""
+        _, _, _, _, _, answer, place, last, grant, reason = ready
+        if reason is not None:
+            self.counters.rejects[reason] += 1
+            self._grants.remove(place)
+        else:
+            self.counters.accepts += 1
+            if grant is not None:
+                self._grants.put(place, grant)
+        self._last.put(place[1], _new(Last, (now, *last)))
+        return answer
 
     def begun(self, wanted: Search) -> None:
         """``wanted`` is on its way."""
@@ -150,10 +192,12 @@ class Desk:
         """How the latest request of ``mac`` ended; None when it made none of late."""
         return self._last.get(mac)
 
-    def unspoken(self) -> Iterator[tuple[str, str]]:
+    def unspoken(self) -> Sequence[tuple[str, str]]:
         """Client and dialect that we do not speak, each once an hour, for the log."""
-        while self._untold:
-            yield self._untold.pop()
+        if not self._untold:
+            return ()
+        untold, self._untold = self._untold, []
+        return untold
 
     def recheck(self, view: View, now: float) -> list[Stale]:
         """Devices whose last answer is not what they would get now; each is named once.

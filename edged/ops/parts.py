@@ -147,7 +147,7 @@ def _failed(standing: Standing) -> str:
 
 
 def _radius(house: House) -> Part:
-    if not house.loaded.config.radius.auth:
+    if not (house.loaded.config.radius.auth or house.loaded.config.radius.tls):
         return _accounting(house)
     counters = house.mpsk.counters
     rejects, discards = (
@@ -164,6 +164,9 @@ def _radius(house: House) -> Part:
         if keysearch.KERNEL
         else "; keys searched without the compiled part"
     )
+    if house.radsec is not None and house.loaded.config.radius.tls is not None:
+        tls = house.radsec.counters
+        fact += f"; {_count(tls.open, 'connection', 'connections')} over TLS, {sum(tls.refused.values()):,} refused"
     return Part("radius", "OK", fact)
 
 
