@@ -93,6 +93,8 @@ native: apt-test $(VENV)/dev.stamp
 
 .PHONY: sanitize
 SANITIZED := .run/sanitized
+NATIVE_TESTS := tests/loopback/test_dns_native.py tests/loopback/test_radius_native.py \
+  tests/property/test_radius_native.py tests/property/test_keysearch.py
 sanitize: apt-test $(VENV)/dev.stamp  ## edged/native with address and undefined-behaviour sanitizers, over its tests
 	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r edged tests pyproject.toml $(SANITIZED)
 	for module in datagrams keysearch; do \
@@ -101,7 +103,7 @@ sanitize: apt-test $(VENV)/dev.stamp  ## edged/native with address and undefined
 	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') edged/native/$$module.c \
 	    -o $(SANITIZED)/edged/native/_$$module.abi3.so || exit 1; done
 	cd $(SANITIZED) && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
-	  $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider tests/loopback/test_dns_native.py tests/property/test_keysearch.py
+	  $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider $(NATIVE_TESTS)
 
 lab: apt-test $(VENV)/dev.stamp  ## subscribers, a router with edged and an "internet" in network namespaces (root); TOUR=--shell
 	$(BIN)/python tests/e2e/tour.py $(TOUR)
