@@ -42,7 +42,7 @@ from edged.state.database import Database
 from edged.state.files import secret_file
 from edged.state.keys import KeyStore
 from edged.state.overrides import OverrideStore
-from edged.state.sealing import Seal
+from edged.state.sealing_key import SealingKey
 from edged.state.sessions import SessionStore
 from edged.state.signers import SignerStore
 from edged.values import Prefix
@@ -77,7 +77,8 @@ class House:
         self.sessions = SessionStore(self.database)
         self.accounting = Accounting(self.sessions, self.writer.roster, self.writer.heard)
         self.signers = SignerStore(self.database)
-        self.keys = KeyStore(self.database, Seal(secret_file(directory / "sealing.key")))
+        self.sealing = SealingKey(directory, systemd.credentials())
+        self.keys = KeyStore(self.database, self.sealing.seal())
         self.enforce = EnforceService(
             targets(config), rules(config), current=self.current, watch=config.mode == "watch"
         )
@@ -178,6 +179,16 @@ class House:
             log.warning("keys-unreadable", error=str(error))
             hint = "is sealing.key the one they were sealed with? restore it from backup"
             self.warnings += (Problem(KEYS_UNREAD, str(error), hint, warning=True),)
+            return
+        if self.sealing.is_changing:
+            await self._finish_resealing()
+
+    async def _finish_resealing(self) -> None:
+        """A change of the sealing key that a crash cut off goes on; both keys hold until it is done."""
+        try:
+            await self.mpsk.stock.reseal(self.sealing)
+        except UpstreamError as error:
+            log.warning("reseal-unfinished", error=str(error))
 
     def _garden_sets(self) -> int | None:
         """Enforcement -> DNS: None while a set may be missing; a new number when somebody may have emptied them."""

@@ -15,6 +15,7 @@ from edged.mpsk.keyring import Keyring, Pool, same_key
 from edged.mpsk.memory import Counters, Grant, Last, Recent, Stale
 from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
 from edged.mpsk.patience import Patience
+from edged.mpsk.places import holding, without
 from edged.mpsk.question import Question, read_question
 from edged.mpsk.ready import NEVER, Readiness, Ready, keeps
 from edged.mpsk.reply import written
@@ -36,6 +37,9 @@ UNMEASURED = 3e-6
 MAX_GRANTS = 65536
 """Devices let on that a change of policy is checked against: three large buildings."""
 _new = tuple.__new__
+REST = 600.0
+"""Seconds before a device that lost its place may take another's: eleven on ten places must not chase each other."""
+MAX_RESTING = 4096
 MAX_UNSPOKEN = 64
 """Clients with a dialect that we do not speak, each told once an hour."""
 
@@ -85,6 +89,12 @@ class Desk:
         self.sightings: dict[tuple[str, MacAddress], Sighting] = {}
         """Learned and not yet written, by SSID and MAC."""
         self._ready = Readiness()
+        self.gone: set[tuple[str, MacAddress]] = set()
+        """Sent away and not yet struck from the database, by SSID and MAC."""
+        self._leaving: list[Stale] = []
+        """Those of them that were on, to be disconnected."""
+        self._rests: Recent[tuple[str, MacAddress], float] = Recent(MAX_RESTING)
+        """Until when one that lost its place may not take another's."""
         self._last: Recent[MacAddress, Last] = Recent(MAX_REMEMBERED)
         self._grants: Recent[tuple[str, MacAddress], Grant] = Recent(MAX_GRANTS)
         self._unspoken: Recent[tuple[str, str], float] = Recent(MAX_UNSPOKEN)
@@ -209,18 +219,29 @@ class Desk:
         devices a look takes some 40 ms.
         """
         grounds = (view.table, view.learned.overrides, view.learned.passes, self.ring.keys, self.settings)
+        stale, self._leaving = self._leaving, []
         same = len(self._checked) == len(grounds) and all(a is b for a, b in zip(grounds, self._checked, strict=True))
         if same and now < self._right_until:
-            return []
+            return stale
         self._checked, self._right_until = grounds, min(view.next_end(now), self.ring.next_change)
-        stale = []
         for place, grant in self._grants.items():
             reason = self._change(grant, view, now)
             if reason:
-                question = grant.question
-                stale.append(Stale(grant.nas, question.site, question.mac, question.ssid, reason))
+                stale.append(grant.stale(reason))
                 self._grants.remove(place)
         return stale
+
+    def send_away(self, ssid: str, mac: MacAddress, reason: Reason) -> None:
+        """Forget that ``mac`` ever used a key on ``ssid``, and disconnect it if it was let on."""
+        place = (ssid, mac)
+        self.sightings.pop(place, None)
+        self.gone.add(place)
+        self.ring = without(self.ring, (place,))
+        self.counters.devices = len(self.ring.learned)
+        grant = self._grants.get(place)
+        if grant is not None:
+            self._leaving.append(grant.stale(reason.value))
+            self._grants.remove(place)
 
     def _change(self, grant: Grant, view: View, now: float) -> str:
         """Why ``grant`` is no longer right; empty when it is."""
@@ -228,8 +249,8 @@ class Desk:
         network = self.settings.networks.get(question.ssid)
         if network is None:
             return Reason.UNKNOWN_SSID.value
-        stored = self.ring.keys.get(grant.key.name) if grant.key else None
-        if grant.key and (stored is None or not same_key(stored, grant.key)):
+        stored = holding(self.ring, grant.key) if grant.key else None
+        if grant.key and stored is None:
             return Reason.REVOKED.value
         if stored is None:
             outcome = authorize_device(question, self.ring, network, view=view, now=now)
@@ -246,11 +267,22 @@ class Desk:
         if known is None or network is None or not same_key(known, stored):
             return self._conclude(question, Reject(Reason.REVOKED, stored.name), source, now)
         outcome = authorize_key(question, known, self.ring, network, view=view, now=now)
+        if isinstance(outcome, Accept) and outcome.displaced:
+            outcome = self._replace(question, outcome, outcome.displaced, now)
         if isinstance(outcome, Accept):
             self.patience.forgive(question.mac)
             if network.learn:
                 self._learn(Sighting(question.ssid, question.mac, known.name, now), known.key.subscriber)
         return self._conclude(question, outcome, source, now)
+
+    def _replace(self, question: Question, accept: Accept, displaced: MacAddress, now: float) -> Accept | Reject:
+        """``accept`` once ``displaced`` has left; a reject where the device itself had to leave a moment ago."""
+        name = accept.keys[0].name
+        if now < (self._rests.get((question.ssid, question.mac)) or 0.0):
+            return Reject(Reason.DEVICE_LIMIT, name)
+        self._rests.put((question.ssid, displaced), now + REST)
+        self.send_away(question.ssid, displaced, Reason.DEVICE_LIMIT)
+        return accept
 
     def _learn(self, sighting: Sighting, subscriber: str) -> None:
         place = (sighting.ssid, sighting.mac)
@@ -258,6 +290,7 @@ class Desk:
         if before is not None and before.key == sighting.key and sighting.at < before.at + SEEN_AGAIN:
             return
         self.sightings[place] = sighting
+        self.gone.discard(place)
         self.ring = self.ring.with_sightings((sighting,))
         self.counters.devices = len(self.ring.learned)
         news = before is None or before.key != sighting.key

@@ -66,16 +66,6 @@ class Last(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Grant:
-    """A device that was let on, kept to see whether it would be still."""
-
-    question: Question
-    nas: IpAddress
-    key: StoredKey | None
-    vlan: int | None
-
-
-@dataclass(frozen=True, slots=True)
 class Stale:
     """A device whose last answer is no longer right: disconnect it, so that it asks again."""
 
@@ -85,6 +75,21 @@ class Stale:
     ssid: str
     reason: str
     """A ``Reason``, or ``vlan`` where only that has changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Grant:
+    """A device that was let on, kept to see whether it would be still."""
+
+    question: Question
+    nas: IpAddress
+    key: StoredKey | None
+    vlan: int | None
+
+    def stale(self, reason: str) -> Stale:
+        """The device, to be disconnected for ``reason``."""
+        question = self.question
+        return Stale(self.nas, question.site, question.mac, question.ssid, reason)
 
 
 class Recent(Generic[K, V]):

@@ -8,6 +8,7 @@ from enum import StrEnum
 
 from edged.model import Rate
 from edged.state.keys import KeyId, StoredKey
+from edged.values import MacAddress
 
 
 class Reason(StrEnum):
@@ -40,6 +41,8 @@ class Reason(StrEnum):
     NOT_YET = "not-yet-valid"
     EXPIRED = "expired"
     REVOKED = "revoked"
+    NOT_UNIQUE = "not-unique"
+    """A local key set aside: billing has given its passphrase to a key of its own."""
     BLOCKED = "blocked"
     """The subscriber is suspended and the network has no VLAN for that."""
     DEVICE_LIMIT = "device-limit"
@@ -61,6 +64,8 @@ class Accept:
     rate: Rate | None = None
     blocked: bool = False
     """True: in the VLAN of the suspended."""
+    displaced: MacAddress | None = None
+    """The device whose place on a full key this one takes."""
 
     @property
     def key(self) -> StoredKey | None:

@@ -3,11 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field, WithJsonSchema
 
-from edged.fields import Duration, Settings, wrong
+from edged.fields import Duration, RateField, Settings, wrong
 
 
 class VlanChoice(Settings):
@@ -40,10 +40,17 @@ class NetworkSettings(Settings):
     """What a suspended resident's devices get."""
     unknown: RejectOrVlan = None
     """What a device with no key gets; only where the access point asks before the handshake."""
+    vlan: int | None = Field(default=None, ge=1, le=4094, strict=True)
+    """Of a key that has none of its own; None: the access point's own network."""
+    rate: RateField | None = None
+    """Of a key that has none of its own."""
     devices_per_key: int = Field(default=10, ge=1, strict=True)
+    devices_full: Literal["reject", "replace-oldest"] = "reject"
+    """What a new device of a full key gets: a reject, or the place of the device unseen for longest."""
     learn: bool = True
     """Remember which device used which key."""
     rotate_overlap: Duration = 7 * 86400.0
+    """How long a key's previous passphrase stays good."""
 
 
 class MpskSettings(Settings):
