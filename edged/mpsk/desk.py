@@ -11,8 +11,10 @@ from dataclasses import dataclass, replace
 
 from edged.model import Event, EventType, Tell, untold
 from edged.mpsk.authorize import authorize_device, authorize_key
+from edged.mpsk.grants import Grants
 from edged.mpsk.keyring import Keyring, Pool, same_key
 from edged.mpsk.memory import Counters, Grant, Last, Recent, Stale
+from edged.mpsk.offers import Offers
 from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
 from edged.mpsk.patience import Patience
 from edged.mpsk.question import Question, read_question
@@ -21,7 +23,7 @@ from edged.mpsk.search import MISS, search
 from edged.mpsk.settings import MpskSettings
 from edged.mpsk.wpa import Challenge, challenge_of
 from edged.policy.access import View
-from edged.radius.packet import Answer, Packet
+from edged.radius.packet import Answer, Code, Packet
 from edged.radius.settings import ClientSettings
 from edged.state.keys import BILLING, Sighting, StoredKey
 from edged.values import IpAddress, MacAddress
@@ -30,8 +32,6 @@ SEEN_AGAIN = 3600.0
 """Seconds; a known device's last sight is written so often: it is wanted to the day."""
 MAX_REMEMBERED = 4096
 """Devices whose last outcome the help desk may ask for."""
-MAX_GRANTS = 65536
-"""Devices let on that a change of policy is checked against: three large buildings."""
 MAX_UNSPOKEN = 64
 """Clients with a dialect that we do not speak, each told once an hour."""
 
@@ -79,12 +79,10 @@ class Desk:
         self.sightings: dict[tuple[str, MacAddress], Sighting] = {}
         """Learned and not yet written, by SSID and MAC."""
         self._last: Recent[MacAddress, Last] = Recent(MAX_REMEMBERED)
-        self._grants: Recent[tuple[str, MacAddress], Grant] = Recent(MAX_GRANTS)
+        self.grants = Grants()
+        self._offers = Offers()
         self._unspoken: Recent[tuple[str, str], float] = Recent(MAX_UNSPOKEN)
         self._untold: list[tuple[str, str]] = []
-        self._checked: tuple[object, ...] = ()
-        """What the grants were last checked against: while it is the same, they are right."""
-        self._right_until = 0.0
 
     def ask(
         self, request: Packet, client: ClientSettings, source: IpAddress, view: View, now: float
@@ -94,9 +92,7 @@ class Desk:
         if isinstance(question, Reject):
             return self._refuse(question, client, now)
         if question.handshake is None:
-            network = self.settings.networks[question.ssid]
-            outcome = authorize_device(question, self.ring, network, view=view, now=now)
-            return self._conclude(question, outcome, source, now)
+            return self._answer_device(question, source, view, now)
         challenge = challenge_of(question.handshake)
         if challenge is None:
             return self._conclude(question, Reject(Reason.UNSUPPORTED_AKM), source, now)
@@ -139,41 +135,28 @@ class Desk:
             yield self._untold.pop()
 
     def recheck(self, view: View, now: float) -> list[Stale]:
-        """Devices whose last answer is not what they would get now; each is named once.
+        """Devices whose last answer is not what they would get now; each is named once."""
+        return self.grants.recheck(view, self.ring, self.settings, now)
 
-        Looked at when the policy, the keys or the settings are others, or one of their ends has come: with 10,000
-        devices a look takes some 40 ms.
-        """
-        grounds = (view.table, view.learned.overrides, view.learned.passes, self.ring.keys, self.settings)
-        same = len(self._checked) == len(grounds) and all(a is b for a, b in zip(grounds, self._checked, strict=True))
-        if same and now < self._right_until:
-            return []
-        self._checked, self._right_until = grounds, min(view.next_end(now), self.ring.next_change)
-        stale = []
-        for place, grant in self._grants.items():
-            reason = self._change(grant, view, now)
-            if reason:
-                question = grant.question
-                stale.append(Stale(grant.nas, question.site, question.mac, question.ssid, reason))
-                self._grants.remove(place)
-        return stale
+    def _answer_device(self, question: Question, source: IpAddress, view: View, now: float) -> Answer | None:
+        if question.is_announcement:
+            # no key and no VLAN: nothing is given away, and the request that decides is to come
+            self.counters.count(Accept())
+            return Answer(Code.ACCESS_ACCEPT)
+        return self._conclude(question, self._by_device(question, view, now), source, now)
 
-    def _change(self, grant: Grant, view: View, now: float) -> str:
-        """Why ``grant`` is no longer right; empty when it is."""
-        question = grant.question
-        network = self.settings.networks.get(question.ssid)
-        if network is None:
-            return Reason.UNKNOWN_SSID.value
-        stored = self.ring.keys.get(grant.key.name) if grant.key else None
-        if grant.key and (stored is None or not same_key(stored, grant.key)):
-            return Reason.REVOKED.value
-        if stored is None:
-            outcome = authorize_device(question, self.ring, network, view=view, now=now)
-        else:
-            outcome = authorize_key(question, stored, self.ring, network, view=view, now=now)
+    def _by_device(self, question: Question, view: View, now: float) -> Accept | Reject:
+        """What a device gets before the handshake."""
+        network, ring = self.settings.networks[question.ssid], self.ring
+        outcome = authorize_device(question, ring, network, view=view, now=now)
         if isinstance(outcome, Reject):
-            return outcome.reason.value
-        return "vlan" if outcome.vlan != grant.vlan else ""
+            return outcome
+        stored = outcome.key
+        if stored is not None and question.dialect.needs_pmk and stored.pmk is None:
+            return Reject(Reason.NOT_READY, stored.name)
+        if stored is None and not outcome.blocked and question.dialect.several and network.unknown is not None:
+            return self._offers.widened(outcome, question, network, ring, view=view, now=now)
+        return outcome
 
     def _match(self, question: Question, stored: StoredKey, source: IpAddress, view: View, now: float) -> Answer | None:
         """The MIC proved ``stored``: what its holder gets by now, since the search may have taken a while."""
@@ -213,17 +196,18 @@ class Desk:
     def _conclude(self, question: Question, outcome: Outcome, source: IpAddress, now: float) -> Answer | None:
         """Count and remember ``outcome``, and write it."""
         self.counters.count(outcome)
-        place, site, ssid = (question.ssid, question.mac), question.site, question.ssid
+        site, ssid = question.site, question.ssid
         match outcome:
-            case Accept(key=stored, vlan=vlan, blocked=blocked):
+            case Accept(vlan=vlan, blocked=blocked):
                 reason = Reason.BLOCKED.value if blocked else ""
+                stored, offered = (None, outcome.keys) if outcome.offered else (outcome.key, ())
                 name = stored.name if stored else None
                 last = Last(now, site, ssid, accepted=True, reason=reason, key=name, vlan=vlan)
                 kept = question if question.handshake is None else replace(question, handshake=None)
-                self._grants.put(place, Grant(kept, source, stored, vlan))
+                self.grants.granted(Grant(kept, source, stored, vlan, name, outcome.rate, offered, now))
             case Reject(reason=refused, key=name):
                 last = Last(now, site, ssid, reason=refused.value, key=name)
-                self._grants.remove(place)
+                self.grants.refused(question)
             case _:
                 last = Last(now, site, ssid, reason=outcome.reason.value)
         self._last.put(question.mac, last)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edged.model import Rate
@@ -61,6 +61,8 @@ class Accept:
     rate: Rate | None = None
     blocked: bool = False
     """True: in the VLAN of the suspended."""
+    offered: bool = False
+    """True: one of ``keys`` may be that of the device, and nobody will learn which."""
 
     @property
     def key(self) -> StoredKey | None:
@@ -77,6 +79,8 @@ class Reject:
     """The key that would have been it."""
     detail: str = ""
     """For the log: what was recognised, never anything secret."""
+    dialect: str = field(default="", compare=False)
+    """In whose words it goes out; empty: those of the question, or none."""
 
 
 @dataclass(frozen=True, slots=True)

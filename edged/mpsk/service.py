@@ -22,6 +22,7 @@ from edged.mpsk.client import Searcher
 from edged.mpsk.csvfile import read_keys
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.facts import KeyFacts, facts_of
+from edged.mpsk.grants import Grants
 from edged.mpsk.keyring import Keyring, compile_keyring, same_key
 from edged.mpsk.memory import Counters, Last, Stale
 from edged.mpsk.passphrase import readable, weakness
@@ -68,6 +69,8 @@ class MpskService:
         self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="edged-pmk")
         self._serving = False
         self._keeping = True
+        self.loaded = False
+        """Whether the keys were read since the start: until then nobody can be said to have lost theirs."""
         self._wake = asyncio.Event()
         # one hand at a time on the keyring: what the store says must not overwrite what was just learned
         self._turn = asyncio.Lock()
@@ -111,7 +114,7 @@ class MpskService:
         """The answer to an Access-Request with a clear User-Password; None: silence. Awaited for a search."""
         asked = self._desk.ask(request, client, source, self._current.view, self._clock())
         for name, dialect in self._desk.unspoken():
-            log.warning("dialect-not-spoken", client=name, dialect=dialect)
+            log.warning("dialect-not-spoken", client=name, dialect=dialect, reason="its format is not public")
         if not isinstance(asked, Search):
             return asked
         if cost(asked.challenge, asked.candidates) > INLINE:
@@ -147,6 +150,11 @@ class MpskService:
         """Devices to disconnect, since policy or keys have changed under them; each is named once."""
         return self._desk.recheck(self._current.view, self._clock())
 
+    @property
+    def grants(self) -> Grants:
+        """Who is on, and who is to leave."""
+        return self._desk.grants
+
     # -------------------------------------------------------------------------------------------- keyring
 
     @property
@@ -160,6 +168,7 @@ class MpskService:
             keys = await self._store.all()
             sightings = await self._store.devices(self._clock())
             await self._compile(keys, [*sightings, *self._desk.sightings.values()])
+            self.loaded = True
         if self._store.damaged:
             log.error("keys-damaged", count=len(self._store.damaged), key=self._store.damaged[0].id)
         log.info("keys-loaded", count=len(self.ring.keys), pending=len(self.ring.pending))

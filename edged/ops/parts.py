@@ -156,7 +156,14 @@ def _radius(house: House) -> Part:
     fact = f"{counters.keys:,} keys; {counters.accepts:,} accepts, {rejects:,} rejects, {discards:,} discards"
     if counters.pmks_pending:
         fact += f"; {counters.pmks_pending:,} PMKs still to derive"
-    return Part("radius", "OK", fact)
+    departures = house.mpsk.grants.departures
+    if not departures.waiting:
+        return Part("radius", "OK", fact)
+    fact += f"; {departures.waiting:,} devices still to send away"
+    silent = sorted(map(str, departures.silent))
+    if silent:
+        fact += f", no answer from {', '.join(silent[:3])}" + (f" and {len(silent) - 3} more" if silent[3:] else "")
+    return Part("radius", "WARN" if silent else "OK", fact)
 
 
 def _accounting(house: House) -> Part:

@@ -9,11 +9,13 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Literal
 
+from edged.errors import WireError
 from edged.radius.attributes import Attributes
 from edged.radius.authenticator import Signature, request_is_authentic, request_signature
 from edged.radius.clients import Source
 from edged.radius.counters import Discard
 from edged.radius.dictionary import EAP_MESSAGE, PROXY_STATE
+from edged.radius.mending import mended
 from edged.radius.packet import Code, Packet, decode
 from edged.radius.reply import with_clear_password
 from edged.values import IpAddress, parse_address
@@ -68,7 +70,13 @@ ACCOUNTING = frozenset({Code.ACCOUNTING_REQUEST, Code.STATUS_SERVER})
 
 def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedSources) -> Packet | Discard:
     """The verified request, its User-Password in clear; or why it is dropped. WireError when malformed."""
-    request = decode(octets)
+    try:
+        request = decode(octets)
+    except WireError:
+        whole = mended(octets, source.client.secret)
+        if whole is None:
+            raise
+        octets, request = whole, decode(whole)
     if request.code not in codes:
         return Discard.UNEXPECTED_CODE
     octets = octets[: octets[2] << 8 | octets[3]]
