@@ -18,7 +18,7 @@ from edged.mpsk.service import MpskService
 from edged.policy.sessions import Roster
 from edged.radius.accounting import read
 from edged.radius.attributes import Attributes, attribute
-from edged.radius.client import Outcome, change, disconnect
+from edged.radius.client import WAITS, Outcome, change, disconnect
 from edged.radius.packet import Packet
 from edged.radius.settings import ClientSettings
 from edged.state.grants import GrantStore
@@ -108,12 +108,14 @@ class Disconnects:
         is_gone: Callable[[Stale], bool] = lambda _: False,
         settle: Callable[[Stale], None] = lambda _: None,
         departures: Departures | None = None,
+        waits: tuple[float, ...] = WAITS,
     ) -> None:
         self.departures = departures or Departures()
         self._stale = stale
         self._clients = clients
         self._is_gone = is_gone
         self._settle = settle
+        self._waits = waits
         self._free = asyncio.Semaphore(AT_ONCE)
         self._silent = self.departures.silent
 
@@ -168,7 +170,7 @@ class Disconnects:
             # what it said of itself, and when: a NAS with a window refuses what is older (RFC 5176, section 6.3)
             named = (*(device.session or _station(device)), attribute("Event-Timestamp", int(time.time())))
             send, more = (change, device.reauthenticates) if farewell.gently else (disconnect, ())
-            result = await send(Endpoint(device.nas, port), client.secret, (*named, *more))
+            result = await send(Endpoint(device.nas, port), client.secret, (*named, *more), waits=self._waits)
         if result.outcome is Outcome.TIMEOUT:
             self._silent.setdefault(device.nas, Silence()).heard_nothing(time.time())
         else:

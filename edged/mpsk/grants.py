@@ -10,7 +10,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from ipaddress import ip_address
 
-from edged.model import Rate
+from edged.model import Access, Rate
 from edged.mpsk.authorize import authorize_device, authorize_key
 from edged.mpsk.dialects import DIALECTS
 from edged.mpsk.farewell import Departures
@@ -22,7 +22,7 @@ from edged.mpsk.settings import MpskSettings
 from edged.policy.access import View
 from edged.radius.attributes import Attribute, tlvs
 from edged.state.grants import GrantRow
-from edged.state.keys import KeyId
+from edged.state.keys import KeyId, StoredKey
 from edged.values import MacAddress
 
 MAX_GRANTS = 65536
@@ -179,10 +179,8 @@ def _change(grant: Grant, view: View, ring: Keyring, settings: MpskSettings, now
     stored = ring.keys.get(grant.name) if grant.name else None
     if grant.name and (stored is None or (grant.key is not None and not same_key(stored, grant.key))):
         return Reason.REVOKED.value
-    for offered in grant.offered:
-        known = ring.keys.get(offered.name)
-        if known is None or not same_key(known, offered) or fault_of(known, now) is not None:
-            return Reason.REVOKED.value
+    if any(_is_withdrawn(offered, view, ring, now) for offered in grant.offered):
+        return Reason.REVOKED.value
     if stored is None:
         outcome = authorize_device(question, ring, network, view=view, now=now)
     else:
@@ -192,6 +190,15 @@ def _change(grant: Grant, view: View, ring: Keyring, settings: MpskSettings, now
     if outcome.vlan != grant.vlan:
         return VLAN
     return RATE if question.dialect.has_rates and outcome.rate != grant.rate else ""
+
+
+def _is_withdrawn(offered: StoredKey, view: View, ring: Keyring, now: float) -> bool:
+    """True for a key that is not to be offered any more, whoever has it."""
+    known = ring.keys.get(offered.name)
+    if known is None or not same_key(known, offered) or fault_of(known, now) is not None:
+        return True
+    subscriber = known.key.subscriber
+    return bool(subscriber) and view.decide_id(subscriber, now).access is Access.BLOCKED
 
 
 def _row(grant: Grant) -> GrantRow:
