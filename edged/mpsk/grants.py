@@ -43,6 +43,8 @@ class Grants:
         self._granted: Recent[Place, Grant] = Recent(MAX_GRANTS)
         self._leaving: dict[Place, Stale] = {}
         self._unwritten: dict[Place, Grant | None] = {}
+        self._written: dict[Place, float] = {}
+        """The time in the row of each; a row is not written again for every visit."""
         self._restored: list[tuple[Place, Grant]] = []
         """To leave since before a restart."""
         self._checked: tuple[object, ...] = ()
@@ -61,14 +63,12 @@ class Grants:
         place = _place(grant.question)
         before = self._granted.get(place)
         self._granted.put(place, grant)
-        if self._leaving.pop(place, None) is not None or before is None or not _same(before, grant):
+        left = self._leaving and self._leaving.pop(place, None) is not None
+        if left or before is None or not _same(before, grant) or grant.at > self._written.get(place, 0) + REWRITE_AFTER:
             self._unwritten[place] = grant
-        else:
-            # written as it was: the row's own time says when
-            self._granted.put(place, replace(grant, written=before.written or before.at))
-            if grant.at > (before.written or before.at) + REWRITE_AFTER:
-                self._granted.put(place, grant)
-                self._unwritten[place] = grant
+            if len(self._written) > 2 * MAX_GRANTS:
+                self._written.clear()  # those of devices long gone; it costs the others one write each
+            self._written[place] = grant.at
 
     def refused(self, question: Question) -> None:
         """A device was turned away by its access point's own question: no more to do."""
@@ -160,8 +160,9 @@ def _place(question: Question) -> Place:
 
 
 def _same(before: Grant, grant: Grant) -> bool:
+    """True when the same row tells of both."""
     return (
-        before.nas == grant.nas
+        (before.nas is grant.nas or before.nas == grant.nas)
         and before.name == grant.name
         and before.vlan == grant.vlan
         and before.rate == grant.rate

@@ -81,8 +81,6 @@ class Grant:
     """One of these may be its key."""
     at: float = 0.0
     """When its access point last asked, epoch seconds."""
-    written: float = 0.0
-    """The ``at`` that is in the database; 0: this one's."""
     wanted: str = ""
     """Why it is to leave; empty: it may stay."""
 

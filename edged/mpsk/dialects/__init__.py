@@ -40,7 +40,6 @@ FIRST_EXTENDED = 241
 
 _NOT_PUBLIC: tuple[tuple[str, Recognises], ...] = (
     # an answer by MAC address would hand out a key without the proof that they send
-    ("omada-6ghz", is_without_message),
     ("extreme", carries(EXTREME, 201)),
     ("aruba-lookup", carries(ARUBA_VENDOR, 66)),
 )
@@ -60,12 +59,12 @@ def dialect_of(attributes: Attributes, configured: str) -> Dialect | str:
     # every handshake travels in a vendor's attribute or an extended one: most requests have neither
     special = any(kind == VENDOR_SPECIFIC or kind >= FIRST_EXTENDED for kind, _ in attributes)
     if special:
-        foreign = _first_name(_NOT_PUBLIC, attributes)
         spoken = next((row for row in HANDSHAKES if row.recognises(attributes)), None)
-        if spoken is not None and (spoken is not OMADA_UNBOUND or foreign != "omada-6ghz"):
-            return spoken
-        if foreign:
-            return foreign
+        if spoken is OMADA_UNBOUND and is_without_message(attributes):
+            return "omada-6ghz"
+        foreign = "" if spoken else _first_name(_NOT_PUBLIC, attributes)
+        if spoken or foreign:
+            return spoken or foreign
     if configured != "auto":
         return DIALECTS.get(configured, configured)
     if special:

@@ -138,25 +138,26 @@ def octets_mac(octets: bytes | None) -> MacAddress | None:
 AUDIT_SESSION = "audit-session-id"
 """Cisco's name of a session, in an AVPair."""
 _AUDIT_PAIR = b"audit-session-id="
+_CALLING = BY_NAME["Calling-Station-Id"].number
+
+
+@lru_cache(maxsize=64)
+def _numbers(names: tuple[str, ...]) -> tuple[int, ...]:
+    return tuple(BY_NAME[name].number for name in names if name != AUDIT_SESSION)
 
 
 def session_of(names: tuple[str, ...], attributes: Attributes, mac: MacAddress) -> Attributes:
     """What names the session of ``mac`` to the access point that sent ``attributes``, spelled as it did."""
-    found = []
-    for name in names:
-        if name == AUDIT_SESSION:
-            pairs = [v for v in values(attributes, "Cisco-AVPair") if v.startswith(_AUDIT_PAIR)]
-            found += [attribute("Cisco-AVPair", pair) for pair in pairs[:1]]
-            continue
-        number = BY_NAME[name].number
-        for given in attributes:
-            if given[0] == number:
-                found.append(given)
-                break
-        else:
-            if name == "Calling-Station-Id":
-                found.append(attribute(name, mac.upper().replace(":", "-")))
-    return tuple(found)
+    numbers = _numbers(names)
+    # the first of each: read from behind, it is what stays
+    given = {a[0]: a for a in reversed(attributes) if a[0] in numbers}
+    if _CALLING in numbers and _CALLING not in given:
+        given[_CALLING] = attribute("Calling-Station-Id", mac.upper().replace(":", "-"))
+    found = tuple([given[number] for number in numbers if number in given])
+    if AUDIT_SESSION not in names:
+        return found
+    pairs = [pair for pair in values(attributes, "Cisco-AVPair") if pair.startswith(_AUDIT_PAIR)]
+    return (*found, *(attribute("Cisco-AVPair", pair) for pair in pairs[:1]))
 
 
 # ----------------------------------------------------------------------------------------------- writing
