@@ -27,12 +27,14 @@ from edged.mpsk.keyring import compile_keyring
 from edged.mpsk.search import search_all
 from edged.policy.access import View
 from edged.radius.admission import AUTHENTICATION, SignedSources, admit
+from edged.radius.attributes import attribute
+from edged.radius.client import change, disconnect
 from edged.radius.clients import Source
 from edged.radius.packet import Answer, Packet, decode
 from edged.radius.reply import encode_answer, salts_from
 from edged.radius.service import RadiusService
 from edged.radius.settings import ClientSettings, RadiusSettings
-from edged.values import IpAddress, Secret, parse_mac
+from edged.values import Endpoint, IpAddress, Secret, parse_mac
 from tests.mpsk_world import HOME, NOW, VECTORS, client, mpsk_settings, stored
 
 GOLDEN = VECTORS["golden"]
@@ -172,6 +174,50 @@ def assert_read(dialect: str, said: str) -> None:
     else:
         assert VLAN.get(dialect, 'Tunnel-Private-Group-Id:0 = "131"') in said
         assert 'User-Name = "key:local:k-1"' in said
+
+
+SESSIONS = {
+    "hostapd": (attribute("Calling-Station-Id", "8A-B3-A0-EB-D5-E5"), attribute("NAS-Identifier", "ap-lobby-1")),
+    "ruckus": (attribute("Calling-Station-Id", "8A-B3-A0-EB-D5-E5"), attribute("NAS-IP-Address", HOME)),
+    "mikrotik": (attribute("User-Name", "8A:B3:A0:EB:D5:E5"),),
+    "cisco": (attribute("Cisco-AVPair", b"audit-session-id=0A07000100000013"),),
+}
+PRINTED = {
+    "hostapd": ('Calling-Station-Id = "8A-B3-A0-EB-D5-E5"', 'NAS-Identifier = "ap-lobby-1"'),
+    "ruckus": ('Calling-Station-Id = "8A-B3-A0-EB-D5-E5"', "NAS-IP-Address = 127.0.0.1"),
+    "mikrotik": ('User-Name = "8A:B3:A0:EB:D5:E5"',),
+    "cisco": ('Cisco-AVPair = "audit-session-id=0A07000100000013"',),
+}
+
+
+@needs_freeradius
+@pytest.mark.parametrize("dialect", SESSIONS)
+@pytest.mark.parametrize(("code", "name"), [(40, "Disconnect-Request"), (43, "CoA-Request")])
+async def test_radsniff_and_pyrad_read_what_sends_a_device_away(
+    dialect: str, code: int, name: str, tmp_path: Path
+) -> None:
+    stamp = attribute("Event-Timestamp", 1_800_000_000)
+    loop = asyncio.get_running_loop()
+    transport, heard = await loop.create_datagram_endpoint(Replies, local_addr=("127.0.0.1", 0))
+    port = transport.get_extra_info("sockname")[1]
+    send = disconnect if code == 40 else change
+    await send(Endpoint(HOME, port), SECRET, (*SESSIONS[dialect], stamp), waits=(0.05,))
+    octets = heard.queue.get_nowait()
+    transport.close()
+
+    judged = pyrad.CoAPacket(packet=octets, secret=SECRET.reveal(), dict=DICTIONARY)
+    assert (judged.code, octets[20:22]) == (code, b"\x50\x12")
+    assert judged.VerifyCoARequest()
+    capture = tmp_path / "das.pcap"
+    out = IP(src="192.0.2.2", dst="192.0.2.1") / UDP(sport=50000, dport=3799)
+    wrpcap(str(capture), [Ether() / out / octets])
+    said = subprocess.run(
+        ["radsniff", "-I", str(capture), "-s", SECRET.reveal_text(), "-x"], capture_output=True, text=True, timeout=30,
+        check=False,
+    ).stdout  # fmt: skip
+    assert name in said
+    assert "Event-Timestamp" in said
+    assert all(words in said for words in PRINTED[dialect])
 
 
 # --- radclient -------------------------------------------------------------------------------------

@@ -212,6 +212,16 @@ def test_a_block_that_comes_twice_is_rejected(name: str) -> None:
     assert at.counters.rejects[Reason.BAD_HANDSHAKE] == 1
 
 
+@pytest.mark.parametrize("vendor", [25053, 29671, 11863, 52970])
+def test_a_malformed_block_of_a_maker_of_handshakes_is_no_mac_authentication(vendor: int) -> None:
+    """What stands behind the fault may be a handshake: this device's key by MAC address is not given."""
+    hidden = Attribute(26, vendor.to_bytes(4, "big") + b"\x01\x00" + bytes((153, 40)) + bytes(38))
+    at = desk()
+
+    assert asked_of(at, request(GOLDEN_MAC, hidden, ssid=GOLDEN["ssid"])).code is Code.ACCESS_REJECT
+    assert at.counters.rejects[Reason.BAD_HANDSHAKE] == 1
+
+
 @pytest.mark.parametrize("name", ["omada-unbound", "eleven"])
 def test_the_station_of_the_block_must_be_the_device_that_asks(name: str) -> None:
     row = BY_DIALECT[name]

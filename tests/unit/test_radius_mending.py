@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import hmac
+
 import pytest
 
 from edged.errors import WireError
@@ -69,6 +71,23 @@ def test_every_truncation_and_every_changed_octet_is_refused() -> None:
         assert mended(shortened, SECRET) is None
     for place in range(len(BROKEN)):
         assert mended(BROKEN[:place] + bytes((BROKEN[place] ^ 0x01,)) + BROKEN[place + 1 :], SECRET) is None
+
+
+def signed(octets: bytes) -> bytes:
+    """As its sender would have signed it: the signature stands first."""
+    whole = octets[:2] + len(octets).to_bytes(2, "big") + octets[4:22] + bytes(16) + octets[38:]
+    return whole[:22] + hmac.digest(SECRET.reveal(), whole, "md5") + whole[38:]
+
+
+def test_what_stands_there_twice_must_be_the_same_and_all_of_it() -> None:
+    assert mended(signed(BROKEN), SECRET) is not None
+    for bent in (
+        BROKEN[:-1] + bytes((BROKEN[-1] ^ 1,)),
+        BROKEN[:-1],
+        BROKEN + b"\0",
+        BROKEN + bytes.fromhex("0603414243"),
+    ):
+        assert mended(signed(bent), SECRET) is None
 
 
 @pytest.mark.parametrize("row", [v for v in HOSTAPD if v is not ROW], ids=lambda v: str(v["id"]))
