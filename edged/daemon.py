@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from edged.arrows import Accounting, Disconnects
+from edged.arrows import Accounting, Disconnects, Keeper
 from edged.backoffice import BackOffice
 from edged.captive.acme.service import AcmeService
 from edged.captive.service import CaptiveService
@@ -40,6 +40,7 @@ from edged.radius.service import RadiusService
 from edged.standin import served
 from edged.state.database import Database
 from edged.state.files import secret_file
+from edged.state.grants import GrantStore
 from edged.state.keys import KeyStore
 from edged.state.overrides import OverrideStore
 from edged.state.sealing_key import SealingKey
@@ -106,6 +107,7 @@ class House:
             portal.settings, current=self.acting, link_key=secret_file(directory / "links.key").reveal(),
             clerk=self.clerk, tell=tell, site=config.site, proofs=self.acme.challenges.proofs,
         )  # fmt: skip
+        self.keeper = Keeper(self.mpsk, GrantStore(self.database))
         self.radius: RadiusService | None = None
         self.radsec: RadSecService | None = None
         self._keys_waiting: tuple[Key, ...] | None = None
@@ -215,9 +217,10 @@ class House:
             "radius": self.radius.run,
             "radsec": self.radsec.run,
             "mpsk": self.mpsk.run,
-            "disconnects": Disconnects(
-                self.mpsk.recheck, lambda: self.loaded.config.radius.clients, self.radius.clients.secret_at
+            "disconnects": Disconnects.of(
+                self.mpsk, lambda: self.loaded.config.radius.clients, self.radius.clients.secret_at
             ).run,
+            "grants": self.keeper.run,
             "expiry": self._expire,
             "housekeeping": self._housekeeping,
             "watchdog": self._watchdog,
@@ -236,6 +239,7 @@ class House:
         for stop in stops:
             await stop()
         await self.office.close()
+        await self.keeper.tend()
         await self.database.close()
 
     # --- arrows -----------------------------------------------------------------------------------

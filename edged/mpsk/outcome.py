@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edged.model import Rate
@@ -66,6 +66,8 @@ class Accept:
     """True: in the VLAN of the suspended."""
     displaced: MacAddress | None = None
     """The device whose place on a full key this one takes."""
+    offered: bool = False
+    """True: one of ``keys`` may be that of the device, and nobody will learn which."""
 
     @property
     def key(self) -> StoredKey | None:
@@ -82,6 +84,8 @@ class Reject:
     """The key that would have been it."""
     detail: str = ""
     """For the log: what was recognised, never anything secret."""
+    dialect: str = field(default="", compare=False)
+    """In whose words it goes out; empty: those of the question, or none."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,6 +20,7 @@ from edged.model import Key, Tell, untold
 from edged.mpsk.client import Searcher, seconds_each
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.facts import KeyFacts
+from edged.mpsk.grants import Grants
 from edged.mpsk.keyring import Assembly, Keyring, assemble
 from edged.mpsk.memory import Counters, Last, Stale
 from edged.mpsk.places import set_aside, without
@@ -77,6 +78,8 @@ class MpskService:
         self._keeping = True
         self._renamed = False
         """True when the networks are others than those of the keyring."""
+        self.loaded = False
+        """Whether the keys were read since the start: until then nobody can be said to have lost theirs."""
         self._wake = asyncio.Event()
         # one hand at a time on the keyring: what the store says must not overwrite what was just learned
         self._turn = asyncio.Lock()
@@ -124,7 +127,7 @@ class MpskService:
         """The answer to an Access-Request with a clear User-Password; None: silence. Awaited for a search."""
         asked = self._desk.ask(request, client, source, self._current.view, self._clock())
         for name, dialect in self._desk.unspoken():
-            log.warning("dialect-not-spoken", client=name, dialect=dialect)
+            log.warning("dialect-not-spoken", client=name, dialect=dialect, reason="its format is not public")
         if not isinstance(asked, Search):
             return asked
         if self._desk.seconds(asked) > INLINE:
@@ -164,6 +167,11 @@ class MpskService:
         """Devices to disconnect, since policy or keys have changed under them; each is named once."""
         return self._desk.recheck(self._current.view, self._clock())
 
+    @property
+    def grants(self) -> Grants:
+        """Who is on, and who is to leave."""
+        return self._desk.grants
+
     # -------------------------------------------------------------------------------------------- keyring
 
     @property
@@ -177,6 +185,7 @@ class MpskService:
             keys = await self._store.all()
             sightings = await self._store.devices(self._clock())
             await self._compile(keys, [*sightings, *self._desk.sightings.values()])
+            self.loaded = True
         if self._store.damaged:
             log.error("keys-damaged", count=len(self._store.damaged), key=self._store.damaged[0].id)
         log.info("keys-loaded", count=len(self.ring.keys), pending=len(self.ring.pending))

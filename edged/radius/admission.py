@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 from edged.errors import WireError
-from edged.native.radius import ABSENT, HASHED, INVALID, VALID, Portable
+from edged.native.radius import ABSENT, HASHED, INVALID, VALID, Opened, Portable
 from edged.radius.authenticator import Signature
 from edged.radius.clients import Source
 from edged.radius.counters import Discard
 from edged.radius.dictionary import EAP_MESSAGE, PROXY_STATE
+from edged.radius.mending import mended
 from edged.radius.packet import MAX_LENGTH, Code, Packet, received
 from edged.values import IpAddress, parse_address
 
@@ -75,12 +76,7 @@ def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedS
 
     No datagram is longer than 4096 octets; what comes on a stream may be (RFC 7930).
     """
-    if len(octets) <= MAX_LENGTH:
-        opened = source.shared.open(octets)
-    else:
-        opened = Portable(source.client.secret.reveal()).open(octets, len(octets))
-    if isinstance(opened, str):
-        raise WireError(opened)
+    octets, opened = _opened(octets, source)
     _, authentic, verdict, passwords, _, _ = opened
     signature = _SIGNATURES[verdict]
     request = received(octets, opened)
@@ -101,6 +97,22 @@ def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedS
     if passwords is None:
         raise WireError("bad-password")
     return request
+
+
+def _opened(octets: bytes, source: Source) -> tuple[bytes, Opened]:
+    """The packet, mended where hostapd is known to break it, and what is in it. WireError when malformed."""
+    if len(octets) > MAX_LENGTH:
+        opened = Portable(source.client.secret.reveal()).open(octets, len(octets))
+    else:
+        opened = source.shared.open(octets)
+    if isinstance(opened, str):
+        whole = mended(octets, source.client.secret)
+        if whole is None:
+            raise WireError(opened)
+        octets, opened = whole, source.shared.open(whole)
+        if isinstance(opened, str):
+            raise WireError(opened)
+    return octets, opened
 
 
 def _note(code: Code, signature: Signature, source: Source) -> None:
