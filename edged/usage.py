@@ -207,6 +207,26 @@ def _keys_arguments(keys: argparse.ArgumentParser) -> None:
     load.add_argument("file", type=argparse.FileType())
     action("revoke", "end a key of your own making now").add_argument("id")
     action("show", "the passphrase of one key; the audit notes it").add_argument("id")
+    _sheet_arguments(action("sheet", "a page to print for each resident, with the key in clear; the audit notes it"))
+    devices = action("devices", "which device uses which key: online or last seen, since when, how much")
+    devices.add_argument("id", nargs="?", help="of this key alone")
+    devices.add_argument("--site", help="of this site alone")
+    devices.add_argument("--online", action="store_true", help="those that are online now")
+
+
+def _sheet_arguments(sheet: argparse.ArgumentParser) -> None:
+    sheet.add_argument("ids", nargs="*", metavar="ID", help="a key's id")
+    sheet.add_argument("--site", help="every good key of this site")
+    sheet.add_argument("--ssid", help="every good key of this network")
+    sheet.add_argument("--sort", choices=("unit", "floor", "id"), default="unit", help="default: by site and unit")
+    sheet.add_argument("--size", choices=("a4", "letter"), default="a4", help="the paper; default: a4")
+    sheet.add_argument("--cards", action="store_true", help="eight on a page, to cut, instead of a page each")
+    sheet.add_argument("--language", metavar="TAG[,TAG]", help="en, or en,es: the second on the back")
+    sheet.add_argument("--brand", default="default", help="of portal.brands; default: default")
+    sheet.add_argument("--out", metavar="FILE|DIR", help="where to; a folder: a file for each key; -: standard output")
+    sheet.add_argument("--csv", action="store_true", help="a table for mail merge instead")
+    sheet.add_argument("--qr", choices=("svg", "png"), help="the code alone instead, for a message")
+    sheet.add_argument("--reveal", action="store_true", help="yes, in clear: needed where the output is no terminal")
 
 
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
@@ -261,7 +281,10 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "reload": ("take the changed file into force, or say why not", "edged reload", _facts),
     "keys": (
         "the Wi-Fi keys",
-        "edged keys list\nedged keys add --ssid Residence --label 'Flat 12' --vlan 112",
+        (
+            "edged keys list\nedged keys add --ssid Residence --label 'Flat 12' --vlan 112\n"
+            "edged keys sheet --site building-7 --sort unit --out sheets.html\nedged keys devices --online"
+        ),
         _keys_arguments,
     ),
 }

@@ -20,6 +20,7 @@ from edged.ops.control import Command, Refused, Tell
 from edged.ops.explaining import Explainer
 from edged.ops.keycommands import KeyCommands
 from edged.ops.parts import alarms, parts
+from edged.ops.residents import ResidentCommands
 from edged.ops.subjects import subscriber_of
 from edged.ops.words import WordCommands, words_in_force
 from edged.policy.access import View
@@ -40,6 +41,7 @@ class Answers:
         self._house = house
         self._explainer = Explainer(house)
         self._keys = KeyCommands(house)
+        self._residents = ResidentCommands(house)
         self._words = WordCommands(house, SCHEMA)
 
     def commands(self) -> dict[str, Command]:
@@ -53,6 +55,8 @@ class Answers:
             "unblock": lambda request, _: self._words.override(request, blocked=False),
             "pass": lambda request, _: self._words.grant(request),
             "keys": lambda request, _: self._keys.answer(request),
+            "keys-sheet": lambda request, _: self._residents.sheet(request),
+            "keys-devices": lambda request, _: self._residents.devices(request),
             "reload": lambda *_: self._reload(),
         }
 

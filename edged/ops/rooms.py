@@ -21,6 +21,7 @@ from edged.radius.service import RadiusService
 from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.overrides import OverrideStore
+from edged.state.sessions import SessionStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +52,7 @@ class House(Protocol):
     radius: RadiusService | None
     reload_state: Reload
     roster: Roster
+    sessions: SessionStore
     office: BackOffice
     started_at: float
     census: CensusTaker

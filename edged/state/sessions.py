@@ -49,6 +49,13 @@ class Session:
     bound_delegated: float = 0.0
     silent: int = 0
     """1: it was ended because nobody reported on it."""
+    client: str = ""
+    """The name of the RADIUS client that reported it."""
+    ssid: str = ""
+    """Of a Wi-Fi session; empty: another kind, or not said."""
+    origin: str = ""
+    key: str = ""
+    """The key that the device used, as a ``KeyId`` has both; empty: not known."""
 
     def online(self) -> dict[str, OnlineSession | None]:
         """The session as the policy wants it, kind by kind of its addresses; None: it has none of that kind now."""
@@ -74,11 +81,15 @@ _SILENT_FROM_THE_START_S = 31 * 86400.0
 
 _COLUMNS = (
     "nas, session, login, mac, ipv4, ipv6, delegated, started, updated, stopped, octets_in, octets_out,"
-    " bound_ipv4, bound_ipv6, bound_delegated, silent"
+    " bound_ipv4, bound_ipv6, bound_delegated, silent, client, ssid, origin, key"
 )
 _SELECT = f"SELECT {_COLUMNS} FROM sessions"  # noqa: S608  # our own text
-_PUT = f"INSERT OR REPLACE INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 16)})"  # noqa: S608  # our own text
+_PUT = f"INSERT OR REPLACE INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 20)})"  # noqa: S608  # our own text
 
+# SQLite takes the other columns from the row that has the maximum
+_WIRELESS = (
+    f"SELECT {_COLUMNS}, max(updated + iif(stopped IS NULL, 1e11, 0)) FROM sessions WHERE ssid != '' AND mac != ''"  # noqa: S608  # our own text
+)
 
 _OF_NAS = "nas = ? AND started <= ?"
 _SILENT = "((updated > started + 1 AND updated < ?) OR updated < ?)"
@@ -93,7 +104,7 @@ class SessionStore:
     async def record(
         self, status: int, *, nas: str, at: float, session: str = "", login: str = "", mac: str = "",
         ipv4: str = "", ipv6: str = "", delegated: str = "", octets_in: int = 0, octets_out: int = 0,
-        seconds: int = 0,
+        seconds: int = 0, client: str = "", ssid: str = "", key: tuple[str, str] = ("", ""),
     ) -> list[Session]:  # fmt: skip
         """Make one accounting request durable. ``at``: epoch seconds of the event, its delay taken off.
 
@@ -105,6 +116,7 @@ class SessionStore:
         event = Session(
             nas, session, login, mac, ipv4, ipv6, delegated, at - seconds, at,
             at if status == Status.STOP else None, octets_in, octets_out, at, at, at,
+            client=client, ssid=ssid, origin=key[0], key=key[1],
         )  # fmt: skip
         return [await self._database.run(lambda connection: _put(connection, event, status), write=True)]
 
@@ -128,6 +140,12 @@ class SessionStore:
         """Every session that has not stopped."""
         rows = await self._database.read(_SELECT + " WHERE stopped IS NULL")
         return [Session(*row) for row in rows]
+
+    async def wireless(self, mac: str = "") -> list[Session]:
+        """Of each device on each SSID, or of ``mac`` alone, the session that runs, else the latest."""
+        which, parameters = (" AND mac = ?", (mac,)) if mac else ("", ())
+        rows = await self._database.read(f"{_WIRELESS}{which} GROUP BY ssid, mac", parameters)
+        return [Session(*row[:-1]) for row in rows]
 
     async def purge(self, before: float) -> None:
         """Forget sessions that stopped before that time."""
@@ -166,6 +184,10 @@ def _merged(known: Session, event: Session, status: int) -> Session:
         octets_in=max(known.octets_in, event.octets_in),
         octets_out=max(known.octets_out, event.octets_out),
         silent=0 if woken or stopped is None else known.silent,
+        client=newer.client or older.client,
+        ssid=newer.ssid or older.ssid,
+        origin=(newer if newer.key else older).origin,
+        key=newer.key or older.key,
         **lines,  # type: ignore[arg-type]  # by name
     )
 
