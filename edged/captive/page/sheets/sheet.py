@@ -12,6 +12,7 @@ from edged.values import Secret
 ORDERS = ("unit", "floor", "id")
 """By site, and there by the label, by the floor that its number tells, or by the key's id."""
 _PARTS = re.compile(r"(\d+)")
+_DIGITS = 12
 _ROOMS_A_FLOOR = 100
 """Apartment 301 is on floor 3, 1204 on floor 12, 7 on the ground."""
 
@@ -48,7 +49,7 @@ def in_order(sheets: Iterable[Sheet], order: str) -> list[Sheet]:
 def floor_of(unit: str) -> int:
     """The floor that the last number of ``unit`` tells; -1 where it has none."""
     numbers = re.findall(r"\d+", unit)
-    return int(numbers[-1]) // _ROOMS_A_FLOOR if numbers else -1
+    return int(numbers[-1][:_DIGITS]) // _ROOMS_A_FLOOR if numbers else -1
 
 
 def _place(sheet: Sheet, order: str) -> tuple[object, ...]:
@@ -61,4 +62,4 @@ def _place(sheet: Sheet, order: str) -> tuple[object, ...]:
 def _natural(text: str) -> tuple[tuple[str, int], ...]:
     """Numbers by value, words without regard to capitals."""
     # words and numbers take turns: the first part is always a word
-    return tuple(("", int(part)) if part.isdigit() else (part.casefold(), 0) for part in _PARTS.split(text))
+    return tuple(("", int(part[:_DIGITS])) if part.isdecimal() else (part.casefold(), 0) for part in _PARTS.split(text))
