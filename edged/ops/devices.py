@@ -36,7 +36,9 @@ def devices_text(answer: Answer) -> str:
     found, now = answer["devices"], answer["at"]
     if not found:
         return "No device: none has proved a key, and no access point has reported one."
-    order = sorted(found, key=lambda d: (not d["online"], -d["last_seen"] if not d["online"] else 0.0, d["label"]))
+    order = sorted(
+        found, key=lambda d: (not d["online"], 0.0 if d["online"] else -d["last_seen"], not d["label"], d["label"])
+    )
     online = sum(d["online"] for d in found)
     counts = f"{len(found):,} device{'' if len(found) == 1 else 's'}, {online:,} online"
     lines = [*table(_COLUMNS, [_row(device, now) for device in order]), "", counts]
@@ -64,7 +66,7 @@ def _state(device: Answer, now: float) -> str:
         return f"{span(now - device['last_seen'])} ago"
     said = f"online {span(now - device['since'])}"
     silent = now - device["reported"]
-    return f"{said}, no report for {span(silent)}" if device["interim"] and silent > _QUIET else said
+    return f"{said}, silent {span(silent)}" if device["interim"] and silent > _QUIET else said
 
 
 def access_point(device: Answer) -> str:

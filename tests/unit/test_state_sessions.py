@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -227,3 +228,54 @@ def test_of_one_session_no_more_prefixes_are_taken_than_a_household_can_have() -
     online = Session("ap-1", "a", ipv4="100.64.1.7", ipv6=many, delegated=many).online()
 
     assert [len(line.prefixes) for line in online.values() if line] == [1, 8, 8]
+
+
+async def wifi(store: SessionStore, status: Status, nas: str, at: float, **more: Any) -> None:
+    given = {"session": "a", "mac": MAC, "ssid": "Residence", "client": "building-7", **more}
+    await store.record(status, nas=nas, at=NOW + at, **given)
+
+
+async def test_a_wifi_session_keeps_its_network_its_client_and_its_key(store: SessionStore) -> None:
+    await wifi(store, Status.START, "ap-1", 0, key=("billing", "k-1"))
+    await wifi(store, Status.INTERIM, "ap-1", 60, client="", ssid="", octets_out=2**40)
+
+    (session,) = await store.wireless(MAC)
+
+    assert (session.ssid, session.client, session.origin, session.key) == ("Residence", "building-7", "billing", "k-1")
+    assert (session.octets_out, session.updated) == (2**40, NOW + 60)
+
+
+async def test_who_roams_is_online_where_the_session_runs_whatever_report_came_last(store: SessionStore) -> None:
+    await wifi(store, Status.START, "ap-1", 0)
+    await wifi(store, Status.START, "ap-2", 10)
+    await wifi(store, Status.STOP, "ap-1", 11)
+
+    (session,) = await store.wireless()
+
+    assert (session.nas, session.stopped) == ("ap-2", None)
+
+
+async def test_of_ended_sessions_the_latest_counts(store: SessionStore) -> None:
+    for nas, begun in (("ap-1", 0), ("ap-2", 100), ("ap-3", 50)):
+        await wifi(store, Status.START, nas, begun)
+        await wifi(store, Status.STOP, nas, begun + 10)
+
+    assert [session.nas for session in await store.wireless()] == ["ap-2"]
+
+
+async def test_a_device_on_two_networks_is_there_twice_and_a_line_without_wifi_never(store: SessionStore) -> None:
+    await wifi(store, Status.START, "ap-1", 0)
+    await wifi(store, Status.START, "ap-1", 0, session="b", ssid="Garden")
+    await wifi(store, Status.START, "ap-1", 0, session="c", ssid="", mac="02:00:5e:00:00:77")
+
+    assert [session.ssid for session in await store.wireless()] == ["Garden", "Residence"]
+    assert await store.wireless("02:00:5e:00:00:77") == []
+
+
+async def test_the_latest_sessions_are_found_by_an_index_and_not_by_reading_all(tmp_path: Path) -> None:
+    database = Database(tmp_path / "edged.db")
+    await database.open()
+    plan = await database.read("EXPLAIN QUERY PLAN SELECT nas FROM sessions WHERE ssid != '' AND mac = ?", (MAC,))
+    await database.close()
+
+    assert "sessions_device" in str(plan)
