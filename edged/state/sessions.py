@@ -144,8 +144,12 @@ class SessionStore:
     async def wireless(self, mac: str = "") -> list[Session]:
         """Of each device on each SSID, or of ``mac`` alone, the session that runs, else the latest."""
         which, parameters = (" AND mac = ?", (mac,)) if mac else ("", ())
-        rows = await self._database.read(f"{_WIRELESS}{which} GROUP BY ssid, mac", parameters)
-        return [Session(*row[:-1]) for row in rows]
+        query = f"{_WIRELESS}{which} GROUP BY ssid, mac"
+
+        def read(connection: sqlite3.Connection) -> list[Session]:
+            return [Session(*row[:-1]) for row in connection.execute(query, parameters)]
+
+        return await self._database.run(read)
 
     async def purge(self, before: float) -> None:
         """Forget sessions that stopped before that time."""
