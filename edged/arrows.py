@@ -91,6 +91,7 @@ class Accounting:
                 client=client.name,
                 ssid=named.ssid,
                 key=named.key or ("", ""),
+                bssid=named.bssid,
             )
         except UpstreamError as error:
             log.warning("accounting-not-kept", error=str(error))

@@ -42,6 +42,8 @@ class Used(NamedTuple):
     key: KeyId | None = None
     is_identity: bool = False
     """True when the User-Name is the name of a key, and so nobody's login."""
+    bssid: str = ""
+    """Of the radio, as a MAC address; empty: not Wi-Fi, or not said."""
 
 
 def used_key(request: Packet, mac: str, room: KeyRoom | None) -> Used:
@@ -54,13 +56,14 @@ def used_key(request: Packet, mac: str, room: KeyRoom | None) -> Used:
     user = key_of_identity(text(given, "User-Name"), known)
     key = user or key_of_identity(text(given, "Chargeable-User-Identity"), known)
     # an SSID is octets; one that is no text is none of ours
-    ssid = split_called_station(first(given, "Called-Station-Id") or b"")[1].decode("utf-8", "replace")
+    bssid, octets = split_called_station(first(given, "Called-Station-Id") or b"")
+    ssid = octets.decode("utf-8", "replace")
     if not (ssid or key or integer(given, "NAS-Port-Type") == WIRELESS):
         return Used()
     if room is not None and not (ssid and key):
         last = _last(room, ssid, MacAddress(mac))
         ssid, key = ssid or last.ssid, key or last.key
-    return Used(ssid, key, is_identity=user is not None)
+    return Used(ssid, key, is_identity=user is not None, bssid=bssid or "")
 
 
 def _last(room: KeyRoom, ssid: str, mac: MacAddress) -> Used:

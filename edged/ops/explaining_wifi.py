@@ -27,7 +27,7 @@ class WifiExplainer:
     async def sessions(self, mac: MacAddress, now: float) -> list[str]:
         """What access points have reported on ``mac``, network by network."""
         ring = self._house.mpsk.ring
-        found = await self._house.sessions.wireless(mac)
+        found = await self._house.sessions.of_device(mac, tuple(self._house.loaded.config.mpsk.networks))
         rows = [row_of(s.ssid, mac, s, ring.learned.get((s.ssid, mac)), ring) for s in found]
         return [_session(row, now) for row in rows]
 

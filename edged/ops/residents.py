@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from heapq import nsmallest
 from typing import TYPE_CHECKING, Any
 
@@ -136,35 +136,42 @@ class ResidentCommands:
         key_id, site = request.get("id"), request.get("site")
         if key_id and not any(name.id == key_id for name in self._house.mpsk.ring.keys):
             raise Refused(f'there is no key "{key_id}"')
-        sessions = await self._house.sessions.wireless()
         networks = frozenset(self._house.loaded.config.mpsk.networks)
-        after = tuple(request.get("after") or ())
-        found, more = await asyncio.to_thread(rows_of, sessions, self._house.mpsk.ring, networks, after)
+        after = tuple(request.get("after") or ("", ""))
+        online = bool(request.get("online"))
+        sessions = await self._house.sessions.wireless((str(after[0]), str(after[1])), DEVICES_A_PART, running=online)
+        ring = self._house.mpsk.ring
+        learned = {} if online else ring.learned
+        found, more = await asyncio.to_thread(rows_of, sessions, learned, ring, networks, after)
         devices = [
             row
             for row in found
             if (not key_id or row["key"] == key_id) and (not site or site in {row["site"], row["client"]})
-            if row["online"] or not request.get("online")
+            if row["online"] or not online
         ]
         return {"schema": 1, "at": time.time(), "devices": devices, "next": more}
 
 
 def rows_of(
-    sessions: Iterable[Session], ring: Keyring, networks: frozenset[str], after: tuple[str, ...] = ()
-) -> tuple[list[Facts], list[str] | None]:
+    sessions: Sequence[Session], learned: Mapping[tuple[str, str], Sighting], ring: Keyring, networks: frozenset[str],
+    after: tuple[str, ...],
+) -> tuple[list[Facts], list[str] | None]:  # fmt: skip
     """The devices of the part behind ``after`` that used a key or were reported on, and the last where more follow.
 
-    From accounting and from handshakes together, in order of SSID and MAC address.
+    From accounting (``sessions``: the first of those behind ``after``) and from handshakes (``learned``: all of them),
+    in order of SSID and MAC address.
     """
-    reported = {(s.ssid, s.mac): s for s in sessions if s.ssid in networks}
-    rest = [place for place in {**reported, **ring.learned} if place[0] in networks and place > after]
+    reported = {(s.ssid, s.mac): s for s in sessions}
+    rest = {**dict.fromkeys(reported), **{place: None for place in learned if place > after}}
     # a sort of all would hold the interpreter's lock from its first to its last comparison
     part = nsmallest(DEVICES_A_PART, rest)
+    more = len(rest) > len(part) or len(sessions) == DEVICES_A_PART
     rows = [
-        row_of(ssid, mac, reported.get((ssid, mac)), ring.learned.get((ssid, MacAddress(mac))), ring)
+        row_of(ssid, mac, reported.get((ssid, mac)), learned.get((ssid, MacAddress(mac))), ring)
         for ssid, mac in part
+        if ssid in networks
     ]
-    return rows, list(part[-1]) if len(rest) > len(part) else None
+    return rows, list(part[-1]) if more else None
 
 
 def row_of(ssid: str, mac: str, session: Session | None, seen: Sighting | None, ring: Keyring) -> Facts:

@@ -7,6 +7,7 @@ RFC 2866 section 4.1 (answer only what is recorded), section 5.1 (Acct-Status-Ty
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -56,6 +57,8 @@ class Session:
     origin: str = ""
     key: str = ""
     """The key that the device used, as a ``KeyId`` has both; empty: not known."""
+    bssid: str = ""
+    """Of the radio; empty: not Wi-Fi, or not said."""
 
     def online(self) -> dict[str, OnlineSession | None]:
         """The session as the policy wants it, kind by kind of its addresses; None: it has none of that kind now."""
@@ -81,17 +84,17 @@ _SILENT_FROM_THE_START_S = 31 * 86400.0
 
 _COLUMNS = (
     "nas, session, login, mac, ipv4, ipv6, delegated, started, updated, stopped, octets_in, octets_out,"
-    " bound_ipv4, bound_ipv6, bound_delegated, silent, client, ssid, origin, key"
+    " bound_ipv4, bound_ipv6, bound_delegated, silent, client, ssid, origin, key, bssid"
 )
 _SELECT = f"SELECT {_COLUMNS} FROM sessions"  # noqa: S608  # our own text
-_PUT = f"INSERT OR REPLACE INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 20)})"  # noqa: S608  # our own text
+_PUT = f"INSERT OR REPLACE INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 21)})"  # noqa: S608  # our own text
 
 # SQLite takes the other columns from the row that has the maximum
 _WIRELESS = (
-    f"SELECT {_COLUMNS}, max(updated + iif(stopped IS NULL, 1e11, 0)) FROM sessions WHERE ssid != '' AND mac != ''"  # noqa: S608  # our own text
+    f"SELECT {_COLUMNS}, max(updated + iif(stopped IS NULL, 1e11, 0)) FROM sessions WHERE ssid != '' AND mac != '' AND "  # noqa: S608  # our own text
 )
 
-_OF_NAS = "nas = ? AND started <= ?"
+_OF_NAS = "nas = ? AND started <= ? AND (? = '' OR bssid IN ('', ?))"
 _SILENT = "((updated > started + 1 AND updated < ?) OR updated < ?)"
 
 
@@ -105,18 +108,21 @@ class SessionStore:
         self, status: int, *, nas: str, at: float, session: str = "", login: str = "", mac: str = "",
         ipv4: str = "", ipv6: str = "", delegated: str = "", octets_in: int = 0, octets_out: int = 0,
         seconds: int = 0, client: str = "", ssid: str = "", key: tuple[str, str] = ("", ""),
+        bssid: str = "",
     ) -> list[Session]:  # fmt: skip
         """Make one accounting request durable. ``at``: epoch seconds of the event, its delay taken off.
 
+        On and Off with a ``bssid`` end the sessions of that radio alone: an access point has several, and that which has
+        to listen for radar first starts a minute after the others.
         A repeated or overtaken request turns nothing back: counters only grow, a stopped session stays so.
         The sessions that it concerns, as they stand now.
         """
         if status in {Status.ON, Status.OFF}:
-            return await self._end(_OF_NAS, (nas, at), "?", at, silent=0)
+            return await self._end(_OF_NAS, (nas, at, bssid, bssid), "?", at, silent=0)
         event = Session(
             nas, session, login, mac, ipv4, ipv6, delegated, at - seconds, at,
             at if status == Status.STOP else None, octets_in, octets_out, at, at, at,
-            client=client, ssid=ssid, origin=key[0], key=key[1],
+            client=client, ssid=ssid, origin=key[0], key=key[1], bssid=bssid,
         )  # fmt: skip
         return [await self._database.run(lambda connection: _put(connection, event, status), write=True)]
 
@@ -141,13 +147,24 @@ class SessionStore:
         rows = await self._database.read(_SELECT + " WHERE stopped IS NULL")
         return [Session(*row) for row in rows]
 
-    async def wireless(self, mac: str = "") -> list[Session]:
-        """Of each device on each SSID, or of ``mac`` alone, the session that runs, else the latest."""
-        which, parameters = (" AND mac = ?", (mac,)) if mac else ("", ())
-        query = f"{_WIRELESS}{which} GROUP BY ssid, mac"
+    async def wireless(
+        self, after: tuple[str, str] = ("", ""), limit: int = -1, *, running: bool = False
+    ) -> list[Session]:  # fmt: skip
+        """Of each device on each SSID the session that runs, else the latest, in order of SSID and MAC address.
 
+        Those behind ``after``, ``limit`` at most; with ``running`` of those alone whose session runs.
+        """
+        which = "(ssid, mac) > (?, ?)" + (" AND stopped IS NULL" if running else "")
+        return await self._latest(f"{which} GROUP BY ssid, mac ORDER BY ssid, mac LIMIT ?", (*after, limit))
+
+    async def of_device(self, mac: str, ssids: Collection[str]) -> list[Session]:
+        """As ``wireless``, of one device on these SSIDs."""
+        marks = ", ".join("?" * len(ssids))
+        return await self._latest(f"ssid IN ({marks}) AND mac = ? GROUP BY ssid, mac ORDER BY ssid", (*ssids, mac))
+
+    async def _latest(self, which: str, parameters: tuple[object, ...]) -> list[Session]:
         def read(connection: sqlite3.Connection) -> list[Session]:
-            return [Session(*row[:-1]) for row in connection.execute(query, parameters)]
+            return [Session(*row[:-1]) for row in connection.execute(_WIRELESS + which, parameters)]
 
         return await self._database.run(read)
 
@@ -192,6 +209,7 @@ def _merged(known: Session, event: Session, status: int) -> Session:
         ssid=newer.ssid or older.ssid,
         origin=(newer if newer.key else older).origin,
         key=newer.key or older.key,
+        bssid=newer.bssid or older.bssid,
         **lines,  # type: ignore[arg-type]  # by name
     )
 
