@@ -112,7 +112,7 @@ class SessionStore:
     ) -> list[Session]:  # fmt: skip
         """Make one accounting request durable. ``at``: epoch seconds of the event, its delay taken off.
 
-        On and Off with a ``bssid`` end the sessions of that radio alone: an access point has several, and that which has
+        On and Off with a ``bssid`` end the sessions of that radio alone: an access point has several, and one that has
         to listen for radar first starts a minute after the others.
         A repeated or overtaken request turns nothing back: counters only grow, a stopped session stays so.
         The sessions that it concerns, as they stand now.
