@@ -19,7 +19,7 @@ from edged.radius.client import disconnect
 from edged.radius.packet import Packet
 from edged.radius.settings import ClientSettings
 from edged.state.sessions import Session, SessionStore
-from edged.values import Endpoint, IpAddress, parse_mac
+from edged.values import Endpoint, IpAddress, Secret, parse_mac
 
 log = structlog.get_logger(__name__)
 
@@ -110,8 +110,15 @@ def _mac(calling_station_id: str) -> str:
 class Disconnects:
     """Sends away devices whose last answer is no longer right, so that they ask again (RFC 5176)."""
 
-    def __init__(self, stale: Callable[[], list[Stale]], clients: Callable[[], Iterable[ClientSettings]]) -> None:
+    def __init__(
+        self,
+        stale: Callable[[], list[Stale]],
+        clients: Callable[[], Iterable[ClientSettings]],
+        secret: Callable[[IpAddress, ClientSettings], Secret] = lambda _nas, client: client.secret,
+    ) -> None:
+        """``secret``: the one that this NAS knows now, for it may still have the one before."""
         self._stale = stale
+        self._secret = secret
         self._clients = clients
         self._free = asyncio.Semaphore(AT_ONCE)
 
@@ -129,7 +136,7 @@ class Disconnects:
         # hostapd refuses what it does not know (Error-Cause 401): the station alone identifies its session
         named: tuple[Attribute, ...] = (attribute("Calling-Station-Id", device.mac.upper().replace(":", "-")),)
         async with self._free:
-            result = await disconnect(Endpoint(device.nas, port), client.secret, named)
+            result = await disconnect(Endpoint(device.nas, port), self._secret(device.nas, client), named)
         log.info(
             "device-disconnected",
             client=client.name,

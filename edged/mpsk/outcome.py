@@ -44,9 +44,9 @@ class Reason(StrEnum):
     """The subscriber is suspended and the network has no VLAN for that."""
     DEVICE_LIMIT = "device-limit"
     COOL_DOWN = "cool-down"
-    """Too many misses of this device within a minute."""
+    """Too many misses of this device within a minute, or of its access point of late."""
     OVERLOADED = "overloaded"
-    """More searches wait than an access point's patience lasts: silence, so that it asks again."""
+    """Searches take longer than an access point's patience lasts: silence, so that it asks again."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from edged.errors import Problem
 from edged.mpsk.service import MpskService
 from edged.ops.census import CensusTaker
 from edged.policy.sessions import Roster
+from edged.radius.radsec.service import RadSecService
 from edged.radius.service import RadiusService
 from edged.state.current import Current
 from edged.state.database import Database
@@ -50,6 +51,7 @@ class House(Protocol):
     enforce: EnforceService
     mpsk: MpskService
     radius: RadiusService | None
+    radsec: RadSecService | None
     reload_state: Reload
     roster: Roster
     sessions: SessionStore
