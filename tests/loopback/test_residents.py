@@ -334,6 +334,15 @@ def test_devices_can_be_asked_for_by_key_and_site(building: Building) -> None:
     assert (done.returncode, done.stderr) == (1, 'edged: there is no key "nobody"\n')
 
 
+def test_the_name_of_a_key_is_nobodys_login(building: Building) -> None:
+    """Else a subscriber whose login is spelt alike would have the address of somebody's telephone."""
+    building.report(1, session="login", user=identity_of(KeyId(LOCAL, "k-9")))
+    with closing(sqlite3.connect(building.directory / "state" / "edged.sqlite")) as database:
+        (row,) = database.execute("SELECT login, origin, key, ssid, bssid FROM sessions WHERE session = 'login'")
+
+    assert row == ("", LOCAL, "k-9", "Residence", "02:00:5e:00:00:01")
+
+
 def test_a_line_without_wifi_is_no_device(building: Building) -> None:
     octets = sign_request(
         Packet(
