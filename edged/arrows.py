@@ -15,6 +15,7 @@ from edged.mpsk.farewell import Departures, End, Farewell, Silence
 from edged.mpsk.grants import MAX_GRANTS
 from edged.mpsk.memory import Stale
 from edged.mpsk.service import MpskService
+from edged.mpsk.usage import KeyRoom, used_key
 from edged.policy.sessions import Roster
 from edged.radius.accounting import read
 from edged.radius.attributes import Attributes, attribute
@@ -37,10 +38,17 @@ AT_ONCE = 32
 class Accounting:
     """Accounting-Requests into the session table, acknowledged once durable (RFC 2866), and on to the policy."""
 
-    def __init__(self, sessions: SessionStore, roster: Roster, heard: Callable[[set[str]], None]) -> None:
+    def __init__(
+        self,
+        sessions: SessionStore,
+        roster: Roster,
+        heard: Callable[[set[str]], None],
+        keys: KeyRoom | None = None,
+    ) -> None:
         self._sessions = sessions
         self._roster = roster
         self._heard = heard
+        self._keys = keys
 
     async def open(self) -> None:
         """Take what was reported before a restart."""
@@ -61,19 +69,22 @@ class Accounting:
                 concerned |= self._roster.report(("radius", (session.nas, session.session, kind)), line, now)
         self._heard(concerned)
 
-    async def account(self, request: Packet, _client: ClientSettings, source: IpAddress) -> bool:
+    async def account(self, request: Packet, client: ClientSettings, source: IpAddress) -> bool:
         """True once the record is kept; False: silence, so that the NAS sends it again."""
         event = read(request)
         if event is None:
             return True
+        mac = _mac(event.calling_station_id)
+        named = used_key(request, mac, self._keys)
         try:
             sessions = await self._sessions.record(
                 event.status,
                 # identities are often those of the factory: two routers must not end each other's sessions
                 nas=f"{event.nas_identifier}@{source}" if event.nas_identifier else str(source),
                 session=event.session_id,
-                login=event.user_name,
-                mac=_mac(event.calling_station_id),
+                # the name of a key is nobody's login
+                login="" if named.is_identity else event.user_name,
+                mac=mac,
                 ipv4=str(event.ipv4 or ""),
                 ipv6=" ".join(map(str, event.ipv6_prefixes)) or str(event.ipv6 or ""),
                 delegated=" ".join(map(str, event.delegated_prefixes)),
@@ -82,6 +93,10 @@ class Accounting:
                 octets_in=min(event.octets_in, _MOST),
                 octets_out=min(event.octets_out, _MOST),
                 seconds=event.session_time,
+                client=client.name,
+                ssid=named.ssid,
+                key=named.key or ("", ""),
+                bssid=named.bssid,
             )
         except UpstreamError as error:
             log.warning("accounting-not-kept", error=str(error))

@@ -76,7 +76,6 @@ class House:
         self.writer = Writer(config, self.overrides)
         self.current, self.acting, self.roster = self.writer.current, self.writer.acting, self.writer.roster
         self.sessions = SessionStore(self.database)
-        self.accounting = Accounting(self.sessions, self.writer.roster, self.writer.heard)
         self.signers = SignerStore(self.database)
         self.sealing = SealingKey(directory, systemd.credentials())
         self.keys = KeyStore(self.database, self.sealing.seal())
@@ -99,6 +98,7 @@ class House:
             self.writer.lines_to_block = self.billing.lines_to_block
         tell = self.office.tell
         self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting, tell=tell)
+        self.accounting = Accounting(self.sessions, self.writer.roster, self.writer.heard, self.mpsk)
         self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell, self.enforce)
         portal = served(config.portal, directory)
         self.warnings = portal.warnings

@@ -73,6 +73,10 @@ class NetworkSettings(Settings):
     """Remember which device used which key."""
     rotate_overlap: Duration = 7 * 86400.0
     """How long a key's previous passphrase stays good."""
+    hidden: bool = False
+    """The SSID does not show itself: the key sheet and its code say so."""
+    private_address_note: bool = False
+    """The key sheet asks to switch private MAC addresses off; keys with ``devices`` always do."""
 
 
 class MpskSettings(Settings):

@@ -23,6 +23,7 @@ from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.overrides import OverrideStore
 from edged.state.sealing_key import SealingKey
+from edged.state.sessions import SessionStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +56,7 @@ class House(Protocol):
     radsec: RadSecService | None
     reload_state: Reload
     roster: Roster
+    sessions: SessionStore
     office: BackOffice
     started_at: float
     census: CensusTaker
