@@ -47,12 +47,13 @@ DERIVE_FOR = 1.0
 BATCH = {True: 256, False: 16}
 """PMKs that a thread derives at a time, by whether it does so compiled: some 50 ms, soon enough done to stop."""
 _NICE = 5
-"""Derivation gives way to everybody else."""
+"""Steps by which derivation gives way to everybody else."""
 
 
 def _give_way() -> None:
     # Linux keeps a niceness for each thread
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
 
 
 class MpskService:

@@ -28,6 +28,7 @@ from edged.mpsk.service import MpskService
 from edged.mpsk.settings import MpskSettings
 from edged.mpsk.wpa import pmk_of, pmks_of
 from edged.native import keysearch
+from edged.native.keysearch import CHECKS
 from edged.policy.access import View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
@@ -71,6 +72,8 @@ TWINS = ["compiled", "twin"]
 def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     """Every test here runs with the compiled search and with its twin."""
     name: str = request.param
+    # a machine that is busy with other tests is no reason to give a search up
+    monkeypatch.setattr(searching, "PATIENCE", 60.0)
     monkeypatch.setattr(keysearch, "KERNEL", "" if name == "twin" else kernel(next(iter(keysearch.kernels()), "plain")))
     return name
 
@@ -223,6 +226,23 @@ async def test_many_keys_are_searched_in_the_worker_while_the_loop_stays_free(tm
         assert code(known) is Code.ACCESS_REJECT
         assert code(await waiting) is Code.ACCESS_ACCEPT
         assert at.service.ring.learned[SSID, MAC].key == wanted.name
+
+
+async def test_a_search_that_is_expected_to_be_short_is_done_at_once_and_a_long_one_off_the_loop(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path) as at:
+        assert at.service._desk.seconds_each.keys() == CHECKS.keys()
+        assert all(0.0 < seconds < 0.001 for seconds in at.service._desk.seconds_each.values()), "measured at the start"
+        await put(at.store, many(100))
+        await at.service.reload_keys()
+        for each, at_once in ((serving.INLINE / 101, True), (serving.INLINE / 99, False)):
+            at.service._desk.seconds_each = dict.fromkeys(CHECKS, each)
+
+            asked = at.service.authorize(handshake_request(bytes(32), attempt=str(each)), client(), HOME)
+
+            assert isinstance(asked, Answer) is at_once
+            assert code(await asked if isinstance(asked, Awaitable) else asked) is Code.ACCESS_REJECT
 
 
 @pytest.mark.usefixtures("off_loop")
