@@ -83,7 +83,7 @@ sanitize: apt-test $(VENV)/dev.stamp  ## edged/native with address and undefined
 	  -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') edged/native/datagrams.c \
 	  -o $(SANITIZED)/edged/native/_datagrams.abi3.so
 	cd $(SANITIZED) && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
-	  $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider tests/loopback/test_dns_native.py
+	  $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider tests/loopback/test_dns_native.py tests/loopback/test_radius_native.py tests/property/test_radius_native.py
 
 lab: apt-test $(VENV)/dev.stamp  ## subscribers, a router with edged and an "internet" in network namespaces (root); TOUR=--shell
 	$(BIN)/python tests/e2e/tour.py $(TOUR)

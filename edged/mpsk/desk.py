@@ -101,8 +101,11 @@ class Desk:
         if isinstance(question, Reject):
             return self._refuse(question, client, now)
         if question.handshake is None:
-            ready = ready or Ready(client, source, self.settings, question)
-            return self._look_up(request, ready, edition, view, now)
+            ready = ready or self._ready.find_question(question, client, source, self.settings)
+            if ready is not None and ready.edition == edition:
+                self._ready.put(request.constant, ready)
+                return self._repeat(ready, now)
+            return self._look_up(request, ready or Ready(client, source, self.settings, question), edition, view, now)
         return self._challenge(question, question.handshake, source, view, now)
 
     def _look_up(self, request: Packet, ready: Ready, edition: int, view: View, now: float) -> Answer | None:

@@ -8,7 +8,7 @@ no end of any of them has come. What changes with the clock alone is never kept.
 from __future__ import annotations
 
 from collections import OrderedDict
-from typing import NamedTuple
+from typing import NamedTuple, TypeVar
 
 from edged.mpsk.keyring import Keyring
 from edged.mpsk.memory import Grant
@@ -22,12 +22,15 @@ from edged.state.keys import KeyId
 from edged.values import IpAddress, MacAddress
 
 MOST = 16_384
-"""Answers kept, some 1.5 KB each: the devices of three large buildings; the oldest goes first."""
+"""Answers kept, some 1.5 KB each: the devices of three large buildings; the oldest goes first. As many requests."""
 LONGEST = 512
 """Octets of a request that is kept: a MAC look-up has some two hundred."""
 
 NEVER = -1
 """No edition: only the question is kept."""
+
+_Asked = tuple[MacAddress, str, str, str, bool]
+_K = TypeVar("_K")
 
 
 class Ready(NamedTuple):
@@ -79,34 +82,55 @@ class Editions:
 
 
 class Readiness:
-    """The newest answers, by the octets that asked for them."""
+    """The newest answers, by the octets that asked for them, and by the question that these were.
 
-    __slots__ = ("_entries", "editions")
+    Some access points put something new into every request: then the question is read again, and that is all.
+    """
+
+    __slots__ = ("_by_octets", "_by_question", "editions")
 
     def __init__(self) -> None:
         self.editions = Editions()
-        self._entries: OrderedDict[bytes, Ready] = OrderedDict()
+        self._by_octets: OrderedDict[bytes, Ready] = OrderedDict()
+        self._by_question: OrderedDict[_Asked, Ready] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return max(len(self._by_octets), len(self._by_question))
 
     def find(self, constant: bytes, client: ClientSettings, source: IpAddress, settings: MpskSettings) -> Ready | None:
         """What is known of such a request of that client; None: nothing, or nothing that still holds."""
-        found = self._entries.get(constant)
-        if found is None or found[0] is not client or found[1] is not source or found[2] is not settings:
-            return None
-        return found
+        return _of(self._by_octets.get(constant), client, source, settings)
+
+    def find_question(
+        self, question: Question, client: ClientSettings, source: IpAddress, settings: MpskSettings
+    ) -> Ready | None:
+        """As ``find``, of a request whose question was read."""
+        return _of(self._by_question.get(_asked(question)), client, source, settings)
 
     def put(self, constant: bytes, ready: Ready) -> None:
         """Keep ``ready``, the newest."""
-        if not constant or len(constant) > LONGEST:
-            return
-        entries = self._entries
-        if constant in entries:
-            entries.move_to_end(constant)
-        elif len(entries) >= MOST:
-            entries.popitem(last=False)
-        entries[constant] = ready
+        if constant and len(constant) <= LONGEST:
+            _put(self._by_octets, constant, ready)
+            _put(self._by_question, _asked(ready.question), ready)
+
+
+def _of(found: Ready | None, client: ClientSettings, source: IpAddress, settings: MpskSettings) -> Ready | None:
+    if found is None or found[0] is not client or found[1] is not source or found[2] is not settings:
+        return None
+    return found
+
+
+def _asked(question: Question) -> _Asked:
+    """All of a question without a handshake: a tuple is hashed faster."""
+    return question.mac, question.ssid, question.site, question.dialect.name, question.wants_identity
+
+
+def _put(entries: OrderedDict[_K, Ready], key: _K, ready: Ready) -> None:
+    if key in entries:
+        entries.move_to_end(key)
+    elif len(entries) >= MOST:
+        entries.popitem(last=False)
+    entries[key] = ready
 
 
 def keeps(outcome: Outcome) -> bool:

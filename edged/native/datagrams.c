@@ -5,7 +5,8 @@
  *
  * The Python twin is datagrams.py beside it, and the truth about every answer is edged/dns/sinkhole.py: what is sent
  * here was rendered there (edged/dns/ready.py), this file copies it behind the question. RFC 1035 4.1, RFC 6891 6.1,
- * recvmmsg(2), sendmmsg(2).
+ * recvmmsg(2), sendmmsg(2). Behind it, for RADIUS: batches received and sent without a thread, and one packet and its
+ * shared secret (the twin is radius.py).
  *
  * Workers are threads that never touch a Python object. They read the tables under `tables`, for a batch at a time; the
  * interpreter writes them under the same lock. `sockets` is held while a socket is in use, so that none is closed under

@@ -23,7 +23,7 @@ from edged.radius.clients import Source
 from edged.radius.hiding import hide_password
 from edged.radius.packet import Answer, Code, Packet
 from edged.state.keys import Sighting, StoredKey
-from edged.values import MacAddress, Secret
+from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import (
     HOME,
     MAC,
@@ -188,6 +188,29 @@ def test_who_is_blocked_is_blocked_at_once_and_back_at_once() -> None:
         assert vlan(building.ask()) == expected
 
 
+def test_each_part_of_the_view_that_decides_is_looked_at_by_itself() -> None:
+    building = Building(mine(subscriber="1001"), blocked={"vlan": 666})
+    word = {"1001": Override("1001", blocked=False, until=NOW + 10.0, why="", who="", at=NOW)}
+    assert vlan(building.ask()) == "112"
+    building.view = replace(building.view, table=people(**{"1001": State.BLOCKED}).table)
+    assert vlan(building.ask()) == "666"
+    building.view = replace(building.view, learned=replace(building.view.learned, passes={"1001": NOW + 10.0}))
+    assert vlan(building.ask()) == "112"
+    building.view = replace(building.view, learned=replace(building.view.learned, passes={}))
+    assert vlan(building.ask()) == "666"
+    building.view = replace(building.view, learned=replace(building.view.learned, overrides=word))
+    assert vlan(building.ask()) == "112"
+
+
+def test_a_reject_by_an_operators_word_ends_with_the_word() -> None:
+    word = Override("1001", blocked=True, until=NOW + 10.0, why="", who="", at=NOW)
+    building = Building(mine(subscriber="1001"), view=people(**{"1001": State.ACTIVE}))
+    building.view = replace(building.view, learned=Learned(overrides={"1001": word}))
+    for now, expected in ((NOW, "reject"), (NOW + 9.9, "reject"), (NOW + 10.0, "112")):
+        building.now = now
+        assert vlan(building.ask()) == expected
+
+
 def test_a_pass_and_an_operators_word_end_on_time() -> None:
     blocked = people(**{"1001": State.BLOCKED})
     word = Override("1001", blocked=True, until=NOW + 10.0, why="", who="", at=NOW)
@@ -259,6 +282,16 @@ def test_another_client_or_another_source_is_another_question() -> None:
     answer = building.ask(source=spoken)
     assert answer is not None
     assert any(isinstance(a, Attribute) and a.type == 26 for a in answer.attributes)
+
+
+def test_a_device_is_disconnected_at_the_access_point_that_it_asked_through_last() -> None:
+    building = Building(mine())
+    roamed = Source(parse_address("127.0.0.2"), SOURCE.client, "127.0.0.2")
+    for source in (SOURCE, roamed):
+        building.ask(source=source)
+    building.desk.ring = ring_of()
+    (stale,) = building.desk.recheck(building.view, building.now)
+    assert stale.nas == roamed.address
 
 
 def test_a_proxys_state_is_no_part_of_the_question_and_comes_back_all_the_same() -> None:

@@ -133,6 +133,8 @@ class Exchanges:
             packet = admit(octets, source, place.codes, self.signed)
         except WireError:
             packet = Discard.MALFORMED
+        except Exception as error:  # noqa: BLE001  # as in _ask: the others of its batch are dealt with
+            packet = self._fault(error)
         if isinstance(packet, Discard):
             self.counters.discard(packet, source.client.name)
             return packet
@@ -171,7 +173,7 @@ class Exchanges:
         except WireError:
             return self._silence(exchange, Discard.MALFORMED)
         except Exception as error:  # noqa: BLE001  # our own bug costs one request, loudly, not the service
-            return self._fault(exchange, error)
+            return self._silence(exchange, self._fault(error))
         if answer is None:
             return self._silence(exchange, Discard.NO_ANSWER)
         self._duplicates.begin(key, packet.authenticator, now)
@@ -193,7 +195,7 @@ class Exchanges:
         except WireError:
             self._silence(exchange, Discard.MALFORMED)
         except Exception as error:  # noqa: BLE001  # as in _ask
-            self._fault(exchange, error)
+            self._silence(exchange, self._fault(error))
         finally:
             self.counters.in_flight -= 1
 
@@ -218,9 +220,9 @@ class Exchanges:
         self.counters.discard(reason, exchange.source.client.name)
         return reason
 
-    def _fault(self, exchange: Exchange, error: Exception) -> Discard:
+    def _fault(self, error: Exception) -> Discard:
         """The place and the type, never the message or the variables: they may hold a key."""
         if self.counters.discards[Discard.FAULT] < 10:  # the first few tell the story; the rest are counted
             frame = traceback.extract_tb(error.__traceback__)[-1]
             log.error("radius-fault", error=type(error).__name__, where=f"{frame.filename}:{frame.lineno}")
-        return self._silence(exchange, Discard.FAULT)
+        return Discard.FAULT
