@@ -93,7 +93,9 @@ def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedS
             return refused
     elif not before and request.code is Code.ACCESS_REQUEST:
         signed.add(source.host)
-    _note(request.code, signature, source)
+    source.heard.verified(access=request.code is Code.ACCESS_REQUEST, signed=signature is Signature.VALID)
+    if source.rotates:
+        _note_secret(request.code, signature, source)
     if passwords is None:
         raise WireError("bad-password")
     return request
@@ -101,10 +103,7 @@ def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedS
 
 def _opened(octets: bytes, source: Source) -> tuple[bytes, Opened]:
     """The packet, mended where hostapd is known to break it, and what is in it. WireError when malformed."""
-    if len(octets) > MAX_LENGTH:
-        opened = Portable(source.client.secret.reveal()).open(octets, len(octets))
-    else:
-        opened = source.shared.open(octets)
+    opened = source.shared.open(octets) if len(octets) <= MAX_LENGTH else _long(octets, source)
     if isinstance(opened, str):
         whole = mended(octets, source.client.secret)
         if whole is None:
@@ -115,21 +114,17 @@ def _opened(octets: bytes, source: Source) -> tuple[bytes, Opened]:
     return octets, opened
 
 
-def _note(code: Code, signature: Signature, source: Source) -> None:
-    """Remember of the NAS what the operator asks about."""
-    heard = source.heard
-    now = heard.last = heard.asked
-    heard.requests += 1
-    if code is Code.ACCESS_REQUEST:
-        if signature is Signature.VALID:
-            heard.signed = now
+def _long(octets: bytes, source: Source) -> Opened | str:
+    return Portable(source.client.secret.reveal()).open(octets, len(octets))
+
+
+def _note_secret(code: Code, signature: Signature, source: Source) -> None:
+    """While a secret is changed: remember which one the NAS has proven."""
+    if signature is Signature.VALID or code in HASHED:
+        if source.is_before:
+            source.heard.old_secret = source.heard.asked
         else:
-            heard.unsigned = now
-    if source.is_before:
-        if signature is Signature.VALID or code in HASHED:
-            heard.old_secret = now
-    elif source.before is not None and (signature is Signature.VALID or code in HASHED):
-        heard.new_secret = now
+            source.heard.new_secret = source.heard.asked
 
 
 def refusal(request: Packet, signature: Signature, requirement: Requirement, *, signed_before: bool) -> Discard | None:
