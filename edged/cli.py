@@ -237,6 +237,8 @@ def _said(arguments: Arguments, **request: Any) -> int:
 
 
 def _keys(arguments: Arguments) -> int:
+    if arguments.action in {"sheet", "devices"}:
+        return _residents(arguments)
     from edged import keycli
 
     try:
@@ -257,6 +259,29 @@ def _keys(arguments: Arguments) -> int:
         print(keycli.written(arguments, answer))
     else:
         print(answer["sentence"])
+    return 0
+
+
+def _residents(arguments: Arguments) -> int:
+    """What the daemon answers in parts."""
+    socket = _socket(arguments.config)
+
+    def ask(**request: Any) -> Any:
+        return call(socket, f"keys-{arguments.action}", who=_who(), **request)
+
+    if arguments.action == "sheet":
+        from edged.ops.handout import hand_out
+
+        answer = hand_out(ask, arguments)
+        # the sheets themselves may be on standard output
+        sys.stderr.write("" if arguments.json or not answer["files"] else answer["sentence"] + "\n")
+        if arguments.json and answer["files"]:
+            print(json.dumps(answer, indent=2))
+        return 0
+    from edged.ops.devices import all_devices, devices_text
+
+    answer = all_devices(ask, id=arguments.id, site=arguments.site, online=arguments.online)
+    print(json.dumps(answer, indent=2) if arguments.json else devices_text(answer))
     return 0
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from edged.arrows import Accounting, Disconnects
+from edged.arrows import Accounting, Disconnects, Keeper
 from edged.backoffice import BackOffice
 from edged.captive.acme.service import AcmeService
 from edged.captive.service import CaptiveService
@@ -35,10 +35,12 @@ from edged.ops.metrics import Exposition
 from edged.ops.rooms import Reload
 from edged.ops.service import OpsService
 from edged.policy.settings import NoticeSettings
+from edged.radius.radsec.service import RadSecService
 from edged.radius.service import RadiusService
 from edged.standin import served
 from edged.state.database import Database
 from edged.state.files import secret_file
+from edged.state.grants import GrantStore
 from edged.state.keys import KeyStore
 from edged.state.overrides import OverrideStore
 from edged.state.sealing_key import SealingKey
@@ -74,7 +76,6 @@ class House:
         self.writer = Writer(config, self.overrides)
         self.current, self.acting, self.roster = self.writer.current, self.writer.acting, self.writer.roster
         self.sessions = SessionStore(self.database)
-        self.accounting = Accounting(self.sessions, self.writer.roster, self.writer.heard)
         self.signers = SignerStore(self.database)
         self.sealing = SealingKey(directory, systemd.credentials())
         self.keys = KeyStore(self.database, self.sealing.seal())
@@ -97,6 +98,7 @@ class House:
             self.writer.lines_to_block = self.billing.lines_to_block
         tell = self.office.tell
         self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting, tell=tell)
+        self.accounting = Accounting(self.sessions, self.writer.roster, self.writer.heard, self.mpsk)
         self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell, self.enforce)
         portal = served(config.portal, directory)
         self.warnings = portal.warnings
@@ -105,7 +107,9 @@ class House:
             portal.settings, current=self.acting, link_key=secret_file(directory / "links.key").reveal(),
             clerk=self.clerk, tell=tell, site=config.site, proofs=self.acme.challenges.proofs,
         )  # fmt: skip
+        self.keeper = Keeper(self.mpsk, GrantStore(self.database))
         self.radius: RadiusService | None = None
+        self.radsec: RadSecService | None = None
         self._keys_waiting: tuple[Key, ...] | None = None
         """Billing's keys that the database did not take yet."""
         self.reload_wanted = asyncio.Event()
@@ -145,12 +149,16 @@ class House:
             account=self.accounting.account,
             signed=await self.signers.load(),
         )
+        self.radsec = RadSecService(
+            self.loaded.config.radius, exchanges=self.radius.exchanges, clients=self.radius.clients
+        )
         self.warnings += await lifted(self.loaded.config)
         for start in (
             self.enforce.start,
             self.dns.start,
             self.captive.start,
             self.radius.start,
+            self.radsec.start,
             self.ops.start,
             self.office.start,
         ):
@@ -199,15 +207,20 @@ class House:
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     def _rooms(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
-        assert self.radius is not None, "open() comes before run()"  # noqa: S101  # an order of our own making
+        assert self.radius is not None  # noqa: S101  # open() comes before run(), an order of our own making
+        assert self.radsec is not None  # noqa: S101  # the same
         rooms = {
             "enforce": self.enforce.run,
             "dns": self.dns.run,
             "captive": self.captive.run,
             "acme": self.acme.run,
             "radius": self.radius.run,
+            "radsec": self.radsec.run,
             "mpsk": self.mpsk.run,
-            "disconnects": Disconnects(self.mpsk.recheck, lambda: self.loaded.config.radius.clients).run,
+            "disconnects": Disconnects.of(
+                self.mpsk, lambda: self.loaded.config.radius.clients, self.radius.clients.secret_at
+            ).run,
+            "grants": self.keeper.run,
             "expiry": self._expire,
             "housekeeping": self._housekeeping,
             "watchdog": self._watchdog,
@@ -221,12 +234,12 @@ class House:
         await self.control.stop()
         # reminders go before the page that they lead to
         stops = [self.ops.stop, self.enforce.stop, self.captive.stop, self.dns.stop, self.mpsk.stop]
-        if self.radius is not None:
-            stops.insert(0, self.radius.stop)
+        stops = [room.stop for room in (self.radius, self.radsec) if room is not None] + stops
         await self.office.stop()
         for stop in stops:
             await stop()
         await self.office.close()
+        await self.keeper.tend()
         await self.database.close()
 
     # --- arrows -----------------------------------------------------------------------------------
@@ -345,7 +358,8 @@ class House:
 
     def _take(self, loaded: Loaded, own: tuple[Prefix, ...]) -> None:
         config = loaded.config
-        # the page is the one part that can still refuse: certificates and templates are read now
+        # these two can still refuse: certificates and templates are read now
+        radsec = self.radsec.prepared(config.radius) if self.radsec is not None else None
         portal = served(config.portal, config.state.directory)
         self.captive.reconfigure(portal.settings)
         self.captive.site = config.site
@@ -362,6 +376,8 @@ class House:
         self.mpsk.reconfigure(config.mpsk)
         if self.radius is not None:
             self.radius.reconfigure(config.radius)
+        if self.radsec is not None:
+            self.radsec.reconfigure(config.radius, radsec)
         if self.billing is not None and config.billing is not None:
             self._own = own
             self.office.reconfigure(config.billing, own)

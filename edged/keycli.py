@@ -154,6 +154,27 @@ def _show(action: argparse.ArgumentParser) -> None:
     action.add_argument("--reveal", action="store_true", help="also where the output is no terminal")
 
 
+def _sheet(action: argparse.ArgumentParser) -> None:
+    action.add_argument("ids", nargs="*", metavar="ID", help="a key's id")
+    action.add_argument("--site", help="every good key of this site")
+    action.add_argument("--ssid", help="every good key of this network")
+    action.add_argument("--sort", choices=("unit", "floor", "id"), default="unit", help="default: by site and unit")
+    action.add_argument("--size", choices=("a4", "letter"), default="a4", help="the paper; default: a4")
+    action.add_argument("--cards", action="store_true", help="eight on a page, to cut, instead of a page each")
+    action.add_argument("--language", metavar="TAG[,TAG]", help="en, or en,es: the second on the back")
+    action.add_argument("--brand", default="default", help="of portal.brands; default: default")
+    action.add_argument("--out", metavar="FILE|DIR", help="where to; a folder: a file for each key; -: standard output")
+    action.add_argument("--csv", action="store_true", help="a table for mail merge instead")
+    action.add_argument("--qr", choices=("svg", "png"), help="the code alone instead, for a message")
+    action.add_argument("--reveal", action="store_true", help="yes, in clear: needed where the output is no terminal")
+
+
+def _devices(action: argparse.ArgumentParser) -> None:
+    action.add_argument("id", nargs="?", help="of this key alone")
+    action.add_argument("--site", help="of this site alone")
+    action.add_argument("--online", action="store_true", help="those that are online now")
+
+
 _ACTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "list": ("every key, without its passphrase", _list),
     "add": ("make a key; a passphrase is drawn unless one is given", _add),
@@ -166,6 +187,8 @@ _ACTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "allow": ("register devices for a key before they use it", _allow),
     "forget": ("take a device's place on a key away, and disconnect it", _forget),
     "show": ("the passphrase of one key; the audit notes it", _show),
+    "sheet": ("a page to print for each resident, with the key in clear; the audit notes it", _sheet),
+    "devices": ("which device uses which key: online or last seen, since when, how much", _devices),
     "reseal": ("change the key that seals the passphrases on disk", lambda _action: None),
 }
 

@@ -246,6 +246,8 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
             "edged keys list --site building-7\n"
             "edged keys add --ssid Residence --label 'Flat 12' --vlan 112\n"
             "edged keys generate --ssid Residence --count 40 --prefix flat- --vlan-from 101\n"
+            "edged keys sheet --site building-7 --sort unit --out sheets.html\n"
+            "edged keys devices --online\n"
             "edged keys rotate flat-12"
         ),
         _keys_arguments,

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
+from edged.model import Rate
 from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
 from edged.mpsk.question import Question
+from edged.radius.attributes import Attributes
 from edged.state.keys import KeyId, StoredKey
 from edged.values import IpAddress, MacAddress
 
@@ -34,6 +37,8 @@ class Counters:
     candidates: int = 0
     search_seconds: float = 0.0
     pmks_pending: int = 0
+    pmks_seconds: float = 0.0
+    """About how long the derivation of those will take; 0: not known yet, or none is pending."""
     keys: int = 0
     devices: int = 0
 
@@ -48,8 +53,7 @@ class Counters:
                 self.discards[reason] += 1
 
 
-@dataclass(frozen=True, slots=True)
-class Last:
+class Last(NamedTuple):
     """How the latest request of a device ended."""
 
     at: float
@@ -63,6 +67,25 @@ class Last:
     vlan: int | None = None
 
 
+class Grant(NamedTuple):
+    """A device that was let on, kept to see whether it would be still."""
+
+    question: Question
+    nas: IpAddress
+    key: StoredKey | None
+    """As it was; None: it has none, or edged has restarted since."""
+    vlan: int | None
+    name: KeyId | None = None
+    """Of the key."""
+    rate: Rate | None = None
+    offered: tuple[StoredKey, ...] = ()
+    """One of these may be its key."""
+    at: float = 0.0
+    """When its access point last asked, epoch seconds."""
+    wanted: str = ""
+    """Why it is to leave; empty: it may stay."""
+
+
 @dataclass(frozen=True, slots=True)
 class Stale:
     """A device whose last answer is no longer right: disconnect it, so that it asks again."""
@@ -72,22 +95,13 @@ class Stale:
     mac: MacAddress
     ssid: str
     reason: str
-    """A ``Reason``, or ``vlan`` where only that has changed."""
-
-
-@dataclass(frozen=True, slots=True)
-class Grant:
-    """A device that was let on, kept to see whether it would be still."""
-
-    question: Question
-    nas: IpAddress
-    key: StoredKey | None
-    vlan: int | None
-
-    def stale(self, reason: str) -> Stale:
-        """The device, to be disconnected for ``reason``."""
-        question = self.question
-        return Stale(self.nas, question.site, question.mac, question.ssid, reason)
+    """A ``Reason``, or ``vlan`` or ``rate`` where only that has changed."""
+    session: Attributes = ()
+    """What names its session to the access point."""
+    reauthenticates: Attributes = ()
+    """What makes a CoA-Request of it that does the same more gently; empty: Disconnect it."""
+    cached_until: float = 0.0
+    """Until then the access point may let it on again from memory, epoch seconds; 0: it asks every time."""
 
 
 class Recent(Generic[K, V]):
@@ -97,14 +111,17 @@ class Recent(Generic[K, V]):
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._entries: dict[K, V] = {}
+        # ordered: in a plain dictionary the way to the oldest leads past the places of all that went before it
+        self._entries: OrderedDict[K, V] = OrderedDict()
 
     def put(self, key: K, value: V) -> None:
         """Make ``value`` the newest."""
-        self._entries.pop(key, None)
-        if len(self._entries) >= self._limit:
-            del self._entries[next(iter(self._entries))]
-        self._entries[key] = value
+        entries = self._entries
+        if key in entries:
+            entries.move_to_end(key)
+        elif len(entries) >= self._limit:
+            entries.popitem(last=False)
+        entries[key] = value
 
     def get(self, key: K) -> V | None:
         """The value of ``key``; None when it was never put or is forgotten."""

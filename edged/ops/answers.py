@@ -19,7 +19,9 @@ from edged.model import Access, State
 from edged.ops.control import Command, Refused, Tell
 from edged.ops.explaining import Explainer
 from edged.ops.keycommands import KeyCommands
+from edged.ops.nases import nases, with_nas
 from edged.ops.parts import alarms, parts
+from edged.ops.residents import ResidentCommands
 from edged.ops.subjects import subscriber_of
 from edged.ops.words import WordCommands, words_in_force
 from edged.policy.access import View
@@ -40,6 +42,7 @@ class Answers:
         self._house = house
         self._explainer = Explainer(house)
         self._keys = KeyCommands(house)
+        self._residents = ResidentCommands(house)
         self._words = WordCommands(house, SCHEMA)
 
     def commands(self) -> dict[str, Command]:
@@ -53,6 +56,8 @@ class Answers:
             "unblock": lambda request, _: self._words.override(request, blocked=False),
             "pass": lambda request, _: self._words.grant(request),
             "keys": self._keys.answer,
+            "keys-sheet": lambda request, _: self._residents.sheet(request),
+            "keys-devices": lambda request, _: self._residents.devices(request),
             "reload": lambda *_: self._reload(),
         }
 
@@ -97,6 +102,7 @@ class Answers:
                 },
             },
             "words": words_in_force(house, now, listed=False),
+            "nases": nases(house, now),
             "parts": [part.facts() for part in parts(house, now)],
             "alarms": [alarm.facts() for alarm in found],
         }
@@ -106,7 +112,7 @@ class Answers:
     async def _explain(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request.get("name")
         facts = await self._explainer.explain(str(request["subject"]), str(name) if name else None)
-        return {"schema": SCHEMA, **facts}
+        return {"schema": SCHEMA, **with_nas(self._house, facts)}
 
     async def _plan(self) -> dict[str, Any]:
         enforce = self._house.enforce

@@ -17,11 +17,13 @@ from edged.errors import Problem
 from edged.mpsk.service import MpskService
 from edged.ops.census import CensusTaker
 from edged.policy.sessions import Roster
+from edged.radius.radsec.service import RadSecService
 from edged.radius.service import RadiusService
 from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.overrides import OverrideStore
 from edged.state.sealing_key import SealingKey
+from edged.state.sessions import SessionStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,8 +53,10 @@ class House(Protocol):
     mpsk: MpskService
     sealing: SealingKey
     radius: RadiusService | None
+    radsec: RadSecService | None
     reload_state: Reload
     roster: Roster
+    sessions: SessionStore
     office: BackOffice
     started_at: float
     census: CensusTaker

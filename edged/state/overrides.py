@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -198,6 +198,10 @@ class OverrideStore:
 
     async def note(self, *rows: AuditRow) -> None:
         """A line of audit for each act that is kept elsewhere (an accepted reading, a key)."""
+        await self._database.write_many(_AUDIT, [(r.at, r.who, r.action, r.subject, r.why) for r in rows])
+
+    async def note_all(self, rows: Iterable[AuditRow]) -> None:
+        """As ``note`` for an act on many at once: all of them or none."""
         await self._database.write_many(_AUDIT, [(r.at, r.who, r.action, r.subject, r.why) for r in rows])
 
     async def recent(self, subject: str, limit: int = 5) -> list[AuditRow]:

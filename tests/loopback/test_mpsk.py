@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +19,16 @@ from structlog.testing import capture_logs
 
 from edged.errors import Problem
 from edged.model import Key, Snapshot, State, Subscriber
+from edged.mpsk import client as searching
+from edged.mpsk import service as serving
 from edged.mpsk.client import MAX_WAITING
+from edged.mpsk.keyring import Pool, compile_keyring
 from edged.mpsk.outcome import Reason
-from edged.mpsk.service import INLINE, MpskService
+from edged.mpsk.service import MpskService
 from edged.mpsk.settings import MpskSettings
-from edged.mpsk.wpa import pmk_of
+from edged.mpsk.wpa import pmk_of, pmks_of
+from edged.native import keysearch
+from edged.native.keysearch import CHECKS
 from edged.policy.access import View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
@@ -53,12 +58,34 @@ from tests.mpsk_world import (
     network,
     request,
 )  # fmt: skip
+from tests.native import kernel
 
 RADCLIENT = shutil.which("radclient")
 needs_radclient = pytest.mark.skipif(RADCLIENT is None, reason="Debian's freeradius-utils is not installed")
 SEAL = Seal(Secret(b"s" * 32))
 KEY = Key("k-501", SSID, Secret(PASSPHRASE), "1001", vlan=112)
 PMK = pmk_of(KEY.passphrase, SSID).reveal()
+TWINS = ["compiled", "twin"]
+
+
+@pytest.fixture(autouse=True, params=TWINS)
+def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test here runs with the compiled search and with its twin."""
+    name: str = request.param
+    # a machine that is busy with other tests is no reason to give a search up
+    monkeypatch.setattr(searching, "PATIENCE", 60.0)
+    monkeypatch.setattr(keysearch, "KERNEL", "" if name == "twin" else kernel(next(iter(keysearch.kernels()), "plain")))
+    return name
+
+
+only_twin = pytest.mark.parametrize("twin", ["twin"], indirect=True)
+only_compiled = pytest.mark.parametrize("twin", ["compiled"], indirect=True)
+
+
+@pytest.fixture
+def off_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No search is short enough for the event loop."""
+    monkeypatch.setattr(serving, "INLINE", 0.0)
 
 
 @dataclass
@@ -149,8 +176,32 @@ async def test_a_learned_device_is_on_disk_within_a_second_or_two(tmp_path: Path
                 await asyncio.sleep(0.1)
 
 
+@only_compiled
+async def test_a_long_search_leaves_the_loop_free_and_needs_no_process(tmp_path: Path) -> None:
+    *keys, wanted = many(5000)
+    assert wanted.pmk is not None
+    filler = keysearch.prepared(b"".join(key.pmk.reveal() for key in keys if key.pmk) * 100)
+    async with house(tmp_path) as at:
+        # half a million keys, 40 ms: made by hand, since to make them in earnest takes seconds
+        ring = compile_keyring((*keys, wanted), (), (SSID,), NOW)
+        pools = (Pool(tuple(keys) * 100, filler), *ring._live[SSID, ""])
+        at.service._desk.ring = replace(ring, _live={(SSID, ""): pools})
+
+        waiting = asyncio.create_task(at.ask(handshake_request(wanted.pmk.reveal())))
+        await until(lambda: at.service._searcher._running)
+        known = await at.ask(request(), client("building-8"))
+        still_searching = not waiting.done()
+
+        assert still_searching
+        assert code(known) is Code.ACCESS_REJECT
+        assert code(await waiting) is Code.ACCESS_ACCEPT
+        assert at.service._searcher._pool is None
+
+
+@only_twin
+@pytest.mark.usefixtures("off_loop")
 async def test_many_keys_are_searched_in_the_worker_while_the_loop_stays_free(tmp_path: Path) -> None:
-    keys = many(5 * INLINE)
+    keys = many(1500)
     wanted = keys[-1]
     assert wanted.pmk is not None
     async with house(tmp_path) as at:
@@ -177,9 +228,27 @@ async def test_many_keys_are_searched_in_the_worker_while_the_loop_stays_free(tm
         assert at.service.ring.learned[SSID, MAC].key == wanted.name
 
 
+async def test_a_search_that_is_expected_to_be_short_is_done_at_once_and_a_long_one_off_the_loop(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path) as at:
+        assert at.service._desk.seconds_each.keys() == CHECKS.keys()
+        assert all(0.0 < seconds < 0.001 for seconds in at.service._desk.seconds_each.values()), "measured at the start"
+        await put(at.store, many(100))
+        await at.service.reload_keys()
+        for each, at_once in ((serving.INLINE / 101, True), (serving.INLINE / 99, False)):
+            at.service._desk.seconds_each = dict.fromkeys(CHECKS, each)
+
+            asked = at.service.authorize(handshake_request(bytes(32), attempt=str(each)), client(), HOME)
+
+            assert isinstance(asked, Answer) is at_once
+            assert code(await asked if isinstance(asked, Awaitable) else asked) is Code.ACCESS_REJECT
+
+
+@pytest.mark.usefixtures("off_loop")
 async def test_retransmissions_join_the_search_that_runs(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
-        await put(at.store, many(5 * INLINE))
+        await put(at.store, many(1500))
         await at.service.reload_keys()
 
         answers = await asyncio.gather(*(at.ask(handshake_request(bytes(32))) for _ in range(5)))
@@ -188,9 +257,10 @@ async def test_retransmissions_join_the_search_that_runs(tmp_path: Path) -> None
         assert (at.service.counters.searches, at.service.counters.joined) == (1, 4)
 
 
+@pytest.mark.usefixtures("off_loop")
 async def test_a_flood_of_unknown_devices_is_bounded_and_silent_beyond(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
-        await put(at.store, many(5 * INLINE))
+        await put(at.store, many(1500))
         await at.service.reload_keys()
         flood = [handshake_request(bytes(32), MacAddress(f"02:00:00:00:00:{i:02x}")) for i in range(MAX_WAITING + 8)]
 
@@ -200,9 +270,10 @@ async def test_a_flood_of_unknown_devices_is_bounded_and_silent_beyond(tmp_path:
         assert at.service.counters.discards[Reason.OVERLOADED] == 8
 
 
+@pytest.mark.usefixtures("off_loop")
 async def test_a_cancelled_request_does_not_end_the_search_of_another(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
-        await put(at.store, many(5 * INLINE))
+        await put(at.store, many(1500))
         await at.service.reload_keys()
         first = asyncio.create_task(at.ask(handshake_request(bytes(32))))
         await asyncio.sleep(0)
@@ -214,8 +285,10 @@ async def test_a_cancelled_request_does_not_end_the_search_of_another(tmp_path: 
         assert code(await second) is Code.ACCESS_REJECT
 
 
+@only_twin
+@pytest.mark.usefixtures("off_loop")
 async def test_a_worker_that_dies_costs_no_answer(tmp_path: Path) -> None:
-    keys = many(2 * INLINE)
+    keys = many(600)
     assert keys[-1].pmk is not None
     with capture_logs() as logs:
         async with house(tmp_path) as at:
@@ -230,6 +303,73 @@ async def test_a_worker_that_dies_costs_no_answer(tmp_path: Path) -> None:
             assert code(await at.ask(handshake_request(keys[-1].pmk.reveal()))) is Code.ACCESS_ACCEPT
             assert code(await at.ask(handshake_request(bytes(32), OTHER_MAC))) is Code.ACCESS_REJECT
     assert "search-worker-lost" in [entry["event"] for entry in logs]
+
+
+@pytest.mark.usefixtures("off_loop")
+async def test_a_search_that_takes_too_long_is_given_up_in_silence_and_no_fault_of_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house(tmp_path) as at:
+        await put(at.store, many(1500))
+        await at.service.reload_keys()
+        await at.ask(handshake_request(bytes(32)))  # a worker has started
+        monkeypatch.setattr(searching, "PATIENCE", 0.0)
+
+        assert await at.ask(handshake_request(bytes(32), attempt="2")) is None
+
+        last = at.service.explain_device(MAC)
+        assert last is not None
+        assert last.reason == "overloaded"
+        assert at.service.counters.rejects[Reason.NO_MATCH] == 1
+
+
+@only_twin
+@pytest.mark.usefixtures("off_loop")
+async def test_a_worker_that_hangs_costs_no_more_than_the_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house(tmp_path) as at:
+        await put(at.store, many(1500))
+        await at.service.reload_keys()
+        await at.ask(handshake_request(bytes(32)))
+        pool = at.service._searcher._pool
+        assert pool is not None
+        monkeypatch.setattr(searching, "PATIENCE", 0.1)
+        workers = list(pool._processes)
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        try:
+            assert await at.ask(handshake_request(bytes(32), attempt="2")) is None
+        finally:
+            for worker in workers:
+                os.kill(worker, signal.SIGCONT)
+        assert not at.service._searcher._running
+
+
+async def test_after_a_restart_nothing_is_derived_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    derived: list[int] = []
+
+    def counting(wanted: Sequence[tuple[Secret, str]]) -> list[Secret]:
+        derived.append(len(wanted))
+        return pmks_of(wanted)
+
+    monkeypatch.setattr(serving, "pmks_of", counting)
+    with capture_logs() as logs:
+        async with house(tmp_path) as at:
+            await at.service.replace_billing(
+                [replace(KEY, id=f"k-{n}", passphrase=Secret(f"passphrase-{n}")) for n in range(40)]
+            )
+            await until(lambda: not at.service.counters.pmks_pending)
+        assert sum(derived) == 40
+        async with house(tmp_path) as at:
+            await at.service.replace_billing(
+                [replace(KEY, id=f"k-{n}", passphrase=Secret(f"passphrase-{n}")) for n in range(41)]
+            )
+            await until(lambda: not at.service.counters.pmks_pending)
+    assert sum(derived) == 41
+    progress = [entry for entry in logs if entry["event"] == "pmks-derived"]
+    assert sum(entry["count"] for entry in progress) == 41
+    assert [entry["pending"] for entry in progress][-1] == 0
 
 
 async def test_a_revoked_key_is_rejected_on_the_next_request_and_its_device_named(tmp_path: Path) -> None:
@@ -393,7 +533,7 @@ def described(pmk: bytes, mac: MacAddress = MAC) -> str:
 async def test_radclient_asks_with_a_handshake_and_reads_passphrase_and_vlan(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
         await at.service.replace_billing([KEY])
-        await put(at.store, many(2 * INLINE))
+        await put(at.store, many(600))
         await at.service.reload_keys()
         await until(lambda: not at.service.counters.pmks_pending)
         async with served(at) as port:
@@ -423,9 +563,10 @@ async def test_radclient_authenticates_by_mac_and_reads_the_registered_key(tmp_p
 
 def test_the_vectors_are_those_of_the_reference() -> None:
     assert len(VECTORS["handshakes"]) == 5
-    assert len(VECTORS["golden"]["packets"]) == 3
+    assert len(VECTORS["golden"]["packets"]) == 16
 
 
+@only_twin
 async def test_the_search_worker_does_not_outlive_a_killed_daemon(tmp_path: Path) -> None:
     script = (
         "import asyncio, os, time\n"
@@ -438,7 +579,7 @@ async def test_the_search_worker_does_not_outlive_a_killed_daemon(tmp_path: Path
     (tmp_path / "holder.py").write_text(script)
     holder = await asyncio.create_subprocess_exec(
         sys.executable, str(tmp_path / "holder.py"), stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "EDGED_NATIVE": "0", "PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
     assert holder.stdout
     worker = int(await holder.stdout.readline())

@@ -100,9 +100,11 @@ class Building:
             assert not stored.key.expires or now < stored.key.expires
             assert not stored.revoked or now < stored.revoked
         for site in ("b-7", "b-8"):
-            live = [s for p in ring.candidates(SSID, site, MacAddress(MAC), now)[:3] for s in p.keys]
+            tried = [s for pool in ring.wide(SSID, site) for s in pool.keys]
+            live = [s for s in tried if s in good]
+            assert tried[: len(live)] == live, "a key that has ended is tried before one that is good"
             assert len({s.key.passphrase for s in live}) == len(live), "a device could be two residents"
-            assert all(s in good for s in live)
+            assert all(s in good for s in ring.own(SSID, site, MacAddress(MAC), now))
         for stored in ring.keys.values():
             if stored.shadowed_by:
                 theirs = [s for s in good if s.origin == BILLING and s.key.id == stored.shadowed_by]
