@@ -1,58 +1,77 @@
 # SPDX-License-Identifier: Apache-2.0
-"""MAC look-ups over RADIUS: edged's whole key server against Debian's FreeRADIUS with ``files``, in one run.
+"""RADIUS requests: edged's whole key server against Debian's FreeRADIUS with ``files``, in one run.
 
-Both know 10,000 MACs, verify the Message-Authenticator of each request and answer with Tunnel-Password, the
-VLAN trio and a Message-Authenticator. A closed loop keeps 32 requests outstanding; rounds alternate.
+Both know 10,000 MACs, verify the Message-Authenticator of each request and answer with Tunnel-Password, the VLAN trio
+and a Message-Authenticator. The load is bench/radius_load.c, one access point with 32 requests outstanding, or one;
+rounds alternate, CPU time is what the scheduler accounts to the process. FreeRADIUS has its default pool of threads.
+edged runs twice, with its compiled part and without; what FreeRADIUS `files` has no like of is measured of edged alone.
 
-    python bench/radius_lookup.py [--rounds 4] [--seconds 2.5]
+    PYTHONPATH=. python bench/radius_lookup.py [--rounds 7] [--seconds 1]
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import gc
 import os
-import select
 import shutil
+import signal
 import socket
 import statistics
 import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Awaitable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from hashlib import sha256
 from pathlib import Path
 from random import Random
 from typing import NamedTuple
 
+from edged.arrows import Accounting
 from edged.model import Key
+from edged.mpsk.eapol import parse_message_2
 from edged.mpsk.service import MpskService
 from edged.mpsk.settings import MpskSettings
+from edged.mpsk.wpa import Handshake, challenge_of, mic_of
 from edged.policy.access import View
+from edged.policy.sessions import Roster
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
-from edged.radius.attributes import Attribute, attribute
+from edged.radius.attributes import Attribute, Attributes, attribute, long_extended
 from edged.radius.authenticator import reply_is_authentic, sign_request
 from edged.radius.hiding import hide_password
 from edged.radius.packet import Code, Packet, decode
 from edged.radius.service import RadiusService
-from edged.radius.settings import ClientSettings, RadiusSettings
+from edged.radius.settings import RadiusSettings
 from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.keys import KeyStore
 from edged.state.sealing import Seal
-from edged.values import IpAddress, Secret, parse_mac
+from edged.state.sessions import SessionStore
+from edged.values import Secret, mac_octets, parse_mac
 
+ROOT = Path(__file__).resolve().parent.parent
 SECRET = Secret("edged-bench-secret-0001")
 MACS = 10_000
+STATIONS = 1000
+"""Devices whose key is a PMK, so that none has to be derived: they bring a handshake."""
 WINDOW = 32
 PACKETS = 20_480  # a multiple of 256: every identifier returns with another authenticator
 MAC_TEXTS = [f"02{number:010x}" for number in range(MACS)]
+STATION_TEXTS = [f"06{number:010x}" for number in range(STATIONS)]
+BSSID = "34-EF-B6-AF-48-9E"
+RSNE = bytes.fromhex("30140100000fac040100000fac040100000fac020000")
 
 
 def passphrase(number: int) -> str:
     return f"resident-{number:05d}-key"
+
+
+def pmk(number: int) -> bytes:
+    return sha256(f"station {number}".encode()).digest()
 
 
 def vlan(number: int) -> int:
@@ -62,37 +81,42 @@ def vlan(number: int) -> int:
 # --------------------------------------------------------------------------------------------- the servers
 
 
-async def key_server(home: Path) -> MpskService:
-    """The real one: 10,000 keys sealed in SQLite, each registered for one MAC."""
+async def key_server(home: Path) -> tuple[MpskService, Database]:
+    """The real one: keys sealed in SQLite, each registered for one MAC."""
     networks = MpskSettings.model_validate({"networks": {"Residence": {}}})
     database = Database(home / "edged.sqlite")
     await database.open()
     current = Current(View(compile_table(None, SubscribersSettings())))
     service = MpskService(networks, store=KeyStore(database, Seal(Secret(bytes(32)))), current=current)
-    await service.replace_billing(
-        [
-            Key(mac, "Residence", Secret(passphrase(number)), vlan=vlan(number), devices=(parse_mac(mac),))
-            for number, mac in enumerate(MAC_TEXTS)
-        ]
-    )
-    # not run(): deriving 10,000 PMKs takes half a minute, and a look-up by MAC needs none
-    return service
+    keys = [
+        Key(mac, "Residence", Secret(passphrase(number)), vlan=vlan(number), devices=(parse_mac(mac),))
+        for number, mac in enumerate(MAC_TEXTS)
+    ]
+    # a key of 64 hexadecimal digits is the PMK: deriving 10,000 takes half a minute, and a look-up by MAC needs none
+    stations = [
+        Key(mac, "Residence", Secret(pmk(number).hex()), vlan=vlan(number), devices=(parse_mac(mac),))
+        for number, mac in enumerate(STATION_TEXTS)
+    ]
+    await service.replace_billing(stations)
+    await service.derive()
+    await service.replace_billing([*keys, *stations])
+    return service, database
 
 
-def account(_packet: Packet, _client: ClientSettings, _source: IpAddress) -> Awaitable[bool]:
-    raise NotImplementedError
-
-
-async def serve_edged(port: int, home: Path) -> None:
+async def serve_edged(auth: int, acct: int, home: Path) -> None:
     settings = RadiusSettings.model_validate(
         {
-            "auth": [f"127.0.0.1:{port}"],
+            "auth": [f"127.0.0.1:{auth}"],
+            "acct": [f"127.0.0.1:{acct}"],
             "clients": [{"name": "bench", "networks": ["127.0.0.0/8"], "secret": SECRET}],
         }
     )
-    keys = await key_server(home)
-    service = RadiusService(settings, authorize=keys.authorize, account=account)
+    keys, database = await key_server(home)
+    accounting = Accounting(SessionStore(database), Roster(), lambda _: None)
+    service = RadiusService(settings, authorize=keys.authorize, account=accounting.account)
     await service.start()
+    gc.collect()
+    gc.freeze()  # as the daemon does
     await service.run()
 
 
@@ -167,41 +191,95 @@ def write_freeradius(home: Path, port: int) -> None:
         (home / name).chmod(0o640)
 
 
-# -------------------------------------------------------------------------------------- the load generator
+# ---------------------------------------------------------------------------------------------- the requests
 
 
-class Request(NamedTuple):
-    octets: bytes
-    authenticator: bytes
+class Prepared(NamedTuple):
+    """Requests signed in advance, and the file that the load generator reads."""
+
+    octets: list[bytes]
+    path: Path
 
 
-def requests() -> list[Request]:
-    """Signed in advance, so that the generator does nothing but send and receive while it measures."""
+def dashed(mac: str) -> str:
+    return "-".join(mac[at : at + 2] for at in range(0, 12, 2)).upper()
+
+
+def by_mac(mac: str, authenticator: bytes) -> Attributes:
+    return (
+        attribute("User-Name", mac),
+        Attribute(2, hide_password(Secret(mac), SECRET, authenticator)),
+        attribute("Called-Station-Id", f"{BSSID}:Residence"),
+        attribute("NAS-Port-Type", 19),
+        attribute("Calling-Station-Id", dashed(mac)),
+        attribute("Connect-Info", "CONNECT 11Mbps 802.11b"),
+    )
+
+
+def look_up(random: Random, _number: int, authenticator: bytes) -> Attributes:
+    return by_mac(random.choice(MAC_TEXTS), authenticator)
+
+
+def never_the_same(random: Random, number: int, authenticator: bytes) -> Attributes:
+    """An access point that puts something new into every request."""
+    return (*look_up(random, number, authenticator), attribute("Acct-Session-Id", f"{number:016X}"))
+
+
+def proxied(random: Random, number: int, authenticator: bytes) -> Attributes:
+    return (*look_up(random, number, authenticator), Attribute(33, number.to_bytes(4, "big")))
+
+
+def handshake(random: Random, _number: int, authenticator: bytes) -> Attributes:
+    """hostapd's mode 3: message 2 of a known device."""
+    number = random.randrange(STATIONS)
+    mac, anonce, snonce = STATION_TEXTS[number], random.randbytes(32), random.randbytes(32)
+    body = b"\x02\x01\x0a\0\0" + bytes(7) + b"\x01" + snonce + bytes(48) + len(RSNE).to_bytes(2, "big") + RSNE
+    frame = b"\x01\x03" + len(body).to_bytes(2, "big") + body
+    addresses = mac_octets(parse_mac(BSSID)), mac_octets(parse_mac(mac))
+    challenge = challenge_of(Handshake(*addresses, anonce, parse_message_2(frame), b"Residence"))
+    if challenge is None:
+        raise SystemExit("no challenge")
+    frame = frame[:81] + mic_of(challenge, pmk(number)) + frame[97:]
+    return (
+        *by_mac(mac, authenticator),
+        *long_extended("FreeRADIUS-802.1X-Anonce", anonce),
+        *long_extended("FreeRADIUS-802.1X-EAPoL-Key-Msg", frame),
+    )
+
+
+def session(random: Random, _number: int, _authenticator: bytes) -> Attributes:
+    """An interim report of one of 1,000 sessions."""
+    number = random.randrange(STATIONS)
+    return (
+        attribute("Acct-Status-Type", 3),
+        attribute("Acct-Session-Id", f"{number:016X}"),
+        attribute("User-Name", STATION_TEXTS[number]),
+        attribute("Calling-Station-Id", dashed(STATION_TEXTS[number])),
+        attribute("Acct-Session-Time", 600),
+        attribute("Acct-Input-Octets", random.randrange(1 << 31)),
+        attribute("Acct-Output-Octets", random.randrange(1 << 31)),
+    )
+
+
+Build = Callable[[Random, int, bytes], Attributes]
+
+
+def prepare(home: Path, build: Build, code: Code = Code.ACCESS_REQUEST) -> Prepared:
     random = Random(1)
-    built = []
+    octets = []
     for number in range(PACKETS):
-        mac = random.choice(MAC_TEXTS)
         authenticator = random.randbytes(16)
-        dashed = "-".join(mac[at : at + 2] for at in range(0, 12, 2)).upper()
-        packet = Packet(
-            Code.ACCESS_REQUEST,
-            number & 0xFF,
-            authenticator,
-            (
-                attribute("User-Name", mac),
-                Attribute(2, hide_password(Secret(mac), SECRET, authenticator)),
-                attribute("Called-Station-Id", "34-EF-B6-AF-48-9E:Residence"),
-                attribute("NAS-Port-Type", 19),
-                attribute("Calling-Station-Id", dashed),
-                attribute("Connect-Info", "CONNECT 11Mbps 802.11b"),
-            ),
-        )
-        built.append(Request(sign_request(packet, SECRET), authenticator))
-    return built
+        packet = Packet(code, number & 0xFF, authenticator, build(random, number, authenticator))
+        octets.append(sign_request(packet, SECRET))
+    path = home / f"requests-{build.__name__}"
+    path.write_bytes(b"".join(len(one).to_bytes(2, "big") + one for one in octets))
+    return Prepared(octets, path)
 
 
-@dataclass(frozen=True, slots=True)
-class Round:
+# ------------------------------------------------------------------------------------------------ the run
+
+
+class Round(NamedTuple):
     rate: float
     """Replies a second."""
     cpu: float
@@ -212,89 +290,62 @@ class Round:
     lost: int
 
 
-def cpu_seconds(pid: int) -> float:
-    """User and system time of all threads, from /proc."""
-    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+class Server:
+    """One process under load."""
+
+    def __init__(self, name: str, auth: int, acct: int, command: Sequence[str], **environment: str) -> None:
+        self.name, self.ports = name, {Code.ACCESS_REQUEST: auth, Code.ACCOUNTING_REQUEST: acct}
+        self.process = subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.DEVNULL)
+
+    def seconds(self) -> float:
+        """CPU time of the process so far, all threads."""
+        fields = Path(f"/proc/{self.process.pid}/stat").read_text("ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    def wait(self, request: bytes) -> None:
+        """Until it answers its first request; at most a minute."""
+        with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as sock:
+            sock.settimeout(0.2)
+            sock.connect(("127.0.0.1", self.ports[Code.ACCESS_REQUEST]))
+            for _ in range(300):
+                with suppress(OSError):
+                    sock.send(request)
+                    reply = decode(sock.recv(4096))
+                    print(f"{self.name}: {reply.code.name}, {len(reply.attributes)} attributes")
+                    return
+                time.sleep(0.1)
+        raise SystemExit(f"{self.name} did not start")
+
+    def turn(self, load: Path, prepared: Prepared, code: Code, window: int, seconds: float) -> Round:
+        samples = load.with_name("samples")
+        command = [str(load), str(self.ports[code]), str(seconds), str(window), str(samples)]
+        before = self.seconds()
+        with prepared.path.open("rb") as requests:
+            out = subprocess.run(command, stdin=requests, capture_output=True, check=True).stdout
+        used = self.seconds() - before
+        done, other, lost, p50, p99 = map(int, out.split())
+        if other or not done:
+            raise SystemExit(f"{self.name}: {other} of {done} replies are of another kind")
+        verify(prepared, samples.read_bytes())
+        return Round(done / seconds, used / done * 1e6, p50 / 1000, p99 / 1000, lost)
+
+    def stop(self) -> None:
+        self.process.send_signal(signal.SIGTERM)
+        self.process.wait(10)
 
 
-class Generator:
-    """One NAS with a window of outstanding requests."""
-
-    def __init__(self, port: int, prepared: list[Request]) -> None:
-        self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self.socket.connect(("127.0.0.1", port))
-        self.socket.settimeout(0)
-        self.prepared = prepared
-        self.next = 0
-        self.sent_at: dict[int, float] = {}
-        self.samples: list[tuple[bytes, bytes]] = []
-
-    def send(self) -> None:
-        request = self.prepared[self.next % PACKETS]
-        self.sent_at[request.octets[1]] = time.perf_counter()
-        self.socket.send(request.octets)
-        self.next += 1
-
-    def receive(self, latencies: list[float]) -> int:
-        """Take every reply that has come; each makes room for one more request."""
-        taken = 0
-        while True:
-            try:
-                reply = self.socket.recv(4096)
-            except BlockingIOError:
-                return taken
-            sent = self.sent_at.pop(reply[1], None)
-            if sent is None:
-                continue
-            latencies.append(time.perf_counter() - sent)
-            if reply[0] != Code.ACCESS_ACCEPT:
-                raise SystemExit("a request was not accepted")
-            if len(latencies) % 64 == 0:
-                behind = (self.next - 1 - reply[1]) & 0xFF
-                self.samples.append((reply, self.prepared[(self.next - 1 - behind) % PACKETS].authenticator))
-            taken += 1
-            self.send()
-
-    def run(self, seconds: float, pid: int) -> Round:
-        latencies: list[float] = []
-        lost = 0
-        self.sent_at.clear()
-        for _ in range(WINDOW):
-            self.send()
-        started, cpu = time.perf_counter(), cpu_seconds(pid)
-        while time.perf_counter() - started < seconds:
-            if not select.select([self.socket], [], [], 0.25)[0]:
-                lost += len(self.sent_at)
-                self.sent_at.clear()
-                for _ in range(WINDOW):
-                    self.send()
-            self.receive(latencies)
-        elapsed, used = time.perf_counter() - started, cpu_seconds(pid) - cpu
-        latencies.sort()
-        for reply, authenticator in self.samples:
-            if not reply_is_authentic(reply, authenticator, SECRET):
-                raise SystemExit("a reply was not authentic")
-        self.samples.clear()
-        self.drain()
-        done = len(latencies)
-        micro = 1e6
-        return Round(
-            done / elapsed,
-            used / done * micro,
-            latencies[done // 2] * micro,
-            latencies[done * 99 // 100] * micro,
-            lost,
+def verify(prepared: Prepared, samples: bytes) -> None:
+    """Every sampled reply answers its request."""
+    position = 0
+    while position < len(samples):
+        number, length = (
+            int.from_bytes(samples[position : position + 4]),
+            int.from_bytes(samples[position + 4 : position + 6]),
         )
-
-    def drain(self) -> None:
-        """Let the last replies of a round arrive, so that the next one starts clean."""
-        while select.select([self.socket], [], [], 0.05)[0]:
-            self.socket.recv(4096)
-
-
-# ------------------------------------------------------------------------------------------------ the run
+        reply = samples[position + 6 : position + 6 + length]
+        if not reply_is_authentic(reply, prepared.octets[number][4:20], SECRET):
+            raise SystemExit("a reply was not authentic")
+        position += 6 + length
 
 
 def free_port() -> int:
@@ -303,73 +354,81 @@ def free_port() -> int:
         return int(probe.getsockname()[1])
 
 
-def wait_for(generator: Generator, name: str) -> None:
-    """Until the server answers its first request; at most ten seconds."""
-    deadline = time.monotonic() + 10
-    while time.monotonic() < deadline:
-        try:
-            generator.send()
-            if select.select([generator.socket], [], [], 0.1)[0]:
-                reply = decode(generator.socket.recv(4096))
-                print(f"{name}: {reply.code.name}, {len(reply.attributes)} attributes")
-                generator.drain()
-                return
-        except ConnectionRefusedError:
-            time.sleep(0.1)
-    raise SystemExit(f"{name} did not start")
-
-
-def report(rounds: dict[str, list[Round]]) -> None:
-    def median(name: str, field: str) -> float:
-        return float(statistics.median(getattr(one, field) for one in rounds[name]))
-
-    print("\nserver       requests/s   (best) CPU us/req   p50 us   p99 us  lost")
-    for name, mine in rounds.items():
-        best = max(one.rate for one in mine)
+def compare(title: str, servers: Sequence[Server], rounds: int, turn: Callable[[Server], Round]) -> None:
+    done: dict[str, list[Round]] = {server.name: [] for server in servers}
+    for number in range(rounds):
+        for server in servers if number % 2 else reversed(servers):
+            done[server.name].append(turn(server))
+    print(f"\n{title}; medians of {rounds} rounds\n{'':22} requests/s   (best)  CPU us   p50 us   p99 us  lost")
+    for name, mine in done.items():
+        rate, cpu, p50, p99 = (statistics.median(figure) for figure in list(zip(*mine, strict=True))[:4])
+        best, lost = max(one.rate for one in mine), sum(one.lost for one in mine)
+        print(f"{name:22} {rate:10,.0f} {best:8,.0f} {cpu:7.1f} {p50:8.0f} {p99:8.0f} {lost:5}")
+    if "freeradius" in done:
+        pairs = list(zip(done["edged"], done["freeradius"], strict=True))
+        ratios = [statistics.median(ours[i] / theirs[i] for ours, theirs in pairs) for i in range(4)]
         print(
-            f"{name:12} {median(name, 'rate'):10,.0f} {best:8,.0f} {median(name, 'cpu'):10.1f} "
-            f"{median(name, 'p50'):8.0f} {median(name, 'p99'):8.0f} {sum(one.lost for one in mine):5}"
+            "edged / freeradius, median of pairs: requests/s {:.2f}, CPU {:.2f}, p50 {:.2f}, p99 {:.2f}".format(*ratios)
         )
-    if len(rounds) == 2:
-        pairs = list(zip(rounds["edged"], rounds["freeradius"], strict=True))
-        rate = statistics.median(ours.rate / theirs.rate for ours, theirs in pairs)
-        cpu = statistics.median(ours.cpu / theirs.cpu for ours, theirs in pairs)
-        print(f"\nedged / freeradius (median of pairs): {rate:.2f} x requests/s, {cpu:.2f} x CPU per request")
+
+
+def started(home: Path) -> list[Server]:
+    servers = []
+    for name, native in (("edged", "1"), ("edged, not compiled", "0")):
+        auth, acct, folder = free_port(), free_port(), home / f"edged-{native}"
+        folder.mkdir()
+        command = [sys.executable, __file__, "--serve", str(auth), str(acct), str(folder)]
+        servers.append(Server(name, auth, acct, command, EDGED_NATIVE=native))
+    if (binary := shutil.which("freeradius") or shutil.which("radiusd")) is None:
+        print("freeradius is not installed: edged alone")
+        return servers
+    port = free_port()
+    write_freeradius(home, port)
+    return [*servers, Server("freeradius", port, 0, [binary, "-f", "-d", str(home)])]
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--rounds", type=int, default=4)
-    parser.add_argument("--seconds", type=float, default=2.5)
-    parser.add_argument("--serve", nargs=2, help=argparse.SUPPRESS)
+    parser.add_argument("--rounds", type=int, default=7)
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--only", default="", help="part of the title of what to measure")
+    parser.add_argument("--serve", nargs=3, help=argparse.SUPPRESS)
     options = parser.parse_args()
     if options.serve:
-        asyncio.run(serve_edged(int(options.serve[0]), Path(options.serve[1])))
+        auth, acct, folder = options.serve
+        asyncio.run(serve_edged(int(auth), int(acct), Path(folder)))
         return
-    ports = {"edged": free_port(), "freeradius": free_port()}
-    with tempfile.TemporaryDirectory(prefix="radius-bench-") as home:
-        write_freeradius(Path(home), ports["freeradius"])
-        commands = {"edged": [sys.executable, __file__, "--serve", str(ports["edged"]), home]}
-        if (binary := shutil.which("freeradius") or shutil.which("radiusd")) is not None:
-            commands["freeradius"] = [binary, "-f", "-d", home]
-        else:
-            print("freeradius is not installed: edged alone")
-        servers = {name: subprocess.Popen(command) for name, command in commands.items()}
+    with tempfile.TemporaryDirectory(prefix="radius-bench-") as name:
+        home = Path(name)
+        load = home / "radius_load"
+        subprocess.run(["cc", "-O2", "-o", str(load), str(ROOT / "bench" / "radius_load.c")], check=True)
+        servers = started(home)
+        ours = servers[:2]
         try:
-            prepared = requests()
-            generators = {name: Generator(ports[name], prepared) for name in servers}
-            for name, generator in generators.items():
-                wait_for(generator, name)
-            rounds: dict[str, list[Round]] = {name: [] for name in servers}
-            for _ in range(options.rounds):
-                for name, generator in generators.items():
-                    rounds[name].append(generator.run(options.seconds, servers[name].pid))
-            report(rounds)
+            plain = prepare(home, look_up)
+            for server in servers:
+                server.wait(plain.octets[0])
+            access, account = Code.ACCESS_REQUEST, Code.ACCOUNTING_REQUEST
+            for title, held, prepared, code, window in (
+                ("MAC look-up, 32 outstanding", servers, plain, access, WINDOW),
+                ("MAC look-up, 1 outstanding", servers, plain, access, 1),
+                ("MAC look-up, no two alike, 32 outstanding", servers, prepare(home, never_the_same), access, WINDOW),
+                ("MAC look-up through a proxy, 32 outstanding", servers, prepare(home, proxied), access, WINDOW),
+                ("handshake of a known device, 32 outstanding", ours, prepare(home, handshake), access, WINDOW),
+                ("accounting, durable, 32 outstanding", ours, prepare(home, session, account), account, WINDOW),
+            ):
+
+                def turn(server: Server, given: Prepared = prepared, kind: Code = code, out: int = window) -> Round:
+                    return server.turn(load, given, kind, out, options.seconds)
+
+                if options.only not in title:
+                    continue
+                for server in held:  # what is learned and remembered is learned now
+                    turn(server)
+                compare(title, held, options.rounds, turn)
         finally:
-            for server in servers.values():
-                server.terminate()
-            for server in servers.values():
-                server.wait(5)
+            for server in servers:
+                server.stop()
 
 
 if __name__ == "__main__":

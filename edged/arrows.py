@@ -23,7 +23,7 @@ from edged.radius.packet import Packet
 from edged.radius.settings import ClientSettings
 from edged.state.grants import GrantStore
 from edged.state.sessions import Session, SessionStore
-from edged.values import Endpoint, IpAddress, parse_mac
+from edged.values import Endpoint, IpAddress, Secret, parse_mac
 
 log = structlog.get_logger(__name__)
 
@@ -104,14 +104,17 @@ class Disconnects:
         self,
         stale: Callable[[], list[Stale]],
         clients: Callable[[], Iterable[ClientSettings]],
+        secret: Callable[[IpAddress, ClientSettings], Secret] = lambda _nas, client: client.secret,
         *,
         is_gone: Callable[[Stale], bool] = lambda _: False,
         settle: Callable[[Stale], None] = lambda _: None,
         departures: Departures | None = None,
         waits: tuple[float, ...] = WAITS,
     ) -> None:
+        """``secret``: the one that this NAS knows now, for it may still have the one before."""
         self.departures = departures or Departures()
         self._stale = stale
+        self._secret = secret
         self._clients = clients
         self._is_gone = is_gone
         self._settle = settle
@@ -120,11 +123,16 @@ class Disconnects:
         self._silent = self.departures.silent
 
     @classmethod
-    def of(cls, mpsk: MpskService, clients: Callable[[], Iterable[ClientSettings]]) -> Self:
+    def of(
+        cls,
+        mpsk: MpskService,
+        clients: Callable[[], Iterable[ClientSettings]],
+        secret: Callable[[IpAddress, ClientSettings], Secret] = lambda _nas, client: client.secret,
+    ) -> Self:
         """Those of the key server."""
         grants = mpsk.grants
         return cls(
-            mpsk.recheck, clients, is_gone=grants.is_gone, settle=grants.settle, departures=grants.departures
+            mpsk.recheck, clients, secret, is_gone=grants.is_gone, settle=grants.settle, departures=grants.departures
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -170,7 +178,9 @@ class Disconnects:
             # what it said of itself, and when: a NAS with a window refuses what is older (RFC 5176, section 6.3)
             named = (*(device.session or _station(device)), attribute("Event-Timestamp", int(time.time())))
             send, more = (change, device.reauthenticates) if farewell.gently else (disconnect, ())
-            result = await send(Endpoint(device.nas, port), client.secret, (*named, *more), waits=self._waits)
+            result = await send(
+                Endpoint(device.nas, port), self._secret(device.nas, client), (*named, *more), waits=self._waits
+            )
         if result.outcome is Outcome.TIMEOUT:
             self._silent.setdefault(device.nas, Silence()).heard_nothing(time.time())
         else:

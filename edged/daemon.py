@@ -35,6 +35,7 @@ from edged.ops.metrics import Exposition
 from edged.ops.rooms import Reload
 from edged.ops.service import OpsService
 from edged.policy.settings import NoticeSettings
+from edged.radius.radsec.service import RadSecService
 from edged.radius.service import RadiusService
 from edged.standin import served
 from edged.state.database import Database
@@ -42,7 +43,7 @@ from edged.state.files import secret_file
 from edged.state.grants import GrantStore
 from edged.state.keys import KeyStore
 from edged.state.overrides import OverrideStore
-from edged.state.sealing import Seal
+from edged.state.sealing_key import SealingKey
 from edged.state.sessions import SessionStore
 from edged.state.signers import SignerStore
 from edged.values import Prefix
@@ -77,7 +78,8 @@ class House:
         self.sessions = SessionStore(self.database)
         self.accounting = Accounting(self.sessions, self.writer.roster, self.writer.heard)
         self.signers = SignerStore(self.database)
-        self.keys = KeyStore(self.database, Seal(secret_file(directory / "sealing.key")))
+        self.sealing = SealingKey(directory, systemd.credentials())
+        self.keys = KeyStore(self.database, self.sealing.seal())
         self.enforce = EnforceService(
             targets(config), rules(config), current=self.current, watch=config.mode == "watch"
         )
@@ -107,6 +109,7 @@ class House:
         )  # fmt: skip
         self.keeper = Keeper(self.mpsk, GrantStore(self.database))
         self.radius: RadiusService | None = None
+        self.radsec: RadSecService | None = None
         self._keys_waiting: tuple[Key, ...] | None = None
         """Billing's keys that the database did not take yet."""
         self.reload_wanted = asyncio.Event()
@@ -146,12 +149,16 @@ class House:
             account=self.accounting.account,
             signed=await self.signers.load(),
         )
+        self.radsec = RadSecService(
+            self.loaded.config.radius, exchanges=self.radius.exchanges, clients=self.radius.clients
+        )
         self.warnings += await lifted(self.loaded.config)
         for start in (
             self.enforce.start,
             self.dns.start,
             self.captive.start,
             self.radius.start,
+            self.radsec.start,
             self.ops.start,
             self.office.start,
         ):
@@ -174,6 +181,16 @@ class House:
             log.warning("keys-unreadable", error=str(error))
             hint = "is sealing.key the one they were sealed with? restore it from backup"
             self.warnings += (Problem(KEYS_UNREAD, str(error), hint, warning=True),)
+            return
+        if self.sealing.is_changing:
+            await self._finish_resealing()
+
+    async def _finish_resealing(self) -> None:
+        """A change of the sealing key that a crash cut off goes on; both keys hold until it is done."""
+        try:
+            await self.mpsk.stock.reseal(self.sealing)
+        except UpstreamError as error:
+            log.warning("reseal-unfinished", error=str(error))
 
     def _garden_sets(self) -> int | None:
         """Enforcement -> DNS: None while a set may be missing; a new number when somebody may have emptied them."""
@@ -190,15 +207,19 @@ class House:
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
 
     def _rooms(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
-        assert self.radius is not None, "open() comes before run()"  # noqa: S101  # an order of our own making
+        assert self.radius is not None  # noqa: S101  # open() comes before run(), an order of our own making
+        assert self.radsec is not None  # noqa: S101  # the same
         rooms = {
             "enforce": self.enforce.run,
             "dns": self.dns.run,
             "captive": self.captive.run,
             "acme": self.acme.run,
             "radius": self.radius.run,
+            "radsec": self.radsec.run,
             "mpsk": self.mpsk.run,
-            "disconnects": Disconnects.of(self.mpsk, lambda: self.loaded.config.radius.clients).run,
+            "disconnects": Disconnects.of(
+                self.mpsk, lambda: self.loaded.config.radius.clients, self.radius.clients.secret_at
+            ).run,
             "grants": self.keeper.run,
             "expiry": self._expire,
             "housekeeping": self._housekeeping,
@@ -213,8 +234,7 @@ class House:
         await self.control.stop()
         # reminders go before the page that they lead to
         stops = [self.ops.stop, self.enforce.stop, self.captive.stop, self.dns.stop, self.mpsk.stop]
-        if self.radius is not None:
-            stops.insert(0, self.radius.stop)
+        stops = [room.stop for room in (self.radius, self.radsec) if room is not None] + stops
         await self.office.stop()
         for stop in stops:
             await stop()
@@ -338,7 +358,8 @@ class House:
 
     def _take(self, loaded: Loaded, own: tuple[Prefix, ...]) -> None:
         config = loaded.config
-        # the page is the one part that can still refuse: certificates and templates are read now
+        # these two can still refuse: certificates and templates are read now
+        radsec = self.radsec.prepared(config.radius) if self.radsec is not None else None
         portal = served(config.portal, config.state.directory)
         self.captive.reconfigure(portal.settings)
         self.captive.site = config.site
@@ -355,6 +376,8 @@ class House:
         self.mpsk.reconfigure(config.mpsk)
         if self.radius is not None:
             self.radius.reconfigure(config.radius)
+        if self.radsec is not None:
+            self.radsec.reconfigure(config.radius, radsec)
         if self.billing is not None and config.billing is not None:
             self._own = own
             self.office.reconfigure(config.billing, own)

@@ -18,6 +18,7 @@ from edged.config.finding import Found as _Found
 from edged.config.finding import error as _error
 from edged.config.finding import placed
 from edged.config.finding import warning as _warning
+from edged.config.radius import radius_checks, radsec_files
 from edged.config.schema import Config
 from edged.errors import ConfigError, Problem
 from edged.mpsk.dialects import DIALECTS
@@ -43,9 +44,11 @@ def cross_checks(config: Config, document: Document, *, read_files: bool) -> lis
         *_garden(config),
         *_subscribers(config),
         *_keys(config),
+        *radius_checks(config.radius),
         *_billing(config),
         *_not_in_this_version(config),
         *(_files(config) if read_files else ()),
+        *(radsec_files(config.radius) if read_files else ()),
     ]
     return [placed(problem, location, document) for location, problem in found]
 
@@ -162,11 +165,12 @@ def _is_loopback(network: Prefix) -> bool:
 
 
 def _keys(config: Config) -> _Found:
-    if config.mpsk.networks and not config.radius.auth:
+    listens = config.radius.auth or config.radius.tls
+    if config.mpsk.networks and not listens:
         yield _error(("radius", "auth"), "nothing", "where access points ask for keys", 'auth: ["0.0.0.0:1812"]')
-    if config.radius.auth and not config.radius.clients:
+    if listens and not config.radius.clients:
         yield _warning(("radius", "clients"), "nothing", "no access point may ask; every request is dropped")
-    if config.radius.auth and not config.mpsk.networks:
+    if listens and not config.mpsk.networks:
         yield _warning(("mpsk", "networks"), "nothing", "every request is rejected: no SSID is known")
 
 
@@ -209,8 +213,6 @@ def _not_in_this_version(config: Config) -> _Found:
                     f"this version does not enforce on it: nobody is blocked there; {_LATER}",
                 )  # fmt: skip
     yield from _not_spoken(config)
-    if config.radius.tls:
-        yield _warning(("radius", "tls"), "RADIUS over TLS", f"this version does not listen for it; {_LATER}")
     if config.state.database != "sqlite":
         yield _warning(
             ("state", "database"), "a shared database",

@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 from edged.model import Rate
 from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
@@ -36,6 +37,8 @@ class Counters:
     candidates: int = 0
     search_seconds: float = 0.0
     pmks_pending: int = 0
+    pmks_seconds: float = 0.0
+    """About how long the derivation of those will take; 0: not known yet, or none is pending."""
     keys: int = 0
     devices: int = 0
 
@@ -50,8 +53,7 @@ class Counters:
                 self.discards[reason] += 1
 
 
-@dataclass(frozen=True, slots=True)
-class Last:
+class Last(NamedTuple):
     """How the latest request of a device ended."""
 
     at: float
@@ -79,8 +81,6 @@ class Grant:
     rate: Rate | None = None
     offered: tuple[StoredKey, ...] = ()
     """One of these may be its key."""
-    at: float = 0.0
-    """When its access point last asked, epoch seconds."""
     wanted: str = ""
     """Why it is to leave; empty: it may stay."""
 
@@ -110,14 +110,17 @@ class Recent(Generic[K, V]):
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._entries: dict[K, V] = {}
+        # ordered: in a plain dictionary the way to the oldest leads past the places of all that went before it
+        self._entries: OrderedDict[K, V] = OrderedDict()
 
     def put(self, key: K, value: V) -> None:
         """Make ``value`` the newest."""
-        self._entries.pop(key, None)
-        if len(self._entries) >= self._limit:
-            del self._entries[next(iter(self._entries))]
-        self._entries[key] = value
+        entries = self._entries
+        if key in entries:
+            entries.move_to_end(key)
+        elif len(entries) >= self._limit:
+            entries.popitem(last=False)
+        entries[key] = value
 
     def get(self, key: K) -> V | None:
         """The value of ``key``; None when it was never put or is forgotten."""

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, replace
+from functools import lru_cache
 
 from edged.errors import WireError
 from edged.mpsk.dialects import Dialect, Observed, dialect_of, session_of
@@ -15,11 +16,12 @@ from edged.mpsk.eapol import parse_message_2
 from edged.mpsk.outcome import Reason, Reject
 from edged.mpsk.wpa import Handshake
 from edged.radius.attributes import Attributes, first, values
+from edged.radius.dictionary import BY_NAME, VENDOR_SPECIFIC
 from edged.radius.packet import Packet
 from edged.radius.settings import ClientSettings
 from edged.values import MacAddress, Secret, mac_octets, parse_mac
 
-_OTHER_METHODS = ("EAP-Message", "CHAP-Password")
+_OTHER_METHODS = {BY_NAME[name].number for name in ("EAP-Message", "CHAP-Password")}
 _MICROSOFT = (311).to_bytes(4, "big")
 _MAC_LENGTHS = (17, 14, 13, 12)
 """Pairs, dotted quads, halves, bare: the SSID stands behind the first colon after one of these."""
@@ -101,7 +103,8 @@ def _handshake(observed: Observed, bssid: MacAddress | None, mac: MacAddress, ss
 
 def _device(given: Attributes, password: Secret | None) -> MacAddress | Reject:
     """The MAC address that asks, the rules of MAC authentication kept."""
-    if any(values(given, name) for name in _OTHER_METHODS) or _speaks_ms_chap(given):
+    numbers = {number for number, _ in given}
+    if numbers & _OTHER_METHODS or (VENDOR_SPECIFIC in numbers and _speaks_ms_chap(given)):
         return Reject(Reason.NOT_MAC_AUTHENTICATION)
     user_name = first(given, "User-Name") or b""
     user, station = _mac(user_name), _mac(first(given, "Calling-Station-Id") or b"")
@@ -118,9 +121,10 @@ def _device(given: Attributes, password: Secret | None) -> MacAddress | Reject:
 
 
 def _speaks_ms_chap(given: Attributes) -> bool:
-    return any(a.type == 26 and a.value[:4] == _MICROSOFT for a in given)
+    return any(a.type == VENDOR_SPECIFIC and a.value[:4] == _MICROSOFT for a in given)
 
 
+@lru_cache(maxsize=4096)
 def _mac(octets: bytes) -> MacAddress | None:
     try:
         return parse_mac(octets.decode("ascii"))
@@ -128,6 +132,7 @@ def _mac(octets: bytes) -> MacAddress | None:
         return None
 
 
+@lru_cache(maxsize=1024)
 def split_called_station(called: bytes) -> tuple[MacAddress | None, bytes]:
     """BSSID and SSID of a Called-Station-Id; the SSID is octets, colons included."""
     for length in _MAC_LENGTHS:

@@ -5,7 +5,8 @@
  *
  * The Python twin is datagrams.py beside it, and the truth about every answer is edged/dns/sinkhole.py: what is sent
  * here was rendered there (edged/dns/ready.py), this file copies it behind the question. RFC 1035 4.1, RFC 6891 6.1,
- * recvmmsg(2), sendmmsg(2).
+ * recvmmsg(2), sendmmsg(2). Behind it, for RADIUS: batches received and sent without a thread, and one packet and its
+ * shared secret (the twin is radius.py).
  *
  * Workers are threads that never touch a Python object. They read the tables under `tables`, for a batch at a time; the
  * interpreter writes them under the same lock. `sockets` is held while a socket is in use, so that none is closed under
@@ -771,6 +772,530 @@ static void release(Datagrams *self)
     Py_DECREF(type);
 }
 
+/* RADIUS: a batch in, a batch out, in the caller's own thread and under the GIL: to let it go and to get it back would
+ * cost more than these calls, which never block. */
+
+/* How the reply to a datagram finds its way: opaque to the caller, who hands it back. */
+typedef struct {
+    Peer peer;
+    socklen_t size;
+    size_t octets; /* of `control` */
+    Control control;
+} Back;
+
+static PyObject *receive(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    static uint8_t in[BATCH][DATAGRAM];
+    static Back backs[BATCH];
+    struct iovec parts[BATCH];
+    struct mmsghdr came[BATCH];
+    PyObject *sock, *wildcard, *peer = NULL, *back = NULL; /* the second is of use to the twin alone */
+    if (!PyArg_ParseTuple(args, "OO", &sock, &wildcard))
+        return NULL;
+    int fd = PyObject_AsFileDescriptor(sock);
+    if (fd < 0)
+        return NULL;
+    memset(backs, 0, sizeof backs);
+    for (int i = 0; i < BATCH; i++) {
+        parts[i] = (struct iovec){in[i], DATAGRAM};
+        came[i].msg_hdr = (struct msghdr){.msg_name = &backs[i].peer, .msg_namelen = sizeof backs[i].peer,
+                                          .msg_iov = &parts[i], .msg_iovlen = 1, .msg_control = &backs[i].control,
+                                          .msg_controllen = CONTROL};
+    }
+    int received = recvmmsg(fd, came, BATCH, MSG_DONTWAIT, NULL); /* -1: nothing left, or nobody's ICMP error */
+    PyObject *left = PyList_New(0);
+    for (int i = 0; left && i < received; i++) {
+        reply_from(&came[i].msg_hdr);
+        backs[i].size = came[i].msg_hdr.msg_namelen;
+        if (!(backs[i].octets = came[i].msg_hdr.msg_controllen))
+            memset(&backs[i].control, 0, CONTROL);
+        if (!i || memcmp(&backs[i], &backs[i - 1], sizeof *backs)) { /* an access point asks many times in a row */
+            Py_XDECREF(peer);
+            Py_XDECREF(back);
+            peer = peer_of(&backs[i].peer);
+            back = PyBytes_FromStringAndSize((const char *)&backs[i], sizeof *backs);
+        }
+        PyObject *datagram =
+            peer && back ? Py_BuildValue("(y#OO)", in[i], (Py_ssize_t)came[i].msg_len, peer, back) : NULL;
+        if (!datagram || PyList_Append(left, datagram))
+            Py_CLEAR(left);
+        Py_XDECREF(datagram);
+    }
+    Py_XDECREF(peer);
+    Py_XDECREF(back);
+    return left;
+}
+
+/* One reply of the list, made ready to be sent; -1: an exception. */
+static int read_reply(PyObject *item, struct msghdr *message, struct iovec *part, Back *back)
+{
+    char *octets, *way;
+    Py_ssize_t length, size;
+    if (!item || !PyTuple_Check(item) || PyTuple_Size(item) != 2) {
+        PyErr_SetString(PyExc_TypeError, "a reply is its octets and what was received with the request");
+        return -1;
+    }
+    if (PyBytes_AsStringAndSize(PyTuple_GetItem(item, 0), &octets, &length) ||
+        PyBytes_AsStringAndSize(PyTuple_GetItem(item, 1), &way, &size))
+        return -1;
+    if (size == sizeof *back)
+        memcpy(back, way, sizeof *back);
+    if (size != sizeof *back || back->size > sizeof back->peer || back->octets > CONTROL) {
+        PyErr_SetString(PyExc_ValueError, "not what was received with the request");
+        return -1;
+    }
+    *part = (struct iovec){octets, (size_t)length};
+    *message = (struct msghdr){.msg_name = &back->peer, .msg_namelen = back->size, .msg_iov = part, .msg_iovlen = 1,
+                               .msg_control = back->octets ? &back->control : NULL, .msg_controllen = back->octets};
+    return 0;
+}
+
+static PyObject *send_replies(PyObject *Py_UNUSED(module), PyObject *args)
+{
+    static Back backs[BATCH];
+    struct iovec parts[BATCH];
+    struct mmsghdr out[BATCH];
+    PyObject *sock, *replies;
+    if (!PyArg_ParseTuple(args, "OO", &sock, &replies))
+        return NULL;
+    int fd = PyObject_AsFileDescriptor(sock);
+    Py_ssize_t count = PyList_Size(replies), done = 0;
+    if (fd < 0 || count < 0)
+        return NULL;
+    PyObject *unsent = PyList_New(0);
+    while (unsent && done < count) {
+        unsigned some = count - done < BATCH ? (unsigned)(count - done) : BATCH;
+        for (unsigned i = 0; unsent && i < some; i++)
+            if (read_reply(PyList_GetItem(replies, done + i), &out[i].msg_hdr, &parts[i], &backs[i]))
+                Py_CLEAR(unsent);
+        int sent = unsent ? sendmmsg(fd, out, some, MSG_DONTWAIT) : 0;
+        if (unsent && sent < 1) { /* the first of them will not leave; the next may go elsewhere */
+            PyObject *index = PyLong_FromSsize_t(done);
+            if (!index || PyList_Append(unsent, index))
+                Py_CLEAR(unsent);
+            Py_XDECREF(index);
+        }
+        done += sent < 1 ? 1 : sent;
+    }
+    return unsent;
+}
+
+/* RADIUS: one packet and the shared secret. The twin, and the truth of every word, is radius.py beside this file. */
+
+enum {
+    PACKET = 20, /* octets of a RADIUS packet before its attributes, and with them: */
+    LONGEST_PACKET = 4096,
+    ATTRIBUTES = 200,
+    MD5 = 16,
+    MD5_BLOCK = 64,
+    PASSWORD = 128,
+    MARKS = 2 * ATTRIBUTES, /* twice what is let through: the count is checked at the end */
+    USER_PASSWORD = 2,
+    PROXY_STATE = 33,
+    EAP_MESSAGE = 79,
+    MESSAGE_AUTHENTICATOR = 80,
+};
+
+enum { ABSENT, VALID, INVALID };
+
+typedef struct {
+    uint32_t state[4];
+    size_t length; /* of all so far */
+    uint8_t open[MD5_BLOCK];
+} Hash;
+
+typedef struct {
+    PyObject_HEAD
+    Hash inner, outer; /* of HMAC (RFC 2104 section 4), the block of the key behind them */
+    size_t length;
+    uint8_t *secret;
+} Shared;
+
+/* RFC 1321 3.4 */
+static void md5_block(uint32_t state[4], const uint8_t *block)
+{
+    static const uint32_t sines[64] = {
+        0xD76AA478, 0xE8C7B756, 0x242070DB, 0xC1BDCEEE, 0xF57C0FAF, 0x4787C62A, 0xA8304613, 0xFD469501,
+        0x698098D8, 0x8B44F7AF, 0xFFFF5BB1, 0x895CD7BE, 0x6B901122, 0xFD987193, 0xA679438E, 0x49B40821,
+        0xF61E2562, 0xC040B340, 0x265E5A51, 0xE9B6C7AA, 0xD62F105D, 0x02441453, 0xD8A1E681, 0xE7D3FBC8,
+        0x21E1CDE6, 0xC33707D6, 0xF4D50D87, 0x455A14ED, 0xA9E3E905, 0xFCEFA3F8, 0x676F02D9, 0x8D2A4C8A,
+        0xFFFA3942, 0x8771F681, 0x6D9D6122, 0xFDE5380C, 0xA4BEEA44, 0x4BDECFA9, 0xF6BB4B60, 0xBEBFBC70,
+        0x289B7EC6, 0xEAA127FA, 0xD4EF3085, 0x04881D05, 0xD9D4D039, 0xE6DB99E5, 0x1FA27CF8, 0xC4AC5665,
+        0xF4292244, 0x432AFF97, 0xAB9423A7, 0xFC93A039, 0x655B59C3, 0x8F0CCC92, 0xFFEFF47D, 0x85845DD1,
+        0x6FA87E4F, 0xFE2CE6E0, 0xA3014314, 0x4E0811A1, 0xF7537E82, 0xBD3AF235, 0x2AD7D2BB, 0xEB86D391};
+    static const uint8_t turns[4][4] = {{7, 12, 17, 22}, {5, 9, 14, 20}, {4, 11, 16, 23}, {6, 10, 15, 21}};
+    uint32_t a = state[0], b = state[1], c = state[2], d = state[3], word[16];
+    for (int i = 0; i < 16; i++)
+        word[i] = block[4 * i] | (uint32_t)block[4 * i + 1] << 8 | (uint32_t)block[4 * i + 2] << 16 |
+                  (uint32_t)block[4 * i + 3] << 24;
+#pragma GCC unroll 64 /* the choices below are then made at compile time */
+    for (int i = 0; i < 64; i++) {
+        uint32_t mixed = i < 16   ? (d ^ (b & (c ^ d))) + word[i]
+                         : i < 32 ? (c ^ (d & (b ^ c))) + word[(5 * i + 1) & 15]
+                         : i < 48 ? (b ^ c ^ d) + word[(3 * i + 5) & 15]
+                                  : (c ^ (b | ~d)) + word[(7 * i) & 15];
+        uint32_t sum = a + mixed + sines[i], turn = turns[i >> 4][i & 3];
+        a = d;
+        d = c;
+        c = b;
+        b += sum << turn | sum >> (32 - turn);
+    }
+    state[0] += a;
+    state[1] += b;
+    state[2] += c;
+    state[3] += d;
+}
+
+static const Hash EMPTY = {.state = {0x67452301, 0xEFCDAB89, 0x98BADCFE, 0x10325476}};
+
+static void md5_more(Hash *hash, const uint8_t *octets, size_t length)
+{
+    size_t held = hash->length % MD5_BLOCK;
+    hash->length += length;
+    while (length) {
+        if (!held && length >= MD5_BLOCK) {
+            md5_block(hash->state, octets);
+            octets += MD5_BLOCK;
+            length -= MD5_BLOCK;
+            continue;
+        }
+        size_t some = MD5_BLOCK - held < length ? MD5_BLOCK - held : length;
+        memcpy(hash->open + held, octets, some);
+        octets += some;
+        length -= some;
+        if ((held += some) == MD5_BLOCK) {
+            md5_block(hash->state, hash->open);
+            held = 0;
+        }
+    }
+}
+
+static void md5_end(Hash *hash, uint8_t digest[MD5])
+{
+    uint8_t ending[MD5_BLOCK + 8] = {0x80};
+    uint64_t bits = (uint64_t)hash->length * 8;
+    size_t held = hash->length % MD5_BLOCK, zeros = (held < 56 ? 56 : 120) - held;
+    for (int i = 0; i < 8; i++)
+        ending[zeros + (size_t)i] = (uint8_t)(bits >> 8 * i);
+    md5_more(hash, ending, zeros + 8);
+    for (int i = 0; i < MD5; i++)
+        digest[i] = (uint8_t)(hash->state[i / 4] >> 8 * (i % 4));
+}
+
+/* MD5 of the secret and `length` octets: what hides values. */
+static void keystream(const Shared *self, const uint8_t *octets, size_t length, uint8_t digest[MD5])
+{
+    Hash hash = EMPTY;
+    md5_more(&hash, self->secret, self->length);
+    md5_more(&hash, octets, length);
+    md5_end(&hash, digest);
+}
+
+/* HMAC-MD5 of what was hashed behind the inner state. */
+static void mac_end(const Shared *self, Hash *hash, uint8_t digest[MD5])
+{
+    Hash outer = self->outer;
+    md5_end(hash, digest);
+    md5_more(&outer, digest, MD5);
+    md5_end(&outer, digest);
+}
+
+static int differ(const uint8_t *left, const uint8_t *right) /* in constant time */
+{
+    volatile uint8_t all = 0;
+    for (int i = 0; i < MD5; i++)
+        all |= left[i] ^ right[i];
+    return all != 0;
+}
+
+static const uint8_t NOTHING[MD5] = {0};
+
+static int is_authentic(const Shared *self, const uint8_t *packet, size_t length)
+{
+    uint8_t digest[MD5];
+    Hash hash = EMPTY;
+    md5_more(&hash, packet, 4);
+    md5_more(&hash, NOTHING, MD5);
+    md5_more(&hash, packet + PACKET, length - PACKET);
+    md5_more(&hash, self->secret, self->length);
+    md5_end(&hash, digest);
+    return !differ(digest, packet + 4);
+}
+
+/* `found`: the value of the one Message-Authenticator. */
+static int is_signed(const Shared *self, const uint8_t *packet, size_t length, size_t found, int hashed)
+{
+    uint8_t digest[MD5];
+    Hash hash = self->inner;
+    md5_more(&hash, packet, 4);
+    md5_more(&hash, hashed ? NOTHING : packet + 4, MD5);
+    md5_more(&hash, packet + PACKET, found - PACKET);
+    md5_more(&hash, NOTHING, MD5);
+    md5_more(&hash, packet + found + MD5, length - found - MD5);
+    mac_end(self, &hash, digest);
+    return !differ(digest, packet + found);
+}
+
+/* The clear octets of one User-Password, its padding cut off: how many; -1: it cannot be one. */
+static int clear_password(const Shared *self, const uint8_t *packet, const uint8_t *value, int length, uint8_t *clear)
+{
+    if (length < MD5 || length > PASSWORD || length % MD5)
+        return -1;
+    const uint8_t *previous = packet + 4;
+    for (int block = 0; block < length; previous = value + block, block += MD5) {
+        keystream(self, previous, MD5, clear + block);
+        for (int i = 0; i < MD5; i++)
+            clear[block + i] ^= value[block + i];
+    }
+    while (length && !clear[length - 1])
+        length--;
+    return length;
+}
+
+/* The attributes: where the marked ones begin, and the constant part, the passwords to come. A word: malformed. */
+static const char *walk(const uint8_t *packet, size_t end, size_t marks[MARKS], int *marked, uint8_t *constant,
+                        size_t *octets, uint8_t *states, size_t *state)
+{
+    size_t at = PACKET;
+    int count = 0;
+    *marked = 0;
+    *octets = *state = 0;
+    for (size_t length; at + 1 < end; at += length, count++) {
+        uint8_t type = packet[at];
+        length = packet[at + 1];
+        if (length < 2 || at + length > end)
+            return "bad-attribute";
+        if (type == USER_PASSWORD || type == PROXY_STATE || type == EAP_MESSAGE || type == MESSAGE_AUTHENTICATOR)
+            if (*marked < MARKS)
+                marks[(*marked)++] = at;
+        if (type == PROXY_STATE) {
+            memcpy(states + *state, packet + at, length);
+            *state += length;
+        } else if (type != USER_PASSWORD && type != MESSAGE_AUTHENTICATOR) {
+            memcpy(constant + *octets, packet + at, length);
+            *octets += length;
+        }
+    }
+    return at != end ? "bad-attribute" : count > ATTRIBUTES ? "too-many-attributes" : NULL;
+}
+
+static PyObject *open_packet(Shared *self, PyObject *datagram)
+{
+    static uint8_t constant[2 * LONGEST_PACKET], states[LONGEST_PACKET]; /* under the GIL */
+    size_t marks[MARKS], octets, state, found = 0;
+    char *start;
+    Py_ssize_t size;
+    int marked, verdict = ABSENT;
+    if (PyBytes_AsStringAndSize(datagram, &start, &size))
+        return NULL;
+    const uint8_t *packet = (const uint8_t *)start;
+    if (size < PACKET)
+        return PyUnicode_FromString("short");
+    size_t end = number(packet + 2);
+    if (end < PACKET || end > LONGEST_PACKET)
+        return PyUnicode_FromString("bad-length");
+    if (end > (size_t)size)
+        return PyUnicode_FromString("truncated");
+    const char *fault = walk(packet, end, marks, &marked, constant, &octets, states, &state);
+    if (fault)
+        return PyUnicode_FromString(fault);
+    int hashed = packet[0] == 4 || packet[0] == 40 || packet[0] == 43;
+    PyObject *places = PyList_New(marked), *passwords = PyList_New(0), *all = NULL;
+    for (int i = 0; places && passwords && i < marked; i++) {
+        size_t at = marks[i];
+        PyObject *place = PyLong_FromSize_t(at);
+        if (!place || PyList_SetItem(places, i, place))
+            goto failed;
+        if (packet[at] == MESSAGE_AUTHENTICATOR) {
+            verdict = found || packet[at + 1] != 18 ? INVALID : verdict;
+            found = at + 2;
+        }
+        if (packet[at] == USER_PASSWORD && passwords != Py_None) {
+            uint8_t *clear = constant + octets + 2;
+            int length = clear_password(self, packet, packet + at + 2, packet[at + 1] - 2, clear);
+            if (length < 0) {
+                Py_DECREF(passwords);
+                passwords = Py_NewRef(Py_None);
+                continue;
+            }
+            clear[-2] = USER_PASSWORD;
+            clear[-1] = (uint8_t)(length + 2);
+            octets += (size_t)length + 2;
+            PyObject *password = PyBytes_FromStringAndSize((const char *)clear, length);
+            int lost = !password || PyList_Append(passwords, password);
+            Py_XDECREF(password);
+            if (lost)
+                goto failed;
+        }
+    }
+    if (!places || !passwords)
+        goto failed;
+    if (found && verdict == ABSENT)
+        verdict = is_signed(self, packet, end, found, hashed) ? VALID : INVALID;
+    if (passwords != Py_None) {
+        PyObject *tuple = PyList_AsTuple(passwords);
+        Py_DECREF(passwords);
+        if (!(passwords = tuple))
+            goto failed;
+    } else
+        octets = 0; /* nobody asks for the constant part of what is dropped */
+    all = Py_BuildValue("(OOiOy#y#)", places, !hashed || is_authentic(self, packet, end) ? Py_True : Py_False, verdict,
+                        passwords, states, (Py_ssize_t)state, constant, (Py_ssize_t)octets);
+failed:
+    Py_XDECREF(places);
+    Py_XDECREF(passwords);
+    return all;
+}
+
+/* Appends one piece to the `*length` octets at `reply`; 0: done, 1: no room, -1: an exception. */
+static int append_piece(const Shared *self, PyObject *piece, const char *authenticator, const char *salt, uint8_t *reply,
+                        size_t *length)
+{
+    char *head, *plain = NULL;
+    Py_ssize_t heads, plains = 0;
+    int sealed = PyTuple_Check(piece);
+    if (sealed && PyTuple_Size(piece) != 2) {
+        PyErr_SetString(PyExc_TypeError, "a sealed attribute is its beginning and its plaintext");
+        return -1;
+    }
+    if (PyBytes_AsStringAndSize(sealed ? PyTuple_GetItem(piece, 0) : piece, &head, &heads) ||
+        (sealed && PyBytes_AsStringAndSize(PyTuple_GetItem(piece, 1), &plain, &plains)))
+        return -1;
+    if ((size_t)heads + (size_t)plains + (sealed ? 2 : 0) > LONGEST_PACKET - *length)
+        return 1;
+    if (plains % MD5) {
+        PyErr_SetString(PyExc_ValueError, "plaintext comes in blocks of 16");
+        return -1;
+    }
+    memcpy(reply + *length, head, (size_t)heads);
+    *length += (size_t)heads;
+    if (!sealed)
+        return 0;
+    uint8_t previous[MD5 + 2], digest[MD5];
+    size_t before = sizeof previous; /* the request authenticator and the salt, then the ciphertext */
+    memcpy(previous, authenticator, MD5);
+    memcpy(previous + MD5, salt, 2);
+    memcpy(reply + *length, salt, 2);
+    *length += 2;
+    for (Py_ssize_t block = 0; block < plains; block += MD5, before = MD5) {
+        keystream(self, previous, before, digest);
+        for (int i = 0; i < MD5; i++)
+            reply[(*length)++] = previous[i] = digest[i] ^ (uint8_t)plain[block + i];
+    }
+    return 0;
+}
+
+static PyObject *reply_packet(Shared *self, PyObject *args)
+{
+    uint8_t reply[LONGEST_PACKET];
+    const char *head, *authenticator, *salts;
+    Py_ssize_t heads, authenticators, salt, sealed = 0;
+    PyObject *pieces;
+    int sign, room = 0;
+    if (!PyArg_ParseTuple(args, "y#y#Oy#p", &head, &heads, &authenticator, &authenticators, &pieces, &salts, &salt, &sign))
+        return NULL;
+    Py_ssize_t count = PyList_Size(pieces);
+    if (count < 0)
+        return NULL;
+    if (heads != 2 || authenticators != MD5)
+        return PyErr_Format(PyExc_ValueError, "code and identifier, and an authenticator of 16 octets");
+    size_t length = PACKET + (sign ? 18 : 0);
+    memcpy(reply, head, 2);
+    memcpy(reply + 4, authenticator, MD5);
+    if (sign) {
+        reply[PACKET] = MESSAGE_AUTHENTICATOR;
+        reply[PACKET + 1] = 18;
+        memset(reply + PACKET + 2, 0, MD5);
+    }
+    for (Py_ssize_t i = 0; i < count && !room; i++) {
+        PyObject *piece = PyList_GetItem(pieces, i);
+        if (!piece)
+            return NULL;
+        if (PyTuple_Check(piece) && (sealed += 2) > salt)
+            return PyErr_Format(PyExc_ValueError, "too few salts");
+        if ((room = append_piece(self, piece, authenticator, salts + (sealed ? sealed - 2 : 0), reply, &length)) < 0)
+            return NULL;
+    }
+    if (room)
+        return PyErr_Format(PyExc_ValueError, "a packet has at most 4096 octets");
+    reply[2] = (uint8_t)(length >> 8);
+    reply[3] = (uint8_t)length;
+    Hash hash = self->inner;
+    if (sign) {
+        md5_more(&hash, reply, length);
+        mac_end(self, &hash, reply + PACKET + 2);
+    }
+    hash = EMPTY;
+    md5_more(&hash, reply, length);
+    md5_more(&hash, self->secret, self->length);
+    md5_end(&hash, reply + 4);
+    return PyBytes_FromStringAndSize((const char *)reply, (Py_ssize_t)length);
+}
+
+static int shared_initialise(Shared *self, PyObject *args, PyObject *Py_UNUSED(none))
+{
+    const char *secret;
+    Py_ssize_t length;
+    uint8_t key[MD5_BLOCK] = {0};
+    if (self->secret) {
+        PyErr_SetString(PyExc_RuntimeError, "initialised already");
+        return -1;
+    }
+    if (!PyArg_ParseTuple(args, "y#", &secret, &length))
+        return -1;
+    if (!(self->secret = PyMem_Malloc((size_t)length + 1))) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    memcpy(self->secret, secret, self->length = (size_t)length);
+    if (length > MD5_BLOCK) {
+        Hash hash = EMPTY;
+        md5_more(&hash, self->secret, self->length);
+        md5_end(&hash, key);
+    } else
+        memcpy(key, secret, (size_t)length);
+    for (int i = 0; i < MD5_BLOCK; i++)
+        key[i] ^= 0x36;
+    self->inner = EMPTY;
+    md5_more(&self->inner, key, MD5_BLOCK);
+    for (int i = 0; i < MD5_BLOCK; i++)
+        key[i] ^= 0x36 ^ 0x5C;
+    self->outer = EMPTY;
+    md5_more(&self->outer, key, MD5_BLOCK);
+    return 0;
+}
+
+static void shared_release(Shared *self)
+{
+    PyTypeObject *type = Py_TYPE((PyObject *)self);
+    freefunc give_back = (freefunc)PyType_GetSlot(type, Py_tp_free);
+    PyMem_Free(self->secret);
+    give_back(self);
+    Py_DECREF(type);
+}
+
+static PyMethodDef shared_methods[] = {
+    {"open", (PyCFunction)open_packet, METH_O, NULL},
+    {"reply", (PyCFunction)reply_packet, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
+static PyType_Slot shared_slots[] = {
+    {Py_tp_init, shared_initialise},
+    {Py_tp_dealloc, shared_release},
+    {Py_tp_methods, shared_methods},
+    {Py_tp_doc, "See radius.py."},
+    {0, NULL},
+};
+
+static PyType_Spec shared_spec = {"edged.native._datagrams.Shared", sizeof(Shared), 0, Py_TPFLAGS_DEFAULT, shared_slots};
+
+static PyMethodDef functions[] = {
+    {"receive", receive, METH_VARARGS, NULL},
+    {"send", send_replies, METH_VARARGS, NULL},
+    {NULL, NULL, 0, NULL},
+};
+
 static PyMethodDef methods[] = {
     {"configure", (PyCFunction)configure, METH_VARARGS, NULL},
     {"remember", (PyCFunction)remember, METH_VARARGS, NULL},
@@ -796,18 +1321,17 @@ static PyType_Spec spec = {"edged.native._datagrams.Datagrams", sizeof(Datagrams
 
 static int populate(PyObject *module)
 {
-    PyObject *type = PyType_FromSpec(&spec);
-    if (!type || PyModule_AddObjectRef(module, "Datagrams", type)) {
-        Py_XDECREF(type);
-        return -1;
-    }
-    Py_DECREF(type);
-    return 0;
+    PyObject *type = PyType_FromSpec(&spec), *shared = PyType_FromSpec(&shared_spec);
+    int failed = !type || !shared || PyModule_AddObjectRef(module, "Datagrams", type) ||
+                 PyModule_AddObjectRef(module, "Shared", shared);
+    Py_XDECREF(type);
+    Py_XDECREF(shared);
+    return failed ? -1 : 0;
 }
 
 static PyModuleDef_Slot module_slots[] = {{Py_mod_exec, populate}, {0, NULL}};
 
 static struct PyModuleDef definition = {
-    PyModuleDef_HEAD_INIT, .m_name = "_datagrams", .m_slots = module_slots};
+    PyModuleDef_HEAD_INIT, .m_name = "_datagrams", .m_methods = functions, .m_slots = module_slots};
 
 PyMODINIT_FUNC PyInit__datagrams(void) { return PyModuleDef_Init(&definition); }

@@ -11,6 +11,9 @@ import os
 import select
 import socket
 from array import array
+from collections.abc import Callable
+from contextlib import suppress
+from types import ModuleType
 from typing import Any, NamedTuple, Protocol
 
 from edged.pktinfo import SPACE, ControlMessage, reply_from
@@ -33,6 +36,10 @@ Source = tuple[ControlMessage, ...]
 """What makes a reply leave from the address that its query came to; empty: the socket has but one."""
 Datagram = tuple[int, bytes, Any, Source]
 """The descriptor of a socket, what it received, its sender as the socket module has it, and the source of a reply."""
+Back = Any
+"""How the reply to a datagram finds its way: handed back as it was received, and of use to nobody else."""
+Received = tuple[bytes, Any, Back]
+"""What a socket received, its sender as the socket module has it, and the way back."""
 Counts = tuple[tuple[int, ...], tuple[int, ...]]
 """What was done since it was last asked for: answers by kind, and the fields of ``Others``."""
 Variant = tuple[bytes, bytes]
@@ -182,18 +189,46 @@ class Portable:
         self._readable.close()
 
 
-def _compiled() -> type[Datagrams] | None:
+def portable_receive(sock: socket.socket, wildcard: bool, /) -> list[Received]:  # noqa: FBT001
+    """The datagrams that ``sock`` has now, BATCH at most, each cut to 4,096 octets; nothing to read is no error."""
+    held: list[Received] = []
+    with suppress(OSError):  # nothing left, or an ICMP error that belongs to nobody
+        while len(held) < BATCH:
+            if wildcard:
+                octets, messages, _flags, peer = sock.recvmsg(_DATAGRAM, SPACE, socket.MSG_DONTWAIT)
+                held.append((octets, peer, (peer, reply_from(messages))))
+            else:
+                octets, peer = sock.recvfrom(_DATAGRAM, socket.MSG_DONTWAIT)
+                held.append((octets, peer, (peer, ())))
+    return held
+
+
+def portable_send(sock: socket.socket, replies: list[tuple[bytes, Back]], /) -> list[int]:
+    """Send ``replies``, each on its way back: those, by index, that the kernel did not take."""
+    unsent = []
+    for index, (octets, (peer, messages)) in enumerate(replies):
+        try:
+            sock.sendmsg((octets,), messages, socket.MSG_DONTWAIT, peer)
+        except OSError:  # no route, no room
+            unsent.append(index)
+    return unsent
+
+
+def _compiled() -> ModuleType | None:
     if os.environ.get("EDGED_NATIVE") == "0":
         return None
     try:
-        from edged.native._datagrams import Datagrams as Compiled
+        from edged.native import _datagrams
     except ImportError:
         return None
-    return Compiled
+    return _datagrams
 
 
-COMPILED = _compiled()
+_MODULE = _compiled()
+COMPILED: type[Datagrams] | None = None if _MODULE is None else _MODULE.Datagrams
 """The C file's; None where it was not built, or where EDGED_NATIVE=0 says to do without."""
+receive: Callable[[socket.socket, bool], list[Received]] = _MODULE.receive if _MODULE else portable_receive
+send: Callable[[socket.socket, list[tuple[bytes, Back]]], list[int]] = _MODULE.send if _MODULE else portable_send
 
 
 def fastest(rates: array[int], key: int) -> Datagrams:

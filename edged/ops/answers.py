@@ -19,6 +19,7 @@ from edged.model import Access, State
 from edged.ops.control import Command, Refused, Tell
 from edged.ops.explaining import Explainer
 from edged.ops.keycommands import KeyCommands
+from edged.ops.nases import nases, with_nas
 from edged.ops.parts import alarms, parts
 from edged.ops.subjects import subscriber_of
 from edged.ops.words import WordCommands, words_in_force
@@ -52,7 +53,7 @@ class Answers:
             "block": lambda request, _: self._words.override(request, blocked=True),
             "unblock": lambda request, _: self._words.override(request, blocked=False),
             "pass": lambda request, _: self._words.grant(request),
-            "keys": lambda request, _: self._keys.answer(request),
+            "keys": self._keys.answer,
             "reload": lambda *_: self._reload(),
         }
 
@@ -97,6 +98,7 @@ class Answers:
                 },
             },
             "words": words_in_force(house, now, listed=False),
+            "nases": nases(house, now),
             "parts": [part.facts() for part in parts(house, now)],
             "alarms": [alarm.facts() for alarm in found],
         }
@@ -106,7 +108,7 @@ class Answers:
     async def _explain(self, request: dict[str, Any]) -> dict[str, Any]:
         name = request.get("name")
         facts = await self._explainer.explain(str(request["subject"]), str(name) if name else None)
-        return {"schema": SCHEMA, **facts}
+        return {"schema": SCHEMA, **with_nas(self._house, facts)}
 
     async def _plan(self) -> dict[str, Any]:
         enforce = self._house.enforce

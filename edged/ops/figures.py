@@ -13,10 +13,12 @@ from typing import TYPE_CHECKING, Any, Literal
 from edged import __version__
 from edged.billing.status import Health
 from edged.ops.metrics import Sample
+from edged.ops.nases import old_secrets
 from edged.ops.parts import alarms
 
 if TYPE_CHECKING:
     from edged.ops.rooms import House
+    from edged.radius.radsec.service import RadSecService
 
 Kind = Literal["counter", "gauge"]
 
@@ -174,6 +176,23 @@ def _radius(house: House) -> Iterator[Sample]:
         "counter", "edged_radius_discards", "Datagrams without an answer, by reason.", "reason", radius.discards
     )
     yield _count("edged_radius_replayed", "Duplicates answered from memory.", radius.replayed)
+    yield _gauge(
+        "edged_radius_strangers", "Addresses that asked and that no client covers.", len(house.radius.arrivals())
+    )
+    text = "NASes that still use secret_before, by client that has one."
+    yield from _family("gauge", "edged_radius_old_secret", text, "client", old_secrets(house))
+    if house.radsec is not None and house.loaded.config.radius.tls is not None:
+        yield from _radsec(house.radsec)
+
+
+def _radsec(radsec: RadSecService) -> Iterator[Sample]:
+    tls = radsec.counters
+    yield _gauge("edged_radsec_open", "Connections of RADIUS over TLS.", tls.open)
+    yield _count("edged_radsec_connections", "Handshakes that ended well.", tls.accepted)
+    yield from _family("counter", "edged_radsec_refused", "Connections not taken in, by reason.", "reason", tls.refused)
+    yield from _family("counter", "edged_radsec_closed", "Connections ended, by reason.", "reason", tls.closed)
+    text = "When the certificate of radius.tls ends, epoch seconds."
+    yield _gauge("edged_radsec_certificate_expires_seconds", text, radsec.ends)
 
 
 def _keys(house: House) -> Iterator[Sample]:

@@ -17,10 +17,12 @@ from edged.errors import Problem
 from edged.mpsk.service import MpskService
 from edged.ops.census import CensusTaker
 from edged.policy.sessions import Roster
+from edged.radius.radsec.service import RadSecService
 from edged.radius.service import RadiusService
 from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.overrides import OverrideStore
+from edged.state.sealing_key import SealingKey
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +50,9 @@ class House(Protocol):
     acme: AcmeService
     enforce: EnforceService
     mpsk: MpskService
+    sealing: SealingKey
     radius: RadiusService | None
+    radsec: RadSecService | None
     reload_state: Reload
     roster: Roster
     office: BackOffice

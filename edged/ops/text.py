@@ -112,6 +112,7 @@ def status(answer: Answer) -> str:
     lines.append("")
     for part in answer["parts"]:
         lines += _wrapped(f"  {part['name']:<13} {part['state']:<7}", part["fact"], 23)
+    lines += _nases(answer.get("nases", {}))
     if answer["alarms"]:
         lines += ["", "needs you"]
         for alarm in answer["alarms"]:
@@ -127,6 +128,29 @@ def status(answer: Answer) -> str:
         f"edged {answer['version']}, up {span(answer['uptime_s'])}, configuration of {moment(answer['loaded_at'])}",
     ]
     return "\n".join(lines)
+
+
+NASES_SHOWN = 5
+"""Addresses of one kind, named for people; the rest is in --json."""
+
+
+def _nases(nases: Answer) -> Iterator[str]:
+    """NASes that need a look; nothing where there are none."""
+    for row in nases.get("secrets", []):
+        named = f": {', '.join(row['list'][:NASES_SHOWN])}" if row["list"] else ""
+        yield from _wrapped(f"  {'secrets':<14}", f"{row['client']}: {row['sentence']}{named}", 16)
+    unsigned = nases.get("unsigned", {"count": 0, "list": []})
+    if unsigned["count"]:
+        named = ", ".join(
+            f"{row['address']} ({row['client']}{', DROPPED' if row['dropped'] else ''})"
+            for row in unsigned["list"][:NASES_SHOWN]
+        )
+        what = f"{_count(unsigned['count'], 'access point')} without Message-Authenticator: {named}"
+        yield from _wrapped(f"  {'unsigned':<14}", what, 16)
+    for row in nases.get("strangers", [])[:NASES_SHOWN]:
+        what = f"{row['address']}, {_count(row['count'], 'request')} since {moment(row['since'])}, last"
+        yield from _wrapped(f"  {'unknown NAS':<14}", f"{what} {moment(row['last'])}", 16)
+        yield from _wrapped("      Try:  ", row["try"], 12)
 
 
 SOON_SHOWN = 5
@@ -217,11 +241,22 @@ _KEY_COLUMNS = (
 
 
 def keys(answer: Answer) -> str:
-    """One row a key; never a passphrase."""
-    rows = answer["keys"]
+    """One row a key, how many there are, and what of billing's list is not in force; never a passphrase."""
+    rows, count = answer["keys"], answer.get("count", "")
     if not rows:
-        return "There are no keys."
-    return "\n".join((*table(_KEY_COLUMNS, rows), "", _count(len(rows), "key")))
+        text = f"There are no such keys ({count})." if count not in {"", "0 keys"} else "There are no keys."
+        return "\n".join([text, *_left_out(answer.get("left_out", []))])
+    lines = [*table(_KEY_COLUMNS, rows), "", count or _count(len(rows), "key")]
+    if answer.get("weak"):
+        weak = f"{_count(answer['weak'], 'passphrase')} of billing's {'is' if answer['weak'] == 1 else 'are'} weak"
+        lines.append(f"{weak}:  edged keys list --state weak")
+    return "\n".join([*lines, *_left_out(answer.get("left_out", []))])
+
+
+def _left_out(rows: list[Answer]) -> list[str]:
+    lines = [f"{r['id']} of billing's list is left out: {r['same_as']} has its passphrase." for r in rows[:WHO_SHOWN]]
+    more = len(rows) - WHO_SHOWN
+    return [*lines, *([f"and {more:,} more; all of them with --json"] if more > 0 else [])]
 
 
 def table(columns: tuple[tuple[str, str], ...], rows: list[Answer]) -> list[str]:

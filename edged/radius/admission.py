@@ -10,14 +10,13 @@ from collections.abc import Iterable
 from typing import Literal
 
 from edged.errors import WireError
-from edged.radius.attributes import Attributes
-from edged.radius.authenticator import Signature, request_is_authentic, request_signature
+from edged.native.radius import ABSENT, HASHED, INVALID, VALID, Opened, Portable
+from edged.radius.authenticator import Signature
 from edged.radius.clients import Source
 from edged.radius.counters import Discard
 from edged.radius.dictionary import EAP_MESSAGE, PROXY_STATE
 from edged.radius.mending import mended
-from edged.radius.packet import Code, Packet, decode
-from edged.radius.reply import with_clear_password
+from edged.radius.packet import MAX_LENGTH, Code, Packet, received
 from edged.values import IpAddress, parse_address
 
 Requirement = Literal["auto", "require", "optional"]
@@ -64,33 +63,71 @@ class SignedSources:
 
 
 AUTHENTICATION = frozenset({Code.ACCESS_REQUEST, Code.STATUS_SERVER})
+_SIGNATURES = {ABSENT: Signature.ABSENT, VALID: Signature.VALID, INVALID: Signature.INVALID}
 ACCOUNTING = frozenset({Code.ACCOUNTING_REQUEST, Code.STATUS_SERVER})
 """The codes that each of the two ports takes."""
 
 
+_UNSIGNED = frozenset({Discard.NO_MESSAGE_AUTHENTICATOR, Discard.PROXY_STATE_UNSIGNED})
+
+
+def _opened(octets: bytes, source: Source) -> tuple[bytes, Opened]:
+    """What is in ``octets``, mended where hostapd broke them. WireError when malformed."""
+    if len(octets) > MAX_LENGTH:
+        opened = Portable(source.client.secret.reveal()).open(octets, len(octets))
+    else:
+        opened = source.shared.open(octets)
+        if isinstance(opened, str):
+            whole = mended(octets, source.client.secret)
+            octets, opened = (octets, opened) if whole is None else (whole, source.shared.open(whole))
+    if isinstance(opened, str):
+        raise WireError(opened)
+    return octets, opened
+
+
 def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedSources) -> Packet | Discard:
-    """The verified request, its User-Password in clear; or why it is dropped. WireError when malformed."""
-    try:
-        request = decode(octets)
-    except WireError:
-        whole = mended(octets, source.client.secret)
-        if whole is None:
-            raise
-        octets, request = whole, decode(whole)
+    """The verified request, its User-Password in clear; or why it is dropped. WireError when malformed.
+
+    No datagram is longer than 4096 octets; what comes on a stream may be (RFC 7930).
+    """
+    octets, opened = _opened(octets, source)
+    _, authentic, verdict, passwords, _, _ = opened
+    signature = _SIGNATURES[verdict]
+    request = received(octets, opened)
     if request.code not in codes:
         return Discard.UNEXPECTED_CODE
-    octets = octets[: octets[2] << 8 | octets[3]]
-    secret = source.client.secret
-    if not request_is_authentic(octets, secret):
+    if not authentic:
         return Discard.BAD_AUTHENTICATOR
-    signature = request_signature(octets, secret)
     before = source.host in signed
-    refused = refusal(request, signature, source.client.message_authenticator, signed_before=before)
-    if refused is not None:
-        return refused
-    if signature is Signature.VALID and request.code is Code.ACCESS_REQUEST and not before:
+    if signature is not Signature.VALID:
+        refused = refusal(request, signature, source.client.message_authenticator, signed_before=before)
+        if refused is not None:
+            if refused in _UNSIGNED:
+                source.heard.refused = source.heard.asked
+            return refused
+    elif not before and request.code is Code.ACCESS_REQUEST:
         signed.add(source.host)
-    return with_clear_password(request, secret)
+    _note(request.code, signature, source)
+    if passwords is None:
+        raise WireError("bad-password")
+    return request
+
+
+def _note(code: Code, signature: Signature, source: Source) -> None:
+    """Remember of the NAS what the operator asks about."""
+    heard = source.heard
+    now = heard.last = heard.asked
+    heard.requests += 1
+    if code is Code.ACCESS_REQUEST:
+        if signature is Signature.VALID:
+            heard.signed = now
+        else:
+            heard.unsigned = now
+    if source.is_before:
+        if signature is Signature.VALID or code in HASHED:
+            heard.old_secret = now
+    elif source.before is not None and (signature is Signature.VALID or code in HASHED):
+        heard.new_secret = now
 
 
 def refusal(request: Packet, signature: Signature, requirement: Requirement, *, signed_before: bool) -> Discard | None:
@@ -99,18 +136,14 @@ def refusal(request: Packet, signature: Signature, requirement: Requirement, *, 
         return Discard.BAD_MESSAGE_AUTHENTICATOR
     if signature is Signature.VALID or request.code is Code.ACCOUNTING_REQUEST:
         return None  # the Request Authenticator of an Accounting-Request covers every octet already
-    must = request.code is Code.STATUS_SERVER or _has(request.attributes, EAP_MESSAGE)
+    must = request.code is Code.STATUS_SERVER or bool(request.marked(EAP_MESSAGE))
     match requirement:
         case "require":
             must = True
         case "auto":
             must = must or signed_before
-            if not must and _has(request.attributes, PROXY_STATE):
+            if not must and request.marked(PROXY_STATE):
                 return Discard.PROXY_STATE_UNSIGNED
         case "optional":
             pass
     return Discard.NO_MESSAGE_AUTHENTICATOR if must else None
-
-
-def _has(attributes: Attributes, number: int) -> bool:
-    return any(attribute.type == number for attribute in attributes)

@@ -67,8 +67,15 @@ def values(attributes: Attributes, name: str) -> tuple[bytes, ...]:
 
 def first(attributes: Attributes, name: str) -> bytes | None:
     """The octets of the first attribute called ``name``; None when there is none."""
-    found = values(attributes, name)
-    return found[0] if found else None
+    row = BY_NAME[name]
+    if row.vendor:
+        found = values(attributes, name)
+        return found[0] if found else None
+    wanted = row.number
+    for number, value in attributes:
+        if number == wanted:
+            return value
+    return None
 
 
 def text(attributes: Attributes, name: str) -> str:

@@ -11,9 +11,10 @@ from enum import Enum, auto
 from hashlib import md5
 from hmac import compare_digest, digest
 
+from edged.native.radius import MIN_LENGTH
 from edged.radius.attributes import Attribute
 from edged.radius.dictionary import MESSAGE_AUTHENTICATOR
-from edged.radius.packet import MIN_LENGTH, Code, Packet, assembled
+from edged.radius.packet import Code, Packet, assembled
 from edged.values import Secret
 
 ZERO = bytes(16)
@@ -21,7 +22,6 @@ _AUTHENTICATOR = slice(4, 20)
 _UNSIGNED = Attribute(MESSAGE_AUTHENTICATOR, ZERO)
 """Stands first of all attributes, so that no chosen prefix can stand before it (CVE-2024-3596)."""
 _FIRST_VALUE = slice(MIN_LENGTH + 2, MIN_LENGTH + 18)
-
 HASHED = frozenset({Code.ACCOUNTING_REQUEST, Code.DISCONNECT_REQUEST, Code.COA_REQUEST})
 """Requests whose authenticator is a hash over themselves; those of the others are random."""
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from hashlib import md5
 
 from edged.errors import WireError
-from edged.radius.attributes import Attribute, wrapped
+from edged.native.radius import Sealed
+from edged.radius.attributes import wrapped
 from edged.radius.dictionary import BY_NAME, Hiding
 from edged.radius.packet import Hidden
 from edged.values import Secret
@@ -19,6 +20,7 @@ MAX_PASSWORD = 128
 MAX_SALTED = 239
 """What fits into one attribute: 15 blocks less the length octet."""
 _BLOCK = 16
+_NO_SALT = bytes(2)
 
 
 def hide_password(password: Secret, secret: Secret, request_authenticator: bytes) -> bytes:
@@ -57,13 +59,17 @@ def reveal_salted(value: bytes, secret: Secret, request_authenticator: bytes) ->
     return plain[1 : 1 + plain[0]]
 
 
-def hide(hidden: Hidden, secret: Secret, request_authenticator: bytes, salt: bytes) -> Attribute:
-    """The attribute that carries ``hidden``: tag where the dictionary has one, salt, ciphertext."""
+def sealed(hidden: Hidden) -> Sealed:
+    """The attribute that carries ``hidden`` up to its salt, and its plaintext. ValueError when none can."""
     row = BY_NAME[hidden.name]
     if row.hiding is not Hiding.SALT:
         raise ValueError(f"{hidden.name} is not hidden with a salt")
-    tag = bytes((hidden.tag,)) if row.tagged else b""
-    return wrapped(row, tag + hide_salted(hidden.secret.reveal(), secret, request_authenticator, salt))
+    clear = hidden.secret.reveal()
+    if len(clear) > MAX_SALTED:
+        raise ValueError(f"a hidden value has at most {MAX_SALTED} octets")
+    plain = _padded(bytes((len(clear),)) + clear)
+    number, value = wrapped(row, (bytes((hidden.tag,)) if row.tagged else b"") + _NO_SALT + plain)
+    return bytes((number, len(value) + 2)) + value[: -len(_NO_SALT + plain)], plain
 
 
 def _padded(octets: bytes) -> bytes:

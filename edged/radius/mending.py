@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from hmac import compare_digest, digest
 
+from edged.native.radius import MIN_LENGTH
 from edged.radius.dictionary import FREERADIUS, MESSAGE_AUTHENTICATOR, VENDOR_SPECIFIC
-from edged.radius.packet import MIN_LENGTH, Code
+from edged.radius.packet import Code
 from edged.values import Secret
 
 _HEADER = bytes((245, 255, VENDOR_SPECIFIC, 0x80)) + FREERADIUS.to_bytes(4, "big") + b"\x02"

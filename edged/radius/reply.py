@@ -8,26 +8,44 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from edged.native.radius import Piece, Shared, ready
 from edged.radius.attributes import Attribute
-from edged.radius.authenticator import sign_plain_reply, sign_reply
-from edged.radius.dictionary import PROXY_STATE, USER_PASSWORD
-from edged.radius.hiding import hide, reveal_password
+from edged.radius.dictionary import USER_PASSWORD
+from edged.radius.hiding import reveal_password, sealed
 from edged.radius.packet import Answer, Code, Hidden, Packet
 from edged.values import Secret
 
 
 def encode_answer(answer: Answer, request: Packet, secret: Secret, salts: Iterator[bytes]) -> bytes:
     """The reply to ``request``; each hidden value takes one of ``salts``. ValueError when it is too long."""
-    attributes = [
-        hide(given, secret, request.authenticator, next(salts)) if isinstance(given, Hidden) else given
-        for given in answer.attributes
-    ]
-    attributes += [given for given in request.attributes if given[0] == PROXY_STATE]
+    return reply_to(request, answer, ready(secret.reveal()), salts)
+
+
+def reply_to(request: Packet, answer: Answer, shared: Shared, salts: Iterator[bytes]) -> bytes:
+    """As ``encode_answer``."""
+    pieces = answer.pieces or _pieces(answer)
     # RFC 2866 knows no Message-Authenticator in its replies, and clients disagree on how to check one
     # (radclient 3.2.1 drops a reply signed as the others are); for Status-Server all agree
-    plain = answer.code is Code.ACCOUNTING_RESPONSE and request.code is not Code.STATUS_SERVER
-    sign = sign_plain_reply if plain else sign_reply
-    return sign(answer.code, attributes, request, secret)
+    signed = answer.code is not Code.ACCOUNTING_RESPONSE or request.code is Code.STATUS_SERVER
+    salt = b"".join([next(salts) for piece in pieces if not isinstance(piece, bytes)])
+    if states := request.states:
+        pieces = [*pieces, states]
+    return shared.reply(bytes((answer.code, request.identifier)), request.authenticator, pieces, salt, signed)
+
+
+def _pieces(answer: Answer) -> list[Piece]:
+    """The attributes of ``answer``: octets where they are alike in every reply. Made once, kept with it."""
+    pieces: list[Piece] = []
+    plain = b""
+    for given in answer.attributes:
+        if isinstance(given, Hidden):
+            pieces += (plain, sealed(given)) if plain else (sealed(given),)
+            plain = b""
+        else:
+            plain += bytes((given.type, len(given.value) + 2)) + given.value
+    pieces.append(plain)  # never an empty list: an answer without attributes is known, too
+    answer.pieces[:] = pieces
+    return pieces
 
 
 def salts_from(start: int) -> Iterator[bytes]:

@@ -9,11 +9,13 @@ from __future__ import annotations
 import asyncio
 import sqlite3
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 from edged.errors import ConfigError, UpstreamError
 
@@ -25,6 +27,17 @@ _BUSY_MS = 5000
 """How long a write waits for another process (a backup) before it fails."""
 
 
+class _Turn(Generic[T]):
+    """A function that waits for the next transaction, and then what came of it."""
+
+    __slots__ = ("error", "function", "result")
+
+    def __init__(self, function: Callable[[sqlite3.Connection], T]) -> None:
+        self.function = function
+        self.result: T | None = None
+        self.error: Exception | None = None
+
+
 class Database:
     """The store of what edged learned. ``open`` raises ConfigError, every later failure is an UpstreamError."""
 
@@ -32,6 +45,7 @@ class Database:
         self.path = path
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="edged-database")
         self._connection: sqlite3.Connection | None = None
+        self._turns: deque[_Turn[Any]] = deque()
         self.error = ""
         """What the latest statement failed with; empty: it did not."""
 
@@ -97,6 +111,38 @@ class Database:
             raise UpstreamError(f"database: {error}") from error
         self.error = ""
         return result
+
+    async def run_together(self, function: Callable[[sqlite3.Connection], T]) -> T:
+        """As ``run`` with ``write``, in one transaction with all that waits for the thread: they are durable at once.
+
+        When one of them fails, each is tried again by itself: ``function`` does nothing but SQL.
+        """
+        if self._connection is None:
+            raise UpstreamError("database: it is closed")
+        turn = _Turn(function)
+        self._turns.append(turn)
+        await self._submit(self._take_turns)  # one before may have taken ours along: then nothing is left to do
+        if isinstance(turn.error, sqlite3.Error):
+            self.error = str(turn.error)
+            raise UpstreamError(f"database: {turn.error}") from turn.error
+        if turn.error is not None:
+            raise turn.error
+        self.error = ""
+        return cast("T", turn.result)
+
+    def _take_turns(self) -> None:
+        turns = [self._turns.popleft() for _ in range(len(self._turns))]
+        if len(turns) > 1:
+            with suppress(Exception):  # whose fault it is shows when each runs by itself
+                results = self._run(lambda connection: [turn.function(connection) for turn in turns], write=True)
+                for turn, result in zip(turns, results, strict=True):
+                    turn.result = result
+                return
+        for turn in turns:
+            try:
+                turn.result = self._run(turn.function, write=True)
+            except Exception as error:  # noqa: BLE001  # raised where it is awaited
+                turn.error = error
 
     async def _submit(self, function: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._thread, function)

@@ -106,7 +106,7 @@ class SessionStore:
             nas, session, login, mac, ipv4, ipv6, delegated, at - seconds, at,
             at if status == Status.STOP else None, octets_in, octets_out, at, at, at,
         )  # fmt: skip
-        return [await self._database.run(lambda connection: _put(connection, event, status), write=True)]
+        return [await self._database.run_together(lambda connection: _put(connection, event, status))]
 
     async def end_silent(self, now: float) -> list[Session]:
         """End what nobody has reported on for long, as of the last report; these sessions. A report wakes them."""

@@ -13,11 +13,13 @@ from typing import Any, Self
 import pytest
 
 from edged.errors import ConfigError, WireError
+from edged.radius import admission
 from edged.radius.accounting import SessionEvent, read
 from edged.radius.attributes import Attribute, Attributes, attribute, text
 from edged.radius.authenticator import reply_is_authentic, request_is_authentic, sign_reply, sign_request
 from edged.radius.client import Outcome, Result, change, disconnect
 from edged.radius.counters import Discard
+from edged.radius.exchange import service as exchange
 from edged.radius.hiding import hide_password
 from edged.radius.packet import Answer, Code, Hidden, Packet, decode, encode
 from edged.radius.service import RadiusService
@@ -393,6 +395,23 @@ async def test_a_handler_without_an_answer_costs_its_own_request_alone(name: str
             assert service.counters.discards[reason] == 1
             nas.send(_access(2), auth)
             await nas.receive()
+
+
+async def test_a_fault_of_ours_before_any_handler_costs_its_own_request_alone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def admit(octets: bytes, *given: Any) -> object:
+        if octets[1] == 7:
+            raise RuntimeError("a bug")
+        return admission.admit(octets, *given)
+
+    monkeypatch.setattr(exchange, "admit", admit)
+    async with _serving(Network()) as (service, auth, _):
+        with Nas() as nas:
+            for identifier in (6, 7, 8):  # in one batch
+                nas.send(_access(identifier), auth)
+            assert [(await nas.receive())[0][1] for _ in range(2)] == [6, 8]
+        assert service.counters.discards[Discard.FAULT] == 1
 
 
 async def test_who_has_signed_once_is_not_heard_unsigned_again() -> None:

@@ -296,9 +296,9 @@ def test_serving_the_whole_internet_is_refused(tmp_path: Path) -> None:
 
 
 def test_what_this_version_does_not_do_is_a_warning(tmp_path: Path) -> None:
-    found = warnings("radius: {tls: {listen: ['0.0.0.0:2083'], ca: a, chain: b, key: c}}", tmp_path)
+    found = warnings("state: {database: 'postgresql://localhost/edged'}", tmp_path)
 
-    assert "radius.tls" in found
+    assert "state.database" in found
 
 
 @pytest.mark.parametrize("source", ["splynx", "uisp"])

@@ -20,7 +20,7 @@ from edged.radius.authenticator import (
     sign_reply,
     sign_request,
 )
-from edged.radius.hiding import hide, hide_password, hide_salted, reveal_password, reveal_salted
+from edged.radius.hiding import hide_password, hide_salted, reveal_password, reveal_salted, sealed
 from edged.radius.packet import Answer, Code, Hidden, Packet, decode, encode
 from edged.radius.reply import encode_answer, salts_from, with_clear_password
 from edged.values import Secret
@@ -148,14 +148,16 @@ def test_a_salted_value_of_an_impossible_length_is_a_wire_error(value: bytes) ->
 )
 def test_a_hidden_attribute_has_a_tag_only_where_its_standard_does(name: str, type_: int, before: bytes) -> None:
     clear = bytes(range(32))
-    built = hide(Hidden(name, Secret(clear), tag=3), SECRET, RANDOM, b"\x81\x02")
-    assert (built.type, built.value[: len(before)]) == (type_, before)
-    assert reveal_salted(built.value[len(before) :], SECRET, RANDOM) == clear
+    answer = Answer(Code.ACCESS_ACCEPT, (Hidden(name, Secret(clear), tag=3),))
+    built = encode_answer(answer, REQUEST, SECRET, iter([b"\x81\x02"]))[38:]
+    assert len(built) == built[1]
+    assert (built[0], built[2 : 2 + len(before)]) == (type_, before)
+    assert reveal_salted(built[2 + len(before) :], SECRET, RANDOM) == clear
 
 
 def test_only_what_the_dictionary_marks_is_hidden() -> None:
     with pytest.raises(ValueError, match="User-Name"):
-        hide(Hidden("User-Name", Secret("bob")), SECRET, RANDOM, b"\x80\x01")
+        sealed(Hidden("User-Name", Secret("bob")))
 
 
 def test_proxy_state_is_echoed_in_order_and_last() -> None:

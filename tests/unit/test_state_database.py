@@ -9,7 +9,7 @@ import random
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -316,3 +316,82 @@ async def test_what_was_asked_before_the_end_is_done_before_it(tmp_path: Path) -
 
     with closing(sqlite3.connect(tmp_path / "edged.sqlite")) as reopened:
         assert reopened.execute("SELECT name FROM facts").fetchall() == [("a",)]
+
+
+# ------------------------------------------------------------------------------------------- many at a time
+
+
+async def test_what_waits_together_is_one_transaction_and_each_gets_its_own_result(tmp_path: Path) -> None:
+    database = await opened(tmp_path)
+    connection = database._connection
+    assert connection is not None
+    statements: list[str] = []
+    connection.set_trace_callback(statements.append)
+
+    def kept(number: int) -> Callable[[sqlite3.Connection], int]:
+        def put(connection: sqlite3.Connection) -> int:
+            connection.execute("INSERT INTO things VALUES (?)", (number,))
+            return number
+
+        return put
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(database.run_together(kept(number))) for number in range(50)]
+
+    assert [task.result() for task in tasks] == list(range(50))
+    assert sum(statement == "COMMIT" for statement in statements) < 10
+    assert len(await database.read("SELECT * FROM things")) == 50
+    await database.close()
+
+
+async def test_one_that_fails_takes_no_other_with_it(tmp_path: Path) -> None:
+    database = await opened(tmp_path)
+
+    def kept(number: int) -> Callable[[sqlite3.Connection], None]:
+        def put(connection: sqlite3.Connection) -> None:
+            connection.execute("INSERT INTO things VALUES (?)", (number,))
+            if number == 3:
+                connection.execute("INSERT INTO nowhere VALUES (1)")
+            if number == 4:
+                raise ValueError("a bug")
+
+        return put
+
+    found = await asyncio.gather(*(database.run_together(kept(number)) for number in range(8)), return_exceptions=True)
+
+    assert [type(one).__name__ for one in found] == [
+        "NoneType", "NoneType", "NoneType", "UpstreamError", "ValueError", "NoneType", "NoneType", "NoneType",
+    ]  # fmt: skip
+    rows = await database.read("SELECT number FROM things ORDER BY number")
+    assert [number for (number,) in rows] == [0, 1, 2, 5, 6, 7]
+    await database.close()
+    with pytest.raises(UpstreamError, match="closed"):
+        await database.run_together(kept(9))
+
+
+async def test_nobody_is_told_before_the_transaction_is_durable(tmp_path: Path) -> None:
+    database = await opened(tmp_path)
+    told: list[int] = []
+
+    async def keep(number: int) -> None:
+        await database.run_together(
+            lambda connection: connection.execute("INSERT INTO things VALUES (?)", (number,)).rowcount
+        )
+        told.append(number)
+        with sqlite3.connect(database.path) as another:  # another connection sees what is committed alone
+            (count,) = another.execute("SELECT count(*) FROM things WHERE number = ?", (number,)).fetchone()
+        another.close()
+        assert count == 1
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(20):
+            group.create_task(keep(number))
+    assert len(told) == 20
+    await database.close()
+
+
+async def opened(folder: Path) -> Database:
+    database = Database(folder / "edged.sqlite")
+    await database.open()
+    await database.write(("CREATE TABLE things (number INTEGER)", ()))
+    return database

@@ -1,0 +1,2 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One connection of a RADIUS client over TLS."""
