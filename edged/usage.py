@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from edged import __version__
+from edged.keycli import add_arguments
 
 DEFAULT_CONFIG = Path("/etc/edged/edged.yaml")
 
@@ -186,47 +187,7 @@ def _init_arguments(init: argparse.ArgumentParser) -> None:
 
 def _keys_arguments(keys: argparse.ArgumentParser) -> None:
     _facts(keys)
-    # -c and --json are taken on either side of the action
-    everywhere = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    everywhere.add_argument("-c", "--config", type=Path, metavar="FILE")
-    everywhere.add_argument("--json", action="store_true")
-    actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
-
-    def action(name: str, text: str) -> argparse.ArgumentParser:
-        return actions.add_parser(name, help=text, description=text, parents=[everywhere])
-
-    action("list", "every key, without its passphrase")
-    add = action("add", "make a key; a passphrase is drawn unless one is given")
-    add.add_argument("--ssid", required=True)
-    for option in ("id", "site", "label", "subscriber"):
-        add.add_argument(f"--{option}", default="")
-    add.add_argument("--vlan", type=int)
-    add.add_argument("--devices", nargs="*", default=[], metavar="MAC")
-    add.add_argument("--passphrase-file", type=argparse.FileType(), metavar="FILE", help="- reads standard input")
-    load = action("import", "make the keys of a CSV file, all or none")
-    load.add_argument("file", type=argparse.FileType())
-    action("revoke", "end a key of your own making now").add_argument("id")
-    action("show", "the passphrase of one key; the audit notes it").add_argument("id")
-    _sheet_arguments(action("sheet", "a page to print for each resident, with the key in clear; the audit notes it"))
-    devices = action("devices", "which device uses which key: online or last seen, since when, how much")
-    devices.add_argument("id", nargs="?", help="of this key alone")
-    devices.add_argument("--site", help="of this site alone")
-    devices.add_argument("--online", action="store_true", help="those that are online now")
-
-
-def _sheet_arguments(sheet: argparse.ArgumentParser) -> None:
-    sheet.add_argument("ids", nargs="*", metavar="ID", help="a key's id")
-    sheet.add_argument("--site", help="every good key of this site")
-    sheet.add_argument("--ssid", help="every good key of this network")
-    sheet.add_argument("--sort", choices=("unit", "floor", "id"), default="unit", help="default: by site and unit")
-    sheet.add_argument("--size", choices=("a4", "letter"), default="a4", help="the paper; default: a4")
-    sheet.add_argument("--cards", action="store_true", help="eight on a page, to cut, instead of a page each")
-    sheet.add_argument("--language", metavar="TAG[,TAG]", help="en, or en,es: the second on the back")
-    sheet.add_argument("--brand", default="default", help="of portal.brands; default: default")
-    sheet.add_argument("--out", metavar="FILE|DIR", help="where to; a folder: a file for each key; -: standard output")
-    sheet.add_argument("--csv", action="store_true", help="a table for mail merge instead")
-    sheet.add_argument("--qr", choices=("svg", "png"), help="the code alone instead, for a message")
-    sheet.add_argument("--reveal", action="store_true", help="yes, in clear: needed where the output is no terminal")
+    add_arguments(keys)
 
 
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
@@ -282,8 +243,12 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "keys": (
         "the Wi-Fi keys",
         (
-            "edged keys list\nedged keys add --ssid Residence --label 'Flat 12' --vlan 112\n"
-            "edged keys sheet --site building-7 --sort unit --out sheets.html\nedged keys devices --online"
+            "edged keys list --site building-7\n"
+            "edged keys add --ssid Residence --label 'Flat 12' --vlan 112\n"
+            "edged keys generate --ssid Residence --count 40 --prefix flat- --vlan-from 101\n"
+            "edged keys sheet --site building-7 --sort unit --out sheets.html\n"
+            "edged keys devices --online\n"
+            "edged keys rotate flat-12"
         ),
         _keys_arguments,
     ),

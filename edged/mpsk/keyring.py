@@ -45,6 +45,8 @@ def fault_of(stored: StoredKey, now: float) -> Reason | None:
     """Why ``stored`` is not good at ``now``; None when it is."""
     if stored.revoked and stored.revoked <= now:
         return Reason.REVOKED
+    if stored.shadowed_by:
+        return Reason.NOT_UNIQUE
     if stored.key.not_before > now:
         return Reason.NOT_YET
     if stored.key.expires and stored.key.expires <= now:
@@ -142,9 +144,9 @@ class Keyring:
         return other if other is not None and fault_of(other, now) is None else None
 
     def device_count(self, key: KeyId, besides: MacAddress, now: float) -> int:
-        """How many other devices used ``key`` of late."""
-        seen = self.devices.get(key, {})
-        return sum(at > now - DEVICE_AGE for mac, at in seen.items() if mac != besides)
+        """How many other devices used ``key`` of late, with its passphrase of now or of before a rotation."""
+        seen, other = self.devices.get(key, {}), self.devices.get(_other(key), {})
+        return sum(at > now - DEVICE_AGE for mac, at in (*seen.items(), *other.items()) if mac != besides)
 
     def with_sightings(self, sightings: Iterable[Sighting]) -> Keyring:
         """This keyring after those devices were seen."""

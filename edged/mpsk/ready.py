@@ -104,8 +104,12 @@ class Readiness:
     def find_question(
         self, question: Question, client: ClientSettings, source: IpAddress, settings: MpskSettings
     ) -> Ready | None:
-        """As ``find``, of a request whose question was read."""
-        return _of(self._by_question.get(_asked(question)), client, source, settings)
+        """As ``find``, of a request whose question was read; what is granted is granted to its session."""
+        found = _of(self._by_question.get(_asked(question)), client, source, settings)
+        if found is None or found.question.session == question.session:
+            return found
+        grant = found.grant and found.grant._replace(question=question)
+        return found._replace(question=question, grant=grant)
 
     def put(self, constant: bytes, ready: Ready) -> None:
         """Keep ``ready``, the newest."""
@@ -121,7 +125,7 @@ def _of(found: Ready | None, client: ClientSettings, source: IpAddress, settings
 
 
 def _asked(question: Question) -> _Asked:
-    """All of a question without a handshake: a tuple is hashed faster."""
+    """All of a question without a handshake that decides its answer: a tuple is hashed faster."""
     return question.mac, question.ssid, question.site, question.dialect.name, question.wants_identity
 
 

@@ -8,33 +8,32 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
 import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import structlog
 
-from edged.errors import Problem, UpstreamError
+from edged.errors import UpstreamError
 from edged.model import Key, Tell, untold
 from edged.mpsk.client import Searcher, seconds_each
-from edged.mpsk.csvfile import read_keys
 from edged.mpsk.desk import Desk, Search
-from edged.mpsk.facts import KeyFacts, facts_of
+from edged.mpsk.facts import KeyFacts
+from edged.mpsk.grants import Grants
 from edged.mpsk.keyring import Assembly, Keyring, assemble
 from edged.mpsk.memory import Counters, Last, Stale
-from edged.mpsk.passphrase import readable, weakness
+from edged.mpsk.places import set_aside, without
 from edged.mpsk.search import search_all
 from edged.mpsk.settings import MpskSettings
+from edged.mpsk.stock.service import Stock
 from edged.mpsk.wpa import pmks_of
 from edged.native import keysearch
 from edged.native.keysearch import Candidates
 from edged.radius.packet import Answer, Packet
 from edged.radius.settings import ClientSettings
 from edged.state.current import Current
-from edged.state.keys import BILLING, LOCAL, BillingChange, KeyId, KeyStore, Sighting, StoredKey
+from edged.state.keys import BillingChange, KeyStore, Sighting, StoredKey
 from edged.values import IpAddress, MacAddress, Secret
 
 log = structlog.get_logger(__name__)
@@ -48,12 +47,13 @@ DERIVE_FOR = 1.0
 BATCH = {True: 256, False: 16}
 """PMKs that a thread derives at a time, by whether it does so compiled: some 50 ms, soon enough done to stop."""
 _NICE = 5
-"""Derivation gives way to everybody else."""
+"""Steps by which derivation gives way to everybody else."""
 
 
 def _give_way() -> None:
     # Linux keeps a niceness for each thread
-    os.setpriority(os.PRIO_PROCESS, threading.get_native_id(), _NICE)
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
 
 
 class MpskService:
@@ -79,9 +79,13 @@ class MpskService:
         self._keeping = True
         self._renamed = False
         """True when the networks are others than those of the keyring."""
+        self.loaded = False
+        """Whether the keys were read since the start: until then nobody can be said to have lost theirs."""
         self._wake = asyncio.Event()
         # one hand at a time on the keyring: what the store says must not overwrite what was just learned
         self._turn = asyncio.Lock()
+        self.stock = Stock(store, self._desk, turn=self._turn, reload=self.reload_keys, clock=clock)
+        """The key list: what billing and the operator make of it."""
 
     # ------------------------------------------------------------------------------------------------ life
 
@@ -124,7 +128,7 @@ class MpskService:
         """The answer to an Access-Request with a clear User-Password; None: silence. Awaited for a search."""
         asked = self._desk.ask(request, client, source, self._current.view, self._clock())
         for name, dialect in self._desk.unspoken():
-            log.warning("dialect-not-spoken", client=name, dialect=dialect)
+            log.warning("dialect-not-spoken", client=name, dialect=dialect, reason="its format is not public")
         if not isinstance(asked, Search):
             return asked
         if self._desk.seconds(asked) > INLINE:
@@ -164,6 +168,11 @@ class MpskService:
         """Devices to disconnect, since policy or keys have changed under them; each is named once."""
         return self._desk.recheck(self._current.view, self._clock())
 
+    @property
+    def grants(self) -> Grants:
+        """Who is on, and who is to leave."""
+        return self._desk.grants
+
     # -------------------------------------------------------------------------------------------- keyring
 
     @property
@@ -177,6 +186,7 @@ class MpskService:
             keys = await self._store.all()
             sightings = await self._store.devices(self._clock())
             await self._compile(keys, [*sightings, *self._desk.sightings.values()])
+            self.loaded = True
         if self._store.damaged:
             log.error("keys-damaged", count=len(self._store.damaged), key=self._store.damaged[0].id)
         log.info("keys-loaded", count=len(self.ring.keys), pending=len(self.ring.pending))
@@ -190,7 +200,9 @@ class MpskService:
     async def _compile(self, keys: Iterable[StoredKey], sightings: Iterable[Sighting]) -> None:
         """A new keyring of everything."""
         self._renamed = False
-        await self._assemble(assemble(keys, sightings, tuple(self._desk.settings.networks), self._clock()))
+        now = self._clock()
+        rows = await asyncio.to_thread(set_aside, tuple(keys), now)
+        await self._assemble(assemble(rows, sightings, tuple(self._desk.settings.networks), now))
 
     async def _assemble(self, assembly: Assembly) -> None:
         """Put the keyring that comes of ``assembly`` into force.
@@ -212,7 +224,7 @@ class MpskService:
     def _install(self, ring: Keyring, before: dict[tuple[str, MacAddress], Sighting]) -> None:
         """Put ``ring`` into force, with the devices learned since ``before``."""
         learned = [s for place, s in self._desk.sightings.items() if before.get(place) != s]
-        self._desk.ring = ring.with_sightings(learned) if learned else ring
+        self._desk.ring = without(ring.with_sightings(learned) if learned else ring, self._desk.gone)
         counters = self.counters
         counters.keys, counters.pmks_pending = len(ring.keys), len(ring.pending)
         counters.devices = len(self.ring.learned)
@@ -267,13 +279,14 @@ class MpskService:
         """Write the devices learned since the last time. UpstreamError: they wait for the next."""
         learned = self._desk.sightings
         async with self._turn:
-            batch = dict(learned)
-            if not batch:
+            batch, gone = dict(learned), set(self._desk.gone)
+            if not batch and not gone:
                 return
-            await self._store.learn(batch.values())
+            await self._store.learn(batch.values(), gone)
             for place, sighting in batch.items():
                 if learned.get(place) == sighting:
                     del learned[place]
+            self._desk.gone -= gone
 
     async def _flush_or_say(self) -> None:
         try:
@@ -289,65 +302,8 @@ class MpskService:
 
     async def replace_billing(self, keys: Sequence[Key]) -> BillingChange:
         """Make ``keys`` billing's whole list, and the keyring follow."""
-        overlap = {ssid: network.rotate_overlap for ssid, network in self._desk.settings.networks.items()}
-        change = await self._store.replace_billing(keys, self._clock(), overlap)
-        for left_out, holder in change.conflicts[:10]:  # a broken export repeats one mistake for every key
-            log.warning("key-not-unique", key=left_out, same_as=holder)
-        await self.reload_keys()
-        return change
+        return await self.stock.replace_billing(keys)
 
     def key_facts(self) -> list[KeyFacts]:
         """Every key without its secrets."""
-        return facts_of(self.ring, self._clock())
-
-    async def add(self, key: Key) -> str | Problem:
-        """The id of the local key added, an empty id or passphrase made up. A Problem: nothing was added."""
-        if key.ssid not in self._desk.settings.networks:
-            return Problem("ssid", repr(key.ssid), "one of " + ", ".join(self._desk.settings.networks))
-        fault = weakness(key.passphrase) if key.passphrase else None
-        if fault is not None:
-            return Problem("passphrase", fault.value, "a passphrase that resists guessing, or none: one is made")
-        whole = replace(key, id=key.id or _new_id(), passphrase=key.passphrase or _new_passphrase())
-        problems = await self._add([whole])
-        return problems[0] if problems else whole.id
-
-    async def import_csv(self, text: str) -> tuple[int, list[Problem]]:
-        """How many local keys of ``text`` were added: all, or none with everything that is wrong with it."""
-        keys, problems = read_keys(text, self._desk.settings.networks, _new_id, _new_passphrase)
-        problems = problems or await self._add(keys)
-        return (0 if problems else len(keys)), problems
-
-    async def _add(self, keys: Sequence[Key]) -> list[Problem]:
-        conflicts = await self._store.add_local(keys, self._clock())
-        if conflicts:
-            return [
-                Problem("id", f"the id {key_id} exists already", "another id, or none: one is made")
-                if key_id == other
-                else Problem("passphrase", f"{key_id} cannot be told from {other}", "another passphrase")
-                for key_id, other in conflicts.items()
-            ]
-        await self.reload_keys()
-        return []
-
-    async def revoke(self, key_id: str) -> bool:
-        """End a local key now; False when there is none. Billing's keys end in billing."""
-        if not await self._store.revoke(key_id, self._clock()):
-            return False
-        await self.reload_keys()
-        return True
-
-    def reveal(self, key_id: str) -> Secret | None:
-        """The passphrase of a key, for the operator who asks for exactly that; None: no such key."""
-        for origin in (LOCAL, BILLING):
-            stored = self.ring.keys.get(KeyId(origin, key_id))
-            if stored is not None:
-                return stored.key.passphrase
-        return None
-
-
-def _new_id() -> str:
-    return f"local-{secrets.token_hex(4)}"
-
-
-def _new_passphrase() -> Secret:
-    return readable(secrets.choice)
+        return self.stock.key_facts()

@@ -55,7 +55,7 @@ class Answers:
             "block": lambda request, _: self._words.override(request, blocked=True),
             "unblock": lambda request, _: self._words.override(request, blocked=False),
             "pass": lambda request, _: self._words.grant(request),
-            "keys": lambda request, _: self._keys.answer(request),
+            "keys": self._keys.answer,
             "keys-sheet": lambda request, _: self._residents.sheet(request),
             "keys-devices": lambda request, _: self._residents.devices(request),
             "reload": lambda *_: self._reload(),

@@ -167,7 +167,14 @@ def _radius(house: House) -> Part:
     if house.radsec is not None and house.loaded.config.radius.tls is not None:
         tls = house.radsec.counters
         fact += f"; {_count(tls.open, 'connection', 'connections')} over TLS, {sum(tls.refused.values()):,} refused"
-    return Part("radius", "OK", fact)
+    departures = house.mpsk.grants.departures
+    if not departures.waiting:
+        return Part("radius", "OK", fact)
+    fact += f"; {departures.waiting:,} devices still to send away"
+    silent = sorted(map(str, departures.silent))
+    if silent:
+        fact += f", no answer from {', '.join(silent[:3])}" + (f" and {len(silent) - 3} more" if silent[3:] else "")
+    return Part("radius", "WARN" if silent else "OK", fact)
 
 
 def _accounting(house: House) -> Part:

@@ -22,6 +22,7 @@ from edged.radius.service import RadiusService
 from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.overrides import OverrideStore
+from edged.state.sealing_key import SealingKey
 from edged.state.sessions import SessionStore
 
 
@@ -50,6 +51,7 @@ class House(Protocol):
     acme: AcmeService
     enforce: EnforceService
     mpsk: MpskService
+    sealing: SealingKey
     radius: RadiusService | None
     radsec: RadSecService | None
     reload_state: Reload

@@ -10,11 +10,12 @@ from collections.abc import Iterable
 from typing import Literal
 
 from edged.errors import WireError
-from edged.native.radius import ABSENT, HASHED, INVALID, VALID, Portable
+from edged.native.radius import ABSENT, HASHED, INVALID, VALID, Opened, Portable
 from edged.radius.authenticator import Signature
 from edged.radius.clients import Source
 from edged.radius.counters import Discard
 from edged.radius.dictionary import EAP_MESSAGE, PROXY_STATE
+from edged.radius.mending import mended
 from edged.radius.packet import MAX_LENGTH, Code, Packet, received
 from edged.values import IpAddress, parse_address
 
@@ -75,12 +76,7 @@ def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedS
 
     No datagram is longer than 4096 octets; what comes on a stream may be (RFC 7930).
     """
-    if len(octets) <= MAX_LENGTH:
-        opened = source.shared.open(octets)
-    else:
-        opened = Portable(source.client.secret.reveal()).open(octets, len(octets))
-    if isinstance(opened, str):
-        raise WireError(opened)
+    octets, opened = _opened(octets, source)
     _, authentic, verdict, passwords, _, _ = opened
     signature = _SIGNATURES[verdict]
     request = received(octets, opened)
@@ -97,27 +93,38 @@ def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedS
             return refused
     elif not before and request.code is Code.ACCESS_REQUEST:
         signed.add(source.host)
-    _note(request.code, signature, source)
+    source.heard.verified(access=request.code is Code.ACCESS_REQUEST, signed=signature is Signature.VALID)
+    if source.rotates:
+        _note_secret(request.code, signature, source)
     if passwords is None:
         raise WireError("bad-password")
     return request
 
 
-def _note(code: Code, signature: Signature, source: Source) -> None:
-    """Remember of the NAS what the operator asks about."""
-    heard = source.heard
-    now = heard.last = heard.asked
-    heard.requests += 1
-    if code is Code.ACCESS_REQUEST:
-        if signature is Signature.VALID:
-            heard.signed = now
+def _opened(octets: bytes, source: Source) -> tuple[bytes, Opened]:
+    """The packet, mended where hostapd is known to break it, and what is in it. WireError when malformed."""
+    opened = source.shared.open(octets) if len(octets) <= MAX_LENGTH else _long(octets, source)
+    if isinstance(opened, str):
+        whole = mended(octets, source.client.secret)
+        if whole is None:
+            raise WireError(opened)
+        octets, opened = whole, source.shared.open(whole)
+        if isinstance(opened, str):
+            raise WireError(opened)
+    return octets, opened
+
+
+def _long(octets: bytes, source: Source) -> Opened | str:
+    return Portable(source.client.secret.reveal()).open(octets, len(octets))
+
+
+def _note_secret(code: Code, signature: Signature, source: Source) -> None:
+    """While a secret is changed: remember which one the NAS has proven."""
+    if signature is Signature.VALID or code in HASHED:
+        if source.is_before:
+            source.heard.old_secret = source.heard.asked
         else:
-            heard.unsigned = now
-    if source.is_before:
-        if signature is Signature.VALID or code in HASHED:
-            heard.old_secret = now
-    elif source.before is not None and (signature is Signature.VALID or code in HASHED):
-        heard.new_secret = now
+            source.heard.new_secret = source.heard.asked
 
 
 def refusal(request: Packet, signature: Signature, requirement: Requirement, *, signed_before: bool) -> Discard | None:

@@ -34,10 +34,13 @@ class Source:
     """The same with the secret that the client had before, while that is still accepted."""
     is_before: bool = False
     """This is that double."""
+    rotates: bool = field(init=False, compare=False)
+    """One of such a pair."""
     shared: Shared = field(init=False, compare=False, repr=False)
     """The client's secret, ready for use."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "rotates", self.is_before or self.before is not None)
         object.__setattr__(self, "shared", ready(self.client.secret.reveal()))
 
 

@@ -47,6 +47,16 @@ class Heard:
         """Requests dropped for want of a Message-Authenticator; anybody can forge one of these."""
         self.tls = 0.0
 
+    def verified(self, *, access: bool, signed: bool) -> None:
+        """What was ``asked`` is a request of the client; ``access``: an Access-Request."""
+        now = self.last = self.asked
+        self.requests += 1
+        if access:
+            if signed:
+                self.signed = now
+            else:
+                self.unsigned = now
+
     @property
     def uses_old_secret(self) -> bool:
         """True when the latest proof was made with the secret of before."""
