@@ -47,6 +47,23 @@ $(NETWORK_MANAGER)/stamp: | apt-test
 	for package in $(NETWORK_MANAGER)/packages/*.deb; do dpkg-deb -x "$$package" $(NETWORK_MANAGER) || exit 1; done
 	rm -r $(NETWORK_MANAGER)/packages && touch $@
 
+# rlm_dpsk is younger than Debian 12: unpacked beside the system, with lists of packages of its own
+.PHONY: freeradius
+FREERADIUS := .run/freeradius
+FREERADIUS_SUITE ?= bookworm-backports
+freeradius: $(FREERADIUS)/stamp  ## FreeRADIUS 3.2.7 for bench/key_search.py
+$(FREERADIUS)/stamp: | apt-test
+	rm -rf $(FREERADIUS) && mkdir -p $(FREERADIUS)/apt/lists/partial $(FREERADIUS)/apt/archives/partial
+	echo "deb [signed-by=/usr/share/keyrings/debian-archive-keyring.gpg]" \
+	  "$$(apt-get indextargets --format '$$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)" \
+	  "$(FREERADIUS_SUITE) main" > $(FREERADIUS)/apt/sources.list
+	options="-q -o APT::Sandbox::User=root -o Dir::State=$(CURDIR)/$(FREERADIUS)/apt -o Dir::State::status=/var/lib/dpkg/status \
+	  -o Dir::Cache=$(CURDIR)/$(FREERADIUS)/apt -o Dir::Etc::sourceparts=- -o Dir::Etc::sourcelist=$(CURDIR)/$(FREERADIUS)/apt/sources.list"; \
+	apt-get $$options update && cd $(FREERADIUS)/apt/archives && \
+	apt-get $$options download freeradius freeradius-common freeradius-config libfreeradius3
+	for package in $(FREERADIUS)/apt/archives/*.deb; do dpkg-deb -x "$$package" $(FREERADIUS) || exit 1; done
+	rm -r $(FREERADIUS)/apt && touch $@
+
 trials: apt-test $(VENV)/dev.stamp  ## which TLS alert makes browsers look for the page: the table of decision 0007 (up to an hour)
 	$(BIN)/python tests/e2e/alert_trials.py $(TRIALS)
 
@@ -72,18 +89,21 @@ schema: $(VENV)/run.stamp  ## write config/edged.schema.json from the settings
 # the environment may be older than the compiler
 .PHONY: native
 native: apt-test $(VENV)/dev.stamp
-	@$(BIN)/python -c 'import edged.native._datagrams' 2>/dev/null || $(INSTALL_EDGED)
+	@$(BIN)/python -c 'import edged.native._datagrams, edged.native._keysearch' 2>/dev/null || $(INSTALL_EDGED)
 
 .PHONY: sanitize
 SANITIZED := .run/sanitized
+NATIVE_TESTS := tests/loopback/test_dns_native.py tests/loopback/test_radius_native.py \
+  tests/property/test_radius_native.py tests/property/test_keysearch.py
 sanitize: apt-test $(VENV)/dev.stamp  ## edged/native with address and undefined-behaviour sanitizers, over its tests
 	rm -rf $(SANITIZED) && mkdir -p $(SANITIZED) && cp -r edged tests pyproject.toml $(SANITIZED)
-	cc -g -O1 -std=gnu11 -Wall -Wextra -Wno-missing-field-initializers -Wno-cast-function-type -Werror \
-	  -fsanitize=address,undefined -fno-sanitize-recover=all -fPIC -shared -pthread -DPy_LIMITED_API=0x030B0000 \
-	  -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') edged/native/datagrams.c \
-	  -o $(SANITIZED)/edged/native/_datagrams.abi3.so
+	for module in datagrams keysearch; do \
+	  cc -g -O1 -std=gnu11 -Wall -Wextra -Wno-missing-field-initializers -Wno-cast-function-type -Werror \
+	    -fsanitize=address,undefined -fno-sanitize-recover=all -fPIC -shared -pthread -DPy_LIMITED_API=0x030B0000 \
+	    -I$$($(BIN)/python -c 'import sysconfig; print(sysconfig.get_path("include"))') edged/native/$$module.c \
+	    -o $(SANITIZED)/edged/native/_$$module.abi3.so || exit 1; done
 	cd $(SANITIZED) && ASAN_OPTIONS=detect_leaks=0 LD_PRELOAD="$$(cc -print-file-name=libasan.so) $$(cc -print-file-name=libubsan.so)" \
-	  $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider tests/loopback/test_dns_native.py tests/loopback/test_radius_native.py tests/property/test_radius_native.py
+	  $(CURDIR)/$(BIN)/python -m pytest -q -p no:cacheprovider $(NATIVE_TESTS)
 
 lab: apt-test $(VENV)/dev.stamp  ## subscribers, a router with edged and an "internet" in network namespaces (root); TOUR=--shell
 	$(BIN)/python tests/e2e/tour.py $(TOUR)
@@ -91,7 +111,7 @@ lab: apt-test $(VENV)/dev.stamp  ## subscribers, a router with edged and an "int
 lab-down:  ## remove every trace of the lab
 	@if [ -x $(BIN)/python ]; then $(BIN)/python tests/e2e/tour.py --down; fi
 
-bench: apt-test $(VENV)/dev.stamp  ## speed against the peers, in the same run
+bench: apt-test $(VENV)/dev.stamp freeradius  ## speed against the peers, in the same run
 	@$(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $(APT_BENCH)
 	for script in bench/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
@@ -107,7 +127,7 @@ $(BIN)/python:
 	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends python3-venv; }
 	$(PYTHON) -m venv $(VENV)
 
-$(VENV)/run.stamp: requirements.lock requirements-build.lock pyproject.toml $(wildcard edged/native/*.c) | $(BIN)/python
+$(VENV)/run.stamp: requirements.lock requirements-build.lock pyproject.toml $(wildcard edged/native/*.[ch]) | $(BIN)/python
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-build.lock
 	$(BIN)/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements.lock
 	$(INSTALL_EDGED)

@@ -6,17 +6,23 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Iterable
+from typing import Self
 
 import structlog
 
 from edged.errors import UpstreamError
+from edged.mpsk.farewell import Departures, End, Farewell, Silence
+from edged.mpsk.grants import MAX_GRANTS
 from edged.mpsk.memory import Stale
+from edged.mpsk.service import MpskService
+from edged.mpsk.usage import KeyRoom, used_key
 from edged.policy.sessions import Roster
 from edged.radius.accounting import read
-from edged.radius.attributes import Attribute, attribute
-from edged.radius.client import disconnect
+from edged.radius.attributes import Attributes, attribute
+from edged.radius.client import WAITS, Outcome, change, disconnect
 from edged.radius.packet import Packet
 from edged.radius.settings import ClientSettings
+from edged.state.grants import GrantStore
 from edged.state.sessions import Session, SessionStore
 from edged.values import Endpoint, IpAddress, Secret, parse_mac
 
@@ -32,10 +38,17 @@ AT_ONCE = 32
 class Accounting:
     """Accounting-Requests into the session table, acknowledged once durable (RFC 2866), and on to the policy."""
 
-    def __init__(self, sessions: SessionStore, roster: Roster, heard: Callable[[set[str]], None]) -> None:
+    def __init__(
+        self,
+        sessions: SessionStore,
+        roster: Roster,
+        heard: Callable[[set[str]], None],
+        keys: KeyRoom | None = None,
+    ) -> None:
         self._sessions = sessions
         self._roster = roster
         self._heard = heard
+        self._keys = keys
 
     async def open(self) -> None:
         """Take what was reported before a restart."""
@@ -56,19 +69,22 @@ class Accounting:
                 concerned |= self._roster.report(("radius", (session.nas, session.session, kind)), line, now)
         self._heard(concerned)
 
-    async def account(self, request: Packet, _client: ClientSettings, source: IpAddress) -> bool:
+    async def account(self, request: Packet, client: ClientSettings, source: IpAddress) -> bool:
         """True once the record is kept; False: silence, so that the NAS sends it again."""
         event = read(request)
         if event is None:
             return True
+        mac = _mac(event.calling_station_id)
+        named = used_key(request, mac, self._keys)
         try:
             sessions = await self._sessions.record(
                 event.status,
                 # identities are often those of the factory: two routers must not end each other's sessions
                 nas=f"{event.nas_identifier}@{source}" if event.nas_identifier else str(source),
                 session=event.session_id,
-                login=event.user_name,
-                mac=_mac(event.calling_station_id),
+                # the name of a key is nobody's login
+                login="" if named.is_identity else event.user_name,
+                mac=mac,
                 ipv4=str(event.ipv4 or ""),
                 ipv6=" ".join(map(str, event.ipv6_prefixes)) or str(event.ipv6 or ""),
                 delegated=" ".join(map(str, event.delegated_prefixes)),
@@ -77,6 +93,10 @@ class Accounting:
                 octets_in=min(event.octets_in, _MOST),
                 octets_out=min(event.octets_out, _MOST),
                 seconds=event.session_time,
+                client=client.name,
+                ssid=named.ssid,
+                key=named.key or ("", ""),
+                bssid=named.bssid,
             )
         except UpstreamError as error:
             log.warning("accounting-not-kept", error=str(error))
@@ -100,12 +120,35 @@ class Disconnects:
         stale: Callable[[], list[Stale]],
         clients: Callable[[], Iterable[ClientSettings]],
         secret: Callable[[IpAddress, ClientSettings], Secret] = lambda _nas, client: client.secret,
+        *,
+        is_gone: Callable[[Stale], bool] = lambda _: False,
+        settle: Callable[[Stale], None] = lambda _: None,
+        departures: Departures | None = None,
+        waits: tuple[float, ...] = WAITS,
     ) -> None:
         """``secret``: the one that this NAS knows now, for it may still have the one before."""
+        self.departures = departures or Departures()
         self._stale = stale
         self._secret = secret
         self._clients = clients
+        self._is_gone = is_gone
+        self._settle = settle
+        self._waits = waits
         self._free = asyncio.Semaphore(AT_ONCE)
+        self._silent = self.departures.silent
+
+    @classmethod
+    def of(
+        cls,
+        mpsk: MpskService,
+        clients: Callable[[], Iterable[ClientSettings]],
+        secret: Callable[[IpAddress, ClientSettings], Secret] = lambda _nas, client: client.secret,
+    ) -> Self:
+        """Those of the key server."""
+        grants = mpsk.grants
+        return cls(
+            mpsk.recheck, clients, secret, is_gone=grants.is_gone, settle=grants.settle, departures=grants.departures
+        )  # fmt: skip
 
     async def run(self) -> None:
         """Look once a second, until cancelled."""
@@ -115,17 +158,96 @@ class Disconnects:
                 for device in self._stale():
                     client = next((c for c in self._clients() if c.name == device.client), None)
                     if client is not None and client.disconnect is not None:
-                        group.create_task(self._send(device, client, client.disconnect.port), name="disconnect")
+                        group.create_task(self._see_off(device, client, client.disconnect.port), name="disconnect")
+                    else:
+                        self._settle(device)
 
-    async def _send(self, device: Stale, client: ClientSettings, port: int) -> None:
-        # hostapd refuses what it does not know (Error-Cause 401): the station alone identifies its session
-        named: tuple[Attribute, ...] = (attribute("Calling-Station-Id", device.mac.upper().replace(":", "-")),)
+    async def _see_off(self, device: Stale, client: ClientSettings, port: int) -> None:
+        """Until it has asked again, or is gone, or its access point was silent for long."""
+        farewell = Farewell(device, time.time(), gently=bool(device.reauthenticates))
+        self.departures.waiting += 1
+        try:
+            while farewell.end is None:
+                now = time.time()
+                silence = self._silent.get(device.nas)
+                if self._is_gone(device):
+                    farewell.end = End.ASKED
+                elif silence is not None and silence.until > now:
+                    await asyncio.sleep(farewell.patience(silence, now))
+                else:
+                    await asyncio.sleep(await self._attempt(farewell, client, port))
+        finally:
+            self.departures.waiting -= 1
+        self.departures.ends[farewell.end] += 1
+        self._settle(device)
+        say = log.warning if farewell.end in {End.REFUSED, End.UNHEARD} else log.info
+        say("device-disconnected", client=client.name, ssid=device.ssid, reason=device.reason, end=farewell.end.value)
+
+    async def _attempt(self, farewell: Farewell, client: ClientSettings, port: int) -> float:
+        """Ask once; seconds to the next attempt."""
+        device = farewell.device
         async with self._free:
-            result = await disconnect(Endpoint(device.nas, port), self._secret(device.nas, client), named)
-        log.info(
-            "device-disconnected",
-            client=client.name,
-            ssid=device.ssid,
-            reason=device.reason,
-            status=result.outcome.value,
-        )
+            silence = self._silent.get(device.nas)
+            if silence is not None and silence.until > time.time():
+                return 0.0
+            # what it said of itself, and when: a NAS with a window refuses what is older (RFC 5176, section 6.3)
+            named = (*(device.session or _station(device)), attribute("Event-Timestamp", int(time.time())))
+            send, more = (change, device.reauthenticates) if farewell.gently else (disconnect, ())
+            result = await send(
+                Endpoint(device.nas, port), self._secret(device.nas, client), (*named, *more), waits=self._waits
+            )
+        if result.outcome is Outcome.TIMEOUT:
+            self._silent.setdefault(device.nas, Silence()).heard_nothing(time.time())
+        else:
+            self._silent.pop(device.nas, None)
+        if result.outcome is Outcome.NAK:
+            log.info("disconnect-refused", client=client.name, nas=str(device.nas), cause=result.error_cause)
+        return farewell.after(result, time.time())
+
+
+def _station(device: Stale) -> Attributes:
+    return (attribute("Calling-Station-Id", device.mac.upper().replace(":", "-")),)
+
+
+class Keeper:
+    """What access points were told to let on, into the database and back: a restart can still send it away."""
+
+    def __init__(self, mpsk: MpskService, store: GrantStore) -> None:
+        self._mpsk = mpsk
+        self._store = store
+        self._restored = False
+        self._keeping = True
+
+    async def run(self) -> None:
+        """Take what was granted before a restart once the keys are there, then write once a second."""
+        while True:
+            await self.tend()
+            await asyncio.sleep(LOOK_EVERY_S)
+
+    async def tend(self) -> None:
+        """Restore or write; a database that fails is said once, and what it did not take waits."""
+        # without the keys every device would seem to have lost its own
+        if not self._mpsk.loaded:
+            return
+        try:
+            if not self._restored:
+                now = time.time()
+                self._mpsk.grants.restore(await self._store.load(now, MAX_GRANTS), self._mpsk.ring, now)
+                self._restored = True
+            await self._write()
+        except UpstreamError as error:
+            if self._keeping:
+                log.warning("grants-not-kept", error=str(error))
+            self._keeping = False
+        else:
+            self._keeping = True
+
+    async def _write(self) -> None:
+        rows, dropped = self._mpsk.grants.unwritten()
+        if not rows and not dropped:
+            return
+        try:
+            await self._store.save(rows, dropped)
+        except UpstreamError:
+            self._mpsk.grants.unkept(rows, dropped, self._mpsk.ring)
+            raise

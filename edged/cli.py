@@ -185,13 +185,13 @@ def _sync(arguments: Arguments) -> int:
     return 0 if answer["done"] else 1
 
 
-def _progress() -> Callable[[str, int, int | None], None]:
+def _progress(doing: str = "reading ") -> Callable[[str, int, int | None], None]:
     """Shows how far a long reading is: on a terminal in one line, in a log a line every few seconds."""
     terminal, told_at = sys.stderr.isatty(), time.monotonic()
 
     def tell(what: str, done: int, of: int | None) -> None:
         nonlocal told_at
-        text = f"reading {what}: {done:,}" + (f" of {of:,}" if of is not None else "")
+        text = f"{doing}{what}: {done:,}" + (f" of {of:,}" if of is not None else "")
         if terminal:
             # the cursor stays at the line's head: the answer is written over it
             print(f"{text}\033[K", end="\r", file=sys.stderr, flush=True)
@@ -237,39 +237,52 @@ def _said(arguments: Arguments, **request: Any) -> int:
 
 
 def _keys(arguments: Arguments) -> int:
-    request: dict[str, Any] = {"action": arguments.action, "who": _who()}
+    if arguments.action in {"sheet", "devices"}:
+        return _residents(arguments)
+    from edged import keycli
+
     try:
-        request |= _key_arguments(arguments)
+        request = keycli.request_of(arguments) | {"who": _who()}
     except UnicodeDecodeError:
         raise Refused("that file is not UTF-8 text") from None
-    answer = call(_socket(arguments.config), "keys", **request)
+    tell = None if arguments.json else _progress("")
+    answer = keycli.asked(request, lambda asked: call(_socket(arguments.config), "keys", tell=tell, **asked))
+    if sys.stderr.isatty():
+        print(end="\033[K", file=sys.stderr, flush=True)
     if arguments.json:
         print(json.dumps(answer, indent=2))
     elif arguments.action == "list":
         from edged.ops import text
 
         print(text.keys(answer))
+    elif arguments.action == "export":
+        print(keycli.written(arguments, answer))
     else:
         print(answer["sentence"])
     return 0
 
 
-def _key_arguments(arguments: Arguments) -> dict[str, Any]:
-    match arguments.action:
-        case "add":
-            fields = ("id", "ssid", "site", "label", "subscriber", "vlan", "devices")
-            given = {field: getattr(arguments, field) for field in fields}
-            if arguments.passphrase_file:
-                with arguments.passphrase_file as file:
-                    given["passphrase"] = file.readline().rstrip("\r\n")
-            return given
-        case "import":
-            with arguments.file as file:
-                return {"csv": file.read()}
-        case "revoke" | "show":
-            return {"id": arguments.id}
-        case _:
-            return {}
+def _residents(arguments: Arguments) -> int:
+    """What the daemon answers in parts."""
+    socket = _socket(arguments.config)
+
+    def ask(**request: Any) -> Any:
+        return call(socket, f"keys-{arguments.action}", who=_who(), **request)
+
+    if arguments.action == "sheet":
+        from edged.ops.handout import hand_out
+
+        answer = hand_out(ask, arguments)
+        # the sheets themselves may be on standard output
+        sys.stderr.write("" if arguments.json or not answer["files"] else answer["sentence"] + "\n")
+        if arguments.json and answer["files"]:
+            print(json.dumps(answer, indent=2))
+        return 0
+    from edged.ops.devices import all_devices, devices_text
+
+    answer = all_devices(ask, id=arguments.id, site=arguments.site, online=arguments.online)
+    print(json.dumps(answer, indent=2) if arguments.json else devices_text(answer))
+    return 0
 
 
 def _who() -> str:

@@ -12,7 +12,7 @@ from typing import Any
 
 import structlog
 
-from edged.arrows import Accounting, Disconnects
+from edged.arrows import Accounting, Disconnects, Keeper
 from edged.backoffice import BackOffice
 from edged.captive.acme.service import AcmeService
 from edged.captive.service import CaptiveService
@@ -40,9 +40,10 @@ from edged.radius.service import RadiusService
 from edged.standin import served
 from edged.state.database import Database
 from edged.state.files import secret_file
+from edged.state.grants import GrantStore
 from edged.state.keys import KeyStore
 from edged.state.overrides import OverrideStore
-from edged.state.sealing import Seal
+from edged.state.sealing_key import SealingKey
 from edged.state.sessions import SessionStore
 from edged.state.signers import SignerStore
 from edged.values import Prefix
@@ -75,9 +76,9 @@ class House:
         self.writer = Writer(config, self.overrides)
         self.current, self.acting, self.roster = self.writer.current, self.writer.acting, self.writer.roster
         self.sessions = SessionStore(self.database)
-        self.accounting = Accounting(self.sessions, self.writer.roster, self.writer.heard)
         self.signers = SignerStore(self.database)
-        self.keys = KeyStore(self.database, Seal(secret_file(directory / "sealing.key")))
+        self.sealing = SealingKey(directory, systemd.credentials())
+        self.keys = KeyStore(self.database, self.sealing.seal())
         self.enforce = EnforceService(
             targets(config), rules(config), current=self.current, watch=config.mode == "watch"
         )
@@ -97,6 +98,7 @@ class House:
             self.writer.lines_to_block = self.billing.lines_to_block
         tell = self.office.tell
         self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting, tell=tell)
+        self.accounting = Accounting(self.sessions, self.writer.roster, self.writer.heard, self.mpsk)
         self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell, self.enforce)
         portal = served(config.portal, directory)
         self.warnings = portal.warnings
@@ -105,6 +107,7 @@ class House:
             portal.settings, current=self.acting, link_key=secret_file(directory / "links.key").reveal(),
             clerk=self.clerk, tell=tell, site=config.site, proofs=self.acme.challenges.proofs,
         )  # fmt: skip
+        self.keeper = Keeper(self.mpsk, GrantStore(self.database))
         self.radius: RadiusService | None = None
         self.radsec: RadSecService | None = None
         self._keys_waiting: tuple[Key, ...] | None = None
@@ -178,6 +181,16 @@ class House:
             log.warning("keys-unreadable", error=str(error))
             hint = "is sealing.key the one they were sealed with? restore it from backup"
             self.warnings += (Problem(KEYS_UNREAD, str(error), hint, warning=True),)
+            return
+        if self.sealing.is_changing:
+            await self._finish_resealing()
+
+    async def _finish_resealing(self) -> None:
+        """A change of the sealing key that a crash cut off goes on; both keys hold until it is done."""
+        try:
+            await self.mpsk.stock.reseal(self.sealing)
+        except UpstreamError as error:
+            log.warning("reseal-unfinished", error=str(error))
 
     def _garden_sets(self) -> int | None:
         """Enforcement -> DNS: None while a set may be missing; a new number when somebody may have emptied them."""
@@ -204,9 +217,10 @@ class House:
             "radius": self.radius.run,
             "radsec": self.radsec.run,
             "mpsk": self.mpsk.run,
-            "disconnects": Disconnects(
-                self.mpsk.recheck, lambda: self.loaded.config.radius.clients, self.radius.clients.secret_at
+            "disconnects": Disconnects.of(
+                self.mpsk, lambda: self.loaded.config.radius.clients, self.radius.clients.secret_at
             ).run,
+            "grants": self.keeper.run,
             "expiry": self._expire,
             "housekeeping": self._housekeeping,
             "watchdog": self._watchdog,
@@ -225,6 +239,7 @@ class House:
         for stop in stops:
             await stop()
         await self.office.close()
+        await self.keeper.tend()
         await self.database.close()
 
     # --- arrows -----------------------------------------------------------------------------------

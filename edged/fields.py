@@ -144,6 +144,11 @@ EndpointField = Annotated[
     _text(parse_endpoint, "ADDRESS:PORT", 'for example "0.0.0.0:53" or "[::]:53"'),
     _string(r"^(\[[0-9a-fA-F:]+\]|[0-9.]+):\d{1,5}$", 'for example "0.0.0.0:53" or "[::]:53"'),
 ]
+RateField = Annotated[
+    Rate,
+    _text(parse_rate, "a rate, down and up", "for example 100M/20M"),
+    _string(r"^\d{1,9}[kMG]?/\d{1,9}[kMG]?$", "down and up in bit/s, for example 100M/20M"),
+]
 SecretField = Annotated[
     Secret,
     BeforeValidator(_secret),

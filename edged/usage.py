@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from edged import __version__
+from edged.keycli import add_arguments
 
 DEFAULT_CONFIG = Path("/etc/edged/edged.yaml")
 
@@ -186,27 +187,7 @@ def _init_arguments(init: argparse.ArgumentParser) -> None:
 
 def _keys_arguments(keys: argparse.ArgumentParser) -> None:
     _facts(keys)
-    # -c and --json are taken on either side of the action
-    everywhere = _Parser(add_help=False, argument_default=argparse.SUPPRESS)
-    everywhere.add_argument("-c", "--config", type=Path, metavar="FILE")
-    everywhere.add_argument("--json", action="store_true")
-    actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=_Parser)
-
-    def action(name: str, text: str) -> argparse.ArgumentParser:
-        return actions.add_parser(name, help=text, description=text, parents=[everywhere])
-
-    action("list", "every key, without its passphrase")
-    add = action("add", "make a key; a passphrase is drawn unless one is given")
-    add.add_argument("--ssid", required=True)
-    for option in ("id", "site", "label", "subscriber"):
-        add.add_argument(f"--{option}", default="")
-    add.add_argument("--vlan", type=int)
-    add.add_argument("--devices", nargs="*", default=[], metavar="MAC")
-    add.add_argument("--passphrase-file", type=argparse.FileType(), metavar="FILE", help="- reads standard input")
-    load = action("import", "make the keys of a CSV file, all or none")
-    load.add_argument("file", type=argparse.FileType())
-    action("revoke", "end a key of your own making now").add_argument("id")
-    action("show", "the passphrase of one key; the audit notes it").add_argument("id")
+    add_arguments(keys)
 
 
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
@@ -261,7 +242,14 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     "reload": ("take the changed file into force, or say why not", "edged reload", _facts),
     "keys": (
         "the Wi-Fi keys",
-        "edged keys list\nedged keys add --ssid Residence --label 'Flat 12' --vlan 112",
+        (
+            "edged keys list --site building-7\n"
+            "edged keys add --ssid Residence --label 'Flat 12' --vlan 112\n"
+            "edged keys generate --ssid Residence --count 40 --prefix flat- --vlan-from 101\n"
+            "edged keys sheet --site building-7 --sort unit --out sheets.html\n"
+            "edged keys devices --online\n"
+            "edged keys rotate flat-12"
+        ),
         _keys_arguments,
     ),
 }

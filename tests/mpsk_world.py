@@ -15,7 +15,8 @@ from edged.model import Key
 from edged.mpsk.eapol import parse_message_2
 from edged.mpsk.keyring import Keyring, compile_keyring
 from edged.mpsk.settings import MpskSettings, NetworkSettings
-from edged.mpsk.wpa import SUITES, Challenge, Handshake, challenge_of, pmk_of
+from edged.mpsk.wpa import Handshake, challenge_of, mic_of, pmk_of
+from edged.native.keysearch import Challenge
 from edged.radius.attributes import Attribute, attribute, long_extended
 from edged.radius.packet import Code, Packet
 from edged.radius.settings import ClientSettings
@@ -41,8 +42,12 @@ RSNE = {
     "psk-sha1": bytes.fromhex("30140100000fac040100000fac040100000fac020000"),
     "psk-sha256": bytes.fromhex("30140100000fac040100000fac040100000fac06c000"),
     "sae": bytes.fromhex("30140100000fac040100000fac040100000fac08c000"),
+    # with a PMKR1Name, the mobility domain, and the holders of the keys in the FTE
+    "ft-psk": bytes.fromhex("30260100000fac040100000fac040100000fac0400000100" + "5a" * 16)
+    + bytes.fromhex("3603a1b200" + "3760" + "00" * 82 + "010602005e0000f1" + "0304")
+    + b"ap-7",
 }
-_INFORMATION = {"psk-md5": 0x0109, "psk-sha1": 0x010A, "psk-sha256": 0x010B, "sae": 0x0108}
+_INFORMATION = {"psk-md5": 0x0109, "psk-sha1": 0x010A, "psk-sha256": 0x010B, "ft-psk": 0x010B, "sae": 0x0108}
 
 
 def network(**settings: Any) -> NetworkSettings:
@@ -105,9 +110,7 @@ def message_2(
     )
     if challenge is None:
         return anonce, frame
-    known = SUITES[challenge.suite]
-    mic = known.mic(known.kck(challenge.context, pmk), frame)
-    return anonce, frame[:81] + mic + frame[97:]
+    return anonce, frame[:81] + mic_of(challenge, pmk) + frame[97:]
 
 
 def challenge(pmk: bytes, *, suite: str = "psk-sha1") -> Challenge:

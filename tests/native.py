@@ -6,8 +6,18 @@ import os
 
 import pytest
 
-from edged.native import radius
+from edged.native import keysearch, radius
 from edged.native.datagrams import COMPILED, Datagrams, Portable
+
+KERNELS = [*(keysearch.kernels() or ("plain",)), ""]
+"""Of the key search, those that run on this machine; the last is their twin."""
+
+
+def kernel(name: str) -> str:
+    """That kernel; the test is skipped where no compiler was found, but not in CI."""
+    if name and name not in keysearch.kernels():
+        _say_so()
+    return name
 
 
 def twin(name: str) -> type[Datagrams]:

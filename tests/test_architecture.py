@@ -15,6 +15,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FRONT_DOOR = (
     "cli.py",
+    "keycli.py",
     "usage.py",
     "process.py",
     "daemon.py",
@@ -35,6 +36,7 @@ IO_FOLDERS = ("sources", "targets")
 IO_STATE = {
     "state/database.py", "state/files.py", "state/overrides.py", "state/snapshots.py",
     "state/guard_memory.py", "state/keys.py", "state/sessions.py", "state/hooks.py", "state/outbox.py",
+    "state/sealing_key.py", "state/grants.py",
     "state/current.py",  # asyncio.Event to wait for a change; touches nothing outside the process
 }  # fmt: skip
 
@@ -57,7 +59,14 @@ CAGES = {
     },
     "jinja2": {"captive/page/pages.py"},
     "yaml": {"yamltext.py", "config/document.py", "billing/sources/file.py"},
-    "sqlite3": {"state/database.py", "state/keys.py", "state/sessions.py", "state/guard_memory.py", "state/outbox.py"},
+    "sqlite3": {
+        "state/database.py",
+        "state/keys.py",
+        "state/sessions.py",
+        "state/guard_memory.py",
+        "state/outbox.py",
+        "state/grants.py",
+    },
     "acme": {"captive/acme/client.py"},
     "josepy": {"captive/acme/client.py"},
     "prometheus_client": {"ops/metrics.py"},

@@ -225,7 +225,7 @@ def _not_spoken(config: Config) -> _Found:
         if client.dialect != "auto" and client.dialect not in DIALECTS:
             yield _warning(
                 ("radius", "clients", index, "dialect"), f'"{client.dialect}"',
-                "this version does not speak it: its access points are rejected",
+                "what it wants back is not public: its access points are rejected",
                 f"it speaks {', '.join(DIALECTS)}",
             )  # fmt: skip
 

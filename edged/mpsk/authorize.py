@@ -6,6 +6,7 @@ from __future__ import annotations
 from edged.model import Access
 from edged.mpsk.keyring import Keyring, fault_of
 from edged.mpsk.outcome import Accept, Reason, Reject
+from edged.mpsk.places import place_to_take
 from edged.mpsk.question import Question
 from edged.mpsk.settings import NetworkSettings
 from edged.policy.access import Decision, View
@@ -46,10 +47,13 @@ def authorize_key(
     if fault is not None:
         return Reject(fault, stored.name)
     key = stored.key
+    displaced = None
     if question.mac not in key.devices:
         limit = network.devices_per_key if key.device_limit is None else key.device_limit
         if ring.device_count(stored.name, question.mac, now) >= limit:
-            return Reject(Reason.DEVICE_LIMIT, stored.name)
+            displaced = place_to_take(ring, stored, question.mac) if network.devices_full == "replace-oldest" else None
+            if displaced is None:
+                return Reject(Reason.DEVICE_LIMIT, stored.name)
     # before the handshake the access point tries both: which one the device has is not known yet
     sibling = ring.sibling(stored, now) if question.handshake is None else None
     keys = (stored,) if sibling is None else (stored, sibling)
@@ -59,7 +63,8 @@ def authorize_key(
     # when a reminder comes back the Wi-Fi is as it was
     until = 0.0 if decision.access is Access.NOTICE else decision.until
     ends = [at for at in (key.expires, stored.revoked, until) if at > now]
-    return Accept(keys, key.vlan, _timeout(ends, now), key.rate)
+    vlan, rate = network.vlan if key.vlan is None else key.vlan, key.rate or network.rate
+    return Accept(keys, vlan, _timeout(ends, now), rate, displaced=displaced)
 
 
 def _blocked(network: NetworkSettings, decision: Decision, keys: tuple[StoredKey, ...], now: float) -> Accept | Reject:

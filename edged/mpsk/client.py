@@ -1,16 +1,19 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The worker process that searches, asked over a pipe; equal questions share one search. I/O.
+"""Searches off the event loop, in a thread or in a worker process; equal questions share one. I/O.
 
-``hmac.digest`` never lets go of the interpreter lock: a search in a thread would hold everybody else up for
-milliseconds at a time, while the pipe to a process costs a fraction of one.
+The compiled search lets go of the interpreter lock: a thread is enough, and no process is made. Its twin never does,
+and would hold everybody else up for milliseconds at a time, while the pipe to a process costs a fraction of one.
 """
 
 from __future__ import annotations
 
 import asyncio
 import ctypes
+import os
 import signal
-from concurrent.futures import ProcessPoolExecutor
+import time
+from collections.abc import Sequence
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from multiprocessing import get_context
 
@@ -18,16 +21,22 @@ import structlog
 
 from edged.mpsk.desk import Search
 from edged.mpsk.search import search_all
-from edged.mpsk.wpa import Challenge
+from edged.native import keysearch
+from edged.native.keysearch import CHECKS, PMK_OCTETS, Candidates, Challenge
 from edged.state.keys import StoredKey
 
 log = structlog.get_logger(__name__)
 
+PATIENCE = 2.0
+"""Seconds from the request to the end of its search: an access point has no use for an answer after 2.5."""
 MAX_WAITING = 32
-"""Searches at once: at 50 ms each (10,000 keys) the last waits 1.6 s; access points wait 3 or 4."""
+"""Searches at once: at 50 ms each (10,000 keys, not compiled) the last waits 1.6 s."""
 
 MAX_LOSSES = 3
 """Workers lost in a row, without one answer: a machine that lets none live gets its searches in threads."""
+_SAMPLES = {True: 4096, False: 128}
+"""Candidates of the calibration, by whether they are searched compiled: about a millisecond a suite."""
+_TIMES = 3
 
 
 _PR_SET_PDEATHSIG = 1
@@ -41,17 +50,41 @@ def _live_and_die_with_parent() -> None:
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
+def seconds_each() -> dict[str, float]:
+    """Seconds that one candidate of each suite takes on this machine: the best of three short searches."""
+    candidates = keysearch.prepared(bytes(PMK_OCTETS * _SAMPLES[bool(keysearch.KERNEL)]))
+    seconds = {}
+    for suite in CHECKS:
+        # of the size that they have on the air; no key makes a MIC of zeros
+        messages = 3 if suite == "ft-psk" else 1
+        challenge = Challenge(suite, (bytes(100),) * messages, bytes(121), bytes(16))
+        taken = []
+        for _ in range(_TIMES):
+            begun = time.perf_counter()
+            candidates.search(challenge)
+            taken.append(time.perf_counter() - begun)
+        seconds[suite] = min(taken) / len(candidates)
+    return seconds
+
+
+def search_until(challenge: Challenge, pools: Sequence[Candidates], until: float) -> tuple[int, int] | None:
+    """As ``search_all``; TimeoutError at ``until``, which is monotonic time: the same in every process."""
+    return search_all(challenge, pools, lambda: time.monotonic() > until)
+
+
 class Searcher:
-    """One worker process, its queue, and the searches that run."""
+    """Threads or one worker process, the queue, and the searches that run."""
 
     def __init__(self) -> None:
+        # one core stays with the event loop
+        self._threads = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="edged-search")
         self._pool: ProcessPoolExecutor | None = None
         self._losses = 0
         self._running: dict[object, asyncio.Task[StoredKey | None]] = {}
 
     def start(self) -> None:
-        """Make the worker, if there is none; it imports in the background."""
-        if self._pool is not None or self._losses >= MAX_LOSSES:
+        """Make the worker, if one is needed and there is none; it imports in the background."""
+        if keysearch.KERNEL or self._pool is not None or self._losses >= MAX_LOSSES:
             return
         # spawned, not forked: other threads hold locks at any time
         self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_live_and_die_with_parent)
@@ -59,10 +92,11 @@ class Searcher:
         self._pool.submit(int)
 
     async def stop(self) -> None:
-        """End the worker after the search it is at: a second at most, since searches are bounded."""
+        """End threads and worker after the search they are at: two seconds at most, since searches are bounded."""
         pool, self._pool = self._pool, None
         if pool is not None:
             await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
+        self._threads.shutdown(wait=False, cancel_futures=True)
 
     @property
     def is_full(self) -> bool:
@@ -74,26 +108,32 @@ class Searcher:
         return self._running.get(wanted.same)
 
     def begin(self, wanted: Search) -> asyncio.Task[StoredKey | None]:
-        """The key whose PMK made the MIC, or None. Await it shielded: others may wait for the same."""
+        """The key whose PMK made the MIC, or None; TimeoutError after PATIENCE. Await it shielded: others may too."""
         task = asyncio.create_task(self._search(wanted), name="mpsk-search")
         self._running[wanted.same] = task
-        task.add_done_callback(lambda _: self._running.pop(wanted.same, None))
+        task.add_done_callback(lambda _: self._ended(wanted, task))
         return task
 
-    async def _search(self, wanted: Search) -> StoredKey | None:
-        return wanted.at(await self._place(wanted.challenge, wanted.pmks))
+    def _ended(self, wanted: Search, task: asyncio.Task[StoredKey | None]) -> None:
+        self._running.pop(wanted.same, None)
+        if not task.cancelled():
+            task.exception()  # whoever waited for it may be gone
 
-    async def _place(self, challenge: Challenge, pools: tuple[bytes, ...]) -> tuple[int, int] | None:
-        pool = self._pool
+    async def _search(self, wanted: Search) -> StoredKey | None:
+        async with asyncio.timeout(PATIENCE):  # also where a worker hangs
+            return wanted.at(await self._place(wanted.challenge, wanted.pmks, time.monotonic() + PATIENCE))
+
+    async def _place(self, challenge: Challenge, pools: tuple[Candidates, ...], until: float) -> tuple[int, int] | None:
+        loop, pool = asyncio.get_running_loop(), self._pool
         if pool is not None:
             try:
-                found = await asyncio.get_running_loop().run_in_executor(pool, search_all, challenge, pools)
+                found = await loop.run_in_executor(pool, search_until, challenge, pools, until)
             except BrokenProcessPool:
                 self._lost(pool)
             else:
                 self._losses = 0
                 return found
-        return await asyncio.to_thread(search_all, challenge, pools)
+        return await loop.run_in_executor(self._threads, search_until, challenge, pools, until)
 
     def _lost(self, pool: ProcessPoolExecutor) -> None:
         """Make another worker, once for all the searches that one death ended."""

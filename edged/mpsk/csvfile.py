@@ -1,22 +1,24 @@
 # SPDX-License-Identifier: Apache-2.0
-"""CSV text -> keys, or every problem with its line. Pure. Columns: the feed's names.
+"""CSV text -> keys, or every problem with its line; keys -> CSV text. Pure. Columns: the feed's names.
 
-``ssid`` is required. An ``id`` and a ``passphrase`` are made where none stand. Spaces part devices.
+``ssid`` is required. An ``id`` and a ``passphrase`` are made where none stand. Spaces part devices. A cell that a
+spreadsheet would take for a formula is written with a ``'`` before it, which reading takes away again.
 """
 
 from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
 from edged.errors import Problem
 from edged.fields import parse_rate
-from edged.model import Key
+from edged.model import Key, Rate
 from edged.mpsk.passphrase import weakness
+from edged.state.keys import RETIRED
 from edged.values import Secret, parse_mac
 
 COLUMNS = (
@@ -26,6 +28,50 @@ COLUMNS = (
 _PLAIN = ("id", "subscriber", "site", "label")
 MAX_ROWS = 100_000
 """Ten times the largest building we were told of; PMKs for more would take five minutes to derive."""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
+"""What a spreadsheet takes for the beginning of a formula, and the ``'`` itself, so that reading is certain."""
+
+
+def write_keys(keys: Iterable[Key], *, passphrases: bool) -> str:
+    """``keys`` as ``read_keys`` takes them; without ``passphrases`` that column is not there at all."""
+    columns = [column for column in COLUMNS if passphrases or column != "passphrase"]
+    file = io.StringIO()
+    writer = csv.writer(file)
+    writer.writerow(columns)
+    for key in keys:
+        cells = _cells(key)
+        writer.writerow([_guarded(cells[column]) for column in columns])
+    return file.getvalue()
+
+
+def _cells(key: Key) -> dict[str, str]:
+    return {
+        **{name: getattr(key, name) for name in (*_PLAIN, "ssid")},
+        "passphrase": key.passphrase.reveal_text(),
+        "vlan": "" if key.vlan is None else str(key.vlan),
+        "device_limit": "" if key.device_limit is None else str(key.device_limit),
+        "devices": " ".join(key.devices),
+        "not_before": _moment(key.not_before),
+        "expires": _moment(key.expires),
+        "rate": _rate(key.rate),
+    }
+
+
+def _moment(at: float) -> str:
+    return datetime.fromtimestamp(at, UTC).isoformat().replace("+00:00", "Z") if at else ""
+
+
+def _rate(rate: Rate | None) -> str:
+    return f"{rate.down}/{rate.up}" if rate else ""
+
+
+def _guarded(cell: str) -> str:
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def _unguarded(cell: str) -> str:
+    return cell[1:] if cell.startswith("'") and cell[1:].startswith(_FORMULA) else cell
 
 
 def _time(text: str) -> float:
@@ -97,7 +143,7 @@ def _key(row: dict[str | Any, str | Any], networks: Collection[str]) -> tuple[Ke
     problems = []
     if None in row or None in row.values():
         problems.append(Problem("", "more or fewer cells than the first line", "one cell a column"))
-    cells = {name: cell.strip() for name, cell in row.items() if name and isinstance(cell, str)}
+    cells = {name: _unguarded(cell.strip()) for name, cell in row.items() if name and isinstance(cell, str)}
     fields: dict[str, Any] = {name: cells[name] for name in _PLAIN if name in cells}
     for name, (parse, expected) in _PARSERS.items():
         if cells.get(name):
@@ -105,11 +151,13 @@ def _key(row: dict[str | Any, str | Any], networks: Collection[str]) -> tuple[Ke
                 fields[name] = parse(cells[name])
             except (ValueError, OverflowError):
                 problems.append(Problem(name, repr(cells[name][:40]), expected))
+    if cells.get("id", "").endswith(RETIRED):
+        problems.append(Problem("id", repr(cells["id"][:40]), f"an id without {RETIRED} at its end"))
     ssid = cells.get("ssid", "")
     if ssid not in networks:
         problems.append(Problem("ssid", repr(ssid[:40]), "one of " + ", ".join(networks)))
     # spaces may belong to a passphrase: taken as it stands
-    passphrase = Secret(row.get("passphrase") or "")
+    passphrase = Secret(_unguarded(row.get("passphrase") or ""))
     fault = weakness(passphrase) if passphrase else None
     if fault is not None:
         expected = "a passphrase that resists guessing, or none: one is made"

@@ -11,18 +11,21 @@ from dataclasses import dataclass, replace
 
 from edged.model import Event, EventType, Tell, untold
 from edged.mpsk.authorize import authorize_device, authorize_key
+from edged.mpsk.grants import Grants
 from edged.mpsk.keyring import Keyring, Pool, same_key
 from edged.mpsk.memory import Counters, Grant, Last, Recent, Stale
+from edged.mpsk.offers import Offers
 from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
 from edged.mpsk.patience import Patience
+from edged.mpsk.places import without
 from edged.mpsk.question import Question, read_question
 from edged.mpsk.ready import NEVER, Readiness, Ready, keeps
 from edged.mpsk.reply import written
-from edged.mpsk.search import MISS, search
 from edged.mpsk.settings import MpskSettings
-from edged.mpsk.wpa import Challenge, Handshake, challenge_of
+from edged.mpsk.wpa import Handshake, challenge_of, verifies
+from edged.native.keysearch import CHECKS, Candidates, Challenge
 from edged.policy.access import View
-from edged.radius.packet import Answer, Packet
+from edged.radius.packet import Answer, Code, Packet
 from edged.radius.settings import ClientSettings
 from edged.state.keys import BILLING, Sighting, StoredKey
 from edged.values import IpAddress, MacAddress
@@ -31,9 +34,12 @@ SEEN_AGAIN = 3600.0
 """Seconds; a known device's last sight is written so often: it is wanted to the day."""
 MAX_REMEMBERED = 4096
 """Devices whose last outcome the help desk may ask for."""
-MAX_GRANTS = 65536
-"""Devices let on that a change of policy is checked against: three large buildings."""
+UNMEASURED = 3e-6
+"""Seconds for one candidate, before anybody has measured."""
 _new = tuple.__new__
+REST = 600.0
+"""Seconds before a device that lost its place may take another's: eleven on ten places must not chase each other."""
+MAX_RESTING = 4096
 MAX_UNSPOKEN = 64
 """Clients with a dialect that we do not speak, each told once an hour."""
 
@@ -58,9 +64,9 @@ class Search:
         return None if found is None else self.pools[found[0]].keys[found[1]]
 
     @property
-    def pmks(self) -> tuple[bytes, ...]:
+    def pmks(self) -> tuple[Candidates, ...]:
         """The PMKs of each pool, as a search takes them."""
-        return tuple(pool.pmks for pool in self.pools)
+        return tuple(pool.candidates for pool in self.pools)
 
     @property
     def same(self) -> tuple[Challenge, str, str, MacAddress]:
@@ -78,16 +84,20 @@ class Desk:
         """Swapped by the service."""
         self.counters = Counters()
         self.patience = Patience()
+        self.seconds_each = dict.fromkeys(CHECKS, UNMEASURED)
+        """Of one candidate, by suite; the service measures it."""
         self.sightings: dict[tuple[str, MacAddress], Sighting] = {}
         """Learned and not yet written, by SSID and MAC."""
         self._ready = Readiness()
+        self.gone: set[tuple[str, MacAddress]] = set()
+        """Sent away and not yet struck from the database, by SSID and MAC."""
+        self._rests: Recent[tuple[str, MacAddress], float] = Recent(MAX_RESTING)
+        """Until when one that lost its place may not take another's."""
         self._last: Recent[MacAddress, Last] = Recent(MAX_REMEMBERED)
-        self._grants: Recent[tuple[str, MacAddress], Grant] = Recent(MAX_GRANTS)
+        self.grants = Grants()
+        self._offers = Offers()
         self._unspoken: Recent[tuple[str, str], float] = Recent(MAX_UNSPOKEN)
         self._untold: list[tuple[str, str]] = []
-        self._checked: tuple[object, ...] = ()
-        """What the grants were last checked against: while it is the same, they are right."""
-        self._right_until = 0.0
 
     def ask(
         self, request: Packet, client: ClientSettings, source: IpAddress, view: View, now: float
@@ -101,6 +111,10 @@ class Desk:
         if isinstance(question, Reject):
             return self._refuse(question, client, now)
         if question.handshake is None:
+            if question.is_announcement:
+                # no key and no VLAN: nothing is given away, and the request that decides is to come
+                self.counters.count(Accept())
+                return Answer(Code.ACCESS_ACCEPT)
             ready = ready or self._ready.find_question(question, client, source, self.settings)
             if ready is not None and ready.edition == edition:
                 self._ready.put(request.constant, ready)
@@ -110,11 +124,24 @@ class Desk:
 
     def _look_up(self, request: Packet, ready: Ready, edition: int, view: View, now: float) -> Answer | None:
         """The answer to a device that asks by its MAC address, kept for the next time."""
-        question, source = ready.question, ready.source
-        outcome = authorize_device(question, self.ring, self.settings.networks[question.ssid], view=view, now=now)
-        answer = self._conclude(question, outcome, source, now)
+        question = ready.question
+        outcome = self._by_device(question, view, now)
+        answer = self._conclude(question, outcome, ready.source, now)
         self._ready.put(request.constant, self._prepared(ready, edition, outcome, answer))
         return answer
+
+    def _by_device(self, question: Question, view: View, now: float) -> Accept | Reject:
+        """What a device gets before the handshake."""
+        network, ring = self.settings.networks[question.ssid], self.ring
+        outcome = authorize_device(question, ring, network, view=view, now=now)
+        if isinstance(outcome, Reject):
+            return outcome
+        stored = outcome.key
+        if stored is not None and question.dialect.needs_pmk and stored.pmk is None:
+            return Reject(Reason.NOT_READY, stored.name)
+        if stored is None and not outcome.blocked and question.dialect.several and network.unknown is not None:
+            return self._offers.widened(outcome, question, network, ring, view=view, now=now)
+        return outcome
 
     def _challenge(
         self, question: Question, handshake: Handshake, source: IpAddress, view: View, now: float
@@ -123,14 +150,15 @@ class Desk:
         challenge = challenge_of(handshake)
         if challenge is None:
             return self._conclude(question, Reject(Reason.UNSUPPORTED_AKM), source, now)
-        own, *wide = self.ring.candidates(question.ssid, question.site, question.mac, now)
-        index = search(challenge, own.pmks)
-        self.counters.candidates += len(own.keys)
-        if index != MISS:
-            return self._match(question, own.keys[index], source, view, now)
-        if self.patience.is_exhausted(question.mac, now):
+        own = self.ring.own(question.ssid, question.site, question.mac, now)
+        self.counters.candidates += len(own)
+        for stored in own:
+            if _made(challenge, stored):
+                return self._match(question, stored, source, view, now)
+        wanted = Search(question, challenge, self.ring.wide(question.ssid, question.site), source)
+        if self.patience.is_exhausted(question.mac, now) or self.patience.is_spent(source, now):
             return self._conclude(question, Reject(Reason.COOL_DOWN), source, now)
-        return Search(question, challenge, tuple(wide), source)
+        return wanted
 
     def _prepared(self, ready: Ready, edition: int, outcome: Outcome, answer: Answer | None) -> Ready:
         """``ready`` with its answer, where that can be given again without a look at the clock."""
@@ -138,7 +166,7 @@ class Desk:
         if not keeps(outcome) or last is None:
             return ready._replace(edition=NEVER)
         reason = outcome.reason if isinstance(outcome, Reject) else None
-        grant = None if reason else self._grants.get(place)
+        grant = None if reason else self.grants.get(place)
         return ready._replace(edition=edition, answer=answer, place=place, last=last[1:], grant=grant, reason=reason)
 
     def _repeat(self, ready: Ready, now: float) -> Answer | None:
@@ -146,11 +174,11 @@ class Desk:
         _, _, _, _, _, answer, place, last, grant, reason = ready
         if reason is not None:
             self.counters.rejects[reason] += 1
-            self._grants.remove(place)
+            self.grants.refused(ready.question)
         else:
             self.counters.accepts += 1
             if grant is not None:
-                self._grants.put(place, grant)
+                self.grants.granted(_new(Grant, (*grant[:-2], now, "")))
         self._last.put(place[1], _new(Last, (now, *last)))
         return answer
 
@@ -160,19 +188,31 @@ class Desk:
         self.counters.candidates += wanted.candidates
 
     def overloaded(self, wanted: Search, now: float) -> Answer | None:
-        """What a request gets whose search would have to wait too long."""
+        """What a request gets whose search takes, or would have to wait, longer than anybody waits for an answer.
+
+        Silence: the access point asks again. After a reject, a telephone tells its owner that the key is wrong.
+        """
         return self._conclude(wanted.question, Discard(Reason.OVERLOADED), wanted.source, now)
 
     def found(self, wanted: Search, stored: StoredKey | None, view: View, now: float) -> Answer | None:
         """The answer once the search has ended, with the key whose PMK made the MIC or with none."""
         question = wanted.question
-        if stored is not None:
-            return self._match(question, stored, wanted.source, view, now)
-        if any(pending.key.ssid == question.ssid for pending in self.ring.pending):
+        # whatever found it, the arithmetic of the standard library has the last word
+        if stored is not None and _made(wanted.challenge, stored):
+            answer = self._match(question, stored, wanted.source, view, now)
+        elif question.ssid in self.ring.unready:
             # the key may be among those: no fault of the device
-            return self._conclude(question, Reject(Reason.NOT_READY), wanted.source, now)
-        self.patience.miss(question.mac, now)
-        return self._conclude(question, Reject(Reason.NO_MATCH), wanted.source, now)
+            answer = self._conclude(question, Reject(Reason.NOT_READY), wanted.source, now)
+        else:
+            self.patience.miss(question.mac, now)
+            answer = self._conclude(question, Reject(Reason.NO_MATCH), wanted.source, now)
+        if answer is None or answer.code is not Code.ACCESS_ACCEPT:
+            self.patience.spend(wanted.source, self.seconds(wanted), now)
+        return answer
+
+    def seconds(self, wanted: Search) -> float:
+        """How long the whole of a search takes one core."""
+        return wanted.candidates * self.seconds_each[wanted.challenge.suite]
 
     def explain_device(self, mac: MacAddress) -> Last | None:
         """How the latest request of ``mac`` ended; None when it made none of late."""
@@ -186,41 +226,17 @@ class Desk:
         return untold
 
     def recheck(self, view: View, now: float) -> list[Stale]:
-        """Devices whose last answer is not what they would get now; each is named once.
+        """Devices whose last answer is not what they would get now; each is named once."""
+        return self.grants.recheck(view, self.ring, self.settings, now)
 
-        Looked at when the policy, the keys or the settings are others, or one of their ends has come: with 10,000
-        devices a look takes some 40 ms.
-        """
-        grounds = (view.table, view.learned.overrides, view.learned.passes, self.ring.keys, self.settings)
-        same = len(self._checked) == len(grounds) and all(a is b for a, b in zip(grounds, self._checked, strict=True))
-        if same and now < self._right_until:
-            return []
-        self._checked, self._right_until = grounds, min(view.next_end(now), self.ring.next_change)
-        stale = []
-        for place, grant in self._grants.items():
-            reason = self._change(grant, view, now)
-            if reason:
-                question = grant.question
-                stale.append(Stale(grant.nas, question.site, question.mac, question.ssid, reason))
-                self._grants.remove(place)
-        return stale
-
-    def _change(self, grant: Grant, view: View, now: float) -> str:
-        """Why ``grant`` is no longer right; empty when it is."""
-        question = grant.question
-        network = self.settings.networks.get(question.ssid)
-        if network is None:
-            return Reason.UNKNOWN_SSID.value
-        stored = self.ring.keys.get(grant.key.name) if grant.key else None
-        if grant.key and (stored is None or not same_key(stored, grant.key)):
-            return Reason.REVOKED.value
-        if stored is None:
-            outcome = authorize_device(question, self.ring, network, view=view, now=now)
-        else:
-            outcome = authorize_key(question, stored, self.ring, network, view=view, now=now)
-        if isinstance(outcome, Reject):
-            return outcome.reason.value
-        return "vlan" if outcome.vlan != grant.vlan else ""
+    def send_away(self, ssid: str, mac: MacAddress, reason: Reason) -> None:
+        """Forget that ``mac`` ever used a key on ``ssid``, and disconnect it if it was let on."""
+        place = (ssid, mac)
+        self.sightings.pop(place, None)
+        self.gone.add(place)
+        self.ring = without(self.ring, (place,))
+        self.counters.devices = len(self.ring.learned)
+        self.grants.send_away(place, reason.value)
 
     def _match(self, question: Question, stored: StoredKey, source: IpAddress, view: View, now: float) -> Answer | None:
         """The MIC proved ``stored``: what its holder gets by now, since the search may have taken a while."""
@@ -229,11 +245,22 @@ class Desk:
         if known is None or network is None or not same_key(known, stored):
             return self._conclude(question, Reject(Reason.REVOKED, stored.name), source, now)
         outcome = authorize_key(question, known, self.ring, network, view=view, now=now)
+        if isinstance(outcome, Accept) and outcome.displaced:
+            outcome = self._replace(question, outcome, outcome.displaced, now)
         if isinstance(outcome, Accept):
             self.patience.forgive(question.mac)
             if network.learn:
                 self._learn(Sighting(question.ssid, question.mac, known.name, now), known.key.subscriber)
         return self._conclude(question, outcome, source, now)
+
+    def _replace(self, question: Question, accept: Accept, displaced: MacAddress, now: float) -> Accept | Reject:
+        """``accept`` once ``displaced`` has left; a reject where the device itself had to leave a moment ago."""
+        name = accept.keys[0].name
+        if now < (self._rests.get((question.ssid, question.mac)) or 0.0):
+            return Reject(Reason.DEVICE_LIMIT, name)
+        self._rests.put((question.ssid, displaced), now + REST)
+        self.send_away(question.ssid, displaced, Reason.DEVICE_LIMIT)
+        return accept
 
     def _learn(self, sighting: Sighting, subscriber: str) -> None:
         place = (sighting.ssid, sighting.mac)
@@ -241,6 +268,7 @@ class Desk:
         if before is not None and before.key == sighting.key and sighting.at < before.at + SEEN_AGAIN:
             return
         self.sightings[place] = sighting
+        self.gone.discard(place)
         self.ring = self.ring.with_sightings((sighting,))
         self.counters.devices = len(self.ring.learned)
         news = before is None or before.key != sighting.key
@@ -260,18 +288,23 @@ class Desk:
     def _conclude(self, question: Question, outcome: Outcome, source: IpAddress, now: float) -> Answer | None:
         """Count and remember ``outcome``, and write it."""
         self.counters.count(outcome)
-        place, site, ssid = (question.ssid, question.mac), question.site, question.ssid
+        site, ssid = question.site, question.ssid
         match outcome:
-            case Accept(key=stored, vlan=vlan, blocked=blocked):
+            case Accept(vlan=vlan, blocked=blocked):
                 reason = Reason.BLOCKED.value if blocked else ""
+                stored, offered = (None, outcome.keys) if outcome.offered else (outcome.key, ())
                 name = stored.name if stored else None
                 last = Last(now, site, ssid, accepted=True, reason=reason, key=name, vlan=vlan)
                 kept = question if question.handshake is None else replace(question, handshake=None)
-                self._grants.put(place, Grant(kept, source, stored, vlan))
+                self.grants.granted(Grant(kept, source, stored, vlan, name, outcome.rate, offered, now))
             case Reject(reason=refused, key=name):
                 last = Last(now, site, ssid, reason=refused.value, key=name)
-                self._grants.remove(place)
+                self.grants.refused(question)
             case _:
                 last = Last(now, site, ssid, reason=outcome.reason.value)
         self._last.put(question.mac, last)
         return written(question, outcome)
+
+
+def _made(challenge: Challenge, stored: StoredKey) -> bool:
+    return stored.pmk is not None and verifies(challenge, stored.pmk.reveal())

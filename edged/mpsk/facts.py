@@ -3,9 +3,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
+from edged.model import Rate
 from edged.mpsk.keyring import Keyring, fault_of
+from edged.state.keys import BILLING, RETIRED, KeyId, StoredKey
 from edged.values import MacAddress
 
 
@@ -31,10 +34,25 @@ class KeyFacts:
     """Seen with it, the latest first."""
     registered: tuple[MacAddress, ...]
     """Good for these alone; empty: for any."""
+    same_as: str = ""
+    """Of a local key set aside (``not-unique``): billing's key that has its passphrase."""
+    previous_until: float = 0.0
+    """Until when its passphrase of before a rotation is good too; 0: it is not."""
+    device_limit: int | None = None
+    rate: Rate | None = None
+    created: float = 0.0
+    """When it, or its present passphrase, was made."""
+    weak: bool = False
+    """A passphrase of billing's that a neighbour could guess."""
 
 
-def facts_of(ring: Keyring, now: float) -> list[KeyFacts]:
-    """Every key, in order of SSID, site and id."""
+def _previous_until(ring: Keyring, stored: StoredKey, now: float) -> float:
+    old = ring.keys.get(KeyId(stored.origin, stored.key.id + RETIRED))
+    return old.revoked if old is not None and old.is_live(now) else 0.0
+
+
+def facts_of(ring: Keyring, now: float, weak: Collection[str] = ()) -> list[KeyFacts]:
+    """Every key, in order of SSID, site and id; ``weak``: ids of billing's weak ones."""
     found = []
     for name, stored in ring.keys.items():
         key = stored.key
@@ -46,6 +64,8 @@ def facts_of(ring: Keyring, now: float) -> list[KeyFacts]:
                 key.id, stored.origin, key.ssid, key.site, key.subscriber, key.label, key.vlan, standing,
                 key.not_before, key.expires, stored.revoked,
                 tuple(sorted(seen, key=lambda mac: -seen[mac])), key.devices,
+                stored.shadowed_by, _previous_until(ring, stored, now), key.device_limit, key.rate, stored.created,
+                stored.origin == BILLING and key.id in weak,
             )
         )  # fmt: skip
     return sorted(found, key=lambda f: (f.ssid, f.site, f.id))

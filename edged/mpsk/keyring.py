@@ -3,14 +3,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from itertools import chain
+from typing import NamedTuple, TypeVar
 
 from edged.mpsk.outcome import Reason
 from edged.mpsk.passphrase import well_formed
+from edged.native.keysearch import Candidates, Portable, prepared
 from edged.state.keys import RETIRED, KeyId, Sighting, StoredKey
-from edged.values import MacAddress
+from edged.values import MacAddress, Secret
 
 DEVICE_AGE = 14 * 86400.0
 """A device counts against the limit so long after it was last seen: phones change their MAC fortnightly."""
@@ -19,23 +21,32 @@ _Place = tuple[str, str]
 """SSID and site, or SSID and MAC."""
 
 
+POOL = 8192
+"""Most keys of a pool: less than a millisecond to make ready and to search compiled, 25 ms without."""
+STEP = 100
+"""Keys between two pauses of ``compile_steps``: a quarter of a millisecond."""
+
+
+FRONT = 256
+"""Most devices that are kept in front of the others."""
+
+
 class Pool(NamedTuple):
-    """Keys to try, with their PMKs in the same order, 32 octets each, in one piece."""
+    """Keys to try, and their PMKs in the same order, ready to be searched."""
 
     keys: tuple[StoredKey, ...] = ()
-    pmks: bytes = b""
+    candidates: Candidates = Portable(b"")
 
     def __repr__(self) -> str:
         return f"Pool({len(self.keys)} keys)"
-
-
-_NONE = Pool()
 
 
 def fault_of(stored: StoredKey, now: float) -> Reason | None:
     """Why ``stored`` is not good at ``now``; None when it is."""
     if stored.revoked and stored.revoked <= now:
         return Reason.REVOKED
+    if stored.shadowed_by:
+        return Reason.NOT_UNIQUE
     if stored.key.not_before > now:
         return Reason.NOT_YET
     if stored.key.expires and stored.key.expires <= now:
@@ -48,22 +59,59 @@ def same_key(left: StoredKey, right: StoredKey) -> bool:
     return left.key.ssid == right.key.ssid and left.key.passphrase == right.key.passphrase
 
 
+K = TypeVar("K")
+V = TypeVar("V")
+
+
+class _Layered(Mapping[K, V]):
+    """A few entries in front of many: to copy a hundred thousand for each device that comes would take milliseconds."""
+
+    __slots__ = ("_length", "back", "front")
+
+    def __init__(self, front: dict[K, V], back: Mapping[K, V]) -> None:
+        self.front, self.back = front, back
+        self._length = len(back) + sum(key not in back for key in front)
+
+    def __getitem__(self, key: K) -> V:
+        return self.front[key] if key in self.front else self.back[key]
+
+    def __iter__(self) -> Iterator[K]:
+        yield from (key for key in self.back if key not in self.front)
+        yield from self.front
+
+    def __len__(self) -> int:
+        return self._length
+
+
+def _over(below: Mapping[K, V], changes: dict[K, V]) -> Mapping[K, V]:
+    """``below`` after ``changes``; neither is changed itself."""
+    front, back = (below.front, below.back) if isinstance(below, _Layered) else ({}, below)
+    front = {**front, **changes}
+    return _Layered(front, back) if len(front) <= FRONT else {**back, **front}
+
+
+Assembly = Generator[bytes, Candidates | None, "Keyring"]
+"""A keyring in the making: yields PMKs to be made ready, whose candidates are to be sent back, or nothing: a pause."""
+
+
 @dataclass(frozen=True, slots=True)
 class Keyring:
     """Every key, indexed. Immutable: another list, or another device, makes another one."""
 
     keys: Mapping[KeyId, StoredKey] = field(default_factory=dict)
     pending: tuple[StoredKey, ...] = ()
-    """Keys of known networks whose PMK has yet to be derived."""
+    """Keys of known networks whose PMK has yet to be derived, the newest first."""
+    unready: Mapping[str, int] = field(default_factory=dict)
+    """How many of them each SSID has."""
     next_change: float = float("inf")
     """When a key next begins or ceases to be good, epoch seconds: then compile again."""
     learned: Mapping[_Place, Sighting] = field(default_factory=dict)
     """The last key of a device, by SSID and MAC."""
     devices: Mapping[KeyId, Mapping[MacAddress, float]] = field(default_factory=dict)
     """When each device of a key was last seen."""
-    _registered: Mapping[_Place, tuple[StoredKey, ...]] = field(default_factory=dict)
-    _live: Mapping[_Place, Pool] = field(default_factory=dict)
-    _lapsed: Mapping[_Place, Pool] = field(default_factory=dict)
+    _registered: Mapping[_Place, tuple[KeyId, ...]] = field(default_factory=dict)
+    _live: Mapping[_Place, tuple[Pool, ...]] = field(default_factory=dict)
+    _lapsed: Mapping[_Place, tuple[Pool, ...]] = field(default_factory=dict)
 
     def narrow(self, ssid: str, site: str, mac: MacAddress) -> tuple[StoredKey, ...]:
         """The keys this device has a claim to, good or lapsed: its last one, then those registered for it."""
@@ -71,23 +119,24 @@ class Keyring:
         sighting = self.learned.get((ssid, mac))
         last = self.keys.get(sighting.key) if sighting else None
         successor = self.keys.get(_other(last.name)) if last and last.key.id.endswith(RETIRED) else None
-        for stored in (last, successor, *self._registered.get((ssid, mac), ())):
+        registered = (self.keys[name] for name in self._registered.get((ssid, mac), ()))
+        for stored in (last, successor, *registered):
             if stored is not None and _fits(stored, ssid, site, mac):
                 found[stored.name] = stored
         return tuple(found.values())
 
-    def candidates(self, ssid: str, site: str, mac: MacAddress, now: float) -> tuple[Pool, ...]:
-        """What to try in turn: the device's own keys, its site's, the SSID's, last those that have lapsed.
+    def own(self, ssid: str, site: str, mac: MacAddress, now: float) -> tuple[StoredKey, ...]:
+        """What to try first: the good ones of ``narrow`` that have a PMK."""
+        claimed = self.narrow(ssid, site, mac)
+        return tuple(k for k in claimed if k.pmk is not None and fault_of(k, now) is None)
+
+    def wide(self, ssid: str, site: str) -> tuple[Pool, ...]:
+        """What to try then, in turn: the keys of the site, the SSID's, last those that have lapsed.
 
         A lapsed key is found so that its holder is told why; it never opens anything.
         """
-        own = [k for k in self.narrow(ssid, site, mac) if k.pmk is not None and fault_of(k, now) is None]
         places = [(ssid, site), (ssid, "")] if site else [(ssid, "")]
-        return (
-            _pool(own),
-            *(self._live.get(place, _NONE) for place in places),
-            *(self._lapsed.get(place, _NONE) for place in places),
-        )
+        return tuple(pool for found in (self._live, self._lapsed) for place in places for pool in found.get(place, ()))
 
     def sibling(self, stored: StoredKey, now: float) -> StoredKey | None:
         """The passphrase on the other side of a rotation, while both are good."""
@@ -95,65 +144,158 @@ class Keyring:
         return other if other is not None and fault_of(other, now) is None else None
 
     def device_count(self, key: KeyId, besides: MacAddress, now: float) -> int:
-        """How many other devices used ``key`` of late."""
-        seen = self.devices.get(key, {})
-        return sum(at > now - DEVICE_AGE for mac, at in seen.items() if mac != besides)
+        """How many other devices used ``key`` of late, with its passphrase of now or of before a rotation."""
+        seen, other = self.devices.get(key, {}), self.devices.get(_other(key), {})
+        return sum(at > now - DEVICE_AGE for mac, at in (*seen.items(), *other.items()) if mac != besides)
 
     def with_sightings(self, sightings: Iterable[Sighting]) -> Keyring:
         """This keyring after those devices were seen."""
-        learned, devices = dict(self.learned), dict(self.devices)
+        learned: dict[_Place, Sighting] = {}
+        devices: dict[KeyId, Mapping[MacAddress, float]] = {}
         for sighting in sightings:
-            before = learned.get((sighting.ssid, sighting.mac))
+            place = sighting.ssid, sighting.mac
+            before = learned.get(place) or self.learned.get(place)
             if before is not None and before.key != sighting.key:
-                devices[before.key] = {m: at for m, at in devices[before.key].items() if m != sighting.mac}
-            learned[sighting.ssid, sighting.mac] = sighting
-            devices[sighting.key] = {**devices.get(sighting.key, {}), sighting.mac: sighting.at}
-        return replace(self, learned=learned, devices=devices)
+                seen = devices.get(before.key) or self.devices[before.key]
+                devices[before.key] = {mac: at for mac, at in seen.items() if mac != sighting.mac}
+            learned[place] = sighting
+            seen = devices.get(sighting.key) or self.devices.get(sighting.key, {})
+            devices[sighting.key] = {**seen, sighting.mac: sighting.at}
+        return replace(self, learned=_over(self.learned, learned), devices=_over(self.devices, devices))
+
+    def with_pmks(self, derived: Sequence[tuple[StoredKey, Secret]], now: float) -> Assembly:
+        """This keyring with PMKs that it waited for; those whose key has changed meanwhile are left out."""
+        keys, pools, unready = dict(self.keys), _Pools(now), dict(self.unready)
+        done: set[KeyId] = set()
+        for number, (stored, pmk) in enumerate(derived):
+            if not number % STEP:
+                yield b""
+            known = keys.get(stored.name)
+            if known is not None and known.pmk is None and same_key(known, stored):
+                keys[stored.name] = replace(known, pmk=pmk)
+                yield from pools.put(keys[stored.name], pmk)
+                unready[known.key.ssid] = unready.get(known.key.ssid, 0) - 1
+                done.add(stored.name)
+        live, lapsed = yield from pools.end()
+        rest = self.pending[len(done) :]
+        if not done.issuperset(s.name for s in self.pending[: len(done)]):  # the list has changed meanwhile
+            rest = tuple(s for s in self.pending if s.name not in done)
+        return replace(
+            self, keys=keys, pending=rest, unready={ssid: count for ssid, count in unready.items() if count > 0},
+            _live=_joined(self._live, live), _lapsed=_joined(self._lapsed, lapsed),
+        )  # fmt: skip
 
 
 def compile_keyring(
     keys: Iterable[StoredKey], sightings: Iterable[Sighting], ssids: Iterable[str], now: float
 ) -> Keyring:
     """The keyring of ``keys`` at ``now``; PMKs are wanted for ``ssids`` alone."""
+    return finished(assemble(keys, sightings, ssids, now))
+
+
+def finished(assembly: Assembly) -> Keyring:
+    """The keyring that ``assembly`` makes, at one go."""
+    candidates: Candidates | None = None
+    while True:
+        try:
+            pmks = assembly.send(candidates)
+        except StopIteration as ended:
+            ring: Keyring = ended.value
+            return ring
+        candidates = prepared(pmks) if pmks else None
+
+
+def assemble(keys: Iterable[StoredKey], sightings: Iterable[Sighting], ssids: Iterable[str], now: float) -> Assembly:
+    """As ``compile_keyring``, in steps."""
     known = frozenset(ssids)
-    registered: dict[_Place, list[StoredKey]] = {}
-    live: dict[_Place, list[StoredKey]] = {}
-    lapsed: dict[_Place, list[StoredKey]] = {}
+    registered: dict[_Place, tuple[KeyId, ...]] = {}
+    pools = _Pools(now)
     by_name: dict[KeyId, StoredKey] = {}
-    pending = []
+    pending: dict[float, list[StoredKey]] = {}
+    unready: dict[str, int] = {}
     next_change = float("inf")
-    for stored in keys:
+    for number, stored in enumerate(keys):
+        if not number % STEP:
+            yield b""
         key = stored.key
         by_name[stored.name] = stored
         changes = (key.not_before, key.expires, stored.revoked)
         next_change = min(next_change, *(at for at in changes if at > now), float("inf"))
         for mac in key.devices:
-            registered.setdefault((key.ssid, mac), []).append(stored)
-        fault = fault_of(stored, now)
-        if stored.pmk is None:
-            wanted = key.ssid in known and fault in {None, Reason.NOT_YET}
-            if wanted and well_formed(key.passphrase):
-                pending.append(stored)
-        elif not key.devices:
-            (lapsed if fault else live).setdefault((key.ssid, key.site), []).append(stored)
-    ring = Keyring(
-        by_name,
-        tuple(sorted(pending, key=lambda s: -s.created)),
-        next_change,
-        _registered={place: tuple(found) for place, found in registered.items()},
-        _live={place: _pool(found) for place, found in live.items()},
-        _lapsed={place: _pool(found) for place, found in lapsed.items()},
-    )
-    return _with_all(ring, sightings)
+            place = key.ssid, mac
+            registered[place] = (*registered.get(place, ()), stored.name)
+        if stored.pmk is not None:
+            yield from pools.put(stored, stored.pmk)
+        elif _is_wanted(stored, known, now):
+            pending.setdefault(stored.created, []).append(stored)
+            unready[key.ssid] = unready.get(key.ssid, 0) + 1
+    live, lapsed = yield from pools.end()
+    newest_first = tuple(chain.from_iterable(pending[at] for at in sorted(pending, reverse=True)))
+    learned, devices = yield from _table(sightings)
+    return Keyring(by_name, newest_first, unready, next_change, learned, devices, registered, live, lapsed)
 
 
-def _with_all(ring: Keyring, sightings: Iterable[Sighting]) -> Keyring:
+def _is_wanted(stored: StoredKey, known: frozenset[str], now: float) -> bool:
+    """True for a key that has to have a PMK: what could open a network of ours, now or later."""
+    good = fault_of(stored, now) in {None, Reason.NOT_YET}
+    return good and stored.key.ssid in known and well_formed(stored.key.passphrase)
+
+
+_Pooled = Mapping[_Place, tuple[Pool, ...]]
+
+
+def _joined(before: _Pooled, more: _Pooled) -> _Pooled:
+    return {**before, **{place: (*before.get(place, ()), *pools) for place, pools in more.items()}}
+
+
+class _Pools:
+    """Pools as they fill: good keys and lapsed ones, by SSID and site. Keys of registered devices are in none."""
+
+    def __init__(self, now: float) -> None:
+        self._now = now
+        self._open: dict[tuple[bool, _Place], tuple[list[StoredKey], bytearray]] = {}
+        self._full: tuple[dict[_Place, tuple[Pool, ...]], dict[_Place, tuple[Pool, ...]]] = {}, {}
+
+    def put(self, stored: StoredKey, pmk: Secret) -> Generator[bytes, Candidates | None, None]:
+        """Put ``stored`` into its pool."""
+        if stored.key.devices:
+            return
+        where = fault_of(stored, self._now) is not None, (stored.key.ssid, stored.key.site)
+        keys, pmks = self._open.setdefault(where, ([], bytearray()))
+        keys.append(stored)
+        pmks += pmk.reveal()
+        if len(keys) == POOL:
+            yield from self._close(where)
+
+    def end(self) -> Generator[bytes, Candidates | None, tuple[_Pooled, _Pooled]]:
+        """The good ones and the lapsed."""
+        for where in tuple(self._open):
+            yield from self._close(where)
+        return self._full
+
+    def _close(self, where: tuple[bool, _Place]) -> Generator[bytes, Candidates | None, None]:
+        keys, pmks = self._open.pop(where)
+        candidates = yield bytes(pmks)
+        lapsed, place = where
+        full = self._full[lapsed]
+        full[place] = (*full.get(place, ()), Pool(tuple(keys), candidates or Portable(bytes(pmks))))
+
+
+def _table(
+    sightings: Iterable[Sighting],
+) -> Generator[bytes, Candidates | None, tuple[dict[_Place, Sighting], dict[KeyId, dict[MacAddress, float]]]]:
     """As ``with_sightings`` for a whole table, one dictionary a key instead of one a device."""
-    learned: dict[_Place, Sighting] = {(s.ssid, s.mac): s for s in sightings}
+    learned: dict[_Place, Sighting] = {}
     devices: dict[KeyId, dict[MacAddress, float]] = {}
-    for sighting in learned.values():
+    for number, sighting in enumerate(sightings):
+        if not number % STEP:
+            yield b""
+        learned[sighting.ssid, sighting.mac] = sighting
+    for number, sighting in enumerate(learned.values()):
+        if not number % STEP:
+            yield b""
         devices.setdefault(sighting.key, {})[sighting.mac] = sighting.at
-    return replace(ring, learned=learned, devices=devices)
+    return learned, devices
 
 
 def _other(name: KeyId) -> KeyId:
@@ -165,8 +307,3 @@ def _other(name: KeyId) -> KeyId:
 def _fits(stored: StoredKey, ssid: str, site: str, mac: MacAddress) -> bool:
     key = stored.key
     return key.ssid == ssid and key.site in {"", site} and (not key.devices or mac in key.devices)
-
-
-def _pool(keys: Iterable[StoredKey]) -> Pool:
-    tried = tuple(keys)
-    return Pool(tried, b"".join(s.pmk.reveal() for s in tried if s.pmk is not None)) if tried else _NONE

@@ -8,8 +8,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Generic, NamedTuple, TypeVar
 
+from edged.model import Rate
 from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
 from edged.mpsk.question import Question
+from edged.radius.attributes import Attributes
 from edged.state.keys import KeyId, StoredKey
 from edged.values import IpAddress, MacAddress
 
@@ -35,6 +37,8 @@ class Counters:
     candidates: int = 0
     search_seconds: float = 0.0
     pmks_pending: int = 0
+    pmks_seconds: float = 0.0
+    """About how long the derivation of those will take; 0: not known yet, or none is pending."""
     keys: int = 0
     devices: int = 0
 
@@ -63,14 +67,23 @@ class Last(NamedTuple):
     vlan: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Grant:
+class Grant(NamedTuple):
     """A device that was let on, kept to see whether it would be still."""
 
     question: Question
     nas: IpAddress
     key: StoredKey | None
+    """As it was; None: it has none, or edged has restarted since."""
     vlan: int | None
+    name: KeyId | None = None
+    """Of the key."""
+    rate: Rate | None = None
+    offered: tuple[StoredKey, ...] = ()
+    """One of these may be its key."""
+    at: float = 0.0
+    """When its access point last asked, epoch seconds."""
+    wanted: str = ""
+    """Why it is to leave; empty: it may stay."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +95,13 @@ class Stale:
     mac: MacAddress
     ssid: str
     reason: str
-    """A ``Reason``, or ``vlan`` where only that has changed."""
+    """A ``Reason``, or ``vlan`` or ``rate`` where only that has changed."""
+    session: Attributes = ()
+    """What names its session to the access point."""
+    reauthenticates: Attributes = ()
+    """What makes a CoA-Request of it that does the same more gently; empty: Disconnect it."""
+    cached_until: float = 0.0
+    """Until then the access point may let it on again from memory, epoch seconds; 0: it asks every time."""
 
 
 class Recent(Generic[K, V]):

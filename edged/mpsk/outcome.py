@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edged.model import Rate
 from edged.state.keys import KeyId, StoredKey
+from edged.values import MacAddress
 
 
 class Reason(StrEnum):
@@ -40,13 +41,15 @@ class Reason(StrEnum):
     NOT_YET = "not-yet-valid"
     EXPIRED = "expired"
     REVOKED = "revoked"
+    NOT_UNIQUE = "not-unique"
+    """A local key set aside: billing has given its passphrase to a key of its own."""
     BLOCKED = "blocked"
     """The subscriber is suspended and the network has no VLAN for that."""
     DEVICE_LIMIT = "device-limit"
     COOL_DOWN = "cool-down"
-    """Too many misses of this device within a minute."""
+    """Too many misses of this device within a minute, or of its access point of late."""
     OVERLOADED = "overloaded"
-    """More searches wait than an access point's patience lasts: silence, so that it asks again."""
+    """Searches take longer than an access point's patience lasts: silence, so that it asks again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +64,10 @@ class Accept:
     rate: Rate | None = None
     blocked: bool = False
     """True: in the VLAN of the suspended."""
+    displaced: MacAddress | None = None
+    """The device whose place on a full key this one takes."""
+    offered: bool = False
+    """True: one of ``keys`` may be that of the device, and nobody will learn which."""
 
     @property
     def key(self) -> StoredKey | None:
@@ -77,6 +84,8 @@ class Reject:
     """The key that would have been it."""
     detail: str = ""
     """For the log: what was recognised, never anything secret."""
+    dialect: str = field(default="", compare=False)
+    """In whose words it goes out; empty: those of the question, or none."""
 
 
 @dataclass(frozen=True, slots=True)

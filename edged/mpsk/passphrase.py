@@ -16,8 +16,21 @@ from edged.values import Secret
 _CONSONANTS, _VOWELS, _DIGITS = "bdfghjkmnprstvz", "aeiou", "23456789"
 """No c/k, l/1, o/0, q, w, x, y: what people mishear or mistype."""
 _SYLLABLES = 8
+_PLAIN = "abcdefghjkmnpqrstuvwxyz23456789"
+"""Lower case and digits without 0 1 l o i: what is printed is what is typed."""
+_GROUP = 4
+_WORDS = (
+    "amber", "badger", "beach", "bear", "bread", "brush", "camera", "canary", "carpet", "cedar", "chart",
+    "crane", "deer", "desk", "drum", "earth", "fern", "fresh", "garden", "grape", "green", "hammer", "harp",
+    "heart", "jump", "karate", "market", "mask", "nut", "panther", "paper", "penny", "pepper", "quartz",
+    "raven", "reed", "seven", "spark", "square", "street", "summer", "swan", "thunder", "tram", "tree", "wave",
+    "wheat", "wren", "yard", "zebra",
+)  # fmt: skip
+"""For the telephone; the strength does not count on them."""
 MIN_RANDOM = 12
 """A neighbour can try a captured handshake offline; shorter ones fall to a rented graphics card in days."""
+MAX_RANDOM = 40
+"""With its dashes and a word in front it still fits the 63 characters."""
 _MIN_DISTINCT = 6
 _MIN_JUMPS = 6
 """Pairs of neighbours that are neither equal nor consecutive: 123456789abc has one."""
@@ -48,6 +61,18 @@ def readable(choice: Callable[[Sequence[str]], str]) -> Secret:
     syllables = [choice(_CONSONANTS) + choice(_VOWELS) for _ in range(_SYLLABLES)]
     words = ["".join(syllables[i : i + 2]) for i in range(0, _SYLLABLES, 2)]
     return Secret("-".join([*words, choice(_DIGITS) + choice(_DIGITS)]))
+
+
+def random(choice: Callable[[Sequence[str]], str], length: int = MIN_RANDOM, *, word: bool = False) -> Secret:
+    """``length`` random characters in groups of four, ``7mvq-3hnd-w4xt``: 31^12 or 2^59 of them.
+
+    ``word`` puts one in front, ``wren-7mvq-3hnd-w4xt``, easier to begin with on the telephone and no stronger.
+    """
+    if not MIN_RANDOM <= length <= MAX_RANDOM:
+        raise ValueError(f"a random passphrase has {MIN_RANDOM} to {MAX_RANDOM} random characters")
+    drawn = "".join(choice(_PLAIN) for _ in range(length))
+    groups = [drawn[i : i + _GROUP] for i in range(0, length, _GROUP)]
+    return Secret("-".join([choice(_WORDS), *groups] if word else groups))
 
 
 def well_formed(passphrase: Secret) -> bool:

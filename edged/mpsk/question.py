@@ -7,11 +7,11 @@ RFC 2865 section 5.31, RFC 3580 sections 3.20 and 3.21 (station ids), RFC 4372 (
 from __future__ import annotations
 
 from collections.abc import Collection
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 
 from edged.errors import WireError
-from edged.mpsk.dialects import Dialect, Observed, dialect_of
+from edged.mpsk.dialects import Dialect, Observed, dialect_of, session_of
 from edged.mpsk.eapol import parse_message_2
 from edged.mpsk.outcome import Reason, Reject
 from edged.mpsk.wpa import Handshake
@@ -19,7 +19,7 @@ from edged.radius.attributes import Attributes, first, values
 from edged.radius.dictionary import BY_NAME, VENDOR_SPECIFIC
 from edged.radius.packet import Packet
 from edged.radius.settings import ClientSettings
-from edged.values import MacAddress, mac_octets, parse_mac
+from edged.values import MacAddress, Secret, mac_octets, parse_mac
 
 _OTHER_METHODS = {BY_NAME[name].number for name in ("EAP-Message", "CHAP-Password")}
 _MICROSOFT = (311).to_bytes(4, "big")
@@ -40,6 +40,13 @@ class Question:
     """None: asked before the handshake, by MAC address."""
     wants_identity: bool = False
     """The NAS asks for a Chargeable-User-Identity."""
+    session: Attributes = ()
+    """What names the device's session to the NAS, in a Disconnect-Request."""
+
+    @property
+    def is_announcement(self) -> bool:
+        """True: the handshake that decides comes in another request, and this one wants a bare Accept."""
+        return self.handshake is None and self.dialect.read is not None
 
 
 def read_question(request: Packet, client: ClientSettings, networks: Collection[str]) -> Question | Reject:
@@ -48,26 +55,41 @@ def read_question(request: Packet, client: ClientSettings, networks: Collection[
     dialect = dialect_of(given, client.dialect)
     if isinstance(dialect, str):
         return Reject(Reason.NOT_SPOKEN, detail=dialect)
-    mac = _device(given)
+    mac = _device(given, client.password)
     if isinstance(mac, Reject):
-        return mac
+        return replace(mac, dialect=dialect.name)
+    asked = _asked(given, dialect, mac, client.name, networks)
+    # an access point may want to be told in its own words why
+    return replace(asked, dialect=dialect.name) if isinstance(asked, Reject) else asked
+
+
+def _asked(
+    given: Attributes, dialect: Dialect, mac: MacAddress, site: str, networks: Collection[str]
+) -> Question | Reject:
+    """The question of ``mac`` in ``dialect``."""
     called = first(given, "Called-Station-Id") or b""
     bssid, ssid = split_called_station(called)
     observed = dialect.read(given) if dialect.read else None
     if dialect.read and observed is None:
-        return Reject(Reason.BAD_HANDSHAKE if dialect.recognises(given) else Reason.NO_HANDSHAKE)
-    name = _network((observed and observed.ssid) or ssid, called, networks)
+        if dialect.recognises(given):
+            return Reject(Reason.BAD_HANDSHAKE)
+        if not dialect.announces(given):
+            return Reject(Reason.NO_HANDSHAKE)
+    name = _network((observed and observed.ssid) or dialect.ssid(given) or ssid, called, networks)
     if isinstance(name, Reject):
         return name
     handshake = _handshake(observed, bssid, mac, name) if observed else None
     if isinstance(handshake, Reject):
         return handshake
     wants_identity = bool(values(given, "Chargeable-User-Identity"))
-    return Question(mac, name, client.name, dialect, handshake, wants_identity)
+    session = session_of(dialect.session, given, mac)
+    return Question(mac, name, site, dialect, handshake, wants_identity, session)
 
 
 def _handshake(observed: Observed, bssid: MacAddress | None, mac: MacAddress, ssid: str) -> Handshake | Reject:
     """The handshake between the access point and ``mac``, every part of it well-formed."""
+    if observed.station is not None and observed.station != mac:
+        return Reject(Reason.DEVICE_MISMATCH)
     authenticator = observed.bssid or bssid
     try:
         message = parse_message_2(observed.frame)
@@ -79,7 +101,7 @@ def _handshake(observed: Observed, bssid: MacAddress | None, mac: MacAddress, ss
     return Handshake(aa, spa, observed.anonce, message, ssid.encode(), observed.akm)
 
 
-def _device(given: Attributes) -> MacAddress | Reject:
+def _device(given: Attributes, password: Secret | None) -> MacAddress | Reject:
     """The MAC address that asks, the rules of MAC authentication kept."""
     numbers = {number for number, _ in given}
     if numbers & _OTHER_METHODS or (VENDOR_SPECIFIC in numbers and _speaks_ms_chap(given)):
@@ -91,10 +113,11 @@ def _device(given: Attributes) -> MacAddress | Reject:
         return Reject(Reason.NO_DEVICE)
     if user and station and user != station:
         return Reject(Reason.DEVICE_MISMATCH)
-    # absent or empty (MikroTik), or spelled as User-Name (everybody else)
-    if first(given, "User-Password") not in {None, b"", user_name}:
-        return Reject(Reason.BAD_PASSWORD)
-    return mac
+    # absent or empty (MikroTik), spelled as User-Name (everybody else), or what the operator says this NAS sends
+    said = first(given, "User-Password")
+    if said is None or said in {b"", user_name} or (password is not None and Secret(said) == password):
+        return mac
+    return Reject(Reason.BAD_PASSWORD)
 
 
 def _speaks_ms_chap(given: Attributes) -> bool:

@@ -16,6 +16,7 @@ from edged.mpsk.outcome import Accept, Outcome, Reason, Reject
 from edged.mpsk.question import Question
 from edged.mpsk.settings import MpskSettings
 from edged.policy.access import View
+from edged.radius.attributes import Attributes
 from edged.radius.packet import Answer
 from edged.radius.settings import ClientSettings
 from edged.state.keys import KeyId
@@ -29,7 +30,7 @@ LONGEST = 512
 NEVER = -1
 """No edition: only the question is kept."""
 
-_Asked = tuple[MacAddress, str, str, str, bool]
+_Asked = tuple[MacAddress, str, str, str, bool, Attributes]
 _K = TypeVar("_K")
 
 
@@ -122,7 +123,7 @@ def _of(found: Ready | None, client: ClientSettings, source: IpAddress, settings
 
 def _asked(question: Question) -> _Asked:
     """All of a question without a handshake: a tuple is hashed faster."""
-    return question.mac, question.ssid, question.site, question.dialect.name, question.wants_identity
+    return question.mac, question.ssid, question.site, question.dialect.name, question.wants_identity, question.session
 
 
 def _put(entries: OrderedDict[_K, Ready], key: _K, ready: Ready) -> None:

@@ -8,44 +8,52 @@ from __future__ import annotations
 
 import asyncio
 import os
-import secrets
+import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import replace
 
 import structlog
 
-from edged.errors import Problem, UpstreamError
+from edged.errors import UpstreamError
 from edged.model import Key, Tell, untold
-from edged.mpsk.client import Searcher
-from edged.mpsk.csvfile import read_keys
+from edged.mpsk.client import Searcher, seconds_each
 from edged.mpsk.desk import Desk, Search
-from edged.mpsk.facts import KeyFacts, facts_of
-from edged.mpsk.keyring import Keyring, compile_keyring, same_key
+from edged.mpsk.facts import KeyFacts
+from edged.mpsk.grants import Grants
+from edged.mpsk.keyring import Assembly, Keyring, assemble
 from edged.mpsk.memory import Counters, Last, Stale
-from edged.mpsk.passphrase import readable, weakness
-from edged.mpsk.search import cost, search_all
+from edged.mpsk.places import set_aside, without
+from edged.mpsk.search import search_all
 from edged.mpsk.settings import MpskSettings
-from edged.mpsk.wpa import SUITES, pmk_of
+from edged.mpsk.stock.service import Stock
+from edged.mpsk.wpa import pmks_of
+from edged.native import keysearch
+from edged.native.keysearch import Candidates
 from edged.radius.packet import Answer, Packet
 from edged.radius.settings import ClientSettings
 from edged.state.current import Current
-from edged.state.keys import BILLING, LOCAL, BillingChange, KeyId, KeyStore, Sighting, StoredKey
+from edged.state.keys import BillingChange, KeyStore, Sighting, StoredKey
 from edged.values import IpAddress, MacAddress, Secret
 
 log = structlog.get_logger(__name__)
 
-INLINE = 300
-"""Candidates searched in the event loop itself: about 1.5 ms; beyond, the worker costs less than it saves."""
-FEW = INLINE // max(suite.cost for suite in SUITES.values())
-"""So few keys are always searched inline: no worker is made for them."""
+INLINE = 0.0003
+"""Seconds of search in the event loop itself: to ask a thread costs nearly as much."""
 TEND_EVERY = 1.0
 """Seconds between two writes of learned devices: what a power cut may lose is found again by one search."""
 DERIVE_FOR = 1.0
 """Seconds of derivation between two new keyrings, so that a key is good a second after its PMK is ready."""
-BATCH = 16
-"""PMKs in the thread pool at once: enough to keep its threads busy, soon enough done to stop."""
+BATCH = {True: 256, False: 16}
+"""PMKs that a thread derives at a time, by whether it does so compiled: some 50 ms, soon enough done to stop."""
+_NICE = 5
+"""Steps by which derivation gives way to everybody else."""
+
+
+def _give_way() -> None:
+    # Linux keeps a niceness for each thread
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
 
 
 class MpskService:
@@ -65,18 +73,26 @@ class MpskService:
         self._clock = clock
         self._desk = Desk(settings, tell)
         self._searcher = Searcher()
-        self._threads = ThreadPoolExecutor(os.cpu_count() or 1, thread_name_prefix="edged-pmk")
+        self._cores = os.cpu_count() or 1
+        self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="edged-pmk", initializer=_give_way)
         self._serving = False
         self._keeping = True
+        self._renamed = False
+        """True when the networks are others than those of the keyring."""
+        self.loaded = False
+        """Whether the keys were read since the start: until then nobody can be said to have lost theirs."""
         self._wake = asyncio.Event()
         # one hand at a time on the keyring: what the store says must not overwrite what was just learned
         self._turn = asyncio.Lock()
+        self.stock = Stock(store, self._desk, turn=self._turn, reload=self.reload_keys, clock=clock)
+        """The key list: what billing and the operator make of it."""
 
     # ------------------------------------------------------------------------------------------------ life
 
     async def start(self) -> None:
         """Load the keys and make ready to search them. UpstreamError when the store does not open."""
         self._serving = True
+        self._desk.seconds_each = seconds_each()
         await self.load()
 
     async def run(self) -> None:
@@ -96,6 +112,7 @@ class MpskService:
         """Take the networks of ``settings``; keys of a new one are derived from the next moment on."""
         self._desk.settings = settings
         self._desk.patience.forgive()
+        self._renamed = True
         self._wake.set()
 
     @property
@@ -111,10 +128,10 @@ class MpskService:
         """The answer to an Access-Request with a clear User-Password; None: silence. Awaited for a search."""
         asked = self._desk.ask(request, client, source, self._current.view, self._clock())
         for name, dialect in self._desk.unspoken():
-            log.warning("dialect-not-spoken", client=name, dialect=dialect)
+            log.warning("dialect-not-spoken", client=name, dialect=dialect, reason="its format is not public")
         if not isinstance(asked, Search):
             return asked
-        if cost(asked.challenge, asked.candidates) > INLINE:
+        if self._desk.seconds(asked) > INLINE:
             return self._search(asked)
         self._desk.begun(asked)
         begun = time.perf_counter()
@@ -123,20 +140,24 @@ class MpskService:
         return self._desk.found(asked, stored, self._current.view, self._clock())
 
     async def _search(self, wanted: Search) -> Answer | None:
-        """The answer after a search in the worker, or after the one that runs for the same handshake."""
+        """The answer after a search off the loop, or after the one that runs for the same handshake."""
         running = self._searcher.running(wanted)
         if running is None and self._searcher.is_full:
             return self._desk.overloaded(wanted, self._clock())
+        begun = None
         if running is None:
             self._desk.begun(wanted)
             begun = time.perf_counter()
             running = self._searcher.begin(wanted)
-            # shielded: the deadline of one request must not end the search for another that joined it
-            stored = await asyncio.shield(running)
-            self.counters.search_seconds += time.perf_counter() - begun
         else:
             self.counters.joined += 1
+        try:
+            # shielded: the deadline of one request must not end the search for another that joined it
             stored = await asyncio.shield(running)
+        except TimeoutError:
+            return self._desk.overloaded(wanted, self._clock())
+        if begun is not None:
+            self.counters.search_seconds += time.perf_counter() - begun
         return self._desk.found(wanted, stored, self._current.view, self._clock())
 
     def explain_device(self, mac: MacAddress) -> Last | None:
@@ -146,6 +167,11 @@ class MpskService:
     def recheck(self) -> list[Stale]:
         """Devices to disconnect, since policy or keys have changed under them; each is named once."""
         return self._desk.recheck(self._current.view, self._clock())
+
+    @property
+    def grants(self) -> Grants:
+        """Who is on, and who is to leave."""
+        return self._desk.grants
 
     # -------------------------------------------------------------------------------------------- keyring
 
@@ -160,6 +186,7 @@ class MpskService:
             keys = await self._store.all()
             sightings = await self._store.devices(self._clock())
             await self._compile(keys, [*sightings, *self._desk.sightings.values()])
+            self.loaded = True
         if self._store.damaged:
             log.error("keys-damaged", count=len(self._store.damaged), key=self._store.damaged[0].id)
         log.info("keys-loaded", count=len(self.ring.keys), pending=len(self.ring.pending))
@@ -171,16 +198,37 @@ class MpskService:
         self._wake.set()
 
     async def _compile(self, keys: Iterable[StoredKey], sightings: Iterable[Sighting]) -> None:
-        """A new keyring; made in a thread, since ten thousand keys take some 30 ms."""
+        """A new keyring of everything."""
+        self._renamed = False
+        now = self._clock()
+        rows = await asyncio.to_thread(set_aside, tuple(keys), now)
+        await self._assemble(assemble(rows, sightings, tuple(self._desk.settings.networks), now))
+
+    async def _assemble(self, assembly: Assembly) -> None:
+        """Put the keyring that comes of ``assembly`` into force.
+
+        A quarter of a millisecond at a time, and the compiled part of it in a thread: a million keys take seconds,
+        in which a thread of Python would make everybody else wait for the interpreter lock again and again.
+        """
         before = dict(self._desk.sightings)
-        networks = tuple(self._desk.settings.networks)
-        ring = await asyncio.to_thread(compile_keyring, tuple(keys), tuple(sightings), networks, self._clock())
+        candidates: Candidates | None = None
+        while True:
+            try:
+                pmks = assembly.send(candidates)
+            except StopIteration as ended:
+                self._install(ended.value, before)
+                return
+            candidates = await asyncio.to_thread(keysearch.prepared, pmks) if pmks else None
+            await asyncio.sleep(0)
+
+    def _install(self, ring: Keyring, before: dict[tuple[str, MacAddress], Sighting]) -> None:
+        """Put ``ring`` into force, with the devices learned since ``before``."""
         learned = [s for place, s in self._desk.sightings.items() if before.get(place) != s]
-        self._desk.ring = ring.with_sightings(learned) if learned else ring
+        self._desk.ring = without(ring.with_sightings(learned) if learned else ring, self._desk.gone)
         counters = self.counters
         counters.keys, counters.pmks_pending = len(ring.keys), len(ring.pending)
         counters.devices = len(self.ring.learned)
-        if self._serving and len(ring.keys) > FEW:
+        if self._serving and len(ring.keys) * max(self._desk.seconds_each.values()) > INLINE:
             self._searcher.start()
 
     async def _recompile(self) -> None:
@@ -190,35 +238,33 @@ class MpskService:
     async def derive(self) -> None:
         """Derive every PMK that is missing, the newest key first, and keep them: a restart costs nothing."""
         while pending := self.ring.pending:
-            until = time.monotonic() + DERIVE_FOR
+            begun = time.monotonic()
             done: list[tuple[StoredKey, Secret]] = []
-            while len(done) < len(pending) and time.monotonic() < until:
-                batch = pending[len(done) : len(done) + BATCH]
-                done += zip(batch, await asyncio.gather(*map(self._derived, batch)), strict=True)
+            while len(done) < len(pending) and time.monotonic() < begun + DERIVE_FOR:
+                done += await self._derived(pending, len(done))
             try:
                 await self._store.save_pmks(done)
             except UpstreamError as error:
                 log.warning("pmks-not-kept", error=str(error))
-            await self._install(done)
-            log.info("pmks-derived", count=len(done), pending=len(self.ring.pending))
+            async with self._turn:
+                await self._assemble(self.ring.with_pmks(done, self._clock()))
+            left = len(self.ring.pending)
+            self.counters.pmks_seconds = left * (time.monotonic() - begun) / len(done)
+            log.info("pmks-derived", count=len(done), pending=left, seconds_left=round(self.counters.pmks_seconds, 1))
 
-    def _derived(self, stored: StoredKey) -> asyncio.Future[Secret]:
-        loop = asyncio.get_running_loop()
-        return loop.run_in_executor(self._threads, pmk_of, stored.key.passphrase, stored.key.ssid)
-
-    async def _install(self, derived: Iterable[tuple[StoredKey, Secret]]) -> None:
-        async with self._turn:
-            keys = dict(self.ring.keys)
-            for stored, pmk in derived:
-                known = keys.get(stored.name)
-                if known is not None and same_key(known, stored):
-                    keys[stored.name] = replace(known, pmk=pmk)
-            await self._compile(keys.values(), self.ring.learned.values())
+    async def _derived(self, pending: Sequence[StoredKey], start: int) -> list[tuple[StoredKey, Secret]]:
+        """Some of ``pending`` from ``start`` on with their PMKs: a batch for each core."""
+        loop, size = asyncio.get_running_loop(), BATCH[bool(keysearch.KERNEL)]
+        batches = [pending[at : at + size] for at in range(start, start + self._cores * size, size)]
+        work = [[(stored.key.passphrase, stored.key.ssid) for stored in batch] for batch in batches]
+        pmks = await asyncio.gather(*(loop.run_in_executor(self._threads, pmks_of, each) for each in work))
+        return [pair for batch, made in zip(batches, pmks, strict=True) for pair in zip(batch, made, strict=True)]
 
     async def _derive_always(self) -> None:
         while True:
             self._wake.clear()
-            await self._recompile()
+            if self._renamed:
+                await self._recompile()
             await self.derive()
             await self._wake.wait()
 
@@ -233,13 +279,14 @@ class MpskService:
         """Write the devices learned since the last time. UpstreamError: they wait for the next."""
         learned = self._desk.sightings
         async with self._turn:
-            batch = dict(learned)
-            if not batch:
+            batch, gone = dict(learned), set(self._desk.gone)
+            if not batch and not gone:
                 return
-            await self._store.learn(batch.values())
+            await self._store.learn(batch.values(), gone)
             for place, sighting in batch.items():
                 if learned.get(place) == sighting:
                     del learned[place]
+            self._desk.gone -= gone
 
     async def _flush_or_say(self) -> None:
         try:
@@ -255,65 +302,8 @@ class MpskService:
 
     async def replace_billing(self, keys: Sequence[Key]) -> BillingChange:
         """Make ``keys`` billing's whole list, and the keyring follow."""
-        overlap = {ssid: network.rotate_overlap for ssid, network in self._desk.settings.networks.items()}
-        change = await self._store.replace_billing(keys, self._clock(), overlap)
-        for left_out, holder in change.conflicts[:10]:  # a broken export repeats one mistake for every key
-            log.warning("key-not-unique", key=left_out, same_as=holder)
-        await self.reload_keys()
-        return change
+        return await self.stock.replace_billing(keys)
 
     def key_facts(self) -> list[KeyFacts]:
         """Every key without its secrets."""
-        return facts_of(self.ring, self._clock())
-
-    async def add(self, key: Key) -> str | Problem:
-        """The id of the local key added, an empty id or passphrase made up. A Problem: nothing was added."""
-        if key.ssid not in self._desk.settings.networks:
-            return Problem("ssid", repr(key.ssid), "one of " + ", ".join(self._desk.settings.networks))
-        fault = weakness(key.passphrase) if key.passphrase else None
-        if fault is not None:
-            return Problem("passphrase", fault.value, "a passphrase that resists guessing, or none: one is made")
-        whole = replace(key, id=key.id or _new_id(), passphrase=key.passphrase or _new_passphrase())
-        problems = await self._add([whole])
-        return problems[0] if problems else whole.id
-
-    async def import_csv(self, text: str) -> tuple[int, list[Problem]]:
-        """How many local keys of ``text`` were added: all, or none with everything that is wrong with it."""
-        keys, problems = read_keys(text, self._desk.settings.networks, _new_id, _new_passphrase)
-        problems = problems or await self._add(keys)
-        return (0 if problems else len(keys)), problems
-
-    async def _add(self, keys: Sequence[Key]) -> list[Problem]:
-        conflicts = await self._store.add_local(keys, self._clock())
-        if conflicts:
-            return [
-                Problem("id", f"the id {key_id} exists already", "another id, or none: one is made")
-                if key_id == other
-                else Problem("passphrase", f"{key_id} cannot be told from {other}", "another passphrase")
-                for key_id, other in conflicts.items()
-            ]
-        await self.reload_keys()
-        return []
-
-    async def revoke(self, key_id: str) -> bool:
-        """End a local key now; False when there is none. Billing's keys end in billing."""
-        if not await self._store.revoke(key_id, self._clock()):
-            return False
-        await self.reload_keys()
-        return True
-
-    def reveal(self, key_id: str) -> Secret | None:
-        """The passphrase of a key, for the operator who asks for exactly that; None: no such key."""
-        for origin in (LOCAL, BILLING):
-            stored = self.ring.keys.get(KeyId(origin, key_id))
-            if stored is not None:
-                return stored.key.passphrase
-        return None
-
-
-def _new_id() -> str:
-    return f"local-{secrets.token_hex(4)}"
-
-
-def _new_passphrase() -> Secret:
-    return readable(secrets.choice)
+        return self.stock.key_facts()

@@ -21,6 +21,7 @@ from edged.ops.explaining import Explainer
 from edged.ops.keycommands import KeyCommands
 from edged.ops.nases import nases, with_nas
 from edged.ops.parts import alarms, parts
+from edged.ops.residents import ResidentCommands
 from edged.ops.subjects import subscriber_of
 from edged.ops.words import WordCommands, words_in_force
 from edged.policy.access import View
@@ -41,6 +42,7 @@ class Answers:
         self._house = house
         self._explainer = Explainer(house)
         self._keys = KeyCommands(house)
+        self._residents = ResidentCommands(house)
         self._words = WordCommands(house, SCHEMA)
 
     def commands(self) -> dict[str, Command]:
@@ -53,7 +55,9 @@ class Answers:
             "block": lambda request, _: self._words.override(request, blocked=True),
             "unblock": lambda request, _: self._words.override(request, blocked=False),
             "pass": lambda request, _: self._words.grant(request),
-            "keys": lambda request, _: self._keys.answer(request),
+            "keys": self._keys.answer,
+            "keys-sheet": lambda request, _: self._residents.sheet(request),
+            "keys-devices": lambda request, _: self._residents.devices(request),
             "reload": lambda *_: self._reload(),
         }
 

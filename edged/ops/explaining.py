@@ -16,13 +16,13 @@ from edged.captive.answers import Close, Response
 from edged.captive.respond import Portal, Request, respond
 from edged.model import Access, State, Subscriber
 from edged.ops.control import Refused
+from edged.ops.explaining_wifi import WifiExplainer
 from edged.ops.text import moment, span
 from edged.ops.words import kind_of, word_facts
 from edged.policy.access import Decision, Rule
 from edged.values import BITS, IpAddress, MacAddress, Prefix, host_prefix, parse_address, parse_mac, parse_prefix
 
 if TYPE_CHECKING:
-    from edged.mpsk.facts import KeyFacts
     from edged.ops.rooms import House
 
 Facts = dict[str, Any]
@@ -43,6 +43,7 @@ class Explainer:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._wifi = WifiExplainer(house)
 
     async def explain(self, subject: str, name: str | None) -> Facts:
         """The facts of ``subject``; with ``name``, of that one destination."""
@@ -63,7 +64,7 @@ class Explainer:
             return await self._subscriber(subscriber)
         mac = _mac_of(subject)
         if mac is not None:
-            return self._device(mac)
+            return await self._device(mac)
         if subject in self._house.current.view.learned.overrides:
             return await self._subscriber(Subscriber(subject, State.ACTIVE))
         other = await self._key_or_reference(subject)
@@ -314,7 +315,7 @@ class Explainer:
         """A key by its id, or whose page bears a reference; of several who share one, who they are."""
         key = next((k for k in self._house.mpsk.key_facts() if k.id == subject), None)
         if key is not None:
-            return self._key(key)
+            return self._wifi.key(key, time.time())
         named = await asyncio.to_thread(self._house.captive.referenced, subject, self._house.current.view)
         if not named:
             return None
@@ -334,50 +335,13 @@ class Explainer:
             {"at": row.at, "what": f"{row.action} by {row.who}" + (f": {row.why}" if row.why else "")} for row in trail
         ]
 
-    def _device(self, mac: MacAddress) -> Facts:
+    async def _device(self, mac: MacAddress) -> Facts:
         now = time.time()
-        if mac in self._house.current.view.table.devices:
-            return self._decided(mac, self._house.current.view.decide_device(mac, now), now)
-        last = self._house.mpsk.explain_device(mac)
-        if last is None:
-            used = [k.id for k in self._house.mpsk.key_facts() if mac in k.devices]
-            own = [k.id for k in self._house.mpsk.key_facts() if mac in k.registered]
-            seen = f"; it has used {', '.join(used)}" if used else ""
-            seen += f"; registered for {', '.join(own)}" if own else ""
-            return {"subject": mac, "headline": f"{mac} has not asked for the Wi-Fi since the start{seen}"}
-        word = "let on to" if last.accepted else "REJECTED on"
-        facts: Facts = {
-            "subject": mac,
-            "headline": f"{mac} was {word} {last.ssid} {span(now - last.at)} ago, asked by {last.client}",
-            "who": [
-                f"key {last.key.id}" if last.key else "no key",
-                f"VLAN {last.vlan}" if last.vlan else "no VLAN",
-            ],
-        }
-        if last.reason:
-            facts["who"].append(f"reason {last.reason}")
+        if mac not in self._house.current.view.table.devices:
+            return await self._wifi.device(mac, now)
+        facts = self._decided(mac, self._house.current.view.decide_device(mac, now), now)
+        facts["who"] = [*facts.get("who", ()), *await self._wifi.sessions(mac, now)]
         return facts
-
-    def _key(self, key: KeyFacts) -> Facts:
-        now = time.time()
-        facts: Facts = {"subject": key.id, "headline": f"key {key.id} on {key.ssid} is {key.standing}"}
-        rows = [
-            f"{key.origin}'s, site {key.site or 'any'}, label {key.label or 'none'}, VLAN {key.vlan or 'the default'}"
-        ]
-        rows += [f"expires {moment(key.expires)}"] if key.expires else []
-        rows += ["used by " + ", ".join(key.devices)] if key.devices else []
-        if key.subscriber:
-            decision = self._house.current.view.decide_id(key.subscriber, now)
-            rows.append(f"subscriber {key.subscriber} is {decision.access.value}")
-            network = self._house.loaded.config.mpsk.networks.get(key.ssid)
-            if decision.access is Access.BLOCKED and network is not None:
-                facts["gets"] = [
-                    {
-                        "protocol": "Wi-Fi",
-                        "answer": f"VLAN {network.blocked.vlan}" if network.blocked else "a reject",
-                    }
-                ]
-        return {**facts, "who": rows}
 
 
 def _address_of(subject: str) -> IpAddress | None:

@@ -1,22 +1,29 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``edged keys``: list, add, import, revoke, show. Every act on a key leaves its line in the audit."""
+"""``edged keys``: what lists, makes and prints keys. Every act on a key leaves its line in the audit."""
 
 from __future__ import annotations
 
+import asyncio
 import time
-from dataclasses import asdict
-from typing import TYPE_CHECKING, Any
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 from edged.errors import Problem
-from edged.model import Key
-from edged.ops.control import Refused
+from edged.mpsk.stock.choice import Choice
+from edged.mpsk.stock.service import Shown
+from edged.ops.control import Refused, Tell
+from edged.ops.keychanges import KeyChanges
+from edged.ops.keyforms import Facts, choice_of, key_of, keys_named, listed, order_of, refusal, row_of
+from edged.ops.text import moment
+from edged.state.keys import LOCAL
 from edged.state.overrides import AuditRow
-from edged.values import Secret, parse_mac
 
 if TYPE_CHECKING:
     from edged.ops.rooms import House
 
-Facts = dict[str, Any]
+AUDITED_EACH = 100
+"""Acts on so many keys leave a line for each; on more, one line with their number."""
+_LOOK_EVERY_S = 0.1
 
 
 class KeyCommands:
@@ -24,93 +31,111 @@ class KeyCommands:
 
     def __init__(self, house: House) -> None:
         self._house = house
+        self._changes = KeyChanges(house, self._note)
+        self._actions = {
+            "list": self._list, "add": self._add, "generate": self._generate, "import": self._import,
+            "export": self._export, "show": self._show,
+        }  # fmt: skip
 
-    async def answer(self, request: Facts) -> Facts:
-        """The answer to one action."""
-        match request["action"]:
-            case "list":
-                return self._list()
-            case "add":
-                return await self._add(request)
-            case "import":
-                return await self._import(request)
-            case "revoke":
-                return await self._revoke(request)
-            case "show":
-                return await self._show(request)
-            case other:
-                raise Refused(f'keys has no action "{other}"', 2)
+    async def answer(self, request: Facts, tell: Tell = lambda *_: None) -> Facts:
+        """The answer to one action; ``tell`` hears of what takes long."""
+        action = str(request["action"])
+        act = self._actions.get(action)
+        answer = await (act(request) if act else self._changes.answer(action, request))
+        await self._waited(request, tell)
+        return answer
 
-    def _list(self) -> Facts:
-        rows = []
-        for key in self._house.mpsk.key_facts():
-            facts = asdict(key)
-            rows.append({**facts, "devices": len(key.devices), "seen": list(key.devices), "state": key.standing})
-        return {"schema": 1, "keys": rows}
+    async def _list(self, request: Facts) -> Facts:
+        choice, stock = choice_of(request), self._house.mpsk.stock
+        # in a thread: ten thousand keys take some 100 ms
+        rows, known = await asyncio.to_thread(self._rows, choice)
+        left_out = () if choice.origin == LOCAL else stock.left_out
+        return {
+            "schema": 1,
+            "keys": rows,
+            "count": listed(len(rows), known),
+            "left_out": [{"id": key_id, "same_as": holder} for key_id, holder in left_out],
+            "weak": len(stock.weak),
+        }
+
+    def _rows(self, choice: Choice) -> tuple[list[Facts], int]:
+        facts = self._house.mpsk.key_facts()
+        return [row_of(fact) for fact in choice.of(facts)], len(facts)
 
     async def _add(self, request: Facts) -> Facts:
-        try:
-            devices = tuple(parse_mac(str(mac)) for mac in request.get("devices", ()))
-        except ValueError as error:
-            raise Refused(str(error), 2) from None
-        vlan = request.get("vlan")
-        if vlan is not None and not 1 <= int(vlan) <= 4094:
-            raise Refused("a VLAN lies between 1 and 4094", 2)
-        key = Key(
-            id=str(request.get("id", "")), ssid=str(request["ssid"]),
-            passphrase=Secret(str(request.get("passphrase", ""))),
-            subscriber=str(request.get("subscriber", "")), site=str(request.get("site", "")),
-            label=str(request.get("label", "")), vlan=None if vlan is None else int(vlan), devices=devices,
-        )  # fmt: skip
-        added = await self._house.mpsk.add(key)
+        key = key_of(request)
+        added = await self._house.mpsk.stock.add(key)
         if isinstance(added, Problem):
-            raise Refused(f"no key was made: {added.key}: {added.found}; expected {added.expected}")
-        await self._note(request, "add key", added)
+            raise refusal("no key was made", [added])
+        await self._note(request, "add key", [added])
         return {
             "schema": 1,
             "id": added,
             "sentence": f"{added} is good on {key.ssid}.\nIts passphrase:  edged keys show {added}",
         }
 
-    async def _import(self, request: Facts) -> Facts:
-        count, problems = await self._house.mpsk.import_csv(str(request["csv"]))
+    async def _generate(self, request: Facts) -> Facts:
+        keys, problems = await self._house.mpsk.stock.generate(order_of(request))
         if problems:
-            lines = [
-                f"  {f'line {p.line}: ' if p.line else ''}{p.key}: {p.found}; expected {p.expected}"
-                for p in problems[:20]
-            ]
-            more = f"\n  and {len(problems) - 20} more" if len(problems) > 20 else ""
-            raise Refused("no key was made:\n" + "\n".join(lines) + more)
-        await self._note(request, "import keys", str(count))
+            raise refusal("no key was made", problems)
+        ids = [key.id for key in keys]
+        await self._note(request, "generate key", ids)
+        return {"schema": 1, "count": len(ids), "ids": ids, "sentence": _made(ids)}
+
+    async def _import(self, request: Facts) -> Facts:
+        count, problems = await self._house.mpsk.stock.import_csv(str(request["csv"]))
+        if problems:
+            raise refusal("no key was made", [*problems])
+        await self._note(request, "import keys", [str(count)])
         return {
             "schema": 1,
             "count": count,
             "sentence": f"{count:,} key{'s were' if count != 1 else ' was'} made.  edged keys list",
         }
 
-    async def _revoke(self, request: Facts) -> Facts:
-        key_id = str(request["id"])
-        if not await self._house.mpsk.revoke(key_id):
-            known = next((key for key in self._house.mpsk.key_facts() if key.id == key_id), None)
-            if known is None:
-                raise Refused(f'there is no key "{key_id}"')
-            why = "is billing's key; it ends in billing" if known.origin == "billing" else "is revoked already"
-            raise Refused(f'"{key_id}" {why}')
-        await self._note(request, "revoke key", key_id)
-        return {
-            "schema": 1,
-            "id": key_id,
-            "sentence": f"{key_id} is revoked; its devices are refused when they ask again.",
-        }
+    async def _export(self, request: Facts) -> Facts:
+        reveal = bool(request.get("reveal"))
+        text, count = await self._house.mpsk.stock.export_csv(choice_of(request), passphrases=reveal)
+        await self._note(request, "export keys with passphrases" if reveal else "export keys", [str(count)])
+        return {"schema": 1, "count": count, "csv": text}
 
     async def _show(self, request: Facts) -> Facts:
         key_id = str(request["id"])
-        secret = self._house.mpsk.reveal(key_id)
-        if secret is None:
-            raise Refused(f'there is no key "{key_id}"')
-        await self._note(request, "show key", key_id)
-        return {"schema": 1, "id": key_id, "sentence": secret.reveal_text()}
+        shown = self._house.mpsk.stock.reveal(key_id)
+        if not shown:
+            raise Refused(f'there is no key "{key_id}".  edged keys list')
+        await self._note(request, "show key", [key_id])
+        return {"schema": 1, "id": key_id, "sentence": _shown(shown, time.time())}
 
-    async def _note(self, request: Facts, action: str, subject: str) -> None:
-        who = str(request.get("who", "?"))[:64]
-        await self._house.overrides.note(AuditRow(time.time(), who, action, subject, ""))
+    async def _waited(self, request: Facts, tell: Tell) -> None:
+        """With ``wait``: return when every PMK is derived, and say how far that is."""
+        if not request.get("wait"):
+            return
+        of = len(self._house.mpsk.ring.pending)
+        while pending := len(self._house.mpsk.ring.pending):
+            of = max(of, pending)
+            tell("deriving PMKs", of - pending, of)
+            await asyncio.sleep(_LOOK_EVERY_S)
+
+    async def _note(self, request: Facts, action: str, subjects: Sequence[str]) -> None:
+        who, why = str(request.get("who", "?"))[:64], str(request.get("why") or "")[:200]
+        named = subjects if len(subjects) <= AUDITED_EACH else [keys_named(subjects)]
+        now = time.time()
+        await self._house.overrides.note(*(AuditRow(now, who, action, subject, why) for subject in named))
+
+
+def _made(ids: Sequence[str]) -> str:
+    verb = "was made" if len(ids) == 1 else "were made"
+    one = ids[0] if len(ids) == 1 else "ID"
+    return f"{keys_named(ids)} {verb}.\nTheir passphrases:  edged keys show {one}, or edged keys export --reveal"
+
+
+def _shown(shown: Sequence[Shown], now: float) -> str:
+    """The passphrase that is good now in the first line, and what else a resident should know below it."""
+    first, *others = sorted(shown, key=lambda each: each.begins > now)
+    lines = [first.passphrase.reveal_text()]
+    for other in others:
+        when = f"good from {moment(other.begins)}" if other.begins > now else "the one before"
+        until = f", good until {moment(other.ends)}" if other.ends and other.begins <= now else ""
+        lines.append(f"{other.passphrase.reveal_text()}  ({when}{until})")
+    return "\n".join(lines)

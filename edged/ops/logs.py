@@ -19,7 +19,8 @@ ALLOWED = frozenset(
         # who and where: of the network, never of a visitor
         "site", "room", "endpoint", "client", "nas", "target", "source", "brand", "ssid", "dialect", "key", "path",
         # what and why: closed sets and counts
-        "reason", "code", "action", "kind", "state", "mode", "version", "count", "limit", "added", "removed", "wanted",
+        "reason", "end", "cause", "code", "action", "kind", "state", "mode", "version", "count", "limit", "added",
+        "removed", "wanted",
         "known", "subscribers", "keys", "blocked", "snapshot", "revision", "seconds", "age", "attempt", "error",
         "changed", "restart", "pending", "done", "who", "why", "subject", "until", "status", "problem", "hint",
         "found", "expected", "fault", "reasons", "older_taken", "octets", "elements", "actual", "rules_written",

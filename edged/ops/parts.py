@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edged.billing.status import Health
 from edged.captive.certificate import day
+from edged.native import keysearch
 from edged.native.datagrams import COMPILED
 from edged.ops.text import moment, span
 from edged.radius.counters import REPORTED
@@ -157,10 +158,24 @@ def _radius(house: House) -> Part:
     fact = f"{counters.keys:,} keys; {counters.accepts:,} accepts, {rejects:,} rejects, {discards:,} discards"
     if counters.pmks_pending:
         fact += f"; {counters.pmks_pending:,} PMKs still to derive"
+        if counters.pmks_seconds:
+            fact += f", about {span(counters.pmks_seconds)}"
+    fact += (
+        f"; keys searched compiled ({keysearch.KERNEL})"
+        if keysearch.KERNEL
+        else "; keys searched without the compiled part"
+    )
     if house.radsec is not None and house.loaded.config.radius.tls is not None:
         tls = house.radsec.counters
         fact += f"; {_count(tls.open, 'connection', 'connections')} over TLS, {sum(tls.refused.values()):,} refused"
-    return Part("radius", "OK", fact)
+    departures = house.mpsk.grants.departures
+    if not departures.waiting:
+        return Part("radius", "OK", fact)
+    fact += f"; {departures.waiting:,} devices still to send away"
+    silent = sorted(map(str, departures.silent))
+    if silent:
+        fact += f", no answer from {', '.join(silent[:3])}" + (f" and {len(silent) - 3} more" if silent[3:] else "")
+    return Part("radius", "WARN" if silent else "OK", fact)
 
 
 def _accounting(house: House) -> Part:

@@ -22,6 +22,8 @@ from edged.radius.service import RadiusService
 from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.overrides import OverrideStore
+from edged.state.sealing_key import SealingKey
+from edged.state.sessions import SessionStore
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,10 +51,12 @@ class House(Protocol):
     acme: AcmeService
     enforce: EnforceService
     mpsk: MpskService
+    sealing: SealingKey
     radius: RadiusService | None
     radsec: RadSecService | None
     reload_state: Reload
     roster: Roster
+    sessions: SessionStore
     office: BackOffice
     started_at: float
     census: CensusTaker

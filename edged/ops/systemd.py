@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import os
 import socket
+from pathlib import Path
 
 
 def notify(message: str) -> None:
@@ -25,3 +26,9 @@ def watchdog_interval() -> float:
     microseconds = os.environ.get("WATCHDOG_USEC", "")
     wanted = os.environ.get("WATCHDOG_PID", str(os.getpid())) == str(os.getpid())
     return int(microseconds) / 2e6 if wanted and microseconds.isdigit() else 0.0
+
+
+def credentials() -> Path | None:
+    """Where systemd has put this unit's credentials (systemd.exec(5), LoadCredential=); None: it gave none."""
+    directory = os.environ.get("CREDENTIALS_DIRECTORY", "")
+    return Path(directory) if directory else None

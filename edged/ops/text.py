@@ -241,11 +241,22 @@ _KEY_COLUMNS = (
 
 
 def keys(answer: Answer) -> str:
-    """One row a key; never a passphrase."""
-    rows = answer["keys"]
+    """One row a key, how many there are, and what of billing's list is not in force; never a passphrase."""
+    rows, count = answer["keys"], answer.get("count", "")
     if not rows:
-        return "There are no keys."
-    return "\n".join((*table(_KEY_COLUMNS, rows), "", _count(len(rows), "key")))
+        text = f"There are no such keys ({count})." if count not in {"", "0 keys"} else "There are no keys."
+        return "\n".join([text, *_left_out(answer.get("left_out", []))])
+    lines = [*table(_KEY_COLUMNS, rows), "", count or _count(len(rows), "key")]
+    if answer.get("weak"):
+        weak = f"{_count(answer['weak'], 'passphrase')} of billing's {'is' if answer['weak'] == 1 else 'are'} weak"
+        lines.append(f"{weak}:  edged keys list --state weak")
+    return "\n".join([*lines, *_left_out(answer.get("left_out", []))])
+
+
+def _left_out(rows: list[Answer]) -> list[str]:
+    lines = [f"{r['id']} of billing's list is left out: {r['same_as']} has its passphrase." for r in rows[:WHO_SHOWN]]
+    more = len(rows) - WHO_SHOWN
+    return [*lines, *([f"and {more:,} more; all of them with --json"] if more > 0 else [])]
 
 
 def table(columns: tuple[tuple[str, str], ...], rows: list[Answer]) -> list[str]:

@@ -15,6 +15,7 @@ from edged.radius.authenticator import Signature
 from edged.radius.clients import Source
 from edged.radius.counters import Discard
 from edged.radius.dictionary import EAP_MESSAGE, PROXY_STATE
+from edged.radius.mending import mended
 from edged.radius.packet import MAX_LENGTH, Code, Packet, received
 from edged.values import IpAddress, parse_address
 
@@ -75,9 +76,7 @@ def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedS
 
     No datagram is longer than 4096 octets; what comes on a stream may be (RFC 7930).
     """
-    opened = source.shared.open(octets) if len(octets) <= MAX_LENGTH else _long(octets, source)
-    if isinstance(opened, str):
-        raise WireError(opened)
+    octets, opened = _opened(octets, source)
     _, authentic, verdict, passwords, _, _ = opened
     signature = _SIGNATURES[verdict]
     request = received(octets, opened)
@@ -100,6 +99,19 @@ def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedS
     if passwords is None:
         raise WireError("bad-password")
     return request
+
+
+def _opened(octets: bytes, source: Source) -> tuple[bytes, Opened]:
+    """The packet, mended where hostapd is known to break it, and what is in it. WireError when malformed."""
+    opened = source.shared.open(octets) if len(octets) <= MAX_LENGTH else _long(octets, source)
+    if isinstance(opened, str):
+        whole = mended(octets, source.client.secret)
+        if whole is None:
+            raise WireError(opened)
+        octets, opened = whole, source.shared.open(whole)
+        if isinstance(opened, str):
+            raise WireError(opened)
+    return octets, opened
 
 
 def _long(octets: bytes, source: Source) -> Opened | str:

@@ -16,13 +16,22 @@ DIALECT_NAMES = (
     "hostapd-psk",
     "mikrotik",
     "cisco-ipsk",
+    "cisco-easy-psk",
     "meraki-ipsk",
+    "meraki-easy-psk",
     "aruba",
     "ruckus",
+    "ruckus-unbound",
     "omada",
+    "omada-unbound",
+    "eleven",
     "zyxel",
     "fortinet",
     "huawei",
+    "extreme",
+    "mist",
+    "cambium",
+    "grandstream",
 )
 """The words an operator may write; ``mpsk.dialects.DIALECTS`` holds those that this version speaks."""
 
@@ -44,6 +53,8 @@ class ClientSettings(Settings):
     certificate: str | None = Field(default=None, min_length=1, max_length=253)
     """Heard over TLS alone, from whoever shows a certificate with this name: a SAN dNSName, else the CN."""
     dialect: Literal[DIALECT_NAMES] = "auto"  # type: ignore[valid-type]  # a Literal of the tuple above
+    password: SecretField | None = None
+    """A fixed User-Password that this NAS sends for every device; none: empty, or spelled as User-Name."""
     message_authenticator: Literal["auto", "require", "optional"] = "auto"
     """auto: required from a client that has once sent one; a packet with Proxy-State and none is dropped."""
     disconnect: DisconnectSettings | None = None

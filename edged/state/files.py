@@ -38,18 +38,26 @@ def write_atomically(path: Path, chunks: Iterable[bytes], mode: int = 0o600) -> 
 
 def secret_file(path: Path, octets: int = KEY_OCTETS) -> Secret:
     """The secret of ``octets`` random octets kept in ``path`` as hexadecimal; made on first use, mode 0600."""
+    kept = kept_secret(path, octets)
+    if kept is not None:
+        return kept
+    fresh = os.urandom(octets)
+    try:
+        path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
+        write_atomically(path, [fresh.hex().encode() + b"\n"])
+    except OSError as error:
+        raise ConfigError.of(
+            "state.directory", f"{path}: {error.strerror}", "a directory that edged may write"
+        ) from error
+    return Secret(fresh)
+
+
+def kept_secret(path: Path, octets: int = KEY_OCTETS) -> Secret | None:
+    """The secret of ``octets`` octets that ``path`` has as hexadecimal; None: no such file. ConfigError: damaged."""
     try:
         text = path.read_text("ascii").strip()
     except FileNotFoundError:
-        fresh = os.urandom(octets)
-        try:
-            path.parent.mkdir(mode=0o750, parents=True, exist_ok=True)
-            write_atomically(path, [fresh.hex().encode() + b"\n"])
-        except OSError as error:
-            raise ConfigError.of(
-                "state.directory", f"{path}: {error.strerror}", "a directory that edged may write"
-            ) from error
-        return Secret(fresh)
+        return None
     except UnicodeDecodeError:
         text = ""
     except OSError as error:

@@ -6,70 +6,56 @@ The functions on a connection run on the database's own thread, every change in 
 
 from __future__ import annotations
 
+import asyncio
 import sqlite3
-from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
 
 from edged.errors import UpstreamError
 from edged.model import Key, Rate
 from edged.state.database import Database
+from edged.state.keyrows import (
+    BILLING,
+    LOCAL,
+    RETIRED,
+    BillingChange,
+    KeyId,
+    Sighting,
+    StoredKey,
+    Taken,
+    merge,
+)
 from edged.state.sealing import Seal
+from edged.state.sealing_key import SealingKey
 from edged.values import MacAddress, Secret
 
-BILLING, LOCAL = "billing", "local"
-RETIRED = "~old"
-"""Ends the id of a key's previous passphrase while both are good (``rotate_overlap``)."""
+__all__ = [
+    "BILLING", "KEEP_DEVICES", "KEEP_REVOKED", "LOCAL", "RETIRED", "BillingChange", "KeyId", "KeyStore", "Resealed",
+    "Sighting", "StoredKey",
+]  # fmt: skip
+
+T = TypeVar("T")
+Revision = Callable[[Sequence[StoredKey]], tuple[Iterable[StoredKey], T]]
+"""Every key as it stands -> the rows to write, and an answer. Pure: it runs inside the transaction."""
+
 KEEP_REVOKED = 30 * 86400.0
 """So long the help desk is told "revoked" instead of "unknown"; then the row and its passphrase go."""
 KEEP_DEVICES = 90 * 86400.0
 """A device not seen for a season is forgotten; it is found again at the cost of one search."""
-
-
-class KeyId(NamedTuple):
-    """Names one stored key."""
-
-    origin: str
-    """``billing`` or ``local``."""
-    id: str
+RESEAL_BATCH = 200
+"""Rows sealed afresh in one transaction, some 10 ms: an accounting record waits no longer than that."""
 
 
 @dataclass(frozen=True, slots=True)
-class StoredKey:
-    """A key with what edged adds to it."""
+class Resealed:
+    """What a change of the sealing key came to."""
 
-    origin: str
-    key: Key
-    pmk: Secret | None = None
-    """None: not derived yet."""
-    created: float = 0.0
-    revoked: float = 0.0
-    """Epoch seconds from which it is no longer good, the future included; 0: never."""
-
-    @property
-    def name(self) -> KeyId:
-        """What the key is called in tables and logs."""
-        return KeyId(self.origin, self.key.id)
-
-
-class Sighting(NamedTuple):
-    """A device that used a key."""
-
-    ssid: str
-    mac: MacAddress
-    key: KeyId
-    at: float
-
-
-@dataclass(frozen=True, slots=True)
-class BillingChange:
-    """What one reading of billing did to the keys."""
-
-    added: int = 0
-    changed: int = 0
-    revoked: int = 0
-    conflicts: tuple[tuple[str, str], ...] = ()
-    """Ids of a key left out and of the one with the same passphrase on the same SSID and site."""
+    count: int
+    """Keys sealed afresh."""
+    damaged: int = 0
+    """Keys that opened with no known sealing key, left as they are."""
 
 
 class KeyStore:
@@ -96,7 +82,7 @@ class KeyStore:
         def apply(connection: sqlite3.Connection) -> BillingChange:
             # rows that do not open are billing's to give again: they are sealed afresh
             before = {s.key.id: s for s in self._read(connection, strict=False) if s.origin == BILLING}
-            after, conflicts = _merge(before, keys, now, overlap or {})
+            after, conflicts = merge(before, keys, now, overlap or {})
             changed = [s for s in after.values() if before.get(s.key.id) != s]
             connection.executemany(_PUT, [self._row(s) for s in changed])
             connection.execute("DELETE FROM keys WHERE revoked < ?", (now - KEEP_REVOKED,))
@@ -111,34 +97,27 @@ class KeyStore:
 
     async def add_local(self, keys: Sequence[Key], now: float) -> dict[str, str]:
         """Add all of ``keys``, or none: then each offender's id with that of the live key in its way."""
+        fresh = [StoredKey(LOCAL, key, created=now) for key in keys]
 
-        def apply(connection: sqlite3.Connection) -> dict[str, str]:
-            standing = [s for s in self._read(connection) if not s.revoked or s.revoked > now]
-            taken = _Taken(s.key for s in standing)
-            known = connection.execute("SELECT id FROM keys WHERE origin = ?", (LOCAL,)).fetchall()
-            ids = {row[0] for row in known}
-            conflicts = {}
-            for key in keys:
-                other = key.id if key.id in ids else taken.holder(key)
-                if other:
-                    conflicts[key.id] = other
-                ids.add(key.id)
-                taken.take(key)
-            if not conflicts:
-                connection.executemany(_PUT, [self._row(StoredKey(LOCAL, key, created=now)) for key in keys])
-            return conflicts
+        def apply(standing: Sequence[StoredKey]) -> tuple[Iterable[StoredKey], dict[str, str]]:
+            taken, ids, conflicts = Taken(standing, now), {s.key.id for s in standing if s.origin == LOCAL}, {}
+            for stored in fresh:
+                other = stored if stored.key.id in ids else taken.holder(stored)
+                if other is not None:
+                    conflicts[stored.key.id] = other.key.id
+                ids.add(stored.key.id)
+                taken.take(stored)
+            return () if conflicts else fresh, conflicts
 
-        return await self._database.run(apply, write=True)
+        return await self.revise(apply)
 
-    async def revoke(self, key_id: str, now: float) -> bool:
-        """End a local key now; False when there is no live one of that id. Billing's keys end in billing."""
+    async def revise(self, revision: Revision[T]) -> T:
+        """Write the rows that ``revision`` makes of every key as it stands, in one transaction; its answer."""
 
-        def apply(connection: sqlite3.Connection) -> bool:
-            cursor = connection.execute(
-                "UPDATE keys SET revoked = ? WHERE origin = ? AND id = ? AND ifnull(revoked, 1e99) > ?",
-                (now, LOCAL, key_id, now),
-            )
-            return cursor.rowcount > 0
+        def apply(connection: sqlite3.Connection) -> T:
+            put, answer = revision(self._read(connection))
+            connection.executemany(_PUT, map(self._row, put))
+            return answer
 
         return await self._database.run(apply, write=True)
 
@@ -154,14 +133,15 @@ class KeyStore:
 
         await self._database.run(apply, write=True)
 
-    async def learn(self, sightings: Iterable[Sighting]) -> None:
-        """Remember which device used which key last, all in one transaction."""
-        await self._database.write_many(
-            "INSERT INTO devices (ssid, mac, origin, key, first_seen, last_seen) VALUES (?, ?, ?, ?, ?, ?)"
-            " ON CONFLICT (ssid, mac) DO UPDATE SET origin = excluded.origin, key = excluded.key,"
-            " last_seen = max(last_seen, excluded.last_seen)",
-            [(s.ssid, s.mac, *s.key, s.at, s.at) for s in sightings],
-        )
+    async def learn(self, sightings: Iterable[Sighting], gone: Collection[tuple[str, MacAddress]] = ()) -> None:
+        """Remember which device used which key last and forget those ``gone``, by SSID; all in one transaction."""
+        rows = [(s.ssid, s.mac, *s.key, s.at, s.at) for s in sightings]
+
+        def apply(connection: sqlite3.Connection) -> None:
+            connection.executemany("DELETE FROM devices WHERE ssid = ? AND mac = ?", gone)
+            connection.executemany(_SEEN, rows)
+
+        await self._database.run(apply, write=True)
 
     async def devices(self, now: float) -> list[Sighting]:
         """Every device seen within a season, with its last key."""
@@ -172,8 +152,55 @@ class KeyStore:
         return [Sighting(ssid, mac, KeyId(origin, key), at) for ssid, mac, origin, key, at in rows]
 
     async def forget(self, now: float) -> None:
-        """Drop the devices that were not seen for a season."""
-        await self._database.write(("DELETE FROM devices WHERE last_seen < ?", (now - KEEP_DEVICES,)))
+        """Drop the devices that were not seen for a season, and the keys that ended long ago."""
+        await self._database.write(
+            ("DELETE FROM devices WHERE last_seen < ?", (now - KEEP_DEVICES,)),
+            ("DELETE FROM keys WHERE revoked < ?", (now - KEEP_REVOKED,)),
+        )
+
+    async def reseal(self, place: SealingKey) -> Resealed | None:
+        """Seal every secret with a new key; None: there is none to change to. UpstreamError: do it again.
+
+        Both keys are accepted from the first octet to the last, in memory and after a crash: the new one is on disk
+        before it seals anything, the old one goes when nothing is sealed with it any more.
+        """
+        await self.all()  # with a wrong key nothing is begun
+        seal = await asyncio.to_thread(place.begin)
+        if seal is None:
+            return None
+        self._seal = seal
+        # what is written from now on is sealed with the new key, and has a higher number
+        ((end,),) = await self._database.read("SELECT ifnull(max(rowid), 0) FROM keys")
+        count, damaged, after = 0, 0, 0
+        while after < end:
+            done, left, after = await self._database.run(partial(self._reseal, after=after, end=end), write=True)
+            count, damaged = count + done, damaged + left
+        await self._database.run(_scrub)
+        await asyncio.to_thread(place.finish)
+        self._seal = seal.newest
+        return Resealed(count, damaged)
+
+    def _reseal(self, connection: sqlite3.Connection, after: int, end: int) -> tuple[int, int, int]:
+        """One batch: rows sealed afresh, rows that open with neither key, the last row looked at."""
+        rows = connection.execute(
+            "SELECT rowid, origin, id, passphrase, pmk FROM keys WHERE rowid > ? AND rowid <= ? ORDER BY rowid LIMIT ?",
+            (after, end, RESEAL_BATCH),
+        ).fetchall()
+        fresh = []
+        for rowid, origin, key_id, passphrase, pmk in rows:
+            try:
+                sealed = [
+                    None if octets is None else self._seal.close(self._seal.open(octets, place), place)
+                    for octets, place in (
+                        (passphrase, _place("passphrase", KeyId(origin, key_id))),
+                        (pmk, _place("pmk", KeyId(origin, key_id))),
+                    )
+                ]
+            except UpstreamError:
+                continue
+            fresh.append((*sealed, rowid))
+        connection.executemany("UPDATE keys SET passphrase = ?, pmk = ? WHERE rowid = ?", fresh)
+        return len(fresh), len(rows) - len(fresh), rows[-1][0] if rows else end
 
     def _read(self, connection: sqlite3.Connection, *, strict: bool = True) -> list[StoredKey]:
         found: list[StoredKey] = []
@@ -224,9 +251,20 @@ class KeyStore:
         )  # fmt: skip
 
 
+def _scrub(connection: sqlite3.Connection) -> None:
+    """Leave nothing that was sealed with the old key in free pages or in the log."""
+    connection.execute("VACUUM")
+    connection.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
+
+
 _COLUMNS = (
     "origin, id, ssid, site, subscriber, label, passphrase, pmk, vlan, device_limit, devices,"
     " not_before, expires, rate_down, rate_up, created, revoked"
+)
+_SEEN = (
+    "INSERT INTO devices (ssid, mac, origin, key, first_seen, last_seen) VALUES (?, ?, ?, ?, ?, ?)"
+    " ON CONFLICT (ssid, mac) DO UPDATE SET origin = excluded.origin, key = excluded.key,"
+    " last_seen = max(last_seen, excluded.last_seen)"
 )
 _PUT = f"INSERT OR REPLACE INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * 17)})"  # noqa: S608  # our own text
 
@@ -234,65 +272,3 @@ _PUT = f"INSERT OR REPLACE INTO keys ({_COLUMNS}) VALUES ({', '.join('?' * 17)})
 def _place(column: str, name: KeyId) -> str:
     # an id may hold any character: its length keeps two places from being spelled alike
     return f"keys.{column}:{name.origin}:{len(name.id)}:{name.id}"
-
-
-class _Taken:
-    """Which live key holds a passphrase, by SSID; sites overlap when equal or when one is empty."""
-
-    def __init__(self, keys: Iterable[Key]) -> None:
-        self._holders: dict[tuple[str, Secret], list[Key]] = {}
-        for key in keys:
-            self.take(key)
-
-    def take(self, key: Key) -> None:
-        self._holders.setdefault((key.ssid, key.passphrase), []).append(key)
-
-    def holder(self, key: Key) -> str:
-        """The id of a key that cannot be told from ``key``; empty when there is none."""
-        for other in self._holders.get((key.ssid, key.passphrase), ()):
-            if other.site == key.site or not other.site or not key.site:
-                return other.id
-        return ""
-
-
-def _merge(
-    before: Mapping[str, StoredKey], keys: Sequence[Key], now: float, overlap: Mapping[str, float]
-) -> tuple[dict[str, StoredKey], tuple[tuple[str, str], ...]]:
-    """Billing's rows as they are to be, and the conflicts in its list."""
-    pmks = {(s.key.ssid, s.key.passphrase): s.pmk for s in before.values() if s.pmk is not None}
-    holders: dict[tuple[str, str, Secret], str] = {}
-    after: dict[str, StoredKey] = {}
-    conflicts = []
-    for key in sorted(keys, key=lambda k: k.id):
-        holder = holders.setdefault((key.ssid, key.site, key.passphrase), key.id)
-        if holder != key.id:
-            conflicts.append((key.id, holder))
-            continue
-        old = before.get(key.id)
-        after[key.id] = StoredKey(BILLING, key, pmks.get((key.ssid, key.passphrase)), old.created if old else now)
-    for stored in list(after.values()):
-        retired = _retired(stored, before, now, overlap.get(stored.key.ssid, 0.0))
-        place = retired and (retired.key.ssid, retired.key.site, retired.key.passphrase)
-        if retired and place not in holders:
-            after.setdefault(retired.key.id, retired)
-    for key_id, old in before.items():
-        if key_id not in after:
-            after[key_id] = old if 0.0 < old.revoked <= now else replace(old, revoked=now)
-    return after, tuple(conflicts)
-
-
-def _retired(new: StoredKey, before: Mapping[str, StoredKey], now: float, overlap: float) -> StoredKey | None:
-    """The previous passphrase of ``new``, everything else as it is now; None when none is good any more."""
-    old = before.get(new.key.id)
-    name = new.key.id + RETIRED
-    if old is None or old.key.subscriber != new.key.subscriber or old.key.ssid != new.key.ssid:
-        return None
-    if old.key.passphrase != new.key.passphrase:
-        if overlap <= 0.0 or 0.0 < old.revoked <= now:
-            return None
-        key = replace(new.key, id=name, passphrase=old.key.passphrase)
-        return StoredKey(BILLING, key, old.pmk, old.created, now + overlap)
-    still = before.get(name)
-    if still is None or still.revoked <= now:
-        return None
-    return replace(still, key=replace(new.key, id=name, passphrase=still.key.passphrase))

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -196,9 +196,13 @@ class OverrideStore:
             ("DELETE FROM audit WHERE at < ?", (now - 366 * 86400.0,)),
         )
 
-    async def note(self, row: AuditRow) -> None:
-        """One line of audit for an act that is kept elsewhere (an accepted reading, a key)."""
-        await self._database.write((_AUDIT, (row.at, row.who, row.action, row.subject, row.why)))
+    async def note(self, *rows: AuditRow) -> None:
+        """A line of audit for each act that is kept elsewhere (an accepted reading, a key)."""
+        await self._database.write_many(_AUDIT, [(r.at, r.who, r.action, r.subject, r.why) for r in rows])
+
+    async def note_all(self, rows: Iterable[AuditRow]) -> None:
+        """As ``note`` for an act on many at once: all of them or none."""
+        await self._database.write_many(_AUDIT, [(r.at, r.who, r.action, r.subject, r.why) for r in rows])
 
     async def recent(self, subject: str, limit: int = 5) -> list[AuditRow]:
         """The newest lines about ``subject``, newest first."""

@@ -8,6 +8,7 @@ equality of two values and nothing more; that is what the SIV construction is fo
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCMSIV
@@ -21,14 +22,22 @@ _NONCE_OCTETS = 12
 
 
 class Seal:
-    """Seals and opens secrets with one key."""
+    """Seals secrets with one key; opens what that key or an older one sealed."""
 
-    __slots__ = ("_cipher",)
+    __slots__ = ("_cipher", "_older")
 
-    def __init__(self, key: Secret) -> None:
-        if len(key) != KEY_OCTETS:
+    def __init__(self, key: Secret, *older: Secret) -> None:
+        if any(len(each) != KEY_OCTETS for each in (key, *older)):
             raise ValueError(f"a sealing key has {KEY_OCTETS} octets")
         self._cipher = AESGCMSIV(key.reveal())
+        self._older = tuple(AESGCMSIV(each.reveal()) for each in older)
+
+    @property
+    def newest(self) -> Seal:
+        """The same without its older keys."""
+        alone = object.__new__(Seal)
+        alone._cipher, alone._older = self._cipher, ()
+        return alone
 
     def close(self, secret: Secret, place: str) -> bytes:
         """``secret`` sealed for ``place`` (table, column and row id), so that it opens nowhere else."""
@@ -40,9 +49,7 @@ class Seal:
         if sealed[:1] != _VERSION:
             raise UpstreamError(f"sealed value of {place} has an unknown version")
         nonce, ciphertext = sealed[1 : 1 + _NONCE_OCTETS], sealed[1 + _NONCE_OCTETS :]
-        try:
-            return Secret(self._cipher.decrypt(nonce, ciphertext, place.encode()))
-        except (InvalidTag, ValueError):
-            raise UpstreamError(
-                f"sealed value of {place} does not open: another sealing key, or a damaged row"
-            ) from None
+        for cipher in (self._cipher, *self._older):
+            with suppress(InvalidTag, ValueError):
+                return Secret(cipher.decrypt(nonce, ciphertext, place.encode()))
+        raise UpstreamError(f"sealed value of {place} does not open: another sealing key, or a damaged row")

@@ -7,6 +7,7 @@ RFC 2866 section 4.1 (answer only what is recorded), section 5.1 (Acct-Status-Ty
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from enum import IntEnum
 
@@ -49,6 +50,15 @@ class Session:
     bound_delegated: float = 0.0
     silent: int = 0
     """1: it was ended because nobody reported on it."""
+    client: str = ""
+    """The name of the RADIUS client that reported it."""
+    ssid: str = ""
+    """Of a Wi-Fi session; empty: another kind, or not said."""
+    origin: str = ""
+    key: str = ""
+    """The key that the device used, as a ``KeyId`` has both; empty: not known."""
+    bssid: str = ""
+    """Of the radio; empty: not Wi-Fi, or not said."""
 
     def online(self) -> dict[str, OnlineSession | None]:
         """The session as the policy wants it, kind by kind of its addresses; None: it has none of that kind now."""
@@ -74,13 +84,17 @@ _SILENT_FROM_THE_START_S = 31 * 86400.0
 
 _COLUMNS = (
     "nas, session, login, mac, ipv4, ipv6, delegated, started, updated, stopped, octets_in, octets_out,"
-    " bound_ipv4, bound_ipv6, bound_delegated, silent"
+    " bound_ipv4, bound_ipv6, bound_delegated, silent, client, ssid, origin, key, bssid"
 )
 _SELECT = f"SELECT {_COLUMNS} FROM sessions"  # noqa: S608  # our own text
-_PUT = f"INSERT OR REPLACE INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 16)})"  # noqa: S608  # our own text
+_PUT = f"INSERT OR REPLACE INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 21)})"  # noqa: S608  # our own text
 
+# SQLite takes the other columns from the row that has the maximum
+_WIRELESS = (
+    f"SELECT {_COLUMNS}, max(updated + iif(stopped IS NULL, 1e11, 0)) FROM sessions WHERE ssid != '' AND mac != '' AND "  # noqa: S608  # our own text
+)
 
-_OF_NAS = "nas = ? AND started <= ?"
+_OF_NAS = "nas = ? AND started <= ? AND (? = '' OR bssid IN ('', ?))"
 _SILENT = "((updated > started + 1 AND updated < ?) OR updated < ?)"
 
 
@@ -93,18 +107,22 @@ class SessionStore:
     async def record(
         self, status: int, *, nas: str, at: float, session: str = "", login: str = "", mac: str = "",
         ipv4: str = "", ipv6: str = "", delegated: str = "", octets_in: int = 0, octets_out: int = 0,
-        seconds: int = 0,
+        seconds: int = 0, client: str = "", ssid: str = "", key: tuple[str, str] = ("", ""),
+        bssid: str = "",
     ) -> list[Session]:  # fmt: skip
         """Make one accounting request durable. ``at``: epoch seconds of the event, its delay taken off.
 
+        On and Off with a ``bssid`` end the sessions of that radio alone: an access point has several, and one that has
+        to listen for radar first starts a minute after the others.
         A repeated or overtaken request turns nothing back: counters only grow, a stopped session stays so.
         The sessions that it concerns, as they stand now.
         """
         if status in {Status.ON, Status.OFF}:
-            return await self._end(_OF_NAS, (nas, at), "?", at, silent=0)
+            return await self._end(_OF_NAS, (nas, at, bssid, bssid), "?", at, silent=0)
         event = Session(
             nas, session, login, mac, ipv4, ipv6, delegated, at - seconds, at,
             at if status == Status.STOP else None, octets_in, octets_out, at, at, at,
+            client=client, ssid=ssid, origin=key[0], key=key[1], bssid=bssid,
         )  # fmt: skip
         return [await self._database.run_together(lambda connection: _put(connection, event, status))]
 
@@ -128,6 +146,27 @@ class SessionStore:
         """Every session that has not stopped."""
         rows = await self._database.read(_SELECT + " WHERE stopped IS NULL")
         return [Session(*row) for row in rows]
+
+    async def wireless(
+        self, after: tuple[str, str] = ("", ""), limit: int = -1, *, running: bool = False
+    ) -> list[Session]:  # fmt: skip
+        """Of each device on each SSID the session that runs, else the latest, in order of SSID and MAC address.
+
+        Those behind ``after``, ``limit`` at most; with ``running`` of those alone whose session runs.
+        """
+        which = "(ssid, mac) > (?, ?)" + (" AND stopped IS NULL" if running else "")
+        return await self._latest(f"{which} GROUP BY ssid, mac ORDER BY ssid, mac LIMIT ?", (*after, limit))
+
+    async def of_device(self, mac: str, ssids: Collection[str]) -> list[Session]:
+        """As ``wireless``, of one device on these SSIDs."""
+        marks = ", ".join("?" * len(ssids))
+        return await self._latest(f"ssid IN ({marks}) AND mac = ? GROUP BY ssid, mac ORDER BY ssid", (*ssids, mac))
+
+    async def _latest(self, which: str, parameters: tuple[object, ...]) -> list[Session]:
+        def read(connection: sqlite3.Connection) -> list[Session]:
+            return [Session(*row[:-1]) for row in connection.execute(_WIRELESS + which, parameters)]
+
+        return await self._database.run(read)
 
     async def purge(self, before: float) -> None:
         """Forget sessions that stopped before that time."""
@@ -166,6 +205,11 @@ def _merged(known: Session, event: Session, status: int) -> Session:
         octets_in=max(known.octets_in, event.octets_in),
         octets_out=max(known.octets_out, event.octets_out),
         silent=0 if woken or stopped is None else known.silent,
+        client=newer.client or older.client,
+        ssid=newer.ssid or older.ssid,
+        origin=(newer if newer.key else older).origin,
+        key=newer.key or older.key,
+        bssid=newer.bssid or older.bssid,
         **lines,  # type: ignore[arg-type]  # by name
     )
 

@@ -231,7 +231,7 @@ def test_keys_are_made_listed_shown_and_revoked(tmp_path: Path) -> None:
         key = re.search(r'"id": "([^"]+)"', added.stdout)
         assert key
         assert "Flat 9" in edged(config, "keys", "list").stdout
-        passphrase = edged(config, "keys", "show", key[1]).stdout.strip()
+        passphrase = edged(config, "keys", "show", "--reveal", key[1]).stdout.strip()
         assert len(passphrase) >= 12
         assert passphrase not in edged(config, "keys", "list").stdout
         assert edged(config, "keys", "revoke", key[1]).returncode == 0

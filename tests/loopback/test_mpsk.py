@@ -8,7 +8,7 @@ import os
 import shutil
 import signal
 import sys
-from collections.abc import AsyncIterator, Awaitable
+from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -19,11 +19,16 @@ from structlog.testing import capture_logs
 
 from edged.errors import Problem
 from edged.model import Key, Snapshot, State, Subscriber
+from edged.mpsk import client as searching
+from edged.mpsk import service as serving
 from edged.mpsk.client import MAX_WAITING
+from edged.mpsk.keyring import Pool, compile_keyring
 from edged.mpsk.outcome import Reason
-from edged.mpsk.service import INLINE, MpskService
+from edged.mpsk.service import MpskService
 from edged.mpsk.settings import MpskSettings
-from edged.mpsk.wpa import pmk_of
+from edged.mpsk.wpa import pmk_of, pmks_of
+from edged.native import keysearch
+from edged.native.keysearch import CHECKS
 from edged.policy.access import View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
@@ -53,12 +58,34 @@ from tests.mpsk_world import (
     network,
     request,
 )  # fmt: skip
+from tests.native import kernel
 
 RADCLIENT = shutil.which("radclient")
 needs_radclient = pytest.mark.skipif(RADCLIENT is None, reason="Debian's freeradius-utils is not installed")
 SEAL = Seal(Secret(b"s" * 32))
 KEY = Key("k-501", SSID, Secret(PASSPHRASE), "1001", vlan=112)
 PMK = pmk_of(KEY.passphrase, SSID).reveal()
+TWINS = ["compiled", "twin"]
+
+
+@pytest.fixture(autouse=True, params=TWINS)
+def twin(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
+    """Every test here runs with the compiled search and with its twin."""
+    name: str = request.param
+    # a machine that is busy with other tests is no reason to give a search up
+    monkeypatch.setattr(searching, "PATIENCE", 60.0)
+    monkeypatch.setattr(keysearch, "KERNEL", "" if name == "twin" else kernel(next(iter(keysearch.kernels()), "plain")))
+    return name
+
+
+only_twin = pytest.mark.parametrize("twin", ["twin"], indirect=True)
+only_compiled = pytest.mark.parametrize("twin", ["compiled"], indirect=True)
+
+
+@pytest.fixture
+def off_loop(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No search is short enough for the event loop."""
+    monkeypatch.setattr(serving, "INLINE", 0.0)
 
 
 @dataclass
@@ -149,8 +176,32 @@ async def test_a_learned_device_is_on_disk_within_a_second_or_two(tmp_path: Path
                 await asyncio.sleep(0.1)
 
 
+@only_compiled
+async def test_a_long_search_leaves_the_loop_free_and_needs_no_process(tmp_path: Path) -> None:
+    *keys, wanted = many(5000)
+    assert wanted.pmk is not None
+    filler = keysearch.prepared(b"".join(key.pmk.reveal() for key in keys if key.pmk) * 100)
+    async with house(tmp_path) as at:
+        # half a million keys, 40 ms: made by hand, since to make them in earnest takes seconds
+        ring = compile_keyring((*keys, wanted), (), (SSID,), NOW)
+        pools = (Pool(tuple(keys) * 100, filler), *ring._live[SSID, ""])
+        at.service._desk.ring = replace(ring, _live={(SSID, ""): pools})
+
+        waiting = asyncio.create_task(at.ask(handshake_request(wanted.pmk.reveal())))
+        await until(lambda: at.service._searcher._running)
+        known = await at.ask(request(), client("building-8"))
+        still_searching = not waiting.done()
+
+        assert still_searching
+        assert code(known) is Code.ACCESS_REJECT
+        assert code(await waiting) is Code.ACCESS_ACCEPT
+        assert at.service._searcher._pool is None
+
+
+@only_twin
+@pytest.mark.usefixtures("off_loop")
 async def test_many_keys_are_searched_in_the_worker_while_the_loop_stays_free(tmp_path: Path) -> None:
-    keys = many(5 * INLINE)
+    keys = many(1500)
     wanted = keys[-1]
     assert wanted.pmk is not None
     async with house(tmp_path) as at:
@@ -177,9 +228,27 @@ async def test_many_keys_are_searched_in_the_worker_while_the_loop_stays_free(tm
         assert at.service.ring.learned[SSID, MAC].key == wanted.name
 
 
+async def test_a_search_that_is_expected_to_be_short_is_done_at_once_and_a_long_one_off_the_loop(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path) as at:
+        assert at.service._desk.seconds_each.keys() == CHECKS.keys()
+        assert all(0.0 < seconds < 0.001 for seconds in at.service._desk.seconds_each.values()), "measured at the start"
+        await put(at.store, many(100))
+        await at.service.reload_keys()
+        for each, at_once in ((serving.INLINE / 101, True), (serving.INLINE / 99, False)):
+            at.service._desk.seconds_each = dict.fromkeys(CHECKS, each)
+
+            asked = at.service.authorize(handshake_request(bytes(32), attempt=str(each)), client(), HOME)
+
+            assert isinstance(asked, Answer) is at_once
+            assert code(await asked if isinstance(asked, Awaitable) else asked) is Code.ACCESS_REJECT
+
+
+@pytest.mark.usefixtures("off_loop")
 async def test_retransmissions_join_the_search_that_runs(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
-        await put(at.store, many(5 * INLINE))
+        await put(at.store, many(1500))
         await at.service.reload_keys()
 
         answers = await asyncio.gather(*(at.ask(handshake_request(bytes(32))) for _ in range(5)))
@@ -188,9 +257,10 @@ async def test_retransmissions_join_the_search_that_runs(tmp_path: Path) -> None
         assert (at.service.counters.searches, at.service.counters.joined) == (1, 4)
 
 
+@pytest.mark.usefixtures("off_loop")
 async def test_a_flood_of_unknown_devices_is_bounded_and_silent_beyond(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
-        await put(at.store, many(5 * INLINE))
+        await put(at.store, many(1500))
         await at.service.reload_keys()
         flood = [handshake_request(bytes(32), MacAddress(f"02:00:00:00:00:{i:02x}")) for i in range(MAX_WAITING + 8)]
 
@@ -200,9 +270,10 @@ async def test_a_flood_of_unknown_devices_is_bounded_and_silent_beyond(tmp_path:
         assert at.service.counters.discards[Reason.OVERLOADED] == 8
 
 
+@pytest.mark.usefixtures("off_loop")
 async def test_a_cancelled_request_does_not_end_the_search_of_another(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
-        await put(at.store, many(5 * INLINE))
+        await put(at.store, many(1500))
         await at.service.reload_keys()
         first = asyncio.create_task(at.ask(handshake_request(bytes(32))))
         await asyncio.sleep(0)
@@ -214,8 +285,10 @@ async def test_a_cancelled_request_does_not_end_the_search_of_another(tmp_path: 
         assert code(await second) is Code.ACCESS_REJECT
 
 
+@only_twin
+@pytest.mark.usefixtures("off_loop")
 async def test_a_worker_that_dies_costs_no_answer(tmp_path: Path) -> None:
-    keys = many(2 * INLINE)
+    keys = many(600)
     assert keys[-1].pmk is not None
     with capture_logs() as logs:
         async with house(tmp_path) as at:
@@ -232,24 +305,91 @@ async def test_a_worker_that_dies_costs_no_answer(tmp_path: Path) -> None:
     assert "search-worker-lost" in [entry["event"] for entry in logs]
 
 
+@pytest.mark.usefixtures("off_loop")
+async def test_a_search_that_takes_too_long_is_given_up_in_silence_and_no_fault_of_the_device(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house(tmp_path) as at:
+        await put(at.store, many(1500))
+        await at.service.reload_keys()
+        await at.ask(handshake_request(bytes(32)))  # a worker has started
+        monkeypatch.setattr(searching, "PATIENCE", 0.0)
+
+        assert await at.ask(handshake_request(bytes(32), attempt="2")) is None
+
+        last = at.service.explain_device(MAC)
+        assert last is not None
+        assert last.reason == "overloaded"
+        assert at.service.counters.rejects[Reason.NO_MATCH] == 1
+
+
+@only_twin
+@pytest.mark.usefixtures("off_loop")
+async def test_a_worker_that_hangs_costs_no_more_than_the_patience(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house(tmp_path) as at:
+        await put(at.store, many(1500))
+        await at.service.reload_keys()
+        await at.ask(handshake_request(bytes(32)))
+        pool = at.service._searcher._pool
+        assert pool is not None
+        monkeypatch.setattr(searching, "PATIENCE", 0.1)
+        workers = list(pool._processes)
+        for worker in workers:
+            os.kill(worker, signal.SIGSTOP)
+        try:
+            assert await at.ask(handshake_request(bytes(32), attempt="2")) is None
+        finally:
+            for worker in workers:
+                os.kill(worker, signal.SIGCONT)
+        assert not at.service._searcher._running
+
+
+async def test_after_a_restart_nothing_is_derived_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    derived: list[int] = []
+
+    def counting(wanted: Sequence[tuple[Secret, str]]) -> list[Secret]:
+        derived.append(len(wanted))
+        return pmks_of(wanted)
+
+    monkeypatch.setattr(serving, "pmks_of", counting)
+    with capture_logs() as logs:
+        async with house(tmp_path) as at:
+            await at.service.replace_billing(
+                [replace(KEY, id=f"k-{n}", passphrase=Secret(f"passphrase-{n}")) for n in range(40)]
+            )
+            await until(lambda: not at.service.counters.pmks_pending)
+        assert sum(derived) == 40
+        async with house(tmp_path) as at:
+            await at.service.replace_billing(
+                [replace(KEY, id=f"k-{n}", passphrase=Secret(f"passphrase-{n}")) for n in range(41)]
+            )
+            await until(lambda: not at.service.counters.pmks_pending)
+    assert sum(derived) == 41
+    progress = [entry for entry in logs if entry["event"] == "pmks-derived"]
+    assert sum(entry["count"] for entry in progress) == 41
+    assert [entry["pending"] for entry in progress][-1] == 0
+
+
 async def test_a_revoked_key_is_rejected_on_the_next_request_and_its_device_named(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
-        added = await at.service.add(Key("", SSID, Secret("")))
+        added = await at.service.stock.add(Key("", SSID, Secret("")))
         assert isinstance(added, str)
-        passphrase = at.service.reveal(added)
+        passphrase = at.service.stock.reveal(added)[0].passphrase
         assert passphrase is not None
         await until(lambda: not at.service.counters.pmks_pending)
         pmk = pmk_of(passphrase, SSID).reveal()
         assert code(await at.ask(handshake_request(pmk))) is Code.ACCESS_ACCEPT
 
-        assert await at.service.revoke(added)
+        assert (await at.service.stock.revoke([added])).ids == (added,)
 
         assert [(s.mac, s.reason) for s in at.service.recheck()] == [(MAC, "revoked")]
         assert code(await at.ask(handshake_request(pmk, attempt="2"))) is Code.ACCESS_REJECT
         last = at.service.explain_device(MAC)
         assert last is not None
         assert (last.reason, last.key) == ("revoked", KeyId(LOCAL, added))
-        assert not await at.service.revoke(added)
+        assert not (await at.service.stock.revoke([added])).ids
 
 
 async def test_suspending_a_subscriber_moves_their_devices(tmp_path: Path) -> None:
@@ -308,7 +448,7 @@ async def test_what_is_wrong_with_a_new_key_is_said_and_nothing_is_added(tmp_pat
             Key("", SSID, KEY.passphrase),
         ]
 
-        problems = [await at.service.add(key) for key in wrong]
+        problems = [await at.service.stock.add(key) for key in wrong]
 
         assert [p.key for p in problems if isinstance(p, Problem)] == ["ssid", "passphrase", "passphrase"]
         assert PASSPHRASE not in repr(problems)
@@ -317,28 +457,28 @@ async def test_what_is_wrong_with_a_new_key_is_said_and_nothing_is_added(tmp_pat
 
 async def test_keys_are_imported_whole_or_not_at_all(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
-        count, problems = await at.service.import_csv("ssid,label\nResidence,Flat 1\nElsewhere,Flat 2\n")
+        count, problems = await at.service.stock.import_csv("ssid,label\nResidence,Flat 1\nElsewhere,Flat 2\n")
         assert (count, [(p.key, p.line) for p in problems]) == (0, [("ssid", 3)])
 
-        count, problems = await at.service.import_csv("id,ssid,label\na,Residence,Flat 1\nb,Residence,Flat 2\n")
+        count, problems = await at.service.stock.import_csv("id,ssid,label\na,Residence,Flat 1\nb,Residence,Flat 2\n")
 
         assert (count, problems) == (2, [])
         listed = at.service.key_facts()
         assert [(f.id, f.label) for f in listed] == [("a", "Flat 1"), ("b", "Flat 2")]
-        assert at.service.reveal("a") is not None
+        assert at.service.stock.reveal("a")
 
 
 async def test_neither_passphrase_nor_pmk_is_anywhere_on_disk_or_in_the_log(tmp_path: Path) -> None:
     with capture_logs() as logs:
         async with house(tmp_path) as at:
             await at.service.replace_billing([KEY, replace(KEY, id="twin")])
-            await at.service.add(Key("mine", SSID, Secret("")))
+            await at.service.stock.add(Key("mine", SSID, Secret("")))
             await until(lambda: not at.service.counters.pmks_pending)
-            made = at.service.reveal("mine")
+            made = at.service.stock.reveal("mine")[0].passphrase
             assert made is not None
             await at.ask(handshake_request(PMK))
             await at.ask(handshake_request(bytes(32), OTHER_MAC))
-            await at.service.revoke("mine")
+            await at.service.stock.revoke(["mine"])
             seen = [repr(at.service.key_facts()), repr(at.service.counters), repr(at.service.ring), repr(logs)]
             seen.append(repr(at.service.explain_device(MAC)))
     octets = b"".join(path.read_bytes() for path in tmp_path.iterdir()) + "".join(seen).encode()
@@ -393,7 +533,7 @@ def described(pmk: bytes, mac: MacAddress = MAC) -> str:
 async def test_radclient_asks_with_a_handshake_and_reads_passphrase_and_vlan(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
         await at.service.replace_billing([KEY])
-        await put(at.store, many(2 * INLINE))
+        await put(at.store, many(600))
         await at.service.reload_keys()
         await until(lambda: not at.service.counters.pmks_pending)
         async with served(at) as port:
@@ -423,9 +563,10 @@ async def test_radclient_authenticates_by_mac_and_reads_the_registered_key(tmp_p
 
 def test_the_vectors_are_those_of_the_reference() -> None:
     assert len(VECTORS["handshakes"]) == 5
-    assert len(VECTORS["golden"]["packets"]) == 3
+    assert len(VECTORS["golden"]["packets"]) == 16
 
 
+@only_twin
 async def test_the_search_worker_does_not_outlive_a_killed_daemon(tmp_path: Path) -> None:
     script = (
         "import asyncio, os, time\n"
@@ -438,7 +579,7 @@ async def test_the_search_worker_does_not_outlive_a_killed_daemon(tmp_path: Path
     (tmp_path / "holder.py").write_text(script)
     holder = await asyncio.create_subprocess_exec(
         sys.executable, str(tmp_path / "holder.py"), stdout=asyncio.subprocess.PIPE, cwd=Path(__file__).parents[2],
-        env={**os.environ, "PYTHONPATH": str(Path(__file__).parents[2])},
+        env={**os.environ, "EDGED_NATIVE": "0", "PYTHONPATH": str(Path(__file__).parents[2])},
     )  # fmt: skip
     assert holder.stdout
     worker = int(await holder.stdout.readline())

@@ -15,6 +15,7 @@ from edged.billing.status import Outcome
 from edged.config import load
 from edged.daemon import House
 from edged.model import OnlineSession, Snapshot, State, Subscriber
+from edged.native import keysearch
 from edged.ops.parts import Part, alarms, parts
 from edged.state.snapshots import SnapshotFiles
 from edged.values import parse_prefix
@@ -177,3 +178,22 @@ async def test_upstreams_that_do_not_answer_are_a_warning_by_name_and_an_alarm_w
 
         second.in_a_row = 3
         assert "192.0.2.1:53, 192.0.2.2:853 (dns.example.net)" in raised(house)["upstreams-silent"]
+
+
+RADIUS = """\
+radius: {auth: ["127.0.0.1:0"], clients: [{name: building-7, networks: [127.0.0.0/8], secret: edged-test-secret-0001}]}
+mpsk: {networks: {Residence: {}}}
+"""
+
+
+async def test_the_radius_part_says_what_searches_keys_and_how_long_derivation_will_take(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with house_in(tmp_path, more=RADIUS) as house:
+        monkeypatch.setattr(keysearch, "KERNEL", "avx2")
+        assert part(house, "radius").fact.endswith("; keys searched compiled (avx2)")
+        house.mpsk.counters.pmks_pending, house.mpsk.counters.pmks_seconds = 5000, 42.0
+        assert "; 5,000 PMKs still to derive, about 42 s;" in part(house, "radius").fact
+
+        monkeypatch.setattr(keysearch, "KERNEL", "")
+        assert part(house, "radius").fact.endswith("; keys searched without the compiled part")

@@ -31,6 +31,7 @@ from edged.dns.upstream.counters import UpstreamCounters
 from edged.dns.verdict import Kind as Verdict
 from edged.errors import ConfigError
 from edged.model import Access, EventType, Snapshot, State, Subscriber
+from edged.mpsk.farewell import End
 from edged.mpsk.outcome import Reason
 from edged.ops import parts
 from edged.ops.metrics import Exposition, Sample
@@ -69,6 +70,7 @@ CLOSED: dict[str, dict[str, set[str] | None]] = {
     "edged_radius_answers": {"code": CODES},
     "edged_radius_discards": {"reason": set(Discard)},
     "edged_key_rejects": {"reason": set(Reason)},
+    "edged_disconnects": {"end": set(End)},
     "edged_target_up": {"target": {"nftables"}},
     "edged_target_wanted": {"target": {"nftables"}},
     "edged_target_actual": {"target": {"nftables"}},

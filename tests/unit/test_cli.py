@@ -141,6 +141,68 @@ def test_an_override_without_a_reason_or_with_an_odd_end_is_status_2(
     assert err.count("\n") == 1
 
 
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["list", "--origin", "both"], "invalid choice: 'both' (choose from 'billing', 'local')"),
+        (["generate", "--ssid", "R"], "one of the arguments --count --units is required"),
+        (["generate", "--ssid", "R", "--count", "3", "--units", "-"], "not allowed with argument --count"),
+        (["generate", "--count", "3"], "the following arguments are required: --ssid"),
+        (["generate", "--ssid", "R", "--count", "many"], "invalid int value: 'many'"),
+        (["generate", "--ssid", "R", "--count", "3", "--style", "short"], "choose from 'readable', 'random'"),
+        (["rotate", "k-1", "--now", "--at", "2027-01-01"], "not allowed with argument --now"),
+        (["expire", "k-1"], "the following arguments are required: TIME"),
+        (["revoke"], "the following arguments are required: ID"),
+        (["forget", "k-1"], "the following arguments are required: MAC"),
+        (["rotat", "k-1"], 'there is no action "rotat"; did you mean "rotate"?'),
+        (["genrate"], 'there is no action "genrate"; did you mean "generate"?'),
+    ],
+)
+def test_a_slip_in_an_action_on_keys_is_one_line_with_status_2(
+    arguments: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, out, err = usage(capsys, "keys", *arguments)
+
+    assert (status, out) == (2, "")
+    assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["rotate"], "which keys? either IDs, or --site and --ssid"),
+        (["rotate", "k-1", "--site", "b-7"], "which keys? either IDs, or --site and --ssid"),
+        (["rotate", "k-1", "--now", "--overlap", "1d"], "--now ends the old passphrase"),
+        (["rotate", "k-1", "--overlap", "a week"], '"a week" is not a duration; 0s, 12h and 7d work'),
+        (["rotate", "k-1", "--at", "soon"], '--at "soon" is no time; 2026-11-27'),
+        (["add", "--ssid", "R", "--from", "soon"], '--from "soon" is no time'),
+        (["generate", "--ssid", "R", "--count", "3", "--until", "27.11.2026"], '--until "27.11.2026" is no time'),
+        (["expire", "k-1", "soon"], 'TIME "soon" is no time'),
+        (["show", "k-1"], "no terminal: a passphrase goes there with --reveal alone"),
+    ],
+)
+def test_what_makes_no_sense_of_keys_is_said_without_asking_the_daemon(
+    arguments: Sequence[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, err = refused(capsys, "keys", *arguments)
+
+    assert status == 2
+    assert said in err
+    assert err.count("\n") == 1
+
+
+@pytest.mark.parametrize(
+    "action",
+    ["list", "add", "generate", "import", "export", "rotate", "expire", "revoke", "allow", "forget", "show", "reseal"],
+)
+def test_every_action_on_keys_has_a_help_that_fits_a_terminal(action: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, out, err = usage(capsys, "keys", action, "--help")
+
+    assert (status, err) == (0, "")
+    assert max(map(len, out.splitlines())) <= 100
+
+
 # --- without a daemon ------------------------------------------------------------------------------
 
 
@@ -159,7 +221,10 @@ def test_without_a_daemon_every_question_is_status_69_with_what_to_look_at(
         status, err = refused(capsys, *command, str(config))
         assert status == 69
         assert "journalctl" in err
-    for action in (("list",), ("add", "--ssid", "R"), ("import", str(csv)), ("revoke", "k"), ("show", "k")):
+    for action in (("list",), ("add", "--ssid", "R"), ("import", str(csv)), ("revoke", "k"), ("show", "k", "--reveal"),
+        ("generate", "--ssid", "R", "--count", "2"), ("export",), ("rotate", "k"), ("expire", "k", "never"),
+        ("allow", "k", "02:00:5e:10:00:01"), ("forget", "k", "02:00:5e:10:00:01"), ("reseal",),
+    ):  # fmt: skip
         assert refused(capsys, "keys", "-c", str(config), *action)[0] == 69
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from edged.errors import Problem
 from edged.model import Key, Rate
-from edged.mpsk.csvfile import read_keys
+from edged.mpsk.csvfile import read_keys, write_keys
 from edged.values import Secret
 from tests.mpsk_world import MAC, OTHER_MAC, PASSPHRASE
 
@@ -82,3 +82,29 @@ def test_every_problem_is_named_at_once_and_no_passphrase_in_any() -> None:
 
 def test_an_empty_file_is_told_what_it_lacks() -> None:
     assert [p.key for p in read("")[1]] == ["ssid"]
+
+
+def test_what_is_written_is_read_again_whatever_the_fields_hold() -> None:
+    odd = Key("-1", "Residence", Secret('\'=copper, "otter" violin'), "=1+1", "@home", "+49 'quoted'\nsecond line")
+
+    assert read(write_keys([FULL, odd], passphrases=True)) == ([FULL, odd], [])
+
+
+def test_no_cell_is_a_formula_for_a_spreadsheet() -> None:
+    key = Key("=cmd", "Residence", Secret("-copper-otter-violin"), "@x", "+1", "'=y", devices=(MAC,))
+
+    cells = write_keys([key], passphrases=True).splitlines()[1].split(",")
+
+    assert not [cell for cell in cells if cell.startswith(("=", "+", "-", "@", "\t", "\r"))]
+
+
+def test_without_passphrases_there_is_no_column_for_them() -> None:
+    text = write_keys([FULL], passphrases=False)
+
+    assert PASSPHRASE not in text
+    assert "passphrase" not in text
+    assert read(text)[0][0].passphrase == Secret("made-passphrase-42")
+
+
+def test_an_id_that_reads_as_a_passphrase_of_before_is_refused() -> None:
+    assert [(p.key, p.line) for p in read("id,ssid\nk-1~old,Residence\n")[1]] == [("id", 2)]

@@ -8,15 +8,15 @@ from dataclasses import replace
 from edged.model import Snapshot, State, Subscriber
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.outcome import Reason
-from edged.mpsk.patience import MAX_DEVICES, MISSES, WINDOW, Patience
+from edged.mpsk.patience import BURST, MAX_DEVICES, MAX_NASES, MISSES, SHARE, WINDOW, Patience
 from edged.mpsk.search import search_all
 from edged.mpsk.settings import MpskSettings
 from edged.policy.access import Learned, View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
 from edged.radius.packet import Answer, Code, Packet
-from edged.state.keys import KeyId, StoredKey
-from edged.values import MacAddress
+from edged.state.keys import KeyId, Sighting, StoredKey
+from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import (
     DAY,
     HOME,
@@ -37,6 +37,7 @@ from tests.mpsk_world import (
 OPEN = View()
 BLOCKED = View(compile_table(Snapshot("s", "1", NOW, (Subscriber("1001", State.BLOCKED),)), SubscribersSettings()))
 REJECT = Answer(Code.ACCESS_REJECT)
+OTHER_NAS = parse_address("192.0.2.7")
 
 
 class Building:
@@ -109,6 +110,104 @@ def test_a_learned_device_gets_its_key_before_the_handshake_too() -> None:
     assert building.ask(request()) == REJECT
     building.ask(handshake_request(pmk(key)))
     assert accepted(building.ask(request()))
+
+
+def test_misses_of_invented_devices_exhaust_their_access_point_and_are_rejected_unsearched() -> None:
+    known = stored("known")
+    building = Building(*many(50), known)
+    assert accepted(building.ask(handshake_request(pmk(known))))
+    building.desk.seconds_each["psk-sha1"] = 0.5 / 51  # half a second a search
+    for number in range(round(BURST / 0.5)):
+        stranger = MacAddress(f"02:00:00:00:01:{number:02x}")
+        assert building.ask(handshake_request(bytes(32), stranger)) == REJECT
+        assert building.reason(stranger) == "no-match"
+    searched = building.searches
+
+    assert building.ask(handshake_request(bytes(32), OTHER_MAC)) == REJECT
+    assert building.reason(OTHER_MAC) == "cool-down"
+    assert building.searches == searched
+    # who is known goes on as before, and so does every other access point
+    assert accepted(building.ask(handshake_request(pmk(known), attempt="2")))
+    asked = building.desk.ask(handshake_request(bytes(32), OTHER_MAC), client(), OTHER_NAS, OPEN, building.now)
+    assert isinstance(asked, Search)
+    # and what was spent comes back with time
+    building.now += 0.5 / SHARE + 0.01
+    building.ask(handshake_request(bytes(32), OTHER_MAC))
+    assert building.reason(OTHER_MAC) == "no-match"
+
+
+def test_a_building_with_wrong_keys_everywhere_is_not_made_to_wait() -> None:
+    building = Building(*many(50))
+    building.desk.seconds_each["psk-sha1"] = 0.00078 / 51  # as long as 10,000 keys take compiled
+    for second in range(60):
+        building.now = NOW + second
+        for number in range(second % 6, 300, 6):  # 300 devices, each ten times a minute
+            mac = MacAddress(f"02:00:00:00:{number // 256:02x}:{number % 256:02x}")
+            building.ask(handshake_request(bytes(32), mac, attempt=str(second)))
+            assert building.reason(mac) == "no-match"
+
+
+def test_a_key_that_has_lapsed_costs_its_access_point_as_a_wrong_one_does() -> None:
+    building = Building(stored("gone", revoked=NOW - 1))
+    building.desk.seconds_each["psk-sha1"] = BURST
+
+    building.ask(handshake_request(pmk(stored("gone"))))
+
+    assert building.reason() == "revoked"
+    assert building.desk.patience.is_spent(HOME, building.now)
+
+
+def test_a_right_key_costs_its_access_point_nothing() -> None:
+    key = stored()
+    building = Building(key)
+    building.desk.seconds_each["psk-sha1"] = BURST
+
+    assert accepted(building.ask(handshake_request(pmk(key))))
+
+    assert not building.desk.patience.is_spent(HOME, building.now)
+
+
+def test_a_wrong_key_is_put_to_no_more_keys_than_the_last_of_the_right_ones() -> None:
+    *others, last = (*many(99), stored("last"))
+    right, wrong = Building(*others, last), Building(*others, last)
+
+    assert accepted(right.ask(handshake_request(pmk(last))))
+    assert wrong.ask(handshake_request(bytes(32))) == REJECT
+
+    assert wrong.desk.counters.candidates == right.desk.counters.candidates == 100
+
+
+def test_of_equal_keys_the_narrowest_is_given() -> None:
+    shared = Secret("a-passphrase-of-several")
+    everywhere = stored("everywhere", passphrase=shared)
+    here = stored("here", passphrase=shared, site="building-7")
+    mine = stored("mine", passphrase=shared, devices=(MAC,))
+    lapsed = stored("lapsed", passphrase=shared, site="building-7", revoked=NOW - 1)
+
+    def given(*keys: StoredKey, last: StoredKey | None = None) -> tuple[str | None, str]:
+        building = Building(*keys)
+        building.desk.ring = ring_of(*keys, sightings=(Sighting(SSID, MAC, last.name, NOW),) if last else ())
+        building.ask(handshake_request(pmk(everywhere)))
+        told = building.desk.explain_device(MAC)
+        assert told is not None
+        return told.key and told.key.id, told.reason
+
+    assert given(lapsed, everywhere) == ("everywhere", "")
+    assert given(lapsed, everywhere, here) == ("here", "")
+    assert given(lapsed, everywhere, here, mine) == ("mine", "")
+    assert given(lapsed, everywhere, here, mine, last=everywhere) == ("everywhere", "")
+    assert given(lapsed) == ("lapsed", "revoked")
+
+
+def test_what_a_search_names_is_believed_only_if_its_key_made_the_mic() -> None:
+    wrong, right = stored("wrong"), stored("right")
+    building = Building(wrong, right)
+    asked = building.desk.ask(handshake_request(pmk(right)), client(), HOME, OPEN, NOW)
+    assert isinstance(asked, Search)
+
+    assert building.desk.found(asked, wrong, OPEN, NOW) == REJECT
+    assert building.reason() == "no-match"
+    assert accepted(building.desk.found(asked, right, OPEN, NOW))
 
 
 def test_ten_misses_within_a_minute_make_a_device_wait() -> None:
@@ -249,3 +348,16 @@ def test_sae_is_rejected_by_name() -> None:
 
     assert building.ask(handshake_request(fake_pmk(0).reveal(), suite="sae")) == REJECT
     assert building.reason() == "unsupported-akm"
+
+
+def test_access_points_are_remembered_within_bounds() -> None:
+    patience = Patience()
+    first = parse_address("10.0.0.0")
+    patience.spend(first, BURST, NOW)
+    assert patience.is_spent(first, NOW)
+    for number in range(MAX_NASES):
+        patience.spend(parse_address(f"10.1.{number // 256}.{number % 256}"), BURST, NOW)
+
+    assert not patience.is_spent(first, NOW)
+    patience.forgive()
+    assert not patience.is_spent(parse_address("10.1.0.1"), NOW)

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
-from edged.mpsk.keyring import DEVICE_AGE, compile_keyring, fault_of
+from edged.mpsk.keyring import DEVICE_AGE, FRONT, POOL, compile_keyring, fault_of, finished
 from edged.mpsk.outcome import Reason
 from edged.state.keys import LOCAL, KeyId, Sighting, StoredKey
-from tests.mpsk_world import DAY, MAC, NOW, OTHER_MAC, SSID, many, ring_of, stored
+from edged.values import Secret
+from tests.mpsk_world import DAY, MAC, NOW, OTHER_MAC, SSID, challenge, fake_pmk, many, ring_of, stored
 
 
 def ids(ring_keys: tuple[StoredKey, ...]) -> list[str]:
@@ -26,30 +29,41 @@ def test_the_likeliest_keys_come_first() -> None:
         sightings=(seen("last"),),
     )  # fmt: skip
 
-    pools = [ids(pool.keys) for pool in ring.candidates(SSID, "building-7", MAC, NOW)]
-
-    assert pools == [["last", "registered"], ["here"], ["everywhere", "last"], [], ["lapsed"]]
+    assert ids(ring.own(SSID, "building-7", MAC, NOW)) == ["last", "registered"]
+    assert [ids(pool.keys) for pool in ring.wide(SSID, "building-7")] == [["here"], ["everywhere", "last"], ["lapsed"]]
 
 
 def test_pmks_stand_in_the_order_of_their_keys() -> None:
     keys = many(5)
 
-    pool = ring_of(*keys).candidates(SSID, "", MAC, NOW)[1]
+    (pool,) = ring_of(*keys).wide(SSID, "")
 
-    assert pool.pmks == b"".join(k.pmk.reveal() for k in keys if k.pmk)
+    assert [pool.candidates.search(challenge(k.pmk.reveal())) for k in keys if k.pmk] == [0, 1, 2, 3, 4]
+    assert pool.keys == tuple(keys)
+
+
+def test_a_large_list_is_cut_into_pools_in_its_order() -> None:
+    keys = many(2 * POOL + 1)
+
+    pools = ring_of(*keys).wide(SSID, "")
+
+    assert [len(pool.candidates) for pool in pools] == [POOL, POOL, 1]
+    assert [k for pool in pools for k in pool.keys] == keys
 
 
 def test_a_key_with_devices_is_good_for_those_alone() -> None:
     ring = ring_of(stored("registered", devices=(MAC,)))
 
-    assert not any(pool.keys for pool in ring.candidates(SSID, "", OTHER_MAC, NOW))
+    assert not ring.own(SSID, "", OTHER_MAC, NOW)
+    assert not ring.wide(SSID, "")
     assert ids(ring.narrow(SSID, "", MAC)) == ["registered"]
 
 
 def test_a_key_of_another_site_or_network_is_never_tried() -> None:
     ring = ring_of(stored("there", site="building-8"), stored("staff", ssid="Staff"), sightings=(seen("there"),))
 
-    assert not any(pool.keys for pool in ring.candidates(SSID, "building-7", MAC, NOW))
+    assert not ring.own(SSID, "building-7", MAC, NOW)
+    assert not ring.wide(SSID, "building-7")
 
 
 @pytest.mark.parametrize(
@@ -85,7 +99,63 @@ def test_pmks_are_wanted_for_live_keys_of_known_networks_alone() -> None:
         stored("done"),
     ]  # fmt: skip
 
-    assert sorted(ids(compile_keyring(keys, (), (SSID,), NOW).pending)) == ["mine", "soon"]
+    ring = compile_keyring(keys, (), (SSID,), NOW)
+
+    assert sorted(ids(ring.pending)) == ["mine", "soon"]
+    assert ring.unready == {SSID: 2}
+
+
+def test_the_newest_key_is_derived_first() -> None:
+    old, new = stored("old", derived=False), replace(stored("new", derived=False), created=NOW)
+
+    assert ids(ring_of(old, new).pending) == ["new", "old"]
+
+
+def test_derived_pmks_make_the_keyring_that_compiling_it_again_would() -> None:
+    keys = [
+        stored("a", derived=False), stored("b", derived=False, site="building-7"),
+        stored("c", derived=False, devices=(MAC,)),
+        stored("d", derived=False, not_before=NOW + DAY), stored("e"),
+    ]  # fmt: skip
+    before = ring_of(*keys)
+    derived = [(key, fake_pmk(key.key.id)) for key in before.pending]
+
+    first = finished(before.with_pmks(derived[:2], NOW))
+    after = finished(first.with_pmks(derived[2:], NOW))
+
+    assert ids(first.pending) == ids(before.pending)[2:]
+    assert (first.unready, after.unready, after.pending) == ({SSID: 2}, {}, ())
+    whole = compile_keyring(after.keys.values(), (), (SSID,), NOW)
+    assert after.own(SSID, "", MAC, NOW) == whole.own(SSID, "", MAC, NOW) != ()
+    for site in ("", "building-7"):
+        tried = [sorted(ids(pool.keys)) for pool in whole.wide(SSID, site)]
+        assert sorted(k for pool in after.wide(SSID, site) for k in ids(pool.keys)) == sorted(
+            k for t in tried for k in t
+        )
+    for pool in after.wide(SSID, "building-7"):
+        assert [pool.candidates.search(challenge(k.pmk.reveal())) for k in pool.keys if k.pmk] == list(
+            range(len(pool.keys))
+        )
+
+
+def test_a_pmk_of_a_passphrase_that_has_changed_meanwhile_is_left_out() -> None:
+    was = stored("a", derived=False)
+    ring = ring_of(stored("a", derived=False, passphrase=Secret("another-passphrase")), stored("b", derived=False))
+
+    after = finished(ring.with_pmks([(was, fake_pmk("a"))], NOW))
+
+    assert not after.wide(SSID, "")
+    assert sorted(ids(after.pending)) == ["a", "b"]
+    assert after.unready == {SSID: 2}
+
+
+def test_a_pmk_of_a_network_that_is_gone_meanwhile_does_no_harm() -> None:
+    key = stored("a", derived=False)
+    ring = compile_keyring([key, stored("b", derived=False, ssid="Staff")], (), ("Staff",), NOW)
+
+    after = finished(ring.with_pmks([(key, fake_pmk("a"))], NOW))
+
+    assert (ids(after.pending), after.unready) == (["b"], {"Staff": 1})
 
 
 def test_devices_of_a_key_are_counted_while_they_are_fresh() -> None:
@@ -110,6 +180,23 @@ def test_a_device_that_changes_its_key_leaves_the_old_one() -> None:
     assert after.device_count(KeyId(LOCAL, "k-1"), OTHER_MAC, NOW) == 0
     assert after.device_count(KeyId(LOCAL, "k-2"), OTHER_MAC, NOW) == 1
     assert before.device_count(KeyId(LOCAL, "k-1"), OTHER_MAC, NOW) == 1
+
+
+def test_devices_learned_one_by_one_are_the_table_that_a_restart_reads() -> None:
+    keys = [stored("k-1", derived=False), stored("k-2", derived=False)]
+    came = [
+        seen(f"k-{1 + number % 2}", f"02:00:00:00:{number % 300 // 256:02x}:{number % 300 % 256:02x}", NOW + number)
+        for number in range(2 * FRONT + 37)
+    ]
+    ring = ring_of(*keys)
+    for sighting in came:
+        ring = ring.with_sightings((sighting,))
+    whole = ring_of(*keys, sightings=tuple(came))
+
+    assert dict(ring.learned) == dict(whole.learned)
+    assert {name: dict(devices) for name, devices in ring.devices.items()} == dict(whole.devices)
+    assert len(ring.learned) == len(whole.learned) == 300
+    assert [s.at for s in ring.learned.values() if s.mac == came[-1].mac] == [came[-1].at]
 
 
 def test_a_device_of_the_old_passphrase_is_offered_the_new_one() -> None:

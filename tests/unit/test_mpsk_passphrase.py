@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import random
+import re
 
 import pytest
 
-from edged.mpsk.passphrase import Weakness, readable, weakness, well_formed
+from edged.mpsk import passphrase
+from edged.mpsk.passphrase import MAX_RANDOM, MIN_RANDOM, Weakness, readable, weakness, well_formed
 from edged.values import Secret
 
 
@@ -18,6 +20,29 @@ def test_generated_passphrases_are_strong_readable_and_all_different() -> None:
     assert len(set(made)) == 1000
     assert all(weakness(Secret(text)) is None for text in made)
     assert all(set(text) <= set("abdefghijkmnoprstuvz-23456789") for text in made)
+
+
+@pytest.mark.parametrize("word", [False, True])
+def test_random_passphrases_are_groups_of_four_without_what_is_mistaken(word: bool) -> None:
+    choice = random.Random(7).choice
+    form = re.compile(("[a-hjkmnp-z]{3,9}-" if word else "") + "-".join(["[a-hjkmnp-z2-9]{4}"] * 3))
+
+    made = [passphrase.random(choice, word=word).reveal_text() for _ in range(1000)]
+
+    assert all(form.fullmatch(text) for text in made)
+    assert len({text[-14:] for text in made}) == 1000, "the random part alone tells them apart"
+
+
+def test_a_random_passphrase_is_as_long_as_asked_and_never_too_short_or_long() -> None:
+    choice = random.Random(7).choice
+
+    longest = passphrase.random(choice, MAX_RANDOM, word=True)
+
+    assert well_formed(longest)
+    assert passphrase.random(choice, 18).reveal_text().count("-") == 4
+    for length in (MIN_RANDOM - 1, MAX_RANDOM + 1):
+        with pytest.raises(ValueError, match="12 to 40"):
+            passphrase.random(choice, length)
 
 
 @pytest.mark.parametrize(

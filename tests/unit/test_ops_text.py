@@ -181,6 +181,13 @@ KEYS: Answer = {
     ]
 }  # fmt: skip
 
+NARROWED: Answer = {
+    "keys": [{**KEYS["keys"][1], "state": "not-unique (k-501)"}],
+    "count": "1 of 212 keys",
+    "weak": 3,
+    "left_out": [{"id": f"k-{number}", "same_as": "k-501"} for number in range(600, 1802)],
+}
+
 _FLOW = (
     "clients: [{name: building-7, networks: [10.7.0.0/24], secret: !file /etc/edged/secrets/building-7, "
     "dialect: hostpad, message_authenticator: auto, disconnect: {port: 3799}}, {name: building-8, x: 1}]"
@@ -211,6 +218,7 @@ TEXTS: dict[str, Callable[[], str]] = {
     "plan-nothing": lambda: text.plan({**PLAN, "verdict": "no target is configured", "targets": [], "who": []}),
     "keys": lambda: text.keys(KEYS),
     "keys-none": lambda: text.keys({"keys": []}),
+    "keys-narrowed": lambda: text.keys(NARROWED),
     "problems": lambda: problems(PROBLEMS, LINES, "/etc/edged/edged.yaml", "Nothing was changed."),
     "problems-one-warning": lambda: problems(PROBLEMS[-1:], LINES, "edged.yaml", "edged starts."),
 }
@@ -233,7 +241,7 @@ def test_every_golden_file_belongs_to_a_text() -> None:
 @pytest.mark.parametrize("name", TEXTS)
 def test_a_terminal_of_eighty_columns_breaks_no_line(name: str) -> None:
     # a row of the table of keys is as wide as its cells
-    limit = 100 if name == "keys" else WIDTH
+    limit = 100 if name in {"keys", "keys-narrowed"} else WIDTH
 
     assert max(map(len, TEXTS[name]().splitlines())) <= limit
 

@@ -11,6 +11,7 @@ import pytest
 
 from edged.errors import UpstreamError
 from edged.model import Key, Rate
+from edged.mpsk.stock.revisions import revoked
 from edged.state.database import Database
 from edged.state.keys import BILLING, KEEP_DEVICES, KEEP_REVOKED, LOCAL, KeyId, KeyStore, Sighting, StoredKey
 from edged.state.sealing import Seal
@@ -199,15 +200,9 @@ async def test_of_several_local_keys_all_are_added_or_none(store: KeyStore) -> N
 async def test_a_passphrase_is_free_again_once_its_key_is_revoked(store: KeyStore) -> None:
     await store.add_local([K2], NOW)
 
-    assert await store.revoke("k-2", NOW + 60)
-    assert not await store.revoke("k-2", NOW + 60)
+    await store.revise(lambda keys: revoked(keys, ["k-2"], NOW + 60))
+
     assert await store.add_local([replace(K2, id="again")], NOW + 61) == {}
-
-
-async def test_billings_keys_end_in_billing(store: KeyStore) -> None:
-    await store.replace_billing([K1], NOW)
-
-    assert not await store.revoke("k-1", NOW)
 
 
 async def test_the_last_key_of_a_device_is_remembered(store: KeyStore) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -227,3 +228,90 @@ def test_of_one_session_no_more_prefixes_are_taken_than_a_household_can_have() -
     online = Session("ap-1", "a", ipv4="100.64.1.7", ipv6=many, delegated=many).online()
 
     assert [len(line.prefixes) for line in online.values() if line] == [1, 8, 8]
+
+
+async def wifi(store: SessionStore, status: Status, nas: str, at: float, **more: Any) -> None:
+    given = {"session": "a", "mac": MAC, "ssid": "Residence", "client": "building-7", **more}
+    await store.record(status, nas=nas, at=NOW + at, **given)
+
+
+async def test_a_wifi_session_keeps_its_network_its_client_and_its_key(store: SessionStore) -> None:
+    await wifi(store, Status.START, "ap-1", 0, key=("billing", "k-1"))
+    await wifi(store, Status.INTERIM, "ap-1", 60, client="", ssid="", octets_out=2**40)
+
+    (session,) = await store.of_device(MAC, ["Residence"])
+
+    assert (session.ssid, session.client, session.origin, session.key) == ("Residence", "building-7", "billing", "k-1")
+    assert (session.octets_out, session.updated) == (2**40, NOW + 60)
+
+
+async def test_who_roams_is_online_where_the_session_runs_whatever_report_came_last(store: SessionStore) -> None:
+    await wifi(store, Status.START, "ap-1", 0)
+    await wifi(store, Status.START, "ap-2", 10)
+    await wifi(store, Status.STOP, "ap-1", 11)
+
+    (session,) = await store.wireless()
+
+    assert (session.nas, session.stopped) == ("ap-2", None)
+
+
+async def test_of_ended_sessions_the_latest_counts(store: SessionStore) -> None:
+    for nas, begun in (("ap-1", 0), ("ap-2", 100), ("ap-3", 50)):
+        await wifi(store, Status.START, nas, begun)
+        await wifi(store, Status.STOP, nas, begun + 10)
+
+    assert [session.nas for session in await store.wireless()] == ["ap-2"]
+
+
+async def test_a_device_on_two_networks_is_there_twice_and_a_line_without_wifi_never(store: SessionStore) -> None:
+    await wifi(store, Status.START, "ap-1", 0)
+    await wifi(store, Status.START, "ap-1", 0, session="b", ssid="Garden")
+    await wifi(store, Status.START, "ap-1", 0, session="c", ssid="", mac="02:00:5e:00:00:77")
+
+    assert [session.ssid for session in await store.wireless()] == ["Garden", "Residence"]
+    assert await store.of_device("02:00:5e:00:00:77", ["Residence", "Garden"]) == []
+    assert [session.ssid for session in await store.of_device(MAC, ["Residence"])] == ["Residence"]
+
+
+async def test_devices_come_in_parts_and_those_that_are_online_alone(store: SessionStore) -> None:
+    for number in range(5):
+        mac = f"02:00:5e:00:00:0{number}"
+        await wifi(store, Status.START, f"ap-{number}", 0, mac=mac)
+        if number % 2:
+            await wifi(store, Status.STOP, f"ap-{number}", 1, mac=mac)
+
+    found, after = [], ("", "")
+    while part := await store.wireless(after, 2):
+        assert len(part) <= 2
+        found += part
+        after = (part[-1].ssid, part[-1].mac)
+
+    assert [session.nas for session in found] == [f"ap-{number}" for number in range(5)]
+    assert [session.nas for session in await store.wireless(running=True)] == ["ap-0", "ap-2", "ap-4"]
+
+
+async def test_the_latest_sessions_are_found_by_an_index_and_not_by_reading_all(tmp_path: Path) -> None:
+    database = Database(tmp_path / "edged.db")
+    await database.open()
+    query = "EXPLAIN QUERY PLAN SELECT nas, max(updated) FROM sessions WHERE ssid != '' AND "
+    parts = await database.read(query + "(ssid, mac) > ('a', 'b') GROUP BY ssid, mac ORDER BY ssid, mac LIMIT 2")
+    one = await database.read(query + "ssid IN ('a', 'b') AND mac = ? GROUP BY ssid, mac", (MAC,))
+    await database.close()
+
+    for plan in (str(parts), str(one)):
+        assert "sessions_device" in plan
+        assert "TEMP B-TREE" not in plan
+
+
+@pytest.mark.parametrize("status", [Status.ON, Status.OFF])
+async def test_a_radio_that_starts_late_ends_nothing_on_the_other_radio(store: SessionStore, status: Status) -> None:
+    first, second = "02:00:5e:00:00:01", "02:00:5e:00:00:02"
+    await wifi(store, Status.START, "ap-1", 0, session="a", bssid=first)
+    await wifi(store, Status.START, "ap-1", 0, session="b", bssid=second)
+    await wifi(store, Status.START, "ap-1", 0, session="c")
+
+    await store.record(status, nas="ap-1", at=NOW + 60, bssid=second)
+    assert [session.session for session in await store.open()] == ["a"]
+
+    await store.record(status, nas="ap-1", at=NOW + 61)
+    assert await store.open() == []

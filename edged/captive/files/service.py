@@ -11,6 +11,7 @@ import structlog
 
 from edged.captive.certificate import Life, examine, fitting
 from edged.captive.page.pages import TEMPLATE_NAMES, logo_uri
+from edged.captive.page.sheets.document import SHEET_TEMPLATES
 from edged.captive.settings import CertificateFiles, PortalSettings
 from edged.errors import ConfigError, Problem
 
@@ -39,6 +40,12 @@ def _read(path: Path, limit: int, key: str) -> bytes:
     if len(octets) > limit:
         raise ConfigError.of(key, f"{path}: more than {limit // 1024} KiB", "a smaller file")
     return octets
+
+
+def read_sheet_templates() -> dict[str, str]:
+    """The template sources of the resident's key sheet, by name."""
+    built_in = files("edged.captive.page.sheets") / "templates"
+    return {name: (built_in / name).read_text("utf-8") for name in SHEET_TEMPLATES}
 
 
 def read_templates(directory: Path | None) -> dict[str, str]:

@@ -65,6 +65,18 @@ def logo_uri(octets: bytes) -> str:
     return f"data:{media};base64,{base64.b64encode(octets).decode()}" if media else ""
 
 
+def environment(sources: Mapping[str, str]) -> SandboxedEnvironment:
+    """The templates ``sources`` by name: escaped, sandboxed, and an unknown name is a fault."""
+
+    def source(name: str) -> tuple[str, str, None] | None:
+        # as a loader of Jinja2 has it; the name stands where tracebacks look for a file
+        return (sources[name], name, None) if name in sources else None
+
+    return SandboxedEnvironment(
+        loader=FunctionLoader(source), autoescape=True, undefined=StrictUndefined, auto_reload=False
+    )
+
+
 class Pages:
     """Every page of one ``portal:`` section, made anew on a reload. ConfigError: a template does not work."""
 
@@ -82,9 +94,7 @@ class Pages:
         """Data URI by brand."""
         self._key, self._zone = link_key, zone
         self._sources = dict(templates)
-        self._environment = SandboxedEnvironment(
-            loader=FunctionLoader(self._source), autoescape=True, undefined=StrictUndefined, auto_reload=False
-        )
+        self._environment = environment(self._sources)
         for name in self._sources:
             self._compiled(name)
         self._template, style = self._compiled("page.html"), self._compiled("page.css")
@@ -92,10 +102,6 @@ class Pages:
         for proof in proofs("default"):
             # a fault in an operator's template shows now and not to a subscriber
             self.prove(proof, "en")
-
-    def _source(self, name: str) -> tuple[str, str, None] | None:
-        """As a loader of Jinja2 has it; the name stands where tracebacks look for a file."""
-        return (self._sources[name], name, None) if name in self._sources else None
 
     def _compiled(self, name: str) -> Template:
         try:

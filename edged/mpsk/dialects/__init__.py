@@ -1,70 +1,52 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dialects of access points, one row each, and which of them a request is in. Pure.
 
-A new vendor is one small file, one row here, one vector in tests/vectors/mpsk.yaml.
+A new vendor is one small file, one row here, one vector in tests/vectors/mpsk_dialects.yaml.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
-from edged.mpsk.dialects.cisco import CISCO_IPSK
+from edged.mpsk.dialects.aruba import ARUBA
+from edged.mpsk.dialects.cisco import CISCO_EASY_PSK, CISCO_IPSK
 from edged.mpsk.dialects.hostapd import HOSTAPD, HOSTAPD_PSK
+from edged.mpsk.dialects.meraki import MERAKI_EASY_PSK, MERAKI_IPSK
 from edged.mpsk.dialects.mikrotik import MIKROTIK
-from edged.mpsk.dialects.row import Dialect, Observed, Written
-from edged.radius.attributes import Attributes, text, values
-from edged.radius.dictionary import VENDOR_SPECIFIC
+from edged.mpsk.dialects.omada import ELEVEN, OMADA, OMADA_UNBOUND, is_without_message
+from edged.mpsk.dialects.plain import FORTINET, HUAWEI, ZYXEL
+from edged.mpsk.dialects.row import Dialect, Observed, Recognises, Written, carries, of_vendor, session_of
+from edged.mpsk.dialects.ruckus import RUCKUS, RUCKUS_UNBOUND
+from edged.radius.attributes import Attributes
+from edged.radius.dictionary import ARUBA as ARUBA_VENDOR
+from edged.radius.dictionary import CAMBIUM, EXTREME, VENDOR_SPECIFIC
+from edged.radius.dictionary import HUAWEI as HUAWEI_VENDOR
 
-__all__ = ["DIALECTS", "Dialect", "Observed", "Written", "dialect_of"]
+__all__ = ["DIALECTS", "Dialect", "Observed", "Written", "dialect_of", "session_of"]
+
+HANDSHAKES = (HOSTAPD_PSK, RUCKUS_UNBOUND, CISCO_EASY_PSK, MERAKI_EASY_PSK, OMADA_UNBOUND, ELEVEN)
+"""Those who ask with the handshake, in the order in which a request is held against them."""
+_BY_VENDOR = (RUCKUS, ARUBA, MIKROTIK)
+"""Those who ask by MAC address and show their maker."""
 
 DIALECTS: dict[str, Dialect] = {
-    "hostapd-psk": HOSTAPD_PSK,
-    "mikrotik": MIKROTIK,
-    "hostapd": HOSTAPD,
-    "cisco-ipsk": CISCO_IPSK,
-}
-
+    row.name: row
+    for row in (
+        *HANDSHAKES, *_BY_VENDOR, HOSTAPD, CISCO_IPSK, MERAKI_IPSK, OMADA, FORTINET, ZYXEL, HUAWEI,
+    )
+}  # fmt: skip
+"""By the word an operator may write under ``dialect``."""
 
 FIRST_EXTENDED = 241
 """Extended-Attribute-1 (RFC 6929, section 10.3)."""
 
-
-def _has(name: str) -> Callable[[Attributes], bool]:
-    return lambda attributes: bool(values(attributes, name))
-
-
-def _vendor(number: int) -> Callable[[Attributes], bool]:
-    octets = number.to_bytes(4, "big")
-    return lambda attributes: any(a.type == 26 and a.value[:4] == octets for a in attributes)
-
-
-def _is_easy_psk(attributes: Attributes) -> bool:
-    beginnings = (b"cisco-anonce=", b"cisco-8021x-data=")
-    return any(value.startswith(beginnings) for value in values(attributes, "Cisco-AVPair"))
-
-
-_HANDSHAKES_NOT_SPOKEN: tuple[tuple[str, Callable[[Attributes], bool]], ...] = (
-    # they carry a handshake: answering them as MAC authentication would hand out a key without proof
-    ("ruckus", _has("Ruckus-DPSK-Params")),
-    ("cisco-easy-psk", _is_easy_psk),
-    ("meraki-easy-psk", _has("Meraki-Easy-PSK")),
-    ("omada", _has("TPLink-Authentication-FindKey")),
-    ("eleven", _has("Eleven-Authentication-FindKey")),
-    # formats that are not public
-    ("extreme", _has("Extreme-PPSK-Request")),
-    ("aruba-lookup", _has("Aruba-MPSK-Lookup-Info")),
+_NOT_PUBLIC: tuple[tuple[str, Recognises], ...] = (
+    # an answer by MAC address would hand out a key without the proof that they send
+    ("extreme", carries(EXTREME, 201)),
+    ("aruba-lookup", carries(ARUBA_VENDOR, 66)),
 )
-
-_TEXTS_NOT_SPOKEN: tuple[tuple[str, Callable[[Attributes], bool]], ...] = (
-    ("omada", lambda attributes: text(attributes, "NAS-Identifier").startswith("TP-Link")),
-)
-
-_VENDORS_NOT_SPOKEN: tuple[tuple[str, Callable[[Attributes], bool]], ...] = (
-    # MAC authentication of makers that want their own attribute back
-    ("ruckus", _vendor(25053)),
-    ("aruba", _vendor(14823)),
-    ("huawei", _vendor(2011)),
-    *_TEXTS_NOT_SPOKEN,
+_NO_GUESS: tuple[tuple[str, Recognises], ...] = (
+    # by MAC address, and what they want back is not public, or of one witness (see plain.py)
+    ("huawei", of_vendor(HUAWEI_VENDOR)),
+    ("cambium", of_vendor(CAMBIUM)),
 )
 
 
@@ -75,19 +57,25 @@ def dialect_of(attributes: Attributes, configured: str) -> Dialect | str:
     the operator's word goes before any guess.
     """
     # every handshake travels in a vendor's attribute or an extended one: most requests have neither
-    special = any(attribute.type == VENDOR_SPECIFIC or attribute.type >= FIRST_EXTENDED for attribute in attributes)
-    if special and HOSTAPD_PSK.recognises(attributes):
-        return HOSTAPD_PSK
-    foreign = special and _first_name(_HANDSHAKES_NOT_SPOKEN, attributes)
-    if foreign:
-        return foreign
+    special = any(kind == VENDOR_SPECIFIC or kind >= FIRST_EXTENDED for kind, _ in attributes)
+    if special:
+        spoken = next((row for row in HANDSHAKES if row.recognises(attributes)), None)
+        if spoken is OMADA_UNBOUND and is_without_message(attributes):
+            return "omada-6ghz"
+        foreign = "" if spoken else _first_name(_NOT_PUBLIC, attributes)
+        if spoken or foreign:
+            return spoken or foreign
     if configured != "auto":
         return DIALECTS.get(configured, configured)
-    foreign = _first_name(_VENDORS_NOT_SPOKEN if special else _TEXTS_NOT_SPOKEN, attributes)
-    if foreign:
-        return foreign
-    return MIKROTIK if special and MIKROTIK.recognises(attributes) else HOSTAPD
+    if special:
+        spoken = next((row for row in _BY_VENDOR if row.recognises(attributes)), None)
+        if spoken is not None:
+            return spoken
+        foreign = _first_name(_NO_GUESS, attributes)
+        if foreign:
+            return foreign
+    return OMADA if OMADA.recognises(attributes) else HOSTAPD
 
 
-def _first_name(table: tuple[tuple[str, Callable[[Attributes], bool]], ...], attributes: Attributes) -> str:
+def _first_name(table: tuple[tuple[str, Recognises], ...], attributes: Attributes) -> str:
     return next((name for name, recognises in table if recognises(attributes)), "")

@@ -41,5 +41,6 @@ def _write_with_rate(accept: Accept) -> Written:
     return (*written, *limits)
 
 
-HOSTAPD = Dialect("hostapd", never, None, _write)
-HOSTAPD_PSK = Dialect("hostapd-psk", _carries_handshake, _handshake, _write_with_rate)
+# by MAC address it keeps each answer, accept and reject, for 30 seconds (ieee802_11_auth.c)
+HOSTAPD = Dialect("hostapd", never, None, _write, several=True, caches=30.0)
+HOSTAPD_PSK = Dialect("hostapd-psk", _carries_handshake, _handshake, _write_with_rate, has_rates=True)

@@ -6,16 +6,12 @@ Layout: the vendor's manual and dictionary (14988). Its rate limit is spelled fr
 
 from __future__ import annotations
 
-from edged.mpsk.dialects.row import Dialect, Written
+from edged.mpsk.dialects.row import Dialect, Written, of_vendor
 from edged.mpsk.outcome import Accept
-from edged.radius.attributes import Attributes, attribute
+from edged.radius.attributes import attribute
 from edged.radius.dictionary import MIKROTIK as VENDOR
 
 _8021Q = 0
-
-
-def _names_itself(attributes: Attributes) -> bool:
-    return any(a.type == 26 and a.value[:4] == VENDOR.to_bytes(4, "big") for a in attributes)
 
 
 def _write(accept: Accept) -> Written:
@@ -31,4 +27,7 @@ def _write(accept: Accept) -> Written:
     return tuple(a for part in written for a in part)
 
 
-MIKROTIK = Dialect("mikrotik", _names_itself, None, _write)
+# its sessions go by the User-Name that it made of the MAC address: another in the Accept might rename them
+MIKROTIK = Dialect(
+    "mikrotik", of_vendor(VENDOR), None, _write, has_rates=True, has_identity=False, session=("User-Name",)
+)

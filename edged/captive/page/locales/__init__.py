@@ -38,7 +38,8 @@ _TYPESET = (("'", "\u2019"),)
 _TYPESET_FRENCH = (*_TYPESET, (" :", "\u00a0:"), (" ?", "\u202f?"))
 
 
-def _typeset(text: str, tag: str) -> str:
+def typeset(text: str, tag: str) -> str:
+    """``text`` as a printer sets it."""
     for typed, printed in _TYPESET_FRENCH if tag == "fr" else _TYPESET:
         text = text.replace(typed, printed)
     return text
@@ -51,8 +52,8 @@ LOCALES: dict[str, Locale] = {
         module.DIRECTION,
         module.MONTHS,
         module.WEEKDAYS,
-        {key: _typeset(text, tag) for key, text in module.TEXTS.items()},
-        {key: tuple(_typeset(form, tag) for form in forms) for key, forms in module.COUNTED.items()},
+        {key: typeset(text, tag) for key, text in module.TEXTS.items()},
+        {key: tuple(typeset(form, tag) for form in forms) for key, forms in module.COUNTED.items()},
         module.PLURAL,
         module.MONEY,
     )

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices sent away over real sockets: from memory, after silence, after a restart, by CoA where there is one."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+from typing import Any, Self
+
+import pytest
+
+from edged import arrows
+from edged.arrows import Disconnects, Keeper
+from edged.errors import UpstreamError
+from edged.model import Key, Snapshot, State, Subscriber
+from edged.mpsk import farewell
+from edged.mpsk.farewell import Departures, End
+from edged.mpsk.memory import Stale
+from edged.mpsk.service import MpskService
+from edged.policy.access import View
+from edged.policy.settings import SubscribersSettings
+from edged.policy.table import compile_table
+from edged.radius.attributes import Attribute, Attributes, attribute, integer, text, values
+from edged.radius.authenticator import request_is_authentic, sign_reply
+from edged.radius.packet import Answer, Code, Packet, decode
+from edged.radius.settings import ClientSettings
+from edged.state.current import Current
+from edged.state.database import Database
+from edged.state.grants import KEEP_GRANTS, GrantRow, GrantStore
+from edged.state.keys import KeyStore
+from edged.state.sealing import Seal
+from edged.values import IpAddress, MacAddress, Secret, parse_address
+from tests.mpsk_world import HOME, MAC, PASSPHRASE, SECRET, SSID, client, mpsk_settings, request
+
+QUICK = (0.05,)
+Script = Callable[[Packet, int], tuple[Code, Attributes] | None]
+"""Request and how many came before it -> what to answer."""
+
+
+def always(code: Code, *attributes: Attribute) -> Script:
+    return lambda _request, _before: (code, attributes)
+
+
+ACK, GONE = always(Code.DISCONNECT_ACK), always(Code.DISCONNECT_NAK, attribute("Error-Cause", 503))
+
+
+class AccessPoint(asyncio.DatagramProtocol):
+    """A NAS's side of RFC 5176 that keeps what it hears and answers from a script."""
+
+    def __init__(self, script: Script = ACK) -> None:
+        self.script = script
+        self.heard: list[Packet] = []
+        self.at: list[float] = []
+
+    async def __aenter__(self) -> Self:
+        loop = asyncio.get_running_loop()
+        self.transport, _ = await loop.create_datagram_endpoint(lambda: self, ("127.0.0.1", 0))
+        self.port = self.transport.get_extra_info("sockname")[1]
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self.transport.close()
+
+    def datagram_received(self, data: bytes, addr: Any) -> None:
+        assert request_is_authentic(data, SECRET)
+        packet = decode(data)
+        answer = self.script(packet, len(self.heard))
+        self.heard.append(packet)
+        self.at.append(time.time())
+        if answer is not None:
+            self.transport.sendto(sign_reply(answer[0], answer[1], packet, SECRET), addr)
+
+
+def nas(port: int, **more: Any) -> ClientSettings:
+    settings = {"name": "building-7", "networks": ["127.0.0.0/8"], "secret": SECRET, "disconnect": {"port": port}}
+    return ClientSettings.model_validate(settings | more)
+
+
+async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+@asynccontextmanager
+async def at_work(*rooms: Any) -> AsyncIterator[None]:
+    tasks = [asyncio.create_task(room.run()) for room in rooms]
+    try:
+        yield
+        assert not any(task.done() for task in tasks)
+    finally:
+        for task in tasks:
+            task.cancel()
+        with suppress(asyncio.CancelledError):
+            await asyncio.gather(*tasks)
+
+
+@asynccontextmanager
+async def house(path: Path) -> AsyncIterator[tuple[MpskService, Current, Keeper]]:
+    database = Database(path / "edged.db")
+    await database.open()
+    current = Current()
+    mpsk = MpskService(
+        mpsk_settings(blocked={"vlan": 666}), store=KeyStore(database, Seal(Secret(bytes(32)))), current=current
+    )
+    keeper = Keeper(mpsk, GrantStore(database))
+    await mpsk.start()
+    await mpsk.replace_billing([Key("k-501", SSID, Secret(PASSPHRASE), "1001", vlan=112, devices=(MAC,))])
+    try:
+        yield mpsk, current, keeper
+    finally:
+        await mpsk.stop()
+        await keeper.tend()
+        await database.close()
+
+
+def ask(mpsk: MpskService, dialect: str = "auto", *more: Attribute) -> str:
+    answer = mpsk.authorize(request(MAC, *more), client(dialect=dialect), HOME)
+    assert isinstance(answer, Answer)
+    plain = tuple(a for a in answer.attributes if isinstance(a, Attribute))
+    return text(plain, "Tunnel-Private-Group-Id")
+
+
+def suspend(current: Current, *subscribers: str) -> None:
+    listed = tuple(Subscriber(name, State.BLOCKED, "unpaid") for name in subscribers)
+    current.publish(View(compile_table(Snapshot("2", "2", 0.0, listed), SubscribersSettings())))
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(arrows, "LOOK_EVERY_S", 0.02)
+    monkeypatch.setattr(farewell, "MARGIN", 0.1)
+    monkeypatch.setattr(farewell, "SILENT_WAITS", (0.1, 0.2))
+
+
+async def test_a_device_that_comes_back_from_memory_is_sent_away_again_when_that_has_ended() -> None:
+    queue = [Stale(HOME, "building-7", MAC, SSID, "revoked", cached_until=time.time() + 0.5)]
+    departures = Departures()
+    async with AccessPoint() as point:
+        work = Disconnects(lambda: [queue.pop()] if queue else [], lambda: [nas(point.port)], departures=departures)
+        async with at_work(work):
+            await until(lambda: departures.ends[End.LEFT])
+
+    assert len(point.heard) == 2
+    assert point.at[1] - point.at[0] >= 0.3
+    assert departures.waiting == 0
+
+
+async def test_a_device_that_has_asked_again_is_not_sent_away_again(tmp_path: Path) -> None:
+    async with AccessPoint() as point, house(tmp_path) as (mpsk, current, _):
+        clients = [nas(point.port)]
+        assert ask(mpsk) == "112"
+        async with at_work(Disconnects.of(mpsk, lambda: clients)):
+            suspend(current, "1001")
+            await until(lambda: point.heard)
+            assert ask(mpsk) == "666"
+            departures = mpsk.grants.departures
+            # hostapd's half minute need not be waited for: the device was seen
+            assert departures.waiting == 1
+            suspend(current)
+            await until(lambda: len(point.heard) == 2)
+            assert ask(mpsk) == "112"
+
+
+async def test_the_event_timestamp_is_that_of_the_attempt_and_the_session_the_access_points_own(tmp_path: Path) -> None:
+    async with AccessPoint(GONE) as point, house(tmp_path) as (mpsk, current, _):
+        ask(mpsk, "auto", attribute("NAS-Identifier", "ap-lobby-1"))
+        async with at_work(Disconnects.of(mpsk, lambda: [nas(point.port)])):
+            suspend(current, "1001")
+            await until(lambda: point.heard)
+
+    (packet,) = point.heard
+    assert [a.type for a in packet.attributes] == [80, 31, 32, 55]
+    assert text(packet.attributes, "NAS-Identifier") == "ap-lobby-1"
+    assert abs((integer(packet.attributes, "Event-Timestamp") or 0) - time.time()) < 5
+
+
+async def test_cisco_lets_the_device_ask_again_and_without_coa_it_is_disconnected(tmp_path: Path) -> None:
+    def no_coa(packet: Packet, _before: int) -> tuple[Code, Attributes]:
+        if packet.code is Code.COA_REQUEST:
+            return Code.COA_NAK, (attribute("Error-Cause", 405),)
+        return Code.DISCONNECT_ACK, ()
+
+    audit = attribute("Cisco-AVPair", b"audit-session-id=0A07000100000013")
+    for script, codes in ((always(Code.COA_ACK), [43]), (no_coa, [43, 40])):
+        folder = tmp_path / str(len(codes))
+        folder.mkdir()
+        async with AccessPoint(script) as point, house(folder) as (mpsk, current, _):
+            ask(mpsk, "cisco-ipsk", audit)
+            async with at_work(Disconnects.of(mpsk, lambda port=point.port: [nas(port)])):  # type: ignore[misc]
+                suspend(current, "1001")
+                await until(lambda at=mpsk.grants.departures: at.ends[End.LEFT])  # type: ignore[misc]
+
+        assert [int(packet.code) for packet in point.heard] == codes
+        pairs = values(point.heard[0].attributes, "Cisco-AVPair")
+        assert pairs == (b"audit-session-id=0A07000100000013", b"subscriber:command=reauthenticate")
+        assert values(point.heard[-1].attributes, "Cisco-AVPair")[:1] == pairs[:1]
+
+
+async def test_a_silent_access_point_is_asked_again_and_again_and_left_alone_between() -> None:
+    def late(_packet: Packet, before: int) -> tuple[Code, Attributes] | None:
+        return (Code.DISCONNECT_ACK, ()) if before >= 3 else None
+
+    queue = [Stale(HOME, "building-7", MAC, SSID, "revoked")]
+    departures = Departures()
+    async with AccessPoint(late) as point:
+        work = Disconnects(
+            lambda: [queue.pop()] if queue else [], lambda: [nas(point.port)], departures=departures, waits=QUICK
+        )
+        async with at_work(work):
+            await until(lambda: len(point.heard) == 2)
+            assert departures.waiting == 1
+            assert HOME in departures.silent
+            await until(lambda: departures.ends[End.LEFT])
+
+    assert not departures.silent
+    gaps = [later - earlier for earlier, later in zip(point.at, point.at[1:], strict=False)]
+    assert gaps[0] >= 0.14
+    assert gaps[1] >= 0.24
+
+
+async def test_after_an_hour_of_silence_nobody_is_told_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(farewell, "GIVE_UP", 0.3)
+    macs = [MacAddress(f"02:00:5e:10:01:{n:02x}") for n in range(100)]
+    queue = [Stale(HOME, "building-7", mac, SSID, "revoked") for mac in macs]
+    departures = Departures()
+    async with AccessPoint(lambda _packet, _before: None) as point:
+        taken = lambda: [queue.pop() for _ in range(len(queue))]  # noqa: E731
+        work = Disconnects(taken, lambda: [nas(point.port)], departures=departures, waits=QUICK)
+        async with at_work(work):
+            await until(lambda: departures.ends[End.UNHEARD] == len(macs))
+
+    assert departures.waiting == 0
+    # one round of those at work at once, not one of every device
+    assert len(point.heard) <= 5 * arrows.AT_ONCE
+
+
+async def test_a_silent_access_point_does_not_keep_others_waiting() -> None:
+    other: IpAddress = parse_address("127.0.0.2")
+    queue = [Stale(other, "building-7", MAC, SSID, "revoked") for _ in range(3 * arrows.AT_ONCE)]
+    queue.append(Stale(HOME, "building-7", MAC, SSID, "revoked"))
+    async with AccessPoint() as point:
+        taken = lambda: [queue.pop(0) for _ in range(len(queue))]  # noqa: E731
+        async with at_work(Disconnects(taken, lambda: [nas(point.port)], waits=(0.3,))):
+            began = time.time()
+            await until(lambda: point.heard)
+
+    assert time.time() - began < 1.0
+
+
+async def test_a_client_that_takes_no_disconnect_costs_nothing(tmp_path: Path) -> None:
+    async with house(tmp_path) as (mpsk, current, _):
+        ask(mpsk)
+        async with at_work(Disconnects.of(mpsk, lambda: [client()])):
+            suspend(current, "1001")
+            await until(lambda: not mpsk.grants._leaving and not len(mpsk.grants))
+
+
+# --- a restart -------------------------------------------------------------------------------------
+
+
+async def test_a_device_let_on_before_a_restart_is_sent_away_after_it(tmp_path: Path) -> None:
+    async with AccessPoint(GONE) as point:
+        async with house(tmp_path) as (mpsk, _, keeper):
+            await keeper.tend()
+            ask(mpsk, "auto", attribute("NAS-Identifier", "ap-lobby-1"))
+            await keeper.tend()
+        async with (
+            house(tmp_path) as (mpsk, current, keeper),
+            at_work(keeper, Disconnects.of(mpsk, lambda: [nas(point.port)])),
+        ):
+            await until(lambda: len(mpsk.grants))
+            assert point.heard == [], "nothing has changed for it yet"
+            suspend(current, "1001")
+            await until(lambda: point.heard)
+
+    assert text(point.heard[0].attributes, "NAS-Identifier") == "ap-lobby-1"
+    assert text(point.heard[0].attributes, "Calling-Station-Id") == MAC.upper().replace(":", "-")
+
+
+async def test_who_was_to_leave_when_edged_stopped_is_sent_away_when_it_starts(tmp_path: Path) -> None:
+    async with house(tmp_path) as (mpsk, current, keeper):
+        await keeper.tend()
+        ask(mpsk)
+        suspend(current, "1001")
+        assert len(mpsk.recheck()) == 1
+    async with (
+        AccessPoint() as point,
+        house(tmp_path) as (mpsk, _, keeper),
+        at_work(keeper, Disconnects.of(mpsk, lambda: [nas(point.port)])),
+    ):
+        await until(lambda: point.heard)
+
+
+async def test_without_its_keys_a_restart_sends_nobody_away(tmp_path: Path) -> None:
+    async with house(tmp_path) as (mpsk, _, keeper):
+        await keeper.tend()
+        ask(mpsk)
+    database = Database(tmp_path / "edged.db")
+    await database.open()
+    mpsk = MpskService(mpsk_settings(), store=KeyStore(database, Seal(Secret(b"\1" * 32))), current=Current())
+    with pytest.raises(UpstreamError):
+        await mpsk.start()
+
+    await Keeper(mpsk, GrantStore(database)).tend()
+
+    assert len(mpsk.grants) == 0
+    assert mpsk.recheck() == []
+    await mpsk.stop()
+    await database.close()
+
+
+async def test_a_database_that_fails_costs_no_grant(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with house(tmp_path) as (mpsk, _, keeper):
+        await keeper.tend()
+        ask(mpsk)
+        with monkeypatch.context() as broken:
+
+            async def fails(*_: object) -> None:
+                raise UpstreamError("database: disk full")
+
+            broken.setattr(GrantStore, "save", fails)
+            await keeper.tend()
+            await keeper.tend()
+        await keeper.tend()
+        rows = await GrantStore(mpsk._store._database).load(time.time(), 10)
+
+    assert [row.mac for row in rows] == [MAC]
+
+
+async def test_old_grants_and_those_beyond_the_bound_are_forgotten(tmp_path: Path) -> None:
+    database = Database(tmp_path / "edged.db")
+    await database.open()
+    store, now = GrantStore(database), time.time()
+    rows = [
+        GrantRow(SSID, MacAddress(f"02:00:5e:10:00:{n:02x}"), "b-7", "hostapd", "127.0.0.1", b"", "", "", 9, None,
+                 None, now - n * KEEP_GRANTS / 10, "")
+        for n in range(12)
+    ]  # fmt: skip
+
+    await store.save(rows, [])
+
+    kept = await store.load(now, 5)
+    assert [row.mac for row in kept] == [row.mac for row in reversed(rows[:5])]
+    assert await store.load(now, 100) == kept
+    await store.save([], [(SSID, rows[0].mac)])
+    assert len(await store.load(now, 100)) == 4
+    await database.close()

@@ -1,0 +1,351 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Who is on, who is to leave, and what of both outlives a restart."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from edged.model import Rate, Snapshot, State, Subscriber
+from edged.mpsk.desk import Desk, Search
+from edged.mpsk.grants import REWRITE_AFTER, Grants
+from edged.mpsk.search import search_all
+from edged.policy.access import View
+from edged.policy.settings import SubscribersSettings
+from edged.policy.table import compile_table
+from edged.radius.attributes import Attribute, attribute, text, values
+from edged.radius.packet import Answer, Code, Hidden, Packet
+from edged.state.keys import StoredKey
+from edged.values import MacAddress
+from tests.mpsk_world import (
+    DAY,
+    HOME,
+    MAC,
+    NOW,
+    OTHER_MAC,
+    SSID,
+    client,
+    handshake_request,
+    mpsk_settings,
+    request,
+    ring_of,
+    stored,
+)  # fmt: skip
+
+OPEN = View()
+BLOCKED = View(compile_table(Snapshot("s", "1", NOW, (Subscriber("1001", State.BLOCKED),)), SubscribersSettings()))
+AUDIT = attribute("Cisco-AVPair", b"audit-session-id=0A07000100000013")
+
+
+def building(*keys: StoredKey, **settings: Any) -> Desk:
+    desk = Desk(mpsk_settings(**({"blocked": {"vlan": 666}} | settings)))
+    desk.ring = ring_of(*keys)
+    return desk
+
+
+def let_on(desk: Desk, packet: Packet, dialect: str = "auto", now: float = NOW) -> None:
+    answer = desk.ask(packet, client(dialect=dialect), HOME, OPEN, now)
+    if isinstance(answer, Search):
+        answer = desk.found(answer, answer.at(search_all(answer.challenge, answer.pmks)), OPEN, now)
+    assert isinstance(answer, Answer)
+    assert answer.code is Code.ACCESS_ACCEPT
+
+
+def registered(**fields: Any) -> StoredKey:
+    return stored(devices=(MAC,), vlan=112, subscriber="1001", **fields)
+
+
+NAMES = (attribute("NAS-Identifier", "ap-7"), attribute("NAS-IP-Address", HOME), AUDIT)
+
+
+@pytest.mark.parametrize(
+    ("dialect", "session"),
+    [
+        ("hostapd", [(31, b"02-00-5E-10-00-01"), (32, b"ap-7")]),
+        ("ruckus", [(31, b"02-00-5E-10-00-01"), (4, b"\x7f\0\0\1")]),
+        ("mikrotik", [(1, b"02005e100001")]),
+        ("cisco-ipsk", [(31, b"02-00-5E-10-00-01"), tuple(AUDIT)]),
+        ("aruba", [(31, b"02-00-5E-10-00-01"), (32, b"ap-7")]),
+    ],
+)
+def test_a_session_is_named_as_its_access_point_names_it(dialect: str, session: list[tuple[int, bytes]]) -> None:
+    desk = building(registered())
+    let_on(desk, request(MAC, *NAMES), dialect)
+
+    (stale,) = desk.recheck(BLOCKED, NOW)
+
+    assert [tuple(a) for a in stale.session] == session
+
+
+def test_cisco_is_asked_to_let_it_ask_again_where_it_named_the_session_and_the_key_stays() -> None:
+    for names, view, gently in ((NAMES, BLOCKED, True), (NAMES[:2], BLOCKED, False), (NAMES, OPEN, False)):
+        desk = building(registered())
+        let_on(desk, request(MAC, *names), "cisco-ipsk")
+        if view is OPEN:
+            desk.ring = ring_of(registered(revoked=NOW - 1))
+
+        (stale,) = desk.recheck(view, NOW)
+
+        pairs = values(stale.reauthenticates, "Cisco-AVPair")
+        assert pairs == ((b"subscriber:command=reauthenticate",) if gently else ())
+
+
+def test_hostapd_remembers_an_answer_by_mac_address_and_no_handshake() -> None:
+    key = stored(vlan=112, subscriber="1001")
+    assert key.pmk is not None
+    bound, unbound = building(registered()), building(key)
+    let_on(bound, request())
+    let_on(unbound, handshake_request(key.pmk.reveal()))
+
+    assert [stale.cached_until for stale in bound.recheck(BLOCKED, NOW + 5)] == [NOW + 30]
+    assert [stale.cached_until for stale in unbound.recheck(BLOCKED, NOW + 5)] == [0.0]
+
+
+def test_a_device_that_asks_again_is_left_alone_and_one_that_does_not_is_settled() -> None:
+    desk = building(registered())
+    let_on(desk, request())
+    (stale,) = desk.recheck(BLOCKED, NOW)
+    assert not desk.grants.is_gone(stale)
+
+    desk.ask(request(), client(), HOME, BLOCKED, NOW + 1)
+    assert desk.grants.is_gone(stale)
+    assert desk.recheck(BLOCKED, NOW + 2) == []
+
+    (again,) = desk.recheck(OPEN, NOW + 3)
+    desk.grants.settle(again)
+    assert desk.grants.is_gone(again)
+    assert desk.grants.unwritten() == ([], [(SSID, MAC)])
+
+
+def test_a_device_that_is_refused_when_it_asks_again_is_through_as_well() -> None:
+    desk = building(registered(), blocked="reject")
+    let_on(desk, request())
+    (stale,) = desk.recheck(BLOCKED, NOW)
+    assert stale.reason == "blocked"
+
+    desk.ask(request(), client(), HOME, BLOCKED, NOW + 1)
+
+    assert desk.grants.is_gone(stale)
+
+
+def test_another_rate_sends_away_where_the_access_point_was_told_one() -> None:
+    slow, fast = (registered(rate=Rate(n, n)) for n in (10**6, 10**8))
+    for dialect, reasons in (("mikrotik", ["rate"]), ("hostapd", [])):
+        desk = building(slow)
+        let_on(desk, request(), dialect)
+
+        desk.ring = ring_of(fast)
+
+        assert [stale.reason for stale in desk.recheck(OPEN, NOW)] == reasons
+
+
+def test_a_key_that_ends_sends_its_devices_away_when_it_does() -> None:
+    desk = building(registered(expires=NOW + 60))
+    let_on(desk, request())
+
+    assert desk.recheck(OPEN, NOW + 59) == []
+    assert [stale.reason for stale in desk.recheck(OPEN, NOW + 60)] == ["expired"]
+
+
+def restarted(desk: Desk, *keys: StoredKey) -> Desk:
+    rows, dropped = desk.grants.unwritten()
+    assert dropped == []
+    again = building(*keys)
+    again.grants.restore(rows, again.ring, NOW + 100)
+    return again
+
+
+def test_what_was_granted_before_a_restart_is_still_sent_away() -> None:
+    key = registered()
+    desk = building(key)
+    let_on(desk, request(MAC, *NAMES))
+
+    same = restarted(desk, key)
+    assert same.recheck(OPEN, NOW + 101) == []
+    (stale,) = same.recheck(BLOCKED, NOW + 102)
+
+    assert (stale.nas, stale.client, stale.mac, stale.ssid, stale.reason) == (HOME, "building-7", MAC, SSID, "vlan")
+    assert text(stale.session, "NAS-Identifier") == "ap-7"
+    assert stale.cached_until == NOW + 130, "when it last asked is known to the hour: it may have been just now"
+
+
+def test_a_key_revoked_while_edged_was_down_sends_its_devices_away() -> None:
+    for after in ((), (registered(revoked=NOW),)):
+        desk = building(registered())
+        let_on(desk, request())
+
+        assert [stale.reason for stale in restarted(desk, *after).recheck(OPEN, NOW + 101)] == ["revoked"]
+
+
+def test_who_was_to_leave_before_a_restart_is_to_leave_after_it() -> None:
+    key = registered()
+    desk = building(key)
+    let_on(desk, request())
+    desk.grants.unwritten()
+    desk.recheck(BLOCKED, NOW)
+
+    assert [stale.reason for stale in restarted(desk, key).recheck(OPEN, NOW + 101)] == ["vlan"]
+
+
+def test_what_was_granted_since_the_restart_is_the_better_word() -> None:
+    key = registered()
+    desk = building(key)
+    let_on(desk, request())
+    rows, _ = desk.grants.unwritten()
+    again = building(key)
+    let_on(again, request(), now=NOW + 50)
+
+    again.grants.restore([row._replace(vlan=9) for row in rows], again.ring, NOW + 100)
+
+    assert again.recheck(OPEN, NOW + 101) == []
+
+
+def test_a_row_holds_no_secret_and_is_written_again_after_an_hour_only() -> None:
+    key = registered()
+    desk = building(key)
+    let_on(desk, request())
+    (row,), _ = desk.grants.unwritten()
+    assert key.pmk is not None
+    assert key.key.passphrase.reveal_text() not in repr(row)
+    assert key.pmk.reveal() not in repr(row).encode()
+
+    for later, written in ((60.0, 0), (REWRITE_AFTER, 0), (REWRITE_AFTER + 1, 1), (REWRITE_AFTER + 60, 0)):
+        let_on(desk, request(), now=NOW + later)
+        assert len(desk.grants.unwritten()[0]) == written
+
+
+def test_what_the_database_did_not_take_waits_behind_newer_news() -> None:
+    desk = building(registered(), stored("k-2", devices=(OTHER_MAC,)))
+    let_on(desk, request())
+    let_on(desk, request(OTHER_MAC))
+    failed = desk.grants.unwritten()
+    desk.grants.refused(_question_of(desk, OTHER_MAC))
+
+    desk.grants.unkept(*failed, desk.ring)
+
+    rows, dropped = desk.grants.unwritten()
+    assert [row.mac for row in rows] == [MAC]
+    assert dropped == [(SSID, OTHER_MAC)]
+
+
+def _question_of(desk: Desk, mac: MacAddress) -> Any:
+    return next(grant.question for place, grant in desk.grants._granted.items() if place[1] == mac)
+
+
+def test_a_row_of_a_dialect_of_another_version_is_passed_over() -> None:
+    desk = building(registered())
+    let_on(desk, request())
+    rows, _ = desk.grants.unwritten()
+    grants = Grants()
+
+    grants.restore([row._replace(dialect="of-the-future") for row in rows], desk.ring, NOW)
+
+    assert len(grants) == 0
+
+
+# --- keys for unknown devices ----------------------------------------------------------------------
+
+
+def passwords(desk: Desk, dialect: str = "auto", view: View = OPEN) -> list[str]:
+    answer = desk.ask(request(), client(dialect=dialect), HOME, view, NOW)
+    assert isinstance(answer, Answer)
+    return [a.secret.reveal_text() for a in answer.attributes if isinstance(a, Hidden)]
+
+
+OFFERING: dict[str, Any] = {"unknown": {"vlan": 999, "keys": 3}}
+
+
+def test_an_unknown_device_is_offered_the_networks_newest_keys_and_its_vlan() -> None:
+    keys = [replace(stored(f"n-{n}", vlan=100 + n), created=NOW - n) for n in range(5)]
+    desk = building(*keys, **OFFERING)
+
+    answer = desk.ask(request(), client(), HOME, OPEN, NOW)
+
+    assert isinstance(answer, Answer)
+    assert passwords(desk) == [f"passphrase-of-n-{n}" for n in range(3)]
+    plain = tuple(a for a in answer.attributes if isinstance(a, Attribute))
+    assert text(plain, "Tunnel-Private-Group-Id") == "999"
+    assert not values(plain, "User-Name"), "nobody knows which key it is"
+    assert not desk.sightings, "nothing is learned from it"
+
+
+def test_only_good_keys_of_the_ssid_and_site_for_any_device_are_offered() -> None:
+    desk = building(
+        stored("mine"),
+        stored("here", site="building-7"),
+        stored("there", site="building-8"),
+        stored("elsewhere", ssid="Other"),
+        stored("registered", devices=(OTHER_MAC,)),
+        stored("revoked", revoked=NOW - 1),
+        stored("expired", expires=NOW - DAY),
+        stored("later", not_before=NOW + DAY),
+        stored("suspended", subscriber="1001"),
+        unknown={"vlan": 999, "keys": 100},
+    )
+
+    assert sorted(passwords(desk)) == [f"passphrase-of-{n}" for n in ("here", "mine", "suspended")]
+    assert sorted(passwords(desk, view=BLOCKED)) == [f"passphrase-of-{n}" for n in ("here", "mine")]
+
+
+def test_an_access_point_that_takes_one_key_is_offered_none() -> None:
+    desk = building(stored("mine"), **OFFERING)
+
+    for dialect in ("cisco-ipsk", "mikrotik", "meraki-ipsk", "fortinet", "zyxel", "omada", "aruba", "ruckus"):
+        assert passwords(desk, dialect) == []
+
+
+def test_a_device_with_a_key_of_its_own_is_offered_no_other() -> None:
+    desk = building(registered(), stored("n-1"), **OFFERING)
+
+    assert passwords(desk) == ["passphrase-of-k-1"]
+
+
+def test_as_many_as_fit_into_one_packet_are_offered() -> None:
+    keys = [stored(f"{n:03}", derived=False) for n in range(300)]
+    desk = building(*keys, unknown={"vlan": 999, "keys": 170})
+
+    offered = passwords(desk)
+
+    # 17 characters take 32 octets and five of header each
+    assert len(offered) == 3584 // 37
+
+
+def test_a_device_on_an_offered_key_is_sent_away_when_that_is_no_longer_good() -> None:
+    keys = [stored("n-1"), stored("n-2")]
+    desk = building(*keys, **OFFERING)
+    let_on(desk, request())
+    assert desk.recheck(OPEN, NOW) == []
+
+    desk.ring = ring_of(keys[0], replace(keys[1], revoked=NOW - 1))
+
+    assert [stale.reason for stale in desk.recheck(OPEN, NOW)] == ["revoked"]
+
+
+def test_a_device_on_an_offered_key_is_sent_away_when_one_of_their_holders_is_suspended() -> None:
+    desk = building(stored("n-1"), stored("n-2", subscriber="1001"), **OFFERING)
+    let_on(desk, request())
+
+    assert [stale.reason for stale in desk.recheck(BLOCKED, NOW)] == ["revoked"]
+    assert passwords(desk, view=BLOCKED) == ["passphrase-of-n-1"]
+
+
+def test_a_new_key_among_the_offered_sends_nobody_away() -> None:
+    keys = [stored(f"n-{n}") for n in range(3)]
+    desk = building(*keys, **OFFERING)
+    let_on(desk, request())
+
+    desk.ring = ring_of(replace(stored("n-9"), created=NOW), *keys)
+
+    assert desk.recheck(OPEN, NOW) == []
+    assert passwords(desk)[0] == "passphrase-of-n-9"
+
+
+def test_an_offer_ends_with_the_first_of_its_keys() -> None:
+    desk = building(stored("n-1"), stored("n-2", expires=NOW + 600), **OFFERING)
+
+    answer = desk.ask(request(), client(), HOME, OPEN, NOW)
+
+    assert isinstance(answer, Answer)
+    assert attribute("Session-Timeout", 600) in answer.attributes
