@@ -167,7 +167,7 @@ libdir = {root}/usr/lib/freeradius
 logdir = {home}
 run_dir = {home}
 raddbdir = {home}
-max_request_time = 120
+max_request_time = 600
 cleanup_delay = 2
 hostname_lookups = no
 log {{
@@ -251,7 +251,7 @@ class Nas:
     def __post_init__(self) -> None:
         self.socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self.socket.connect(("127.0.0.1", self.port))
-        self.socket.settimeout(120)
+        self.socket.settimeout(600)
 
     def signed(self, packet: Packet, identifier: int) -> tuple[bytes, bytes]:
         """The octets and the authenticator."""

@@ -6,8 +6,11 @@
 
 from __future__ import annotations
 
+import time
+
 from edged.config.finding import Found, error, warning
 from edged.errors import ConfigError
+from edged.radius.radsec.certificate import SOON_S
 from edged.radius.radsec.files.service import RadSecFiles
 from edged.radius.settings import RadiusSettings
 
@@ -42,8 +45,13 @@ def radsec_files(radius: RadiusSettings) -> Found:
             yield warning(("radius", "tls", name), found, "edged does not start without it")
     if absent:
         return
+    files = RadSecFiles(radius.tls)
     try:
-        RadSecFiles(radius.tls).load()
+        files.load()
+        left = files.ends - time.time()
+        if left < SOON_S:
+            found = f"a certificate that {'ends within two weeks' if left > 0 else 'has ended'}"
+            yield warning(("radius", "tls", "chain"), found, "from then on access points refuse it", "renew it")
     except ConfigError as refusal:
         for problem in refusal.problems:
             yield error(tuple(problem.key.split(".")), problem.found, problem.expected, problem.hint)

@@ -17,6 +17,7 @@ from edged.native.datagrams import COMPILED
 from edged.ops.text import moment, span
 from edged.radius.counters import REPORTED
 from edged.radius.packet import Code
+from edged.radius.radsec.certificate import SOON_S as RADSEC_SOON_S
 
 if TYPE_CHECKING:
     from edged.billing.status import BillingStatus
@@ -226,6 +227,7 @@ def alarms(house: House, now: float) -> list[Alarm]:
         *_policy_alarms(house, now),
         *_target_alarms(house),
         *_certificate_alarms(house, now),
+        *_radsec_alarms(house, now),
         *_other_alarms(house, now),
     ]
 
@@ -337,6 +339,14 @@ def _certificate_alarms(house: House, now: float) -> Iterator[Alarm]:
             f" mended: {_certificate(life, now)}.",
             "edged check",
         )
+
+
+def _radsec_alarms(house: House, now: float) -> Iterator[Alarm]:
+    ends = house.radsec.ends if house.radsec is not None else 0.0
+    if ends and ends - now < RADSEC_SOON_S:
+        when = f"ends on {day(ends)}" if ends > now else f"ended on {day(ends)}"
+        sentence = f"The certificate of radius.tls {when}; from then on access points refuse it and get no keys."
+        yield Alarm("radsec-certificate-ending", sentence, "docs/wifi.md, RADIUS over TLS")
 
 
 def _other_alarms(house: House, now: float) -> Iterator[Alarm]:

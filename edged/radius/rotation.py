@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from edged.native.radius import ABSENT, HASHED, VALID, Opened
 from edged.radius.clients import Source
+from edged.radius.mending import mended
 
 
 def chosen(octets: bytes, source: Source) -> Source:
@@ -18,7 +19,8 @@ def chosen(octets: bytes, source: Source) -> Source:
         return source
     opened, opened_before = source.shared.open(octets), before.shared.open(octets)
     if isinstance(opened, str) or isinstance(opened_before, str):
-        return source  # malformed under any secret
+        # malformed under any secret; what hostapd broke is mended with the one that it was signed with
+        return before if mended(octets, before.client.secret) is not None else source
     if octets[0] not in HASHED and opened[2] == ABSENT:
         new, old = _is_legible(opened), _is_legible(opened_before)
         old = old or (not new and source.heard.uses_old_secret)

@@ -21,6 +21,7 @@ from edged.radius.rotation import chosen
 from edged.radius.service import RadiusService
 from edged.radius.settings import ClientSettings, RadiusSettings
 from edged.values import IpAddress, Secret, parse_address
+from tests.mpsk_world import HOSTAPD
 
 NEW, OLD, OTHER = Secret("the-new-secret-0002"), Secret("the-old-secret-0001"), Secret("some-other-secret-9")
 HOME = parse_address("127.0.0.1")
@@ -158,6 +159,20 @@ def test_what_proves_nothing_and_has_no_password_is_read_with_the_secret_proven_
     assert read(silent, 3.0) == OLD
     assert read(_request(NEW), 4.0) == NEW
     assert read(silent, 5.0) == NEW
+
+
+@pytest.mark.parametrize("old", [True, False])
+def test_a_packet_that_hostapd_broke_is_mended_with_the_secret_it_was_signed_with(old: bool) -> None:
+    row = next(v for v in HOSTAPD if v["id"] == "h211-m3-ft-long")
+    made, octets = Secret(row["secret"]), bytes.fromhex(row["request_hex"])
+    secrets = {"secret": OTHER, "secret_before": made} if old else {"secret": made, "secret_before": OTHER}
+    client = {"name": "building-7", "networks": ["127.0.0.0/8"]} | secrets
+    source = Clients(RadiusSettings.model_validate({"clients": [client]})).find("127.0.0.1", 1.0)
+
+    assert source is not None
+    source = chosen(octets, source)
+    assert source.client.secret == made
+    assert isinstance(admit(octets, source, AUTHENTICATION, SignedSources()), Packet)
 
 
 def test_a_client_without_an_old_secret_is_never_asked_about_one() -> None:

@@ -18,6 +18,7 @@ from edged.errors import ConfigError
 from edged.ops import text
 from edged.ops.figures import figures
 from edged.ops.nases import with_nas
+from edged.ops.parts import alarms
 from edged.radius.attributes import Attribute, attribute, values
 from edged.radius.authenticator import sign_request
 from edged.radius.hiding import hide_password, reveal_salted
@@ -135,6 +136,14 @@ async def test_a_reload_takes_a_renewed_certificate_and_refuses_one_that_does_no
         await house.reload()
         assert [problem.key for problem in house.reload_state.problems] == ["radius.tls.key"]
         assert decode(await _exchange(house, new, _request())).code is Code.ACCESS_ACCEPT
+
+
+async def test_a_certificate_that_ends_is_an_alarm(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    async with _house(tmp_path, authority) as house:
+        assert house.radsec is not None
+        codes = [{alarm.code for alarm in alarms(house, house.radsec.ends - days * 86400)} for days in (15, 13, -1)]
+        assert ["radsec-certificate-ending" in found for found in codes] == [False, True, True]
 
 
 async def test_without_its_certificate_the_daemon_does_not_start_and_says_which_file(tmp_path: Path) -> None:

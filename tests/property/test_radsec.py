@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from ipaddress import IPv4Address
 
+import pytest
 import trustme
 from cryptography import x509
 from cryptography.hazmat.primitives import serialization
@@ -66,6 +67,7 @@ def test_a_certificate_of_any_octets_names_somebody_or_nobody(octets: bytes) -> 
     assert isinstance(names(octets), frozenset)
 
 
+@pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
 @settings(max_examples=500)
 @given(st.lists(st.tuples(st.integers(0, len(LEAF) - 1), st.integers(0, 255)), min_size=1, max_size=3))
 def test_a_damaged_certificate_names_somebody_or_nobody(changes: list[tuple[int, int]]) -> None:

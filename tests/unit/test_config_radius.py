@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
@@ -79,6 +80,17 @@ def test_a_missing_file_is_said_with_what_follows(folder: Path, name: str) -> No
     (problem,) = [it for key, it in _found(folder).items() if key.startswith("radius.tls")]
     assert "no such file" in problem.found
     assert problem.expected == "edged does not start without it"
+
+
+@pytest.mark.parametrize(("days", "said"), [(30, ""), (13, "ends within two weeks"), (-1, "has ended")])
+def test_a_certificate_that_ends_is_a_warning_two_weeks_ahead(folder: Path, days: int, said: str) -> None:
+    server = trustme.CA().issue_cert("radius.example.net", not_after=datetime.now(UTC) + timedelta(days=days))
+    (folder / "radsec.pem").write_bytes(server.cert_chain_pems[0].bytes())
+    (folder / "radsec.key").write_bytes(server.private_key_pem.bytes())
+
+    found = _found(folder).get("radius.tls.chain")
+    assert (found.found if found else "").endswith(said)
+    assert (found is not None) == bool(said)
 
 
 def test_a_certificate_where_nothing_listens_for_it_is_a_warning(folder: Path) -> None:

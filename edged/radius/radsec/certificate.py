@@ -13,6 +13,8 @@ from cryptography.x509.oid import NameOID
 
 from edged.errors import ConfigError
 
+SOON_S = 14 * 86400.0
+"""Two weeks: certificates of an authority of one's own are renewed by hand."""
 _PUBLIC = (serialization.Encoding.DER, serialization.PublicFormat.SubjectPublicKeyInfo)
 
 _UNREADABLE = (ValueError, TypeError, x509.InvalidVersion, x509.DuplicateExtension, x509.UnsupportedGeneralNameType)

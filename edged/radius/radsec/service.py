@@ -11,6 +11,7 @@ import resource
 import socket
 import ssl
 import time
+from asyncio import sslproto
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -32,6 +33,8 @@ log = structlog.get_logger(__name__)
 KEEPALIVE_S = 60
 """Seconds of silence before the kernel asks whether the peer is still there; three times, ten seconds apart."""
 BACKLOG = 256
+_TLS_BUFFER = 16 * 1024
+"""Octets that TLS reads at once, one record; asyncio takes a quarter of a megabyte for each connection without."""
 _LOOK_EVERY_S = 60.0
 """Seconds between two looks at the certificate's files."""
 _REPORT_EVERY_S = 10.0
@@ -91,6 +94,8 @@ class RadSecService:
         if self._settings.tls is None or self._files is None:
             return
         self._context = self._files.load()
+        # asyncio has no other place to say so; it holds for the daemon, and the page wants it as small
+        sslproto.SSLProtocol.max_size = min(sslproto.SSLProtocol.max_size, _TLS_BUFFER)
         try:
             for endpoint in self._settings.tls.listen:
                 self._sockets.append(_bind(endpoint))
