@@ -67,7 +67,16 @@ def views(draw: st.DrawFn) -> View:
     served = draw(st.sampled_from([("100.64.0.0/10", "2001:db8:100::/40"), ("100.64.0.0/25", "100.64.0.0/26")]))
     exempt = draw(st.lists(prefixes().map(str), max_size=3))
     settings = SubscribersSettings.model_validate({"networks": served, "exempt": exempt})
-    online = draw(st.dictionaries(IDS, st.lists(prefixes(), max_size=2, unique=True).map(tuple), max_size=3))
+    # the writer keeps the sessions of those whom billing lists, and no others
+    online = draw(
+        st.dictionaries(
+            st.sampled_from([s.id for s in subscribers]),
+            st.lists(prefixes(), max_size=2, unique=True).map(tuple),
+            max_size=3,
+        )
+        if subscribers
+        else st.just({})
+    )
     learned = Learned(
         {i: Override(i, blocked, until, "why", "who", 0.0) for i, (blocked, until) in overrides.items()},
         draw(st.dictionaries(IDS, TIMES, max_size=4)),
