@@ -45,6 +45,14 @@ class KeyFacts:
     weak: bool = False
     """A passphrase of billing's that a neighbour could guess."""
 
+    @property
+    def said(self) -> str:
+        """Its standing in words, with what the word alone does not say."""
+        notes = [f"billing's {self.same_as} has its passphrase"] if self.same_as else []
+        notes += ["weak"] if self.weak else []
+        notes += ["the passphrase of before is good too"] if self.previous_until else []
+        return f"{self.standing} ({', '.join(notes)})" if notes else self.standing
+
 
 def _previous_until(ring: Keyring, stored: StoredKey, now: float) -> float:
     old = ring.keys.get(KeyId(stored.origin, stored.key.id + RETIRED))

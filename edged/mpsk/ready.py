@@ -16,7 +16,6 @@ from edged.mpsk.outcome import Accept, Outcome, Reason, Reject
 from edged.mpsk.question import Question
 from edged.mpsk.settings import MpskSettings
 from edged.policy.access import View
-from edged.radius.attributes import Attributes
 from edged.radius.packet import Answer
 from edged.radius.settings import ClientSettings
 from edged.state.keys import KeyId
@@ -30,7 +29,7 @@ LONGEST = 512
 NEVER = -1
 """No edition: only the question is kept."""
 
-_Asked = tuple[MacAddress, str, str, str, bool, Attributes]
+_Asked = tuple[MacAddress, str, str, str, bool]
 _K = TypeVar("_K")
 
 
@@ -105,8 +104,12 @@ class Readiness:
     def find_question(
         self, question: Question, client: ClientSettings, source: IpAddress, settings: MpskSettings
     ) -> Ready | None:
-        """As ``find``, of a request whose question was read."""
-        return _of(self._by_question.get(_asked(question)), client, source, settings)
+        """As ``find``, of a request whose question was read; what is granted is granted to its session."""
+        found = _of(self._by_question.get(_asked(question)), client, source, settings)
+        if found is None or found.question.session == question.session:
+            return found
+        grant = found.grant and found.grant._replace(question=question)
+        return found._replace(question=question, grant=grant)
 
     def put(self, constant: bytes, ready: Ready) -> None:
         """Keep ``ready``, the newest."""
@@ -122,8 +125,8 @@ def _of(found: Ready | None, client: ClientSettings, source: IpAddress, settings
 
 
 def _asked(question: Question) -> _Asked:
-    """All of a question without a handshake: a tuple is hashed faster."""
-    return question.mac, question.ssid, question.site, question.dialect.name, question.wants_identity, question.session
+    """All of a question without a handshake that decides its answer: a tuple is hashed faster."""
+    return question.mac, question.ssid, question.site, question.dialect.name, question.wants_identity
 
 
 def _put(entries: OrderedDict[_K, Ready], key: _K, ready: Ready) -> None:

@@ -12,7 +12,7 @@ import asyncio
 import json
 import os
 import socket
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -30,6 +30,8 @@ _CALL_S = 660.0
 """How long a command waits for its next line: a reading of billing may take ten minutes, and says so on its way."""
 _CONNECTIONS = 32
 _TELL_EVERY_S = 0.2
+_ROWS = 100
+"""A list longer than this is written row by row."""
 
 Tell = Callable[[str, int, int | None], None]
 """Of what, how many are done, of how many (None: not known)."""
@@ -84,7 +86,8 @@ class ControlServer:
         try:
             line = await self._received(reader) if self._open <= _CONNECTIONS else b""
             if line:
-                writer.write(json.dumps(await self.answer(line, _teller(writer))).encode() + b"\n")
+                answer = await self.answer(line, _teller(writer))
+                writer.write(await asyncio.to_thread(_encoded, answer))
                 await self._sent(writer)
         except asyncio.CancelledError:
             pass  # the daemon stops; asyncio's streams would log a cancelled task as a fault
@@ -129,6 +132,25 @@ class ControlServer:
             # arguments of the wrong shape from a program that speaks to the socket itself
             log.warning("control-arguments", action=name, error=type(error).__name__)
             return {"ok": False, "error": f"the arguments of {name} are not of its form: {error}", "exit": 2}
+
+
+def _encoded(answer: dict[str, Any]) -> bytes:
+    """One line of JSON, a long list row by row: in one call ten thousand keys would hold every thread up."""
+    return b"".join(_pieces(answer)) + b"\n"
+
+
+def _pieces(value: Any) -> Iterator[bytes]:
+    if isinstance(value, dict) and any(isinstance(inner, (dict, list)) for inner in value.values()):
+        for index, (name, inner) in enumerate(value.items()):
+            yield f"{', ' if index else '{'}{json.dumps(name)}: ".encode()
+            yield from _pieces(inner)
+        yield b"}"
+    elif isinstance(value, list) and len(value) > _ROWS:
+        for index, row in enumerate(value):
+            yield f"{', ' if index else '['}{json.dumps(row)}".encode()
+        yield b"]"
+    else:
+        yield json.dumps(value).encode()
 
 
 def _teller(writer: asyncio.StreamWriter) -> Tell:

@@ -315,7 +315,7 @@ class Explainer:
         """A key by its id, or whose page bears a reference; of several who share one, who they are."""
         key = next((k for k in self._house.mpsk.key_facts() if k.id == subject), None)
         if key is not None:
-            return self._wifi.key(key, time.time())
+            return self._wifi.key(key, time.time()) | {"recently": await self._recently(key.id)}
         named = await asyncio.to_thread(self._house.captive.referenced, subject, self._house.current.view)
         if not named:
             return None

@@ -59,7 +59,7 @@ class WifiExplainer:
 
     def key(self, key: KeyFacts, now: float) -> Facts:
         """What the key is, who used it, and what it gets now."""
-        facts: Facts = {"subject": key.id, "headline": f"key {key.id} on {key.ssid} is {key.standing}"}
+        facts: Facts = {"subject": key.id, "headline": f"key {key.id} on {key.ssid} is {key.said}"}
         rows = [
             f"{key.origin}'s, site {key.site or 'any'}, label {key.label or 'none'}, VLAN {key.vlan or 'the default'}"
         ]

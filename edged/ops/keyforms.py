@@ -147,7 +147,7 @@ def listed(count: int, of: int) -> str:
 
 
 def keys_named(ids: Sequence[str]) -> str:
-    """``k-1``, ``k-1 and k-2``, ``212 keys (k-1 … k-212)``."""
+    """``k-1``, ``k-1 and k-2``, ``k-1, k-2 and k-3``, ``212 keys (k-1 … k-212)``."""
     if len(ids) > 3:
         return f"{len(ids):,} keys ({ids[0]} … {ids[-1]})"
-    return " and ".join(ids)
+    return " and ".join([", ".join(ids[:-1]), ids[-1]] if len(ids) > 1 else ids)

@@ -432,3 +432,20 @@ async def test_progress_does_not_pile_up_before_a_peer_that_does_not_read(server
 
     assert [json.loads(line)["progress"][1:] for line in progress] == [[0, 3]]
     assert json.loads(answer) == {"ok": True, "result": {"subject": "x"}}
+
+
+async def many(request: Answer, _tell: Tell) -> Answer:
+    assert not request
+    rows = [{"id": f"k-{n}", "seen": ["a", None], "rate": {"down": 1.5}, "name": 'Flat "ü"'} for n in range(1000)]
+    return {"schema": 1, "rows": rows, "empty": [], "none": None, "inner": {"deep": {}, "short": [1, {"a": ()}]}}
+
+
+async def test_a_long_list_is_the_same_json_as_a_short_one(tmp_path: Path) -> None:
+    served = ControlServer(tmp_path / "control.sock", {"many": many})
+    await served.start()
+    try:
+        answer = await ask(served, "many")
+    finally:
+        await served.stop()
+
+    assert answer == json.loads(json.dumps(await many({}, lambda *_: None)))

@@ -218,7 +218,9 @@ async def test_rotating_a_whole_site_asks_first_and_a_script_says_the_number(
 
     status, out, _ = await typed(house, capsys, "rotate", "--site", "building-7", "--yes", "3", "--now")
     assert status == 0
-    assert "3 keys (flat-1 … flat-3) have a new passphrase" in " ".join(out.split()) or "flat-1" in out
+    assert out.startswith(
+        "flat-1, flat-2 and flat-3 have a new passphrase:  edged keys show ID\nThe old one has ended;"
+    )
     assert (await states(house))["k-501"] in {"good", "deriving"}
 
 
@@ -296,9 +298,25 @@ async def test_a_passphrase_in_both_origins_is_shown_in_the_list(
 
     _, out, _ = await typed(house, capsys, "list")
 
+    explained = [
+        (await asyncio.to_thread(call, house.control.path, "explain", subject=key_id))["headline"]
+        for key_id in ("mine", "k-503")
+    ]
+    assert explained[0].endswith("is not-unique (billing's k-501 has its passphrase)")
+    assert explained[1].endswith("(weak)")
     assert "not-unique (k-501)" in out
     assert "k-502 of billing's list is left out: k-501 has its passphrase." in out
     assert "1 passphrase of billing's is weak:  edged keys list --state weak" in out
+
+
+async def test_what_was_done_with_a_key_is_in_its_explanation(house: House) -> None:
+    await ask(house, "add", ssid="Residence", id="k-1")
+    await ask(house, "rotate", ids=["k-1"])
+
+    facts = await asyncio.to_thread(call, house.control.path, "explain", subject="k-1")
+
+    assert "the passphrase of before is good too" in facts["headline"]
+    assert {row["what"] for row in facts["recently"]} == {"rotate key by desk", "add key by desk"}
 
 
 async def test_a_reseal_under_the_running_daemon_changes_nothing_for_anybody(house: House, tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from edged.policy.access import Learned, Override, View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
 from edged.radius.admission import AUTHENTICATION, SignedSources, admit
-from edged.radius.attributes import Attribute
+from edged.radius.attributes import Attribute, attribute
 from edged.radius.authenticator import sign_request
 from edged.radius.clients import Source
 from edged.radius.hiding import hide_password
@@ -292,6 +292,18 @@ def test_a_device_is_disconnected_at_the_access_point_that_it_asked_through_last
     building.desk.ring = ring_of()
     (stale,) = building.desk.recheck(building.view, building.now)
     assert stale.nas == roamed.address
+
+
+def test_another_session_gets_the_answer_of_before_and_is_the_one_that_is_disconnected() -> None:
+    building = Building(mine())
+    cisco = Source(HOME, client(dialect="cisco-ipsk"), str(HOME))
+    names = [attribute("Cisco-AVPair", b"audit-session-id=%d" % number) for number in range(3)]
+    answers = [building.ask(request(MAC, name), source=cisco) for name in names]
+    assert answers[0] is answers[1] is answers[2]
+    building.desk.ring = ring_of()
+    (stale,) = building.desk.recheck(building.view, building.now)
+    assert names[2] in stale.session
+    assert not {names[0], names[1]} & set(stale.session)
 
 
 def test_a_proxys_state_is_no_part_of_the_question_and_comes_back_all_the_same() -> None:
