@@ -110,11 +110,11 @@ class Desk:
         question = ready.question if ready else read_question(request, client, self.settings.networks)
         if isinstance(question, Reject):
             return self._refuse(question, client, now)
+        if question.is_announcement:
+            # no key and no VLAN: nothing is given away, and the request that decides is to come
+            self.counters.count(Accept())
+            return Answer(Code.ACCESS_ACCEPT)
         if question.handshake is None:
-            if question.is_announcement:
-                # no key and no VLAN: nothing is given away, and the request that decides is to come
-                self.counters.count(Accept())
-                return Answer(Code.ACCESS_ACCEPT)
             ready = ready or self._ready.find_question(question, client, source, self.settings)
             if ready is not None and ready.edition == edition:
                 self._ready.put(request.constant, ready)
@@ -124,9 +124,9 @@ class Desk:
 
     def _look_up(self, request: Packet, ready: Ready, edition: int, view: View, now: float) -> Answer | None:
         """The answer to a device that asks by its MAC address, kept for the next time."""
-        question = ready.question
+        question, source = ready.question, ready.source
         outcome = self._by_device(question, view, now)
-        answer = self._conclude(question, outcome, ready.source, now)
+        answer = self._conclude(question, outcome, source, now)
         self._ready.put(request.constant, self._prepared(ready, edition, outcome, answer))
         return answer
 
@@ -174,11 +174,11 @@ class Desk:
         _, _, _, _, _, answer, place, last, grant, reason = ready
         if reason is not None:
             self.counters.rejects[reason] += 1
-            self.grants.refused(ready.question)
+            self.grants.refused(place)
         else:
             self.counters.accepts += 1
             if grant is not None:
-                self.grants.granted(_new(Grant, (*grant[:-2], now, "")))
+                self.grants.granted(grant, now)
         self._last.put(place[1], _new(Last, (now, *last)))
         return answer
 
@@ -288,7 +288,7 @@ class Desk:
     def _conclude(self, question: Question, outcome: Outcome, source: IpAddress, now: float) -> Answer | None:
         """Count and remember ``outcome``, and write it."""
         self.counters.count(outcome)
-        site, ssid = question.site, question.ssid
+        place, site, ssid = (question.ssid, question.mac), question.site, question.ssid
         match outcome:
             case Accept(vlan=vlan, blocked=blocked):
                 reason = Reason.BLOCKED.value if blocked else ""
@@ -296,10 +296,10 @@ class Desk:
                 name = stored.name if stored else None
                 last = Last(now, site, ssid, accepted=True, reason=reason, key=name, vlan=vlan)
                 kept = question if question.handshake is None else replace(question, handshake=None)
-                self.grants.granted(Grant(kept, source, stored, vlan, name, outcome.rate, offered, now))
+                self.grants.granted(Grant(kept, source, stored, vlan, name, outcome.rate, offered), now)
             case Reject(reason=refused, key=name):
                 last = Last(now, site, ssid, reason=refused.value, key=name)
-                self.grants.refused(question)
+                self.grants.refused(place)
             case _:
                 last = Last(now, site, ssid, reason=outcome.reason.value)
         self._last.put(question.mac, last)

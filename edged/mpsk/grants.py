@@ -7,6 +7,7 @@ What is to be remembered across a restart leaves as ``GrantRow``: names and numb
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from ipaddress import ip_address
 
 from edged.model import Access, Rate
@@ -45,8 +46,10 @@ class Grants:
         self._unwritten: dict[Place, Grant | None] = {}
         self._written: dict[Place, float] = {}
         """The time in the row of each; a row is not written again for every visit."""
-        self._named: list[tuple[Place, Grant]] = []
-        """To leave whatever the policy says: since before a restart, or because they lost their place."""
+        self._asked: dict[Place, float] = {}
+        """When its access point last asked, epoch seconds."""
+        self._sent: list[tuple[Place, Grant]] = []
+        """To leave for a reason of their own, or since before a restart."""
         self._checked: tuple[object, ...] = ()
         """What the grants were last checked against: while it is the same, they are right."""
         self._right_until = 0.0
@@ -56,31 +59,41 @@ class Grants:
     def __len__(self) -> int:
         return len(self._granted)
 
+    # ------------------------------------------------------------------------------------------- answers
+
     def items(self) -> Iterator[tuple[Place, Grant]]:
-        """Every device that is on, the one that came longest ago first."""
+        """Who is on, oldest answer first."""
         return self._granted.items()
 
     def get(self, place: Place) -> Grant | None:
-        """What was granted to that device; None: it is not on."""
+        """The grant of a device; None when it is not on."""
         return self._granted.get(place)
 
-    # ------------------------------------------------------------------------------------------- answers
-
-    def granted(self, grant: Grant) -> None:
+    def granted(self, grant: Grant, now: float) -> None:
         """A device got on: whatever it was to leave for is settled."""
-        place = _place(grant.question)
+        place = (grant.question.ssid, grant.question.mac)
         before = self._granted.get(place)
         self._granted.put(place, grant)
+        self._asked[place] = now
         left = self._leaving and self._leaving.pop(place, None) is not None
-        if left or before is None or not _same(before, grant) or grant.at > self._written.get(place, 0) + REWRITE_AFTER:
+        due = now > self._written.get(place, 0.0) + REWRITE_AFTER
+        if due or left or before is None or not _same(before, grant):
             self._unwritten[place] = grant
-            if len(self._written) > 2 * MAX_GRANTS:
-                self._written.clear()  # those of devices long gone; it costs the others one write each
-            self._written[place] = grant.at
+            self._written[place] = now
+        if len(self._asked) > 2 * MAX_GRANTS:
+            # those of devices long gone; it costs the others one write each
+            self._asked.clear()
+            self._written.clear()
 
-    def refused(self, question: Question) -> None:
-        """A device was turned away by its access point's own question: no more to do."""
-        place = _place(question)
+    def send_away(self, place: Place, reason: str) -> None:
+        """A device that is on is to leave, whatever it would get now; ``recheck`` names it."""
+        grant = self._granted.get(place)
+        if grant is not None:
+            self._sent.append((place, replace(grant, wanted=reason)))
+            self._granted.remove(place)
+
+    def refused(self, place: Place) -> None:
+        """A device was turned away when its access point asked: no more to do."""
         known = self._leaving.pop(place, None) is not None or self._granted.get(place) is not None
         self._granted.remove(place)
         if known:
@@ -94,8 +107,8 @@ class Grants:
         Looked at when the policy, the keys or the settings are others, or one of their ends has come: with 10,000
         devices a look takes some 40 ms.
         """
-        stale = [self._leave(place, grant, grant.wanted) for place, grant in self._named]
-        self._named = []
+        stale = [self._leave(place, grant, grant.wanted, now) for place, grant in self._sent]
+        self._sent = []
         grounds = (view.table, view.learned.overrides, view.learned.passes, ring.keys, settings)
         same = len(self._checked) == len(grounds) and all(a is b for a, b in zip(grounds, self._checked, strict=True))
         if same and now < self._right_until:
@@ -104,27 +117,21 @@ class Grants:
         for place, grant in self._granted.items():
             reason = _change(grant, view, ring, settings, now)
             if reason:
-                stale.append(self._leave(place, grant, reason))
+                stale.append(self._leave(place, grant, reason, now))
                 self._granted.remove(place)
         return stale
 
-    def send_away(self, place: Place, reason: str) -> None:
-        """Let the device of ``place`` leave at the next ``recheck``, if it is on."""
-        grant = self._granted.get(place)
-        if grant is not None:
-            self._granted.remove(place)
-            self._named.append((place, grant._replace(wanted=reason)))
-
-    def _leave(self, place: Place, grant: Grant, reason: str) -> Stale:
+    def _leave(self, place: Place, grant: Grant, reason: str, now: float) -> Stale:
         question, dialect = grant.question, grant.question.dialect
         # without its own name of the session Cisco takes no CoA-Request
         stays = reason in {VLAN, RATE} and any(number == 26 for number, _ in question.session)
         stale = Stale(
             grant.nas, question.site, question.mac, question.ssid, reason, question.session,
-            dialect.reauthenticates if stays else (), grant.at + dialect.caches if dialect.caches else 0.0,
+            dialect.reauthenticates if stays else (),
+            self._asked.get(place, now) + dialect.caches if dialect.caches else 0.0,
         )  # fmt: skip
         self._leaving[place] = stale
-        self._unwritten[place] = grant._replace(wanted=reason)
+        self._unwritten[place] = replace(grant, wanted=reason)
         return stale
 
     def is_gone(self, stale: Stale) -> bool:
@@ -143,13 +150,13 @@ class Grants:
     def unwritten(self) -> tuple[list[GrantRow], list[Place]]:
         """Rows to keep and rows to drop since the last time; ``unkept`` gives them back."""
         batch, self._unwritten = self._unwritten, {}
-        rows = [_row(grant) for grant in batch.values() if grant is not None]
+        rows = [_row(g, self._asked.get(place, 0.0)) for place, g in batch.items() if g is not None]
         return rows, [place for place, grant in batch.items() if grant is None]
 
     def unkept(self, rows: Iterable[GrantRow], dropped: Iterable[Place], ring: Keyring) -> None:
         """What could not be written waits for the next time; newer news go first."""
         for row in rows:
-            grant = _grant(row, ring, row.at)
+            grant = _grant(row, ring)
             if grant is not None:
                 self._unwritten.setdefault((row.ssid, row.mac), grant)
         for place in dropped:
@@ -160,23 +167,20 @@ class Grants:
         for row in rows:
             place = (row.ssid, row.mac)
             # when the access point last asked is known to the hour: its memory may be as young as now
-            grant = _grant(row, ring, now)
+            grant = _grant(row, ring)
             if grant is None or self._granted.get(place) is not None or place in self._unwritten:
                 continue
+            self._asked[place] = now
             if grant.wanted:
-                self._named.append((place, grant))
+                self._sent.append((place, grant))
             else:
                 self._granted.put(place, grant)
         self._checked = ()
 
 
-def _place(question: Question) -> Place:
-    return question.ssid, question.mac
-
-
 def _same(before: Grant, grant: Grant) -> bool:
     """True when the same row tells of both."""
-    return (
+    return before is grant or (
         (before.nas is grant.nas or before.nas == grant.nas)
         and before.name == grant.name
         and before.vlan == grant.vlan
@@ -192,7 +196,7 @@ def _change(grant: Grant, view: View, ring: Keyring, settings: MpskSettings, now
     network = settings.networks.get(question.ssid)
     if network is None:
         return Reason.UNKNOWN_SSID.value
-    stored = _held(grant, ring)
+    stored = holding(ring, grant.key) if grant.key else ring.keys.get(grant.name) if grant.name else None
     if grant.name and stored is None:
         return Reason.REVOKED.value
     if any(_is_withdrawn(offered, view, ring, now) for offered in grant.offered):
@@ -208,13 +212,6 @@ def _change(grant: Grant, view: View, ring: Keyring, settings: MpskSettings, now
     return RATE if question.dialect.has_rates and outcome.rate != grant.rate else ""
 
 
-def _held(grant: Grant, ring: Keyring) -> StoredKey | None:
-    """The key of ``grant`` as it is now; None: it has none any more."""
-    if grant.key is not None:
-        return holding(ring, grant.key)
-    return ring.keys.get(grant.name) if grant.name else None
-
-
 def _is_withdrawn(offered: StoredKey, view: View, ring: Keyring, now: float) -> bool:
     """True for a key that is not to be offered any more, whoever has it."""
     known = ring.keys.get(offered.name)
@@ -224,17 +221,17 @@ def _is_withdrawn(offered: StoredKey, view: View, ring: Keyring, now: float) -> 
     return bool(subscriber) and view.decide_id(subscriber, now).access is Access.BLOCKED
 
 
-def _row(grant: Grant) -> GrantRow:
+def _row(grant: Grant, at: float) -> GrantRow:
     question, name, rate = grant.question, grant.name, grant.rate
     session = b"".join(bytes((number, len(value) + 2)) + value for number, value in question.session)
     return GrantRow(
         question.ssid, question.mac, question.site, question.dialect.name, str(grant.nas), session,
         name.origin if name else "", name.id if name else "", grant.vlan,
-        rate.down if rate else None, rate.up if rate else None, grant.at, grant.wanted,
+        rate.down if rate else None, rate.up if rate else None, at, grant.wanted,
     )  # fmt: skip
 
 
-def _grant(row: GrantRow, ring: Keyring, at: float) -> Grant | None:
+def _grant(row: GrantRow, ring: Keyring) -> Grant | None:
     """None for a dialect of another version."""
     dialect = DIALECTS.get(row.dialect)
     if dialect is None:
@@ -245,5 +242,5 @@ def _grant(row: GrantRow, ring: Keyring, at: float) -> Grant | None:
     rate = None if row.rate_down is None or row.rate_up is None else Rate(row.rate_down, row.rate_up)
     return Grant(
         question, ip_address(row.nas), ring.keys.get(name) if name else None, row.vlan,
-        name=name, rate=rate, at=at, wanted=row.wanted,
+        name=name, rate=rate, wanted=row.wanted,
     )  # fmt: skip

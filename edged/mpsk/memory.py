@@ -67,7 +67,8 @@ class Last(NamedTuple):
     vlan: int | None = None
 
 
-class Grant(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Grant:
     """A device that was let on, kept to see whether it would be still."""
 
     question: Question
@@ -80,8 +81,6 @@ class Grant(NamedTuple):
     rate: Rate | None = None
     offered: tuple[StoredKey, ...] = ()
     """One of these may be its key."""
-    at: float = 0.0
-    """When its access point last asked, epoch seconds."""
     wanted: str = ""
     """Why it is to leave; empty: it may stay."""
 

@@ -64,10 +64,10 @@ class Accept:
     rate: Rate | None = None
     blocked: bool = False
     """True: in the VLAN of the suspended."""
-    displaced: MacAddress | None = None
-    """The device whose place on a full key this one takes."""
     offered: bool = False
     """True: one of ``keys`` may be that of the device, and nobody will learn which."""
+    displaced: MacAddress | None = None
+    """The device whose place on a full key this one takes."""
 
     @property
     def key(self) -> StoredKey | None:

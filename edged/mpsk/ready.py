@@ -8,6 +8,7 @@ no end of any of them has come. What changes with the clock alone is never kept.
 from __future__ import annotations
 
 from collections import OrderedDict
+from dataclasses import replace
 from typing import NamedTuple, TypeVar
 
 from edged.mpsk.keyring import Keyring
@@ -108,7 +109,7 @@ class Readiness:
         found = _of(self._by_question.get(_asked(question)), client, source, settings)
         if found is None or found.question.session == question.session:
             return found
-        grant = found.grant and found.grant._replace(question=question)
+        grant = found.grant and replace(found.grant, question=question)
         return found._replace(question=question, grant=grant)
 
     def put(self, constant: bytes, ready: Ready) -> None:

@@ -21,10 +21,10 @@ ALLOWED = frozenset(
         # what and why: closed sets and counts
         "reason", "end", "cause", "code", "action", "kind", "state", "mode", "version", "count", "limit", "added",
         "removed", "wanted",
-        "known", "subscribers", "keys", "blocked", "snapshot", "revision", "seconds", "age", "attempt", "error",
-        "changed", "restart", "pending", "done", "who", "why", "subject", "until", "status", "problem", "hint",
+        "known", "subscribers", "keys", "blocked", "snapshot", "revision", "seconds", "seconds_left", "age", "attempt",
+        "error", "changed", "restart", "pending", "done", "who", "why", "subject", "until", "status", "problem", "hint",
         "found", "expected", "fault", "reasons", "older_taken", "octets", "elements", "actual", "rules_written",
-        "rules_touched", "upstreams", "role", "latest", "same_as",
+        "rules_touched", "upstreams", "role", "latest", "same_as", "seconds_left",
         # file and line of our own code
         "where",
     }

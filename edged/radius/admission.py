@@ -103,19 +103,16 @@ def admit(octets: bytes, source: Source, codes: frozenset[Code], signed: SignedS
 
 def _opened(octets: bytes, source: Source) -> tuple[bytes, Opened]:
     """The packet, mended where hostapd is known to break it, and what is in it. WireError when malformed."""
-    opened = source.shared.open(octets) if len(octets) <= MAX_LENGTH else _long(octets, source)
-    if isinstance(opened, str):
-        whole = mended(octets, source.client.secret)
-        if whole is None:
-            raise WireError(opened)
-        octets, opened = whole, source.shared.open(whole)
+    if len(octets) > MAX_LENGTH:
+        opened = Portable(source.client.secret.reveal()).open(octets, len(octets))
+    else:
+        opened = source.shared.open(octets)
         if isinstance(opened, str):
-            raise WireError(opened)
+            whole = mended(octets, source.client.secret)
+            octets, opened = (octets, opened) if whole is None else (whole, source.shared.open(whole))
+    if isinstance(opened, str):
+        raise WireError(opened)
     return octets, opened
-
-
-def _long(octets: bytes, source: Source) -> Opened | str:
-    return Portable(source.client.secret.reveal()).open(octets, len(octets))
 
 
 def _note_secret(code: Code, signature: Signature, source: Source) -> None:

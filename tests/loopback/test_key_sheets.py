@@ -16,7 +16,7 @@ from playwright.sync_api import sync_playwright
 
 from edged.captive.page.locales.sheets import SHEETS
 from edged.captive.page.sheets.code import code, joining, png_file
-from edged.captive.page.sheets.document import Printing, pages_of
+from edged.captive.page.sheets.document import ROWS, Printing, pages_of
 from edged.captive.page.sheets.sheet import Sheet
 from edged.values import Secret
 from tests.sheet_scene import LONGEST, PLAIN, batch, printed, printing, sheet
@@ -77,6 +77,7 @@ WAYS = [
     pytest.param([LONGEST], {"brand": PLAIN, "logo": ""}, id="longest-plain"),
     pytest.param([*batch(7), LONGEST, sheet()], {"cards": True}, id="cards"),
     pytest.param(batch(3), {}, id="batch"),
+    pytest.param(batch(ROWS), {"cards": True}, id="whole-checklist"),
 ]
 
 

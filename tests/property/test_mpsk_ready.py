@@ -105,3 +105,4 @@ def test_an_answer_at_hand_is_the_one_that_would_be_worked_out_anew(happened: li
             assert remembering.explain_device(mac) == forgetful.explain_device(mac)
             assert remembering.counters == forgetful.counters
             assert list(remembering.grants.items()) == list(forgetful.grants.items())
+            assert remembering.grants._asked == forgetful.grants._asked

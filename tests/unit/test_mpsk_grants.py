@@ -15,16 +15,21 @@ from edged.mpsk.search import search_all
 from edged.policy.access import View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
+from edged.radius.admission import AUTHENTICATION, SignedSources, admit
 from edged.radius.attributes import Attribute, attribute, text, values
+from edged.radius.authenticator import sign_request
+from edged.radius.clients import Source
+from edged.radius.hiding import hide_password
 from edged.radius.packet import Answer, Code, Hidden, Packet
 from edged.state.keys import StoredKey
-from edged.values import MacAddress
+from edged.values import Secret
 from tests.mpsk_world import (
     DAY,
     HOME,
     MAC,
     NOW,
     OTHER_MAC,
+    SECRET,
     SSID,
     client,
     handshake_request,
@@ -221,7 +226,7 @@ def test_what_the_database_did_not_take_waits_behind_newer_news() -> None:
     let_on(desk, request())
     let_on(desk, request(OTHER_MAC))
     failed = desk.grants.unwritten()
-    desk.grants.refused(_question_of(desk, OTHER_MAC))
+    desk.grants.refused((SSID, OTHER_MAC))
 
     desk.grants.unkept(*failed, desk.ring)
 
@@ -230,8 +235,32 @@ def test_what_the_database_did_not_take_waits_behind_newer_news() -> None:
     assert dropped == [(SSID, OTHER_MAC)]
 
 
-def _question_of(desk: Desk, mac: MacAddress) -> Any:
-    return next(grant.question for place, grant in desk.grants._granted.items() if place[1] == mac)
+def over_the_wire(identifier: int, *more: Attribute) -> Packet:
+    """As the server hands it on: with the octets by which a request that was asked before is known again."""
+    packet = request(MAC, *more)
+    hidden = Attribute(2, hide_password(Secret("02005e100001"), SECRET, bytes(16)))
+    given = tuple(hidden if a.type == 2 else a for a in packet.attributes)
+    octets = sign_request(Packet(Code.ACCESS_REQUEST, identifier, bytes(16), given), SECRET)
+    admitted = admit(octets, SOURCE, AUTHENTICATION, SignedSources())
+    assert isinstance(admitted, Packet)
+    return admitted
+
+
+SOURCE = Source(HOME, client(), str(HOME))
+
+
+def test_a_request_that_is_known_again_counts_as_asked_and_may_come_from_another_access_point() -> None:
+    desk = building(registered())
+    for number, (name, now) in enumerate((("ap-7", NOW), ("ap-7", NOW + 10), ("ap-8", NOW + 20), ("ap-8", NOW + 25))):
+        packet = over_the_wire(number, attribute("NAS-Identifier", name))
+        answer = desk.ask(packet, SOURCE.client, HOME, OPEN, now)
+        assert isinstance(answer, Answer)
+        assert answer.code is Code.ACCESS_ACCEPT
+
+    (stale,) = desk.recheck(BLOCKED, NOW + 26)
+
+    assert stale.cached_until == NOW + 55
+    assert text(stale.session, "NAS-Identifier") == "ap-8"
 
 
 def test_a_row_of_a_dialect_of_another_version_is_passed_over() -> None:

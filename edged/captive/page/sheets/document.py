@@ -27,7 +27,7 @@ PAPERS = {"a4": ("A4", 210.0, 297.0), "letter": ("letter", 215.9, 279.4)}
 """The name in CSS, width and height in millimetres."""
 CARDS = 8
 """On one page."""
-ROWS = 32
+ROWS = 30
 """Keys on one page of the checklist."""
 _CODE_MM, _CODE_ON_CARD_MM = 38.0, 30.0
 """The symbol without its quiet zone."""
