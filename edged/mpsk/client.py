@@ -11,6 +11,7 @@ import asyncio
 import ctypes
 import os
 import signal
+import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -39,6 +40,8 @@ _SAMPLES = {True: 4096, False: 128}
 _TIMES = 3
 
 
+NICE = 5
+"""Of threads that compute, above that of the event loop."""
 _PR_SET_PDEATHSIG = 1
 """prctl(2): the signal that the kernel sends us when our parent is gone."""
 
@@ -48,6 +51,12 @@ def _live_and_die_with_parent() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # and a parent that was killed leaves nobody behind
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+
+
+def give_way() -> None:
+    """Let the event loop go before this thread where cores are few; Linux keeps a niceness for each thread."""
+    thread = threading.get_native_id()
+    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICE)
 
 
 def seconds_each() -> dict[str, float]:
@@ -77,7 +86,9 @@ class Searcher:
 
     def __init__(self) -> None:
         # one core stays with the event loop
-        self._threads = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="edged-search")
+        self._threads = ThreadPoolExecutor(
+            max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="edged-search", initializer=give_way
+        )
         self._pool: ProcessPoolExecutor | None = None
         self._losses = 0
         self._running: dict[object, asyncio.Task[StoredKey | None]] = {}

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import threading
 import time
 from collections.abc import Awaitable, Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -17,7 +16,7 @@ import structlog
 
 from edged.errors import UpstreamError
 from edged.model import Key, Tell, untold
-from edged.mpsk.client import Searcher, seconds_each
+from edged.mpsk.client import Searcher, give_way, seconds_each
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.facts import KeyFacts
 from edged.mpsk.grants import Grants
@@ -46,14 +45,6 @@ DERIVE_FOR = 1.0
 """Seconds of derivation between two new keyrings, so that a key is good a second after its PMK is ready."""
 BATCH = {True: 256, False: 16}
 """PMKs that a thread derives at a time, by whether it does so compiled: some 50 ms, soon enough done to stop."""
-_NICE = 5
-"""Steps by which derivation gives way to everybody else."""
-
-
-def _give_way() -> None:
-    # Linux keeps a niceness for each thread
-    thread = threading.get_native_id()
-    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + _NICE)
 
 
 class MpskService:
@@ -74,7 +65,7 @@ class MpskService:
         self._desk = Desk(settings, tell)
         self._searcher = Searcher()
         self._cores = os.cpu_count() or 1
-        self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="edged-pmk", initializer=_give_way)
+        self._threads = ThreadPoolExecutor(self._cores, thread_name_prefix="edged-pmk", initializer=give_way)
         self._serving = False
         self._keeping = True
         self._renamed = False
