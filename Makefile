@@ -23,7 +23,7 @@ test: apt-test $(VENV)/dev.stamp native network-manager  ## everything: checks, 
 	@CI=$(CI) $(MAKE) --no-print-directory check
 	$(MAKE) --no-print-directory sanitize
 	$(BIN)/python -m pytest -q tests/simulation --seconds $(SIMULATED)
-	$(BIN)/python -m pytest -q tests/loopback
+	$(BIN)/python -m pytest -q -n auto tests/loopback
 	$(BIN)/python -m pytest -q tests/e2e
 
 check: $(VENV)/dev.stamp fmt-check lint types layers unit  ## format, lint, types, layers, unit: under a minute
