@@ -51,7 +51,8 @@ def authorize_key(
     if question.mac not in key.devices:
         limit = network.devices_per_key if key.device_limit is None else key.device_limit
         if ring.device_count(stored.name, question.mac, now) >= limit:
-            displaced = place_to_take(ring, stored, question.mac) if network.devices_full == "replace-oldest" else None
+            replaces = network.devices_full == "replace-oldest"
+            displaced = place_to_take(ring, stored, question.mac, now) if replaces else None
             if displaced is None:
                 return Reject(Reason.DEVICE_LIMIT, stored.name)
     # before the handshake the access point tries both: which one the device has is not known yet

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable
 from dataclasses import replace
 
-from edged.mpsk.keyring import Keyring, same_key
+from edged.mpsk.keyring import DEVICE_AGE, Keyring, same_key
 from edged.state.keys import BILLING, LOCAL, RETIRED, KeyId, StoredKey
 from edged.values import MacAddress
 
@@ -17,9 +17,13 @@ def both_sides(name: KeyId) -> tuple[KeyId, KeyId]:
     return KeyId(name.origin, base), KeyId(name.origin, base + RETIRED)
 
 
-def place_to_take(ring: Keyring, stored: StoredKey, mac: MacAddress) -> MacAddress | None:
-    """The device of ``stored`` unseen for longest, ``mac`` itself left aside; None when it has no other."""
-    seen = {m: at for name in both_sides(stored.name) for m, at in ring.devices.get(name, {}).items() if m != mac}
+def place_to_take(ring: Keyring, stored: StoredKey, mac: MacAddress, now: float) -> MacAddress | None:
+    """The device of ``stored`` unseen for longest, ``mac`` itself left aside; None when it has no other.
+
+    One that counts no more has no place to give: to take it would let one more on each time.
+    """
+    rows = (ring.devices.get(name, {}).items() for name in both_sides(stored.name))
+    seen = {m: at for row in rows for m, at in row if m != mac and at > now - DEVICE_AGE}
     return min(seen, key=lambda m: (seen[m], m)) if seen else None
 
 
