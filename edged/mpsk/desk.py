@@ -171,10 +171,10 @@ class Desk:
 
     def _repeat(self, ready: Ready, now: float) -> Answer | None:
         """The answer of before, counted and remembered as ``_conclude`` does."""
-        _, _, _, _, _, answer, place, last, grant, reason = ready
+        _, source, _, _, _, answer, place, last, grant, reason = ready
         if reason is not None:
             self.counters.rejects[reason] += 1
-            self.grants.refused(place)
+            self.grants.refused(place, reason, source)
         else:
             self.counters.accepts += 1
             if grant is not None:
@@ -299,7 +299,7 @@ class Desk:
                 self.grants.granted(Grant(kept, source, stored, vlan, name, outcome.rate, offered), now)
             case Reject(reason=refused, key=name):
                 last = Last(now, site, ssid, reason=refused.value, key=name)
-                self.grants.refused(place)
+                self.grants.refused(place, refused, source)
             case _:
                 last = Last(now, site, ssid, reason=outcome.reason.value)
         self._last.put(question.mac, last)

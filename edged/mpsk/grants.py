@@ -16,7 +16,7 @@ from edged.mpsk.dialects import DIALECTS
 from edged.mpsk.farewell import Departures
 from edged.mpsk.keyring import Keyring, fault_of, same_key
 from edged.mpsk.memory import Grant, Recent, Stale
-from edged.mpsk.outcome import Reason, Reject
+from edged.mpsk.outcome import UNPROVEN, Reason, Reject
 from edged.mpsk.places import holding
 from edged.mpsk.question import Question
 from edged.mpsk.settings import MpskSettings
@@ -24,7 +24,7 @@ from edged.policy.access import View
 from edged.radius.attributes import Attribute, tlvs
 from edged.state.grants import GrantRow
 from edged.state.keys import KeyId, StoredKey
-from edged.values import MacAddress
+from edged.values import IpAddress, MacAddress
 
 MAX_GRANTS = 65536
 """Devices let on that a change of policy is checked against: three large buildings."""
@@ -92,11 +92,19 @@ class Grants:
             self._sent.append((place, replace(grant, wanted=reason)))
             self._granted.remove(place)
 
-    def refused(self, place: Place) -> None:
-        """A device was turned away when its access point asked: no more to do."""
-        known = self._leaving.pop(place, None) is not None or self._granted.get(place) is not None
-        self._granted.remove(place)
-        if known:
+    def refused(self, place: Place, reason: Reason, nas: IpAddress) -> None:
+        """A device was turned away when the access point that has it asked: no more to do.
+
+        What another access point is told, or whoever spells its MAC address, takes it off no air.
+        """
+        grant, stale = self._granted.get(place), self._leaving.get(place)
+        if reason in UNPROVEN or nas not in {grant and grant.nas, stale and stale.nas}:
+            return
+        if grant is not None and grant.nas == nas:
+            self._granted.remove(place)
+        if stale is not None and stale.nas == nas:
+            del self._leaving[place]
+        if self._granted.get(place) is None and place not in self._leaving:
             self._unwritten[place] = None
 
     # ----------------------------------------------------------------------------------------- departures

@@ -11,6 +11,7 @@ import pytest
 from edged.model import Rate, Snapshot, State, Subscriber
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.grants import REWRITE_AFTER, Grants
+from edged.mpsk.outcome import Reason
 from edged.mpsk.search import search_all
 from edged.policy.access import View
 from edged.policy.settings import SubscribersSettings
@@ -22,7 +23,7 @@ from edged.radius.clients import Source
 from edged.radius.hiding import hide_password
 from edged.radius.packet import Answer, Code, Hidden, Packet
 from edged.state.keys import StoredKey
-from edged.values import Secret
+from edged.values import Secret, parse_address
 from tests.mpsk_world import (
     DAY,
     HOME,
@@ -135,6 +136,44 @@ def test_a_device_that_is_refused_when_it_asks_again_is_through_as_well() -> Non
     assert desk.grants.is_gone(stale)
 
 
+ELSEWHERE = parse_address("10.8.0.9")
+
+
+def test_a_handshake_that_fails_under_a_devices_mac_address_keeps_it_on_no_air() -> None:
+    key = stored(vlan=112, subscriber="1001")
+    assert key.pmk is not None
+    for at_once in (True, False):
+        desk = building(key)
+        let_on(desk, handshake_request(key.pmk.reveal()))
+        named = [] if at_once else desk.recheck(BLOCKED, NOW)
+
+        # a second radio of the same resident, at another access point of the same controller
+        wrong = desk.ask(handshake_request(bytes(32)), client(), HOME, OPEN, NOW)
+        assert isinstance(wrong, Search)
+        assert desk.found(wrong, None, OPEN, NOW) is not None
+        assert desk.ask(handshake_request(bytes(32), suite="sae"), client(), HOME, OPEN, NOW) is not None
+
+        assert not any(desk.grants.is_gone(stale) for stale in named)
+        assert [stale.mac for stale in named or desk.recheck(BLOCKED, NOW)] == [MAC]
+
+
+def test_what_another_sites_access_point_asks_neither_forgets_a_device_nor_settles_its_farewell() -> None:
+    desk = building(registered(site="building-7"), blocked="reject")
+    let_on(desk, request())
+
+    def asked_elsewhere() -> Answer | Search | None:
+        return desk.ask(request(), client("building-8"), ELSEWHERE, OPEN, NOW)
+
+    assert isinstance(asked_elsewhere(), Answer)
+    (stale,) = desk.recheck(BLOCKED, NOW)
+    assert isinstance(asked_elsewhere(), Answer)
+
+    assert (stale.nas, stale.reason) == (HOME, "blocked")
+    assert not desk.grants.is_gone(stale)
+    rows, dropped = desk.grants.unwritten()
+    assert ([row.wanted for row in rows], dropped) == (["blocked"], [])
+
+
 def test_another_rate_sends_away_where_the_access_point_was_told_one() -> None:
     slow, fast = (registered(rate=Rate(n, n)) for n in (10**6, 10**8))
     for dialect, reasons in (("mikrotik", ["rate"]), ("hostapd", [])):
@@ -226,7 +265,7 @@ def test_what_the_database_did_not_take_waits_behind_newer_news() -> None:
     let_on(desk, request())
     let_on(desk, request(OTHER_MAC))
     failed = desk.grants.unwritten()
-    desk.grants.refused((SSID, OTHER_MAC))
+    desk.grants.refused((SSID, OTHER_MAC), Reason.UNKNOWN_DEVICE, HOME)
 
     desk.grants.unkept(*failed, desk.ring)
 
