@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import ip_address
+from itertools import chain
 
 from edged.model import Access, Rate
 from edged.mpsk.authorize import authorize_device, authorize_key
@@ -28,6 +29,8 @@ from edged.values import IpAddress, MacAddress
 
 MAX_GRANTS = 65536
 """Devices let on that a change of policy is checked against: three large buildings."""
+MAX_STRANGERS = 8192
+"""Of those without a key, apart from the others: whoever invents MAC addresses is one of them each time."""
 REWRITE_AFTER = 3600.0
 """Seconds; the grant of a device that comes again as it was is written so often."""
 
@@ -42,6 +45,7 @@ class Grants:
 
     def __init__(self) -> None:
         self._granted: Recent[Place, Grant] = Recent(MAX_GRANTS)
+        self._strangers: Recent[Place, Grant] = Recent(MAX_STRANGERS)
         self._leaving: dict[Place, Stale] = {}
         self._unwritten: dict[Place, Grant | None] = {}
         self._written: dict[Place, float] = {}
@@ -57,23 +61,38 @@ class Grants:
         """Counted by those who send them away."""
 
     def __len__(self) -> int:
-        return len(self._granted)
+        return len(self._granted) + len(self._strangers)
 
     # ------------------------------------------------------------------------------------------- answers
 
     def items(self) -> Iterator[tuple[Place, Grant]]:
-        """Who is on, oldest answer first."""
-        return self._granted.items()
+        """Who is on, those without a key first, of each kind the oldest answer first."""
+        return chain(self._strangers.items(), self._granted.items())
 
     def get(self, place: Place) -> Grant | None:
         """The grant of a device; None when it is not on."""
-        return self._granted.get(place)
+        return self._granted.get(place) or self._strangers.get(place)
+
+    def _keep(self, place: Place, grant: Grant) -> None:
+        kept, other = self._granted, self._strangers
+        if grant.name is None:
+            kept, other = other, kept
+        other.remove(place)
+        gone = kept.put(place, grant)
+        if gone is not None:
+            # or invented devices would fill the disk
+            self._unwritten[gone] = None
+            self._written.pop(gone, None)
+
+    def _forget(self, place: Place) -> None:
+        self._granted.remove(place)
+        self._strangers.remove(place)
 
     def granted(self, grant: Grant, now: float) -> None:
         """A device got on: whatever it was to leave for is settled."""
         place = (grant.question.ssid, grant.question.mac)
-        before = self._granted.get(place)
-        self._granted.put(place, grant)
+        before = self.get(place)
+        self._keep(place, grant)
         self._asked[place] = now
         left = self._leaving and self._leaving.pop(place, None) is not None
         due = now > self._written.get(place, 0.0) + REWRITE_AFTER
@@ -87,24 +106,24 @@ class Grants:
 
     def send_away(self, place: Place, reason: str) -> None:
         """A device that is on is to leave, whatever it would get now; ``recheck`` names it."""
-        grant = self._granted.get(place)
+        grant = self.get(place)
         if grant is not None:
             self._sent.append((place, replace(grant, wanted=reason)))
-            self._granted.remove(place)
+            self._forget(place)
 
     def refused(self, place: Place, reason: Reason, nas: IpAddress) -> None:
         """A device was turned away when the access point that has it asked: no more to do.
 
         What another access point is told, or whoever spells its MAC address, takes it off no air.
         """
-        grant, stale = self._granted.get(place), self._leaving.get(place)
+        grant, stale = self.get(place), self._leaving.get(place)
         if reason in UNPROVEN or nas not in {grant and grant.nas, stale and stale.nas}:
             return
         if grant is not None and grant.nas == nas:
-            self._granted.remove(place)
+            self._forget(place)
         if stale is not None and stale.nas == nas:
             del self._leaving[place]
-        if self._granted.get(place) is None and place not in self._leaving:
+        if self.get(place) is None and place not in self._leaving:
             self._unwritten[place] = None
 
     # ----------------------------------------------------------------------------------------- departures
@@ -122,11 +141,11 @@ class Grants:
         if same and now < self._right_until:
             return stale
         self._checked, self._right_until = grounds, min(view.next_end(now), ring.next_change)
-        for place, grant in self._granted.items():
+        for place, grant in self.items():
             reason = _change(grant, view, ring, settings, now)
             if reason:
                 stale.append(self._leave(place, grant, reason, now))
-                self._granted.remove(place)
+                self._forget(place)
         return stale
 
     def _leave(self, place: Place, grant: Grant, reason: str, now: float) -> Stale:
@@ -176,13 +195,13 @@ class Grants:
             place = (row.ssid, row.mac)
             # when the access point last asked is known to the hour: its memory may be as young as now
             grant = _grant(row, ring)
-            if grant is None or self._granted.get(place) is not None or place in self._unwritten:
+            if grant is None or self.get(place) is not None or place in self._unwritten:
                 continue
             self._asked[place] = now
             if grant.wanted:
                 self._sent.append((place, grant))
             else:
-                self._granted.put(place, grant)
+                self._keep(place, grant)
         self._checked = ()
 
 

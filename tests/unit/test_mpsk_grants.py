@@ -23,7 +23,7 @@ from edged.radius.clients import Source
 from edged.radius.hiding import hide_password
 from edged.radius.packet import Answer, Code, Hidden, Packet
 from edged.state.keys import StoredKey
-from edged.values import Secret, parse_address
+from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import (
     DAY,
     HOME,
@@ -311,6 +311,25 @@ def test_a_row_of_a_dialect_of_another_version_is_passed_over() -> None:
     grants.restore([row._replace(dialect="of-the-future") for row in rows], desk.ring, NOW)
 
     assert len(grants) == 0
+
+
+def test_invented_devices_push_out_nobody_with_a_key_and_leave_no_more_rows_than_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edged.mpsk.grants.MAX_GRANTS", 2)
+    monkeypatch.setattr("edged.mpsk.grants.MAX_STRANGERS", 3)
+    desk = building(registered(), unknown={"vlan": 999})
+    let_on(desk, request())
+    kept: set[tuple[str, MacAddress]] = set()
+
+    for n in range(20):
+        let_on(desk, request(MacAddress(f"02:00:5e:30:00:{n:02x}")))
+        rows, dropped = desk.grants.unwritten()
+        kept = (kept | {(row.ssid, row.mac) for row in rows}) - set(dropped)
+
+    assert len(kept) == len(desk.grants) == 4
+    assert (SSID, MAC) in kept
+    assert [stale.mac for stale in desk.recheck(BLOCKED, NOW)] == [MAC]
 
 
 # --- keys for unknown devices ----------------------------------------------------------------------
