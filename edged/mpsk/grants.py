@@ -89,12 +89,15 @@ class Grants:
         self._strangers.remove(place)
 
     def granted(self, grant: Grant, now: float) -> None:
-        """A device got on: whatever it was to leave for is settled."""
+        """A device got on: whatever it was to leave that access point for is settled."""
         place = (grant.question.ssid, grant.question.mac)
         before = self.get(place)
         self._keep(place, grant)
         self._asked[place] = now
-        left = self._leaving and self._leaving.pop(place, None) is not None
+        stale = self._leaving.get(place)
+        left = stale is not None and stale.nas == grant.nas
+        if left:
+            del self._leaving[place]
         due = now > self._written.get(place, 0.0) + REWRITE_AFTER
         if due or left or before is None or not _same(before, grant):
             self._unwritten[place] = grant
@@ -170,7 +173,8 @@ class Grants:
         if not self.is_gone(stale):
             place = (stale.ssid, stale.mac)
             del self._leaving[place]
-            self._unwritten[place] = None
+            # on at another access point meanwhile: that is what a restart must know of
+            self._unwritten[place] = self.get(place)
 
     # -------------------------------------------------------------------------------------------- restarts
 

@@ -174,6 +174,20 @@ def test_what_another_sites_access_point_asks_neither_forgets_a_device_nor_settl
     assert ([row.wanted for row in rows], dropped) == (["blocked"], [])
 
 
+def test_an_accept_at_another_access_point_settles_no_farewell_and_outlives_it() -> None:
+    desk = building(registered())
+    let_on(desk, request())
+    (stale,) = desk.recheck(BLOCKED, NOW)
+
+    assert isinstance(desk.ask(request(), client("building-8"), ELSEWHERE, BLOCKED, NOW), Answer)
+
+    assert not desk.grants.is_gone(stale)
+    desk.grants.unwritten()
+    desk.grants.settle(stale)
+    rows, dropped = desk.grants.unwritten()
+    assert ([(row.nas, row.vlan) for row in rows], dropped) == ([(str(ELSEWHERE), 666)], [])
+
+
 def test_another_rate_sends_away_where_the_access_point_was_told_one() -> None:
     slow, fast = (registered(rate=Rate(n, n)) for n in (10**6, 10**8))
     for dialect, reasons in (("mikrotik", ["rate"]), ("hostapd", [])):
