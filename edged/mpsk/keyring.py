@@ -118,9 +118,10 @@ class Keyring:
         found: dict[KeyId, StoredKey] = {}
         sighting = self.learned.get((ssid, mac))
         last = self.keys.get(sighting.key) if sighting else None
-        successor = self.keys.get(_other(last.name)) if last and last.key.id.endswith(RETIRED) else None
+        # the other passphrase may be the one that is good now: the later before its beginning, the earlier after its end
+        other = self._counterpart(last) if last else None
         registered = (self.keys[name] for name in self._registered.get((ssid, mac), ()))
-        for stored in (last, successor, *registered):
+        for stored in (last, other, *registered):
             if stored is not None and _fits(stored, ssid, site, mac):
                 found[stored.name] = stored
         return tuple(found.values())
@@ -140,8 +141,19 @@ class Keyring:
 
     def sibling(self, stored: StoredKey, now: float) -> StoredKey | None:
         """The passphrase on the other side of a rotation, while both are good."""
-        other = self.keys.get(_other(stored.name))
+        other = self._counterpart(stored)
         return other if other is not None and fault_of(other, now) is None else None
+
+    def _counterpart(self, stored: StoredKey) -> StoredKey | None:
+        """The row on the other side of a rotation.
+
+        A passphrase of before has an end from the first: what billing itself calls so is another resident's key.
+        """
+        other = self.keys.get(_other(stored.name))
+        if other is None:
+            return None
+        before = other if other.key.id.endswith(RETIRED) else stored
+        return other if before.revoked and other.key.ssid == stored.key.ssid else None
 
     def device_count(self, key: KeyId, besides: MacAddress, now: float) -> int:
         """How many other devices used ``key`` of late, with its passphrase of now or of before a rotation."""
@@ -156,10 +168,10 @@ class Keyring:
             place = sighting.ssid, sighting.mac
             before = learned.get(place) or self.learned.get(place)
             if before is not None and before.key != sighting.key:
-                seen = devices.get(before.key) or self.devices[before.key]
+                seen = devices[before.key] if before.key in devices else self.devices[before.key]
                 devices[before.key] = {mac: at for mac, at in seen.items() if mac != sighting.mac}
             learned[place] = sighting
-            seen = devices.get(sighting.key) or self.devices.get(sighting.key, {})
+            seen = devices[sighting.key] if sighting.key in devices else self.devices.get(sighting.key, {})
             devices[sighting.key] = {**seen, sighting.mac: sighting.at}
         return replace(self, learned=_over(self.learned, learned), devices=_over(self.devices, devices))
 
