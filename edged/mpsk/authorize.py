@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from edged.model import Access
-from edged.mpsk.keyring import Keyring, fault_of
+from edged.mpsk.keyring import Keyring, fault_of, fits
 from edged.mpsk.outcome import Accept, Reason, Reject
 from edged.mpsk.places import place_to_take
 from edged.mpsk.question import Question
@@ -46,6 +46,9 @@ def authorize_key(
     fault = fault_of(stored, now)
     if fault is not None:
         return Reject(fault, stored.name)
+    # it may have been moved to another site, or closed to all but listed devices, since it was proven
+    if not fits(stored, question.ssid, question.site, question.mac):
+        return Reject(Reason.UNKNOWN_DEVICE, stored.name)
     key = stored.key
     displaced = None
     if question.mac not in key.devices:

@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from edged.model import Event, EventType, Tell, untold
 from edged.mpsk.authorize import authorize_device, authorize_key
 from edged.mpsk.grants import Grants
-from edged.mpsk.keyring import Keyring, Pool, same_key
+from edged.mpsk.keyring import Keyring, Pool
 from edged.mpsk.memory import Counters, Grant, Last, Recent, Stale
 from edged.mpsk.offers import Offers
 from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
 from edged.mpsk.patience import Patience
-from edged.mpsk.places import without
+from edged.mpsk.places import holding, without
 from edged.mpsk.question import Question, read_question
 from edged.mpsk.ready import NEVER, Readiness, Ready, keeps
 from edged.mpsk.reply import written
@@ -240,9 +240,9 @@ class Desk:
 
     def _match(self, question: Question, stored: StoredKey, source: IpAddress, view: View, now: float) -> Answer | None:
         """The MIC proved ``stored``: what its holder gets by now, since the search may have taken a while."""
-        known = self.ring.keys.get(stored.name)
+        known = holding(self.ring, stored)
         network = self.settings.networks.get(question.ssid)
-        if known is None or network is None or not same_key(known, stored):
+        if known is None or network is None:
             return self._conclude(question, Reject(Reason.REVOKED, stored.name), source, now)
         outcome = authorize_key(question, known, self.ring, network, view=view, now=now)
         if isinstance(outcome, Accept) and outcome.displaced:

@@ -118,11 +118,11 @@ class Keyring:
         found: dict[KeyId, StoredKey] = {}
         sighting = self.learned.get((ssid, mac))
         last = self.keys.get(sighting.key) if sighting else None
-        # the other passphrase may be the one that is good now: the later before its beginning, the earlier after its end
+        # the other passphrase may be the one that is good: the new one has yet to begin, the old one has ended
         other = self._counterpart(last) if last else None
         registered = (self.keys[name] for name in self._registered.get((ssid, mac), ()))
         for stored in (last, other, *registered):
-            if stored is not None and _fits(stored, ssid, site, mac):
+            if stored is not None and fits(stored, ssid, site, mac):
                 found[stored.name] = stored
         return tuple(found.values())
 
@@ -316,6 +316,7 @@ def _other(name: KeyId) -> KeyId:
     return KeyId(name.origin, base if base != name.id else base + RETIRED)
 
 
-def _fits(stored: StoredKey, ssid: str, site: str, mac: MacAddress) -> bool:
+def fits(stored: StoredKey, ssid: str, site: str, mac: MacAddress) -> bool:
+    """True for a key that this device may use on this network and site."""
     key = stored.key
     return key.ssid == ssid and key.site in {"", site} and (not key.devices or mac in key.devices)

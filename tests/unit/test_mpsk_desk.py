@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from edged.model import Snapshot, State, Subscriber
 from edged.mpsk.desk import Desk, Search
@@ -284,6 +287,40 @@ def test_a_key_revoked_during_its_search_opens_nothing() -> None:
 
     assert building.desk.found(asked, key, OPEN, NOW) == REJECT
     assert building.reason() == "revoked"
+
+
+def test_a_key_rotated_during_its_search_opens_while_both_its_passphrases_are_good() -> None:
+    key = stored()
+    for ends, reason in ((NOW + DAY, ""), (NOW, "revoked")):
+        desk = Desk(mpsk_settings())
+        desk.ring = ring_of(key)
+        wanted = desk.ask(handshake_request(pmk(key)), client(), HOME, OPEN, NOW)
+        assert isinstance(wanted, Search)
+        aside = replace(key, key=replace(key.key, id="k-1~old"), revoked=ends)
+
+        desk.ring = ring_of(stored(passphrase=Secret("another-passphrase")), aside)
+        answer = desk.found(wanted, key, OPEN, NOW)
+
+        assert accepted(answer) is not bool(reason)
+        last = desk.explain_device(MAC)
+        assert last is not None
+        assert last.reason == reason
+
+
+@pytest.mark.parametrize("change", [{"devices": (OTHER_MAC,)}, {"site": "building-8"}], ids=str)
+def test_a_key_closed_to_a_device_lets_it_on_no_more_and_sends_it_away(change: dict[str, Any]) -> None:
+    key = stored()
+    closed = replace(key, key=replace(key.key, **change))
+    desk = Desk(mpsk_settings())
+    desk.ring = ring_of(key)
+    wanted = desk.ask(handshake_request(pmk(key)), client(), HOME, OPEN, NOW)
+    assert isinstance(wanted, Search)
+    assert accepted(desk.found(wanted, key, OPEN, NOW))
+
+    desk.ring = ring_of(closed)
+
+    assert [stale.reason for stale in desk.recheck(OPEN, NOW)] == ["unknown-device"]
+    assert not accepted(desk.found(wanted, key, OPEN, NOW)), "nor after a search that began before"
 
 
 def test_an_overloaded_desk_is_silent() -> None:
