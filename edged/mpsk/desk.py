@@ -292,11 +292,12 @@ class Desk:
         match outcome:
             case Accept(vlan=vlan, blocked=blocked):
                 reason = Reason.BLOCKED.value if blocked else ""
-                stored, offered = (None, outcome.keys) if outcome.offered else (outcome.key, ())
+                stored, offered = (None, outcome.keys) if outcome.offered else (outcome.key, outcome.keys[1:])
                 name = stored.name if stored else None
                 last = Last(now, site, ssid, accepted=True, reason=reason, key=name, vlan=vlan)
                 kept = question if question.handshake is None else replace(question, handshake=None)
-                self.grants.granted(Grant(kept, source, stored, vlan, name, outcome.rate, offered), now)
+                handed_out = offered if question.dialect.several else ()
+                self.grants.granted(Grant(kept, source, stored, vlan, name, outcome.rate, handed_out), now)
             case Reject(reason=refused, key=name):
                 last = Last(now, site, ssid, reason=refused.value, key=name)
                 self.grants.refused(place, refused, source)

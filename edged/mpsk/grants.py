@@ -18,7 +18,7 @@ from edged.mpsk.farewell import Departures
 from edged.mpsk.keyring import Keyring, fault_of, same_key
 from edged.mpsk.memory import Grant, Recent, Stale
 from edged.mpsk.outcome import UNPROVEN, Reason, Reject
-from edged.mpsk.places import holding
+from edged.mpsk.places import held_at, holding
 from edged.mpsk.question import Question
 from edged.mpsk.settings import MpskSettings
 from edged.policy.access import View
@@ -214,6 +214,10 @@ def _same(before: Grant, grant: Grant) -> bool:
     return before is grant or (
         (before.nas is grant.nas or before.nas == grant.nas)
         and before.name == grant.name
+        and (
+            before.key is grant.key
+            or (before.key is not None and grant.key is not None and same_key(before.key, grant.key))
+        )
         and before.vlan == grant.vlan
         and before.rate == grant.rate
         and before.question.session == grant.question.session
@@ -230,24 +234,26 @@ def _change(grant: Grant, view: View, ring: Keyring, settings: MpskSettings, now
     stored = holding(ring, grant.key) if grant.key else ring.keys.get(grant.name) if grant.name else None
     if grant.name and stored is None:
         return Reason.REVOKED.value
-    if any(_is_withdrawn(offered, view, ring, now) for offered in grant.offered):
-        return Reason.REVOKED.value
     if stored is None:
         outcome = authorize_device(question, ring, network, view=view, now=now)
     else:
         outcome = authorize_key(question, stored, ring, network, view=view, now=now)
     if isinstance(outcome, Reject):
         return outcome.reason.value
+    if any(_is_withdrawn(offered, grant, view, ring, now) for offered in grant.offered):
+        return Reason.REVOKED.value
     if outcome.vlan != grant.vlan:
         return VLAN
     return RATE if question.dialect.has_rates and outcome.rate != grant.rate else ""
 
 
-def _is_withdrawn(offered: StoredKey, view: View, ring: Keyring, now: float) -> bool:
+def _is_withdrawn(offered: StoredKey, grant: Grant, view: View, ring: Keyring, now: float) -> bool:
     """True for a key that is not to be offered any more, whoever has it."""
-    known = ring.keys.get(offered.name)
-    if known is None or not same_key(known, offered) or fault_of(known, now) is not None:
+    known = holding(ring, offered)
+    if known is None or fault_of(known, now) is not None:
         return True
+    if grant.name is not None:
+        return False  # the holder's own other passphrase: what the holder gets is known
     subscriber = known.key.subscriber
     return bool(subscriber) and view.decide_id(subscriber, now).access is Access.BLOCKED
 
@@ -270,8 +276,10 @@ def _grant(row: GrantRow, ring: Keyring) -> Grant | None:
     session = tuple(Attribute(number, value) for number, value in tlvs(row.session))
     question = Question(row.mac, row.ssid, row.client, dialect, session=session)
     name = KeyId(row.origin, row.key) if row.origin else None
+    key = held_at(ring, name, row.at) if name else None
+    # its passphrase is gone, and with it whatever would have named the device when it ends
+    wanted = row.wanted or (Reason.REVOKED.value if name and key is None else "")
     rate = None if row.rate_down is None or row.rate_up is None else Rate(row.rate_down, row.rate_up)
     return Grant(
-        question, ip_address(row.nas), ring.keys.get(name) if name else None, row.vlan,
-        name=name, rate=rate, wanted=row.wanted,
+        question, ip_address(row.nas), key, row.vlan, name=name, rate=rate, wanted=wanted,
     )  # fmt: skip

@@ -80,7 +80,7 @@ class Grant:
     """Of the key."""
     rate: Rate | None = None
     offered: tuple[StoredKey, ...] = ()
-    """One of these may be its key."""
+    """One of these may be its key, or the passphrase of its key that it has."""
     wanted: str = ""
     """Why it is to leave; empty: it may stay."""
 

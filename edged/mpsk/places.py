@@ -45,6 +45,17 @@ def holding(ring: Keyring, key: StoredKey) -> StoredKey | None:
     return next((row for row in rows if row is not None and same_key(row, key)), None)
 
 
+def held_at(ring: Keyring, name: KeyId, at: float) -> StoredKey | None:
+    """The row that has now what ``name`` was the name of at that moment; None: it is gone.
+
+    Of the two passphrases of a rotation the one made last was the key's own, and the one made before it the old one.
+    """
+    rows = [row for each in both_sides(name) if (row := ring.keys.get(each)) is not None and row.created <= at]
+    rows.sort(key=lambda row: -row.created)
+    place = 1 if name.id.endswith(RETIRED) else 0
+    return rows[place] if place < len(rows) else None
+
+
 def set_aside(keys: Iterable[StoredKey], now: float) -> list[StoredKey]:
     """``keys``, each local one that cannot be told from one of billing's marked with it: billing's word counts.
 

@@ -13,6 +13,7 @@ from edged.mpsk.desk import Desk, Search
 from edged.mpsk.grants import REWRITE_AFTER, Grants
 from edged.mpsk.outcome import Reason
 from edged.mpsk.search import search_all
+from edged.mpsk.wpa import pmk_of
 from edged.policy.access import View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
@@ -235,6 +236,70 @@ def test_a_key_revoked_while_edged_was_down_sends_its_devices_away() -> None:
         let_on(desk, request())
 
         assert [stale.reason for stale in restarted(desk, *after).recheck(OPEN, NOW + 101)] == ["revoked"]
+
+
+def rotated(key: StoredKey, at: float, ends: float) -> tuple[StoredKey, StoredKey]:
+    aside = replace(key, key=replace(key.key, id=key.key.id + "~old"), revoked=ends)
+    return replace(stored(passphrase=Secret(f"made at {at:.0f}"), vlan=112), created=at), aside
+
+
+def test_after_a_restart_it_is_the_passphrase_of_then_that_keeps_a_device_on() -> None:
+    key = stored(vlan=112)
+    assert key.pmk is not None
+    desk = building(key)
+    let_on(desk, handshake_request(key.pmk.reveal()))
+    rows, _ = desk.grants.unwritten()
+    newer, aside = rotated(key, NOW + 10, ends=NOW + 500)
+    newest, second = rotated(newer, NOW + 20, ends=NOW + 900)
+
+    for keys, now, reasons in (
+        ((newer, aside), NOW + 499, []),
+        ((newer, aside), NOW + 500, ["revoked"]),
+        ((newer, replace(aside, revoked=NOW + 11)), NOW + 100, ["revoked"]),
+        ((newest, second), NOW + 100, ["revoked"]),
+    ):
+        again = building(*keys)
+        again.grants.restore(rows, again.ring, NOW + 50)
+        assert [stale.reason for stale in again.recheck(OPEN, now)] == reasons
+
+
+def test_after_a_restart_who_has_the_new_passphrase_stays_and_an_undone_rotation_is_seen_through() -> None:
+    key = stored(vlan=112)
+    newer, aside = rotated(key, NOW + 10, ends=NOW + 500)
+    newer = replace(newer, pmk=pmk_of(newer.key.passphrase, SSID))
+    assert key.pmk is not None
+    assert newer.pmk is not None
+    desk = building(key)
+    let_on(desk, handshake_request(key.pmk.reveal()))
+    desk.grants.unwritten()
+    desk.ring = ring_of(newer, aside)
+    let_on(desk, handshake_request(newer.pmk.reveal()), now=NOW + 20)
+    rows, _ = desk.grants.unwritten()
+    undone = (
+        replace(key, created=key.created),
+        replace(newer, key=replace(newer.key, id="k-1~old"), revoked=NOW + 500),
+    )
+
+    for keys, reasons in (((newer, aside), []), (undone, ["revoked"])):
+        again = building(*keys)
+        again.grants.restore(rows, again.ring, NOW + 50)
+        assert again.recheck(OPEN, NOW + 499) == []
+        assert [stale.reason for stale in again.recheck(OPEN, NOW + 500)] == reasons
+
+
+def test_who_asked_by_mac_address_while_both_passphrases_were_good_asks_again_when_the_old_one_ends() -> None:
+    key = registered()
+    newer, aside = rotated(key, NOW - 10, ends=NOW + 500)
+    newer = replace(newer, key=replace(newer.key, devices=(MAC,), subscriber="1001"))
+    for dialect, reasons in (("hostapd", ["revoked"]), ("aruba", [])):
+        desk = building(newer, aside)
+        let_on(desk, request(), dialect)
+
+        # its holder suspended and back: no reason of its own to leave for the other passphrase
+        assert [stale.reason for stale in desk.recheck(BLOCKED, NOW)] == ["vlan"]
+        let_on(desk, request(), dialect)
+        assert desk.recheck(OPEN, NOW + 499) == []
+        assert [stale.reason for stale in desk.recheck(OPEN, NOW + 500)] == reasons
 
 
 def test_who_was_to_leave_before_a_restart_is_to_leave_after_it() -> None:
