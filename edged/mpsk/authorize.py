@@ -53,7 +53,7 @@ def authorize_key(
     displaced = None
     if question.mac not in key.devices:
         limit = network.devices_per_key if key.device_limit is None else key.device_limit
-        if ring.device_count(stored.name, question.mac, now) >= limit:
+        if ring.devices_ahead(stored.name, question.mac, now) >= limit:
             replaces = network.devices_full == "replace-oldest"
             displaced = place_to_take(ring, stored, question.mac, now) if replaces else None
             if displaced is None:

@@ -137,6 +137,8 @@ class Desk:
         if isinstance(outcome, Reject):
             return outcome
         stored = outcome.key
+        if outcome.displaced and stored is not None:
+            return Reject(Reason.DEVICE_LIMIT, stored.name)  # nobody's place goes for a MAC address alone
         if stored is not None and question.dialect.needs_pmk and stored.pmk is None:
             return Reject(Reason.NOT_READY, stored.name)
         if stored is None and not outcome.blocked and question.dialect.several and network.unknown is not None:

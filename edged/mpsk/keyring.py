@@ -160,6 +160,17 @@ class Keyring:
         seen, other = self.devices.get(key, {}), self.devices.get(_other(key), {})
         return sum(at > now - DEVICE_AGE for mac, at in (*seen.items(), *other.items()) if mac != besides)
 
+    def devices_ahead(self, key: KeyId, mac: MacAddress, now: float) -> int:
+        """How many other devices go before ``mac`` where a key has more of them than places.
+
+        All, for a newcomer. Of those that have a place whoever was seen later: when a limit is lowered, the devices
+        that are in use keep theirs instead of each being told of all the others.
+        """
+        rows = (row.items() for name in (key, _other(key)) for row in (self.devices.get(name, {}),))
+        fresh = {m: at for row in rows for m, at in row if at > now - DEVICE_AGE}
+        mine = (fresh.get(mac, float("-inf")), mac)
+        return sum((at, m) > mine for m, at in fresh.items() if m != mac)
+
     def with_sightings(self, sightings: Iterable[Sighting]) -> Keyring:
         """This keyring after those devices were seen."""
         learned: dict[_Place, Sighting] = {}

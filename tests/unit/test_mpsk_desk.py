@@ -18,7 +18,7 @@ from edged.policy.access import Learned, View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
 from edged.radius.packet import Answer, Code, Packet
-from edged.state.keys import KeyId, Sighting, StoredKey
+from edged.state.keys import LOCAL, KeyId, Sighting, StoredKey
 from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import (
     DAY,
@@ -321,6 +321,23 @@ def test_a_key_closed_to_a_device_lets_it_on_no_more_and_sends_it_away(change: d
 
     assert [stale.reason for stale in desk.recheck(OPEN, NOW)] == ["unknown-device"]
     assert not accepted(desk.found(wanted, key, OPEN, NOW)), "nor after a search that began before"
+
+
+@pytest.mark.parametrize("full", ["reject", "replace-oldest"])
+def test_a_limit_that_is_lowered_keeps_the_devices_seen_last_and_they_stay_no_more_than_it_says(full: str) -> None:
+    macs = [MacAddress(f"02:00:5e:20:00:0{n}") for n in range(5)]
+    seen = tuple(Sighting(SSID, mac, KeyId(LOCAL, "k-1"), NOW - n * 60) for n, mac in enumerate(macs))
+    desk = Desk(mpsk_settings(devices_full=full))
+    desk.ring = ring_of(stored(), sightings=seen)
+    for mac in macs:
+        assert accepted(desk.ask(request(mac), client(), HOME, OPEN, NOW))  # type: ignore[arg-type]  # no search
+
+    desk.ring = ring_of(stored(device_limit=2), sightings=seen)
+
+    sent_away = {stale.mac for stale in desk.recheck(OPEN, NOW)}
+    assert sent_away == (set(macs[2:]) if full == "reject" else set())
+    for mac in macs:
+        assert accepted(desk.ask(request(mac), client(), HOME, OPEN, NOW)) is (mac in macs[:2])  # type: ignore[arg-type]
 
 
 def test_an_overloaded_desk_is_silent() -> None:
