@@ -158,7 +158,7 @@ class Desk:
             if _made(challenge, stored):
                 return self._match(question, stored, source, view, now)
         wanted = Search(question, challenge, self.ring.wide(question.ssid, question.site), source)
-        if self.patience.is_exhausted(question.mac, now) or self.patience.is_spent(source, now):
+        if self.patience.is_exhausted((question.site, question.mac), now) or self.patience.is_spent(source, now):
             return self._conclude(question, Reject(Reason.COOL_DOWN), source, now)
         return wanted
 
@@ -196,8 +196,13 @@ class Desk:
         """
         return self._conclude(wanted.question, Discard(Reason.OVERLOADED), wanted.source, now)
 
-    def found(self, wanted: Search, stored: StoredKey | None, view: View, now: float) -> Answer | None:
-        """The answer once the search has ended, with the key whose PMK made the MIC or with none."""
+    def found(
+        self, wanted: Search, stored: StoredKey | None, view: View, now: float, *, joined: bool = False
+    ) -> Answer | None:
+        """The answer once the search has ended, with the key whose PMK made the MIC or with none.
+
+        ``joined``: it was begun for another request, which is the one that it counts against.
+        """
         question = wanted.question
         # whatever found it, the arithmetic of the standard library has the last word
         if stored is not None and _made(wanted.challenge, stored):
@@ -206,9 +211,10 @@ class Desk:
             # the key may be among those: no fault of the device
             answer = self._conclude(question, Reject(Reason.NOT_READY), wanted.source, now)
         else:
-            self.patience.miss(question.mac, now)
+            if not joined:
+                self.patience.miss((question.site, question.mac), now)
             answer = self._conclude(question, Reject(Reason.NO_MATCH), wanted.source, now)
-        if answer is None or answer.code is not Code.ACCESS_ACCEPT:
+        if not joined and (answer is None or answer.code is not Code.ACCESS_ACCEPT):
             self.patience.spend(wanted.source, self.seconds(wanted), now)
         return answer
 
@@ -250,7 +256,7 @@ class Desk:
         if isinstance(outcome, Accept) and outcome.displaced:
             outcome = self._replace(question, outcome, outcome.displaced, now)
         if isinstance(outcome, Accept):
-            self.patience.forgive(question.mac)
+            self.patience.forgive((question.site, question.mac))
             if network.learn:
                 self._learn(Sighting(question.ssid, question.mac, known.name, now), known.key.subscriber)
         return self._conclude(question, outcome, source, now)

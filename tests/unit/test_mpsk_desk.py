@@ -239,10 +239,36 @@ def test_a_device_with_a_key_of_its_own_never_waits_for_it() -> None:
     assert accepted(building.ask(handshake_request(pmk(key))))
 
 
+def test_what_another_site_says_of_a_device_does_not_make_it_wait() -> None:
+    desk = Desk(mpsk_settings())
+    desk.ring = ring_of(stored())
+    for number in range(MISSES):
+        wanted = desk.ask(handshake_request(bytes(32), attempt=f"{number}"), client("building-8"), OTHER_NAS, OPEN, NOW)
+        assert isinstance(wanted, Search)
+        desk.found(wanted, None, OPEN, NOW)
+
+    again = handshake_request(bytes(32), attempt="again")
+    assert isinstance(desk.ask(again, client("building-8"), OTHER_NAS, OPEN, NOW), Answer)
+    assert isinstance(desk.ask(again, client("building-7"), HOME, OPEN, NOW), Search)
+
+
+def test_a_search_counts_once_however_many_retransmissions_it_answers() -> None:
+    desk = Desk(mpsk_settings())
+    desk.ring = ring_of(*many(3))
+    wanted = desk.ask(handshake_request(bytes(32)), client(), HOME, OPEN, NOW)
+    assert isinstance(wanted, Search)
+    desk.seconds_each = dict.fromkeys(desk.seconds_each, BURST / 6)
+
+    for number in range(2 * MISSES):
+        assert not accepted(desk.found(wanted, None, OPEN, NOW, joined=number > 0))
+
+    assert isinstance(desk.ask(handshake_request(bytes(32), attempt="2"), client(), HOME, OPEN, NOW), Search)
+
+
 def test_the_patience_with_devices_is_bounded() -> None:
     patience = Patience()
     for number in range(MAX_DEVICES + 50):
-        patience.miss(MacAddress(f"{number}"), NOW)
+        patience.miss(("building-7", MacAddress(f"{number}")), NOW)
 
     assert len(patience._misses) == MAX_DEVICES
 
