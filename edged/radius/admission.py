@@ -137,9 +137,10 @@ def refusal(request: Packet, signature: Signature, requirement: Requirement, *, 
         case "require":
             must = True
         case "auto":
-            must = must or signed_before or not request.marked(USER_PASSWORD)
+            must = must or signed_before
             if not must and request.marked(PROXY_STATE):
                 return Discard.PROXY_STATE_UNSIGNED
+            must = must or not request.marked(USER_PASSWORD)
         case "optional":
             pass
     return Discard.NO_MESSAGE_AUTHENTICATOR if must else None

@@ -60,7 +60,7 @@ Row = tuple[Requirement, Code, Attributes, Signature, bool, Discard | None]
         ("auto", ACCESS, (PASSWORD, STATE), ABSENT, False, UNSIGNED),
         # nor without anything that was made with the secret
         ("auto", ACCESS, (), ABSENT, False, MISSING),
-        ("auto", ACCESS, (STATE,), ABSENT, False, MISSING),
+        ("auto", ACCESS, (STATE,), ABSENT, False, UNSIGNED),
         # auto: who has signed once always signs
         ("auto", ACCESS, (PASSWORD,), ABSENT, True, MISSING),
         ("auto", ACCESS, (PASSWORD, STATE), ABSENT, True, MISSING),
