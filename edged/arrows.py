@@ -75,12 +75,14 @@ class Accounting:
         if event is None:
             return True
         mac = _mac(event.calling_station_id)
-        named = used_key(request, mac, self._keys)
+        # behind one address there may be several sites, each with a certificate of its own
+        place = f"{source}/{client.name}" if client.certificate else str(source)
+        named = used_key(request, mac, self._keys, client.name)
         try:
             sessions = await self._sessions.record(
                 event.status,
                 # identities are often those of the factory: two routers must not end each other's sessions
-                nas=f"{event.nas_identifier}@{source}" if event.nas_identifier else str(source),
+                nas=f"{event.nas_identifier}@{place}" if event.nas_identifier else place,
                 session=event.session_id,
                 # the name of a key is nobody's login
                 login="" if named.is_identity else event.user_name,

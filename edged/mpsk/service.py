@@ -149,7 +149,7 @@ class MpskService:
             return self._desk.overloaded(wanted, self._clock())
         if begun is not None:
             self.counters.search_seconds += time.perf_counter() - begun
-        return self._desk.found(wanted, stored, self._current.view, self._clock())
+        return self._desk.found(wanted, stored, self._current.view, self._clock(), joined=begun is None)
 
     def explain_device(self, mac: MacAddress) -> Last | None:
         """How the latest request of ``mac`` ended; None when it made none of late."""
@@ -264,6 +264,7 @@ class MpskService:
             await asyncio.sleep(TEND_EVERY)
             if self._clock() >= self.ring.next_change:
                 await self._recompile()
+                self._wake.set()  # a key that was set aside until now has no PMK yet
             await self._flush_or_say()
 
     async def flush(self) -> None:

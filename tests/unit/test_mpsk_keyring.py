@@ -7,11 +7,15 @@ from dataclasses import replace
 
 import pytest
 
+from edged.mpsk.authorize import authorize_device
+from edged.mpsk.dialects import DIALECTS
 from edged.mpsk.keyring import DEVICE_AGE, FRONT, POOL, compile_keyring, fault_of, finished
-from edged.mpsk.outcome import Reason
-from edged.state.keys import LOCAL, KeyId, Sighting, StoredKey
+from edged.mpsk.outcome import Accept, Reason
+from edged.mpsk.question import Question
+from edged.policy.access import View
+from edged.state.keys import BILLING, LOCAL, KeyId, Sighting, StoredKey
 from edged.values import Secret
-from tests.mpsk_world import DAY, MAC, NOW, OTHER_MAC, SSID, challenge, fake_pmk, many, ring_of, stored
+from tests.mpsk_world import DAY, MAC, NOW, OTHER_MAC, SSID, challenge, fake_pmk, many, network, ring_of, stored
 
 
 def ids(ring_keys: tuple[StoredKey, ...]) -> list[str]:
@@ -206,6 +210,34 @@ def test_a_device_of_the_old_passphrase_is_offered_the_new_one() -> None:
     assert ids(ring.narrow(SSID, "", MAC)) == ["k-1~old", "k-1"]
     assert ring.sibling(new, NOW) is None
     assert ring_of(stored("k-1~old", revoked=NOW + 1), new).sibling(new, NOW) is not None
+
+
+def test_a_device_of_a_key_whose_new_passphrase_has_yet_to_begin_is_offered_the_one_in_use() -> None:
+    prepared, in_use = stored("k-1", not_before=NOW + DAY), stored("k-1~old", revoked=NOW + 2 * DAY)
+    ring = ring_of(in_use, prepared, sightings=(seen("k-1"),))
+
+    assert ids(ring.narrow(SSID, "", MAC)) == ["k-1", "k-1~old"]
+    assert ids(ring.own(SSID, "", MAC, NOW)) == ["k-1~old"]
+    found = authorize_device(Question(MAC, SSID, "", DIALECTS["hostapd"]), ring, network(), view=View(), now=NOW)
+    assert isinstance(found, Accept)
+    assert ids(found.keys) == ["k-1~old"]
+
+
+def test_a_key_that_billing_calls_as_if_it_were_anothers_passphrase_of_before_is_handed_to_nobody_else() -> None:
+    mine, neighbours = stored("k-1", origin=BILLING), stored("k-1~old", origin=BILLING)
+    ring = ring_of(mine, neighbours, sightings=(seen("k-1")._replace(key=mine.name),))
+
+    assert ring.sibling(mine, NOW) is None
+    assert ring.sibling(neighbours, NOW) is None
+    assert ids(ring.narrow(SSID, "", MAC)) == ["k-1"]
+
+
+def test_a_place_that_is_left_and_taken_in_one_batch_is_one_place() -> None:
+    ring = ring_of(stored("k-1"), stored("k-2"), sightings=(seen("k-1"),))
+
+    after = ring.with_sightings([seen("k-2"), seen("k-1", OTHER_MAC)])
+
+    assert set(after.devices[KeyId(LOCAL, "k-1")]) == {OTHER_MAC}
 
 
 def test_a_keyring_shows_no_secret() -> None:
