@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edged import __version__
 from edged.billing.status import Health
+from edged.ops.alarms import alarms
 from edged.ops.metrics import Sample
 from edged.ops.nases import old_secrets
-from edged.ops.parts import alarms
 
 if TYPE_CHECKING:
     from edged.ops.rooms import House

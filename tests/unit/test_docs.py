@@ -116,8 +116,8 @@ CODE = re.compile(r"[a-z]+(?:-[a-z]+)+")
 
 
 def alarm_codes() -> set[str]:
-    """The codes in ops/parts.py: the texts of that form, wherever an Alarm takes its own from."""
-    tree = ast.parse((ROOT / "edged/ops/parts.py").read_text("utf-8"))
+    """The codes in ops/alarms.py: the texts of that form, wherever an Alarm takes its own from."""
+    tree = ast.parse((ROOT / "edged/ops/alarms.py").read_text("utf-8"))
     texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
     return {text for text in texts if isinstance(text, str) and CODE.fullmatch(text)}
 
