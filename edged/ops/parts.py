@@ -146,11 +146,11 @@ def _radius(house: House) -> Part:
     if house.radsec is not None and house.loaded.config.radius.tls is not None:
         tls = house.radsec.counters
         fact += f"; {counted(tls.open, 'connection')} over TLS, {sum(tls.refused.values()):,} refused"
-    departures = house.mpsk.grants.departures
-    if not departures.waiting:
+    disconnections = house.mpsk.grants.disconnections
+    if not disconnections.waiting:
         return Part("radius", "OK", fact)
-    fact += f"; {departures.waiting:,} devices still to send away"
-    silent = sorted(map(str, departures.silent))
+    fact += f"; {disconnections.waiting:,} devices still to send away"
+    silent = sorted(map(str, disconnections.silent))
     if silent:
         fact += f", no answer from {', '.join(silent[:3])}" + (f" and {len(silent) - 3} more" if silent[3:] else "")
     return Part("radius", "WARN" if silent else "OK", fact)

@@ -31,7 +31,7 @@ from edged.dns.upstream.counters import UpstreamCounters
 from edged.dns.verdict import Kind as Verdict
 from edged.errors import ConfigError
 from edged.model import Access, EventType, Snapshot, State, Subscriber
-from edged.mpsk.farewell import End
+from edged.mpsk.disconnect import End
 from edged.mpsk.outcome import Reason
 from edged.ops import alarms
 from edged.ops.metrics import Exposition, Sample
