@@ -15,9 +15,9 @@ from edged.mpsk.csvfile import read_keys
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.eapol import parse_message_2
 from edged.mpsk.search import search_all
-from edged.mpsk.wpa import Handshake, challenge_of, verifies
+from edged.mpsk.wpa import SUITES, Handshake, challenge_of, verifies
 from edged.native import keysearch
-from edged.native.keysearch import CHECKS, MISS, prepared
+from edged.native.keysearch import MISS, prepared
 from edged.policy.access import View
 from edged.radius.attributes import Attribute, long_extended
 from edged.radius.packet import Answer, Code, Packet
@@ -143,7 +143,7 @@ def keys_of_a_building(draw: st.DrawFn) -> StoredKey:
 @given(
     keys=st.lists(keys_of_a_building(), max_size=4, unique_by=lambda s: s.name),
     holds=st.sampled_from(["a", "b", "c", "d", "nobody's"]),
-    suite=st.sampled_from(list(CHECKS)),
+    suite=st.sampled_from(list(SUITES)),
     last=st.sampled_from([None, "a", "b"]),
 )
 def test_a_key_is_never_given_to_a_handshake_that_it_did_not_make_nor_after_it_ended(
@@ -188,7 +188,7 @@ def mended(frame: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", KERNELS, ids=lambda name: name or "twin")
-@pytest.mark.parametrize("suite", list(CHECKS))
+@pytest.mark.parametrize("suite", list(SUITES))
 def test_no_truncated_frame_finds_a_key(monkeypatch: pytest.MonkeyPatch, name: str, suite: str) -> None:
     monkeypatch.setattr(keysearch, "KERNEL", kernel(name))
     pmk = fake_pmk("station").reveal()
