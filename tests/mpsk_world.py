@@ -12,12 +12,15 @@ from typing import Any
 
 import yaml
 
-from edged.model import Key
+from edged.model import Key, Snapshot, State, Subscriber
 from edged.mpsk.eapol import parse_message_2
 from edged.mpsk.keyring import Keyring, compile_keyring
 from edged.mpsk.settings import MpskSettings, NetworkSettings
 from edged.mpsk.wpa import Handshake, challenge_of, mic_of, name_of, pmk_of
 from edged.native.keysearch import Challenge
+from edged.policy.access import View
+from edged.policy.settings import SubscribersSettings
+from edged.policy.table import compile_table
 from edged.radius.attributes import Attribute, attribute, long_extended
 from edged.radius.packet import Code, Packet
 from edged.radius.settings import ClientSettings
@@ -36,6 +39,9 @@ OTHER_MAC = MacAddress("02:00:5e:10:00:02")
 BSSID = MacAddress("34:ef:b6:af:48:9e")
 HOME = parse_address("127.0.0.1")
 SECRET = Secret("edged-test-secret-0001")
+OPEN = View()
+BLOCKED = View(compile_table(Snapshot("s", "1", NOW, (Subscriber("1001", State.BLOCKED),)), SubscribersSettings()))
+"""Billing says that 1001 has not paid."""
 PASSPHRASE = "copper-otter-violin-42"
 
 NO_NAME = b"\x5a" * 16

@@ -5,25 +5,24 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from edged.model import Snapshot, State, Subscriber
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.outcome import Reason
 from edged.mpsk.patience import BURST, MAX_DEVICES, MAX_NASES, MISSES, SHARE, WINDOW, Patience
 from edged.mpsk.search import search_all
 from edged.mpsk.settings import MpskSettings
 from edged.policy.access import Learned, View
-from edged.policy.settings import SubscribersSettings
-from edged.policy.table import compile_table
 from edged.radius.attributes import long_extended
 from edged.radius.packet import Answer, Code, Packet
 from edged.state.keys import KeyId, Sighting, StoredKey
 from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import (
+    BLOCKED,
     DAY,
     HOME,
     MAC,
     NO_NAME,
     NOW,
+    OPEN,
     OTHER_MAC,
     RSNE,
     SSID,
@@ -39,8 +38,6 @@ from tests.mpsk_world import (
     with_attributes,
 )  # fmt: skip
 
-OPEN = View()
-BLOCKED = View(compile_table(Snapshot("s", "1", NOW, (Subscriber("1001", State.BLOCKED),)), SubscribersSettings()))
 REJECT = Answer(Code.ACCESS_REJECT)
 OTHER_NAS = parse_address("192.0.2.7")
 

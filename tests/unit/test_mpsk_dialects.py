@@ -8,15 +8,13 @@ from typing import Any
 
 import pytest
 
-from edged.model import Rate, Snapshot, State, Subscriber
+from edged.model import Rate
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.dialects import DIALECTS, dialect_of
 from edged.mpsk.keyring import compile_keyring
 from edged.mpsk.outcome import Accept, Reason
 from edged.mpsk.search import search_all
 from edged.policy.access import View
-from edged.policy.settings import SubscribersSettings
-from edged.policy.table import compile_table
 from edged.radius.attributes import Attribute, attribute, first, integer, text, values
 from edged.radius.packet import Answer, Code, Hidden, Packet, decode
 from edged.radius.reply import encode_answer, with_clear_password
@@ -24,9 +22,11 @@ from edged.radius.settings import DIALECT_NAMES
 from edged.state.keys import KeyId
 from edged.values import MacAddress, Secret, parse_mac
 from tests.mpsk_world import (
+    BLOCKED,
     HOME,
     HOSTAPD,
     NOW,
+    OPEN,
     VECTORS,
     client,
     handshake_request,
@@ -41,8 +41,6 @@ GOLDEN = VECTORS["golden"]
 GOLDEN_SECRET = Secret(GOLDEN["secret"])
 GOLDEN_MAC = parse_mac(GOLDEN["mac"])
 BY_DIALECT = {row["dialect"]: row for row in GOLDEN["packets"]}
-OPEN = View()
-BLOCKED = View(compile_table(Snapshot("s", "1", NOW, (Subscriber("1001", State.BLOCKED),)), SubscribersSettings()))
 UNBOUND = [row["dialect"] for row in GOLDEN["packets"] if DIALECTS[row["dialect"]].read]
 
 

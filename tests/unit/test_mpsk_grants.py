@@ -8,13 +8,11 @@ from typing import Any
 
 import pytest
 
-from edged.model import Rate, Snapshot, State, Subscriber
+from edged.model import Rate
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.grants import REWRITE_AFTER, Grants
 from edged.mpsk.search import search_all
 from edged.policy.access import View
-from edged.policy.settings import SubscribersSettings
-from edged.policy.table import compile_table
 from edged.radius.admission import AUTHENTICATION, SignedSources, admit
 from edged.radius.attributes import Attribute, attribute, text, values
 from edged.radius.authenticator import sign_request
@@ -24,10 +22,12 @@ from edged.radius.packet import Answer, Code, Hidden, Packet
 from edged.state.keys import StoredKey
 from edged.values import Secret
 from tests.mpsk_world import (
+    BLOCKED,
     DAY,
     HOME,
     MAC,
     NOW,
+    OPEN,
     OTHER_MAC,
     SECRET,
     SSID,
@@ -39,8 +39,6 @@ from tests.mpsk_world import (
     stored,
 )  # fmt: skip
 
-OPEN = View()
-BLOCKED = View(compile_table(Snapshot("s", "1", NOW, (Subscriber("1001", State.BLOCKED),)), SubscribersSettings()))
 AUDIT = attribute("Cisco-AVPair", b"audit-session-id=0A07000100000013")
 
 
