@@ -13,8 +13,10 @@ from typing import Any
 import yaml
 
 from edged.model import Key, Snapshot, State, Subscriber
+from edged.mpsk.desk import Desk, Search
 from edged.mpsk.eapol import parse_message_2
 from edged.mpsk.keyring import Keyring, compile_keyring
+from edged.mpsk.search import search_all
 from edged.mpsk.settings import MpskSettings, NetworkSettings
 from edged.mpsk.wpa import Handshake, challenge_of, mic_of, name_of, pmk_of
 from edged.native.keysearch import Challenge
@@ -22,7 +24,7 @@ from edged.policy.access import View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
 from edged.radius.attributes import Attribute, attribute, long_extended
-from edged.radius.packet import Code, Packet
+from edged.radius.packet import Answer, Code, Packet
 from edged.radius.settings import ClientSettings
 from edged.state.keys import LOCAL, Sighting, StoredKey
 from edged.values import MacAddress, Secret, mac_octets, parse_address
@@ -174,3 +176,11 @@ def handshake_request(
         *long_extended("FreeRADIUS-802.1X-Anonce", anonce),
         *long_extended("FreeRADIUS-802.1X-EAPoL-Key-Msg", frame),
     )
+
+
+def answered(desk: Desk, packet: Packet, asking: ClientSettings, view: View = OPEN, now: float = NOW) -> Answer | None:
+    """What the desk says in the end, once the search that it may want has been run."""
+    asked = desk.ask(packet, asking, HOME, view, now)
+    if not isinstance(asked, Search):
+        return asked
+    return desk.found(asked, asked.at(search_all(asked.challenge, asked.pmks)), view, now)

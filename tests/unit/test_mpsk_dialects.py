@@ -13,7 +13,6 @@ from edged.mpsk.desk import Desk, Search
 from edged.mpsk.dialects import DIALECTS, dialect_of
 from edged.mpsk.keyring import compile_keyring
 from edged.mpsk.outcome import Accept, Reason
-from edged.mpsk.search import search_all
 from edged.policy.access import View
 from edged.radius.attributes import Attribute, attribute, first, integer, text, values
 from edged.radius.packet import Answer, Code, Hidden, Packet, decode
@@ -28,6 +27,7 @@ from tests.mpsk_world import (
     NOW,
     OPEN,
     VECTORS,
+    answered,
     client,
     handshake_request,
     mpsk_settings,
@@ -54,11 +54,9 @@ def desk(*, passphrase: str = GOLDEN["passphrase"], registered: bool = True, **m
 
 
 def asked_of(at: Desk, packet: Packet, dialect: str = "auto", view: View = OPEN) -> Answer:
-    asked = at.ask(packet, client(dialect=dialect), HOME, view, NOW)
-    if isinstance(asked, Search):
-        asked = at.found(asked, asked.at(search_all(asked.challenge, asked.pmks)), view, NOW)
-    assert asked is not None
-    return asked
+    answer = answered(at, packet, client(dialect=dialect), view)
+    assert answer is not None
+    return answer
 
 
 def ask(

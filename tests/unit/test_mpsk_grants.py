@@ -9,9 +9,8 @@ from typing import Any
 import pytest
 
 from edged.model import Rate
-from edged.mpsk.desk import Desk, Search
+from edged.mpsk.desk import Desk
 from edged.mpsk.grants import REWRITE_AFTER, Grants
-from edged.mpsk.search import search_all
 from edged.policy.access import View
 from edged.radius.admission import AUTHENTICATION, SignedSources, admit
 from edged.radius.attributes import Attribute, attribute, text, values
@@ -31,6 +30,7 @@ from tests.mpsk_world import (
     OTHER_MAC,
     SECRET,
     SSID,
+    answered,
     client,
     handshake_request,
     mpsk_settings,
@@ -49,10 +49,8 @@ def building(*keys: StoredKey, **settings: Any) -> Desk:
 
 
 def let_on(desk: Desk, packet: Packet, dialect: str = "auto", now: float = NOW) -> None:
-    answer = desk.ask(packet, client(dialect=dialect), HOME, OPEN, now)
-    if isinstance(answer, Search):
-        answer = desk.found(answer, answer.at(search_all(answer.challenge, answer.pmks)), OPEN, now)
-    assert isinstance(answer, Answer)
+    answer = answered(desk, packet, client(dialect=dialect), now=now)
+    assert answer is not None
     assert answer.code is Code.ACCESS_ACCEPT
 
 
