@@ -35,7 +35,7 @@ from edged.mpsk.service import MpskService
 from edged.mpsk.settings import MpskSettings
 from edged.mpsk.wpa import pmk_of
 from edged.native import keysearch
-from edged.native.keysearch import CHECKS, MISS, Challenge, Compiled, Portable
+from edged.native.keysearch import CHECKS, MISS, NAME, Challenge, Compiled, Portable
 from edged.policy.access import View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
@@ -82,9 +82,9 @@ def loops() -> None:
         searched = Portable(octets) if name == "twin" else Compiled.of(octets, name)
         cells = {}
         for suite in CHECKS:
-            context = (bytes(100),) if suite.startswith("psk") else (bytes(70), bytes(25), bytes(90))
+            context = (bytes(70), bytes(25), bytes(90)) if suite == "ft-psk" else (bytes(100),)
             kck, mic = CHECKS[suite]
-            frame = bytes(256 if suite == "ft-psk" else 121)
+            frame = bytes({"ft-psk": 256, NAME: 12}.get(suite, 121))
             last = mic(kck(context, octets[-32:]), frame)
             best = float("inf")
             for made, place in (*((bytes(16), MISS),) * 5, (last, count - 1)):

@@ -11,7 +11,7 @@ from typing import Self
 import structlog
 
 from edged.errors import UpstreamError
-from edged.mpsk.farewell import Departures, End, Farewell, Silence
+from edged.mpsk.disconnect import Disconnection, Disconnections, End, Silence
 from edged.mpsk.grants import MAX_GRANTS
 from edged.mpsk.memory import Stale
 from edged.mpsk.service import MpskService
@@ -125,11 +125,11 @@ class Disconnects:
         *,
         is_gone: Callable[[Stale], bool] = lambda _: False,
         settle: Callable[[Stale], None] = lambda _: None,
-        departures: Departures | None = None,
+        disconnections: Disconnections | None = None,
         waits: tuple[float, ...] = WAITS,
     ) -> None:
         """``secret``: the one that this NAS knows now, for it may still have the one before."""
-        self.departures = departures or Departures()
+        self.disconnections = disconnections or Disconnections()
         self._stale = stale
         self._secret = secret
         self._clients = clients
@@ -137,7 +137,7 @@ class Disconnects:
         self._settle = settle
         self._waits = waits
         self._free = asyncio.Semaphore(AT_ONCE)
-        self._silent = self.departures.silent
+        self._silent = self.disconnections.silent
 
     @classmethod
     def of(
@@ -149,7 +149,8 @@ class Disconnects:
         """Those of the key server."""
         grants = mpsk.grants
         return cls(
-            mpsk.recheck, clients, secret, is_gone=grants.is_gone, settle=grants.settle, departures=grants.departures
+            mpsk.recheck, clients, secret,
+            is_gone=grants.is_gone, settle=grants.settle, disconnections=grants.disconnections,
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -166,35 +167,41 @@ class Disconnects:
 
     async def _see_off(self, device: Stale, client: ClientSettings, port: int) -> None:
         """Until it has asked again, or is gone, or its access point was silent for long."""
-        farewell = Farewell(device, time.time(), gently=bool(device.reauthenticates))
-        self.departures.waiting += 1
+        disconnection = Disconnection(device, time.time(), gently=bool(device.reauthenticates))
+        self.disconnections.waiting += 1
         try:
-            while farewell.end is None:
+            while disconnection.end is None:
                 now = time.time()
                 silence = self._silent.get(device.nas)
                 if self._is_gone(device):
-                    farewell.end = End.ASKED
+                    disconnection.end = End.ASKED
                 elif silence is not None and silence.until > now:
-                    await asyncio.sleep(farewell.patience(silence, now))
+                    await asyncio.sleep(disconnection.patience(silence, now))
                 else:
-                    await asyncio.sleep(await self._attempt(farewell, client, port))
+                    await asyncio.sleep(await self._attempt(disconnection, client, port))
         finally:
-            self.departures.waiting -= 1
-        self.departures.ends[farewell.end] += 1
+            self.disconnections.waiting -= 1
+        self.disconnections.ends[disconnection.end] += 1
         self._settle(device)
-        say = log.warning if farewell.end in {End.REFUSED, End.UNHEARD} else log.info
-        say("device-disconnected", client=client.name, ssid=device.ssid, reason=device.reason, end=farewell.end.value)
+        say = log.warning if disconnection.end in {End.REFUSED, End.UNHEARD} else log.info
+        say(
+            "device-disconnected",
+            client=client.name,
+            ssid=device.ssid,
+            reason=device.reason,
+            end=disconnection.end.value,
+        )
 
-    async def _attempt(self, farewell: Farewell, client: ClientSettings, port: int) -> float:
+    async def _attempt(self, disconnection: Disconnection, client: ClientSettings, port: int) -> float:
         """Ask once; seconds to the next attempt."""
-        device = farewell.device
+        device = disconnection.device
         async with self._free:
             silence = self._silent.get(device.nas)
             if silence is not None and silence.until > time.time():
                 return 0.0
             # what it said of itself, and when: a NAS with a window refuses what is older (RFC 5176, section 6.3)
             named = (*(device.session or _station(device)), attribute("Event-Timestamp", int(time.time())))
-            send, more = (change, device.reauthenticates) if farewell.gently else (disconnect, ())
+            send, more = (change, device.reauthenticates) if disconnection.gently else (disconnect, ())
             result = await send(
                 Endpoint(device.nas, port), self._secret(device.nas, client), (*named, *more), waits=self._waits
             )
@@ -204,7 +211,7 @@ class Disconnects:
             self._silent.pop(device.nas, None)
         if result.outcome is Outcome.NAK:
             log.info("disconnect-refused", client=client.name, nas=str(device.nas), cause=result.error_cause)
-        return farewell.after(result, time.time())
+        return disconnection.after(result, time.time())
 
 
 def _station(device: Stale) -> Attributes:

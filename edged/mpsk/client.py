@@ -23,7 +23,7 @@ import structlog
 from edged.mpsk.desk import Search
 from edged.mpsk.search import search_all
 from edged.native import keysearch
-from edged.native.keysearch import CHECKS, PMK_OCTETS, Candidates, Challenge
+from edged.native.keysearch import CHECKS, NAME, PMK_OCTETS, Candidates, Challenge
 from edged.state.keys import StoredKey
 
 log = structlog.get_logger(__name__)
@@ -66,7 +66,8 @@ def seconds_each() -> dict[str, float]:
     for suite in CHECKS:
         # of the size that they have on the air; no key makes a MIC of zeros
         messages = 3 if suite == "ft-psk" else 1
-        challenge = Challenge(suite, (bytes(100),) * messages, bytes(121), bytes(16))
+        frame = bytes(12 if suite == NAME else 121)
+        challenge = Challenge(suite, (bytes(100),) * messages, frame, bytes(16))
         taken = []
         for _ in range(_TIMES):
             begun = time.perf_counter()

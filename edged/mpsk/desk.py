@@ -22,7 +22,7 @@ from edged.mpsk.question import Question, read_question
 from edged.mpsk.ready import NEVER, Readiness, Ready, keeps
 from edged.mpsk.reply import written
 from edged.mpsk.settings import MpskSettings
-from edged.mpsk.wpa import Handshake, challenge_of, verifies
+from edged.mpsk.wpa import Handshake, challenge_of, name_of, verifies
 from edged.native.keysearch import CHECKS, Candidates, Challenge
 from edged.policy.access import View
 from edged.radius.packet import Answer, Code, Packet
@@ -49,7 +49,10 @@ class Search:
     """A handshake that no key of the device itself explains."""
 
     question: Question
+    proof: Challenge
+    """The MIC, which the key that is found must have made."""
     challenge: Challenge
+    """What the keys are put to: the same, or the PMKR1Name of an FT handshake."""
     pools: tuple[Pool, ...]
     """What to try, in turn."""
     source: IpAddress
@@ -71,7 +74,7 @@ class Search:
     @property
     def same(self) -> tuple[Challenge, str, str, MacAddress]:
         """Equal for requests that one search answers: retransmissions under another identifier."""
-        return self.challenge, self.question.ssid, self.question.site, self.question.mac
+        return self.proof, self.question.ssid, self.question.site, self.question.mac
 
 
 class Desk:
@@ -157,7 +160,8 @@ class Desk:
         for stored in own:
             if _made(challenge, stored):
                 return self._match(question, stored, source, view, now)
-        wanted = Search(question, challenge, self.ring.wide(question.ssid, question.site), source)
+        pools = self.ring.wide(question.ssid, question.site)
+        wanted = Search(question, challenge, name_of(handshake) or challenge, pools, source)
         if self.patience.is_exhausted((question.site, question.mac), now) or self.patience.is_spent(source, now):
             return self._conclude(question, Reject(Reason.COOL_DOWN), source, now)
         return wanted
@@ -205,7 +209,7 @@ class Desk:
         """
         question = wanted.question
         # whatever found it, the arithmetic of the standard library has the last word
-        if stored is not None and _made(wanted.challenge, stored):
+        if stored is not None and _made(wanted.proof, stored):
             answer = self._match(question, stored, wanted.source, view, now)
         elif question.ssid in self.ring.unready:
             # the key may be among those: no fault of the device

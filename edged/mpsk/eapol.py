@@ -52,6 +52,8 @@ class KeyMessage:
     pairwise: int | None = None
     """The pairwise cipher suite of the RSNE."""
     ft: FastTransition | None = None
+    pmkid: bytes | None = field(default=None, repr=False)
+    """The one PMKID of the RSNE, 16 octets: of an FT station PMKR1Name; None: none or several."""
 
 
 def parse_message_2(frame: bytes) -> KeyMessage:
@@ -70,7 +72,7 @@ def parse_message_2(frame: bytes) -> KeyMessage:
     if not _is_message_2(information, has_data=end > _KEY_DATA) or not any(snonce):
         raise WireError("eapol-not-message-2")
     found = _elements(frame[_KEY_DATA:end])
-    pairwise, akm = _suites(found)
+    pairwise, akm, pmkid = _suites(found)
     return KeyMessage(
         version=information & 0x0007,
         snonce=snonce,
@@ -79,6 +81,7 @@ def parse_message_2(frame: bytes) -> KeyMessage:
         akm=akm,
         pairwise=pairwise,
         ft=_fast_transition(found),
+        pmkid=pmkid,
     )
 
 
@@ -108,12 +111,14 @@ def _elements(data: bytes) -> dict[int, bytes]:
     return found
 
 
-def _suites(found: dict[int, bytes]) -> tuple[int | None, int | None]:
-    """The first pairwise cipher and the first AKM; a station names exactly one of each."""
+def _suites(found: dict[int, bytes]) -> tuple[int | None, int | None, bytes | None]:
+    """The first pairwise cipher and the first AKM; a station names exactly one of each. Its PMKID, if it has one."""
     rsne = found.get(_RSNE, b"")
     pairwise, rest = _suite_list(rsne[6:])
-    akm, _ = _suite_list(rest)
-    return pairwise, akm
+    akm, rest = _suite_list(rest)
+    # capabilities (2) stand before the count
+    pmkid = rest[4:20] if rest[2:4] == b"\x01\x00" and len(rest) >= 20 else None
+    return pairwise, akm, pmkid
 
 
 def _suite_list(octets: bytes) -> tuple[int | None, bytes]:

@@ -14,7 +14,7 @@ from itertools import chain
 from edged.model import Access, Rate
 from edged.mpsk.authorize import authorize_device, authorize_key
 from edged.mpsk.dialects import DIALECTS
-from edged.mpsk.farewell import Departures
+from edged.mpsk.disconnect import Disconnections
 from edged.mpsk.keyring import Keyring, fault_of, same_key
 from edged.mpsk.memory import Grant, Recent, Stale
 from edged.mpsk.outcome import UNPROVEN, Reason, Reject
@@ -57,7 +57,7 @@ class Grants:
         self._checked: tuple[object, ...] = ()
         """What the grants were last checked against: while it is the same, they are right."""
         self._right_until = 0.0
-        self.departures = Departures()
+        self.disconnections = Disconnections()
         """Counted by those who send them away."""
 
     def __len__(self) -> int:
@@ -129,7 +129,7 @@ class Grants:
         if self.get(place) is None and place not in self._leaving:
             self._unwritten[place] = None
 
-    # ----------------------------------------------------------------------------------------- departures
+    # ----------------------------------------------------------------------------------------- disconnections
 
     def recheck(self, view: View, ring: Keyring, settings: MpskSettings, now: float) -> list[Stale]:
         """Devices whose last answer is not what they would get now; each is named once.

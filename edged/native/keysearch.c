@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0
  *
- * Which of many PMKs made the MIC of a message 2, and PMKs from passphrases, several at a time in the lanes of vectors.
+ * Which of many PMKs made the MIC of a message 2, or the PMKR1Name in it, and PMKs from passphrases, several at a time in the lanes of vectors.
  *
  * The Python twin is keysearch.py beside it, which also says what each call takes. IEEE 802.11-2020 12.7.1 and J.4.
  *
@@ -24,12 +24,15 @@ enum {
     OCTETS = 1024, /* of the longest frame or message */
     BLOCKS = (64 + OCTETS + 9 + 63) / 64,
     MESSAGES = 3,
+    NAME = 16,
+    LABEL = 6,
+    BEHIND_NAME = 64 - 9 - LABEL - NAME, /* octets in the one block that is hashed to a name */
     CANDIDATES = 16, /* side by side in memory: the widest vector */
     ALIGNED = 64,    /* octets, as the widest vector */
     MISS = -1,
 };
 
-enum { PSK_MD5, PSK_SHA1, PSK_SHA256, FT_PSK, SUITES };
+enum { PSK_MD5, PSK_SHA1, PSK_SHA256, FT_PSK, FT_NAME, SUITES };
 
 typedef struct {
     int words;
@@ -81,6 +84,7 @@ typedef struct {
     const void *states;
     size_t start, stop;
     Message messages[MESSAGES + 1]; /* the last is the frame, where HMAC is its MIC */
+    uint32_t names[2][16]; /* the blocks of PMKR0Name and PMKR1Name without what a candidate puts into them */
     uint8_t frame[OCTETS];
     size_t frame_length;
     uint8_t mic_octets[16];
@@ -206,6 +210,21 @@ static void expand(const Hash *hash, const uint8_t *octets, size_t length, Messa
         expand_block(hash, padded + i * 64, message->words[i]);
 }
 
+/* What is hashed to a name, NAME zeros where a candidate's octets go; `length` is at most BEHIND_NAME. */
+static void name_block(uint32_t *block, const char *label, const uint8_t *behind, size_t length)
+{
+    uint8_t octets[64] = {0};
+    size_t whole = LABEL + NAME + length;
+    memcpy(octets, label, LABEL);
+    if (length)
+        memcpy(octets + LABEL + NAME, behind, length);
+    octets[whole] = 0x80;
+    octets[62] = (uint8_t)(whole * 8 >> 8);
+    octets[63] = (uint8_t)(whole * 8);
+    for (int i = 0; i < 16; i++)
+        block[i] = big_endian(octets + 4 * i);
+}
+
 /* derive(kernel, passphrases, ssid): PASSPHRASE octets each in, PMK octets each out. */
 static PyObject *derive(PyObject *Py_UNUSED(module), PyObject *args)
 {
@@ -287,7 +306,7 @@ static PyObject *run(const Kernel *kernel, Search *search, const Py_buffer *stat
     size_t held = (size_t)states->len / (2 * (size_t)hash->words * 4);
     if (search->start > search->stop || search->stop > held || held % CANDIDATES)
         return PyErr_Format(PyExc_ValueError, "not so many states");
-    if (frame->len > OCTETS || mic->len != sizeof search->mic_octets)
+    if (frame->len > (search->suite == FT_NAME ? BEHIND_NAME : OCTETS) || mic->len != sizeof search->mic_octets)
         return PyErr_Format(PyExc_ValueError, "the frame is too long, or the MIC has not 16 octets");
     search->states = states->buf;
     search->frame_length = (size_t)frame->len;
@@ -300,6 +319,10 @@ static PyObject *run(const Kernel *kernel, Search *search, const Py_buffer *stat
     }
     if (search->suite < PSK_SHA256)
         expand(search->suite == PSK_MD5 ? &MD5 : &SHA1, search->frame, search->frame_length, &search->messages[3]);
+    if (search->suite == FT_NAME) {
+        name_block(search->names[0], "FT-R0N", NULL, 0);
+        name_block(search->names[1], "FT-R1N", search->frame, search->frame_length);
+    }
     uint8_t *scratch = PyMem_Malloc(kernel->scratch + ALIGNED);
     if (!scratch)
         return PyErr_NoMemory();

@@ -393,8 +393,43 @@ static TARGET ptrdiff_t F(search_cmac)(const Search *q, BITS *z)
     return MISS;
 }
 
+/* SHA-256 of one block, with four words of each candidate behind its label of six octets; `made` may be `words`. */
+static TARGET void F(named)(V *made, const V *words, const uint32_t *block)
+{
+    const V none = {0};
+    V w[16], s[8];
+    for (int i = 0; i < 16; i++)
+        w[i] = none + block[i];
+    for (int i = 0; i < 4; i++) {
+        w[i + 1] |= words[i] >> 16;
+        w[i + 2] |= words[i] << 16;
+    }
+    for (int i = 0; i < 8; i++)
+        s[i] = none + SHA256.initial[i];
+    F(sha256)(s, w);
+    for (int i = 0; i < 4; i++)
+        made[i] = s[i];
+}
+
+/* The PMKR1Name of each candidate: of the KDF that makes PMK-R0 its second block is enough. */
+static TARGET ptrdiff_t F(search_name)(const Search *q)
+{
+    for (size_t at = q->start / LANES * LANES; at < q->stop; at += LANES) {
+        V name[8];
+        F(confirm)(q, at, name);
+        F(named)(name, name, q->names[0]);
+        F(named)(name, name, q->names[1]);
+        ptrdiff_t found = F(hit)(q, at, name);
+        if (found != MISS)
+            return found;
+    }
+    return MISS;
+}
+
 static TARGET ptrdiff_t F(search)(const Search *q, void *scratch)
 {
+    if (q->suite == FT_NAME)
+        return F(search_name)(q);
     return q->suite < PSK_SHA256 ? F(search_hmac)(q) : F(search_cmac)(q, scratch);
 }
 

@@ -1,6 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """PMKs and a handshake -> the place of the one that made its MIC; passphrases -> PMKs: the twin of keysearch.c. Pure.
 
+Of FT, also the place of the PMK that made the PMKR1Name (IEEE 802.11-2020, sections 12.7.1.6.3 and 12.7.1.6.4).
+
 ``prepared`` and ``derived`` take the compiled part where there is one; the twin does the same with the standard library
 and AES-CMAC of ``cryptography``. IEEE 802.11-2020, sections 12.7.1.2 (PRF), 12.7.1.7.2 (KDF), 12.7.3 (MICs), J.4;
 RFC 4493 (AES-CMAC).
@@ -11,7 +13,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
-from hashlib import pbkdf2_hmac
+from hashlib import pbkdf2_hmac, sha256
 from hmac import compare_digest, digest
 from typing import Protocol
 
@@ -36,9 +38,9 @@ class Challenge:
     context: tuple[bytes, ...]
     """What HMAC is taken of, in turn, under the PMK and then under each result; at most 1,024 octets each."""
     frame: bytes = field(repr=False)
-    """Its MIC field zero; at most 1,024 octets."""
+    """Its MIC field zero; at most 1,024 octets. Of ``ft-name``: R1KH-ID and station address."""
     mic: bytes = field(repr=False)
-    """16 octets."""
+    """16 octets. Of ``ft-name``: PMKR1Name."""
 
 
 class Candidates(Protocol):
@@ -80,11 +82,20 @@ def mic_cmac(kck: bytes, frame: bytes) -> bytes:
     return cmac.finalize()
 
 
+def pmk_r1_name(salt: bytes, holder_and_station: bytes) -> bytes:
+    """PMK-R0Name-Salt, the first 16 octets of the KDF's second block, to PMKR0Name and PMKR1Name."""
+    pmk_r0_name = sha256(b"FT-R0N" + salt).digest()[:16]
+    return sha256(b"FT-R1N" + pmk_r0_name + holder_and_station).digest()[:16]
+
+
+NAME = "ft-name"
+"""No handshake by itself: the quick way to the key of one that is ``ft-psk``, whose MIC is checked after it."""
 CHECKS: dict[str, tuple[Callable[[tuple[bytes, ...], bytes], bytes], Callable[[bytes, bytes], bytes]]] = {
     "psk-md5": (kck_sha1, mic_md5),
     "psk-sha1": (kck_sha1, mic_sha1),
     "psk-sha256": (kck_sha256, mic_cmac),
     "ft-psk": (kck_sha256, mic_cmac),
+    NAME: (kck_sha256, pmk_r1_name),
 }
 """By suite: context and PMK to the key of confirmation; that and the frame to the MIC. In the order of keysearch.c."""
 _NUMBERS = {suite: number for number, suite in enumerate(CHECKS)}

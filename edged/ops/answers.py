@@ -16,11 +16,12 @@ from edged.billing.status import Outcome
 from edged.enforce.diff import Plan, subscribers_of
 from edged.errors import UpstreamError
 from edged.model import Access, State
+from edged.ops.alarms import alarms
 from edged.ops.control import Command, Refused, Tell
 from edged.ops.explaining import Explainer
 from edged.ops.keycommands import KeyCommands
 from edged.ops.nases import nases, with_nas
-from edged.ops.parts import alarms, parts
+from edged.ops.parts import parts
 from edged.ops.residents import ResidentCommands
 from edged.ops.subjects import subscriber_of
 from edged.ops.words import WordCommands, words_in_force

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edged.ops.text import printable, span, table
+from edged.ops.text import counted, printable, span, table
 
 Answer = dict[str, Any]
 _COLUMNS = (
@@ -40,7 +40,7 @@ def devices_text(answer: Answer) -> str:
         found, key=lambda d: (not d["online"], 0.0 if d["online"] else -d["last_seen"], not d["label"], d["label"])
     )
     online = sum(d["online"] for d in found)
-    counts = f"{len(found):,} device{'' if len(found) == 1 else 's'}, {online:,} online"
+    counts = f"{counted(len(found), 'device')}, {online:,} online"
     lines = [*table(_COLUMNS, [_row(device, now) for device in order]), "", counts]
     if all(d["reported"] is None for d in found):
         lines.append("No access point reports sessions (accounting): these are the last handshakes.")

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edged import __version__
 from edged.billing.status import Health
+from edged.ops.alarms import alarms
 from edged.ops.metrics import Sample
 from edged.ops.nases import old_secrets
-from edged.ops.parts import alarms
 
 if TYPE_CHECKING:
     from edged.ops.rooms import House
@@ -203,10 +203,10 @@ def _keys(house: House) -> Iterator[Sample]:
     yield _gauge("edged_key_pmks_pending", "PMKs still to derive.", keys.pmks_pending)
     yield _count("edged_key_searches", "Handshakes put to more keys than the device's own.", keys.searches)
     yield _count("edged_key_search_seconds", "Time spent in searches.", keys.search_seconds)
-    departures = house.mpsk.grants.departures
-    ends = {end.value: count for end, count in departures.ends.items()}
+    disconnections = house.mpsk.grants.disconnections
+    ends = {end.value: count for end, count in disconnections.ends.items()}
     yield from _family("counter", "edged_disconnects", "Devices sent away, by how it ended.", "end", ends)
-    yield _gauge("edged_disconnects_waiting", "Devices that are to leave and have not.", departures.waiting)
+    yield _gauge("edged_disconnects_waiting", "Devices that are to leave and have not.", disconnections.waiting)
 
 
 def _targets(house: House) -> Iterator[Sample]:

@@ -25,6 +25,7 @@ from edged.captive.page.sheets.sheet import Sheet, in_order
 from edged.captive.page.texts import default_language
 from edged.captive.settings import BrandSettings
 from edged.ops.control import Refused
+from edged.ops.text import counted
 from edged.values import Secret
 
 Ask = Callable[..., dict[str, Any]]
@@ -175,5 +176,5 @@ def _said(written: list[str], pages: int) -> str:
     if not written:
         return ""
     what = written[0] if len(written) == 1 else f"{len(written):,} files, {written[0]} and so on"
-    paper = f" ({pages:,} page{'' if pages == 1 else 's'})" if pages else ""
+    paper = f" ({counted(pages, 'page')})" if pages else ""
     return f"wrote {what}{paper}. It holds keys in clear: remove it when it is printed."

@@ -14,6 +14,7 @@ from edged.mpsk.passphrase import MIN_RANDOM
 from edged.mpsk.stock.choice import Choice
 from edged.mpsk.stock.making import Order, Style
 from edged.ops.control import Refused
+from edged.ops.text import counted
 from edged.values import MacAddress, Secret, parse_mac
 
 Facts = dict[str, Any]
@@ -142,7 +143,7 @@ def _state(key: KeyFacts) -> str:
 
 def listed(count: int, of: int) -> str:
     """``3 of 212 keys``, ``212 keys``."""
-    keys = f"{of:,} key" if of == 1 else f"{of:,} keys"
+    keys = counted(of, "key")
     return keys if count == of else f"{count:,} of {keys}"
 
 

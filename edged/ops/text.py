@@ -37,6 +37,11 @@ def moment(epoch: float) -> str:
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M UTC")
 
 
+def counted(number: int, one: str, many: str = "") -> str:
+    """``1 key``, ``1,200 keys``; ``many`` where an s does not make it."""
+    return f"{number:,} {one if number == 1 else many or f'{one}s'}"
+
+
 def _wrapped(label: str, text: str, indent: int = 14) -> Iterator[str]:
     lines = textwrap.wrap(text, WIDTH - indent, break_long_words=False, break_on_hyphens=False) or [""]
     yield f"{label:<{indent}}{lines[0]}".rstrip()
@@ -51,16 +56,12 @@ def problems(found: tuple[Problem, ...], lines: Sequence[str], path: str, meanwh
     """All problems, each as a small manual page; ``meanwhile`` says what did not happen."""
     errors = sum(not p.warning for p in found)
     warnings = len(found) - errors
-    counts = [_count(errors, "error")] if errors else []
-    counts += [_count(warnings, "warning")] if warnings else []
+    counts = [counted(errors, "error")] if errors else []
+    counts += [counted(warnings, "warning")] if warnings else []
     printed = [f"{path}: {', '.join(counts)}. {meanwhile}"]
     for problem in found:
         printed += ["", *_problem(problem, lines, path)]
     return "\n".join(printed)
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number:,} {noun}" + ("" if number == 1 else "s")
 
 
 def _problem(problem: Problem, lines: Sequence[str], path: str) -> Iterator[str]:
@@ -145,10 +146,10 @@ def _nases(nases: Answer) -> Iterator[str]:
             f"{row['address']} ({row['client']}{', DROPPED' if row['dropped'] else ''})"
             for row in unsigned["list"][:NASES_SHOWN]
         )
-        what = f"{_count(unsigned['count'], 'access point')} without Message-Authenticator: {named}"
+        what = f"{counted(unsigned['count'], 'access point')} without Message-Authenticator: {named}"
         yield from _wrapped(f"  {'unsigned':<14}", what, 16)
     for row in nases.get("strangers", [])[:NASES_SHOWN]:
-        what = f"{row['address']}, {_count(row['count'], 'request')} since {moment(row['since'])}, last"
+        what = f"{row['address']}, {counted(row['count'], 'request')} since {moment(row['since'])}, last"
         yield from _wrapped(f"  {'unknown NAS':<14}", f"{what} {moment(row['last'])}", 16)
         yield from _wrapped("      Try:  ", row["try"], 12)
 
@@ -161,10 +162,10 @@ def _words(words: Answer) -> Iterator[str]:
     """Operators' words in force, the one that ends next, and those that end within a day; nothing without any."""
     if not words.get("blocks") and not words.get("openings"):
         return
-    counts = [_count(words["blocks"], "block")] if words["blocks"] else []
+    counts = [counted(words["blocks"], "block")] if words["blocks"] else []
     if words["openings"]:
-        kinds = [_count(words[f"{kind}s"], kind) for kind in ("promise", "exemption") if words[f"{kind}s"]]
-        counts.append(f"{_count(words['openings'], 'opening')} ({', '.join(kinds)})")
+        kinds = [counted(words[f"{kind}s"], kind) for kind in ("promise", "exemption") if words[f"{kind}s"]]
+        counts.append(f"{counted(words['openings'], 'opening')} ({', '.join(kinds)})")
     yield f"  {'operators':<14}{'   '.join(counts)}"
     listed = words.get("list", [])
     if listed:
@@ -246,9 +247,9 @@ def keys(answer: Answer) -> str:
     if not rows:
         text = f"There are no such keys ({count})." if count not in {"", "0 keys"} else "There are no keys."
         return "\n".join([text, *_left_out(answer.get("left_out", []))])
-    lines = [*table(_KEY_COLUMNS, rows), "", count or _count(len(rows), "key")]
+    lines = [*table(_KEY_COLUMNS, rows), "", count or counted(len(rows), "key")]
     if answer.get("weak"):
-        weak = f"{_count(answer['weak'], 'passphrase')} of billing's {'is' if answer['weak'] == 1 else 'are'} weak"
+        weak = f"{counted(answer['weak'], 'passphrase')} of billing's {'is' if answer['weak'] == 1 else 'are'} weak"
         lines.append(f"{weak}:  edged keys list --state weak")
     return "\n".join([*lines, *_left_out(answer.get("left_out", []))])
 

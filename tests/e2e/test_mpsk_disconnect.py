@@ -21,7 +21,7 @@ import pytest
 
 from edged import arrows
 from edged.arrows import Disconnects
-from edged.mpsk.farewell import Departures, End
+from edged.mpsk.disconnect import Disconnections, End
 from edged.mpsk.memory import Stale
 from edged.radius.attributes import Attribute, Attributes, attribute
 from edged.radius.client import Outcome, Result, change, disconnect
@@ -179,13 +179,13 @@ def test_what_edged_sends_by_itself_is_taken(point: Point, monkeypatch: pytest.M
         Stale(HOME, "ap", mac, SSID, "revoked", session, cached_until=time.time() - 1.5),
         Stale(HOME, "ap", ABSENT, SSID, "revoked", (attribute("Calling-Station-Id", ABSENT.upper()), ITSELF)),
     ]
-    departures = Departures()
+    disconnections = Disconnections()
 
     async def work() -> Result:
         taken = lambda: [queue.pop() for _ in range(len(queue))]  # noqa: E731
-        running = asyncio.create_task(Disconnects(taken, lambda: [client], departures=departures).run())
+        running = asyncio.create_task(Disconnects(taken, lambda: [client], disconnections=disconnections).run())
         async with asyncio.timeout(10):
-            while sum(departures.ends.values()) < 2:
+            while sum(disconnections.ends.values()) < 2:
                 await asyncio.sleep(0.02)
         running.cancel()
         await asyncio.gather(running, return_exceptions=True)
@@ -193,5 +193,5 @@ def test_what_edged_sends_by_itself_is_taken(point: Point, monkeypatch: pytest.M
 
     point.ask(work())
 
-    assert (departures.ends[End.LEFT], departures.ends[End.GONE]) == (1, 1)
+    assert (disconnections.ends[End.LEFT], disconnections.ends[End.GONE]) == (1, 1)
     assert point.log.read_text().count(f"deauthenticate STA {mac}") == 2

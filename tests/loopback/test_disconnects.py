@@ -16,8 +16,8 @@ from edged import arrows
 from edged.arrows import Disconnects, Keeper
 from edged.errors import UpstreamError
 from edged.model import Key, Snapshot, State, Subscriber
-from edged.mpsk import farewell
-from edged.mpsk.farewell import Departures, End
+from edged.mpsk import disconnect
+from edged.mpsk.disconnect import Disconnections, End
 from edged.mpsk.memory import Stale
 from edged.mpsk.service import MpskService
 from edged.policy.access import View
@@ -132,21 +132,23 @@ def suspend(current: Current, *subscribers: str) -> None:
 @pytest.fixture(autouse=True)
 def soon(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(arrows, "LOOK_EVERY_S", 0.02)
-    monkeypatch.setattr(farewell, "MARGIN", 0.1)
-    monkeypatch.setattr(farewell, "SILENT_WAITS", (0.1, 0.2))
+    monkeypatch.setattr(disconnect, "MARGIN", 0.1)
+    monkeypatch.setattr(disconnect, "SILENT_WAITS", (0.1, 0.2))
 
 
 async def test_a_device_that_comes_back_from_memory_is_sent_away_again_when_that_has_ended() -> None:
     queue = [Stale(HOME, "building-7", MAC, SSID, "revoked", cached_until=time.time() + 0.5)]
-    departures = Departures()
+    disconnections = Disconnections()
     async with AccessPoint() as point:
-        work = Disconnects(lambda: [queue.pop()] if queue else [], lambda: [nas(point.port)], departures=departures)
+        work = Disconnects(
+            lambda: [queue.pop()] if queue else [], lambda: [nas(point.port)], disconnections=disconnections
+        )
         async with at_work(work):
-            await until(lambda: departures.ends[End.LEFT])
+            await until(lambda: disconnections.ends[End.LEFT])
 
     assert len(point.heard) == 2
     assert point.at[1] - point.at[0] >= 0.3
-    assert departures.waiting == 0
+    assert disconnections.waiting == 0
 
 
 async def test_a_device_that_has_asked_again_is_not_sent_away_again(tmp_path: Path) -> None:
@@ -157,9 +159,9 @@ async def test_a_device_that_has_asked_again_is_not_sent_away_again(tmp_path: Pa
             suspend(current, "1001")
             await until(lambda: point.heard)
             assert ask(mpsk) == "666"
-            departures = mpsk.grants.departures
+            disconnections = mpsk.grants.disconnections
             # hostapd's half minute need not be waited for: the device was seen
-            assert departures.waiting == 1
+            assert disconnections.waiting == 1
             suspend(current)
             await until(lambda: len(point.heard) == 2)
             assert ask(mpsk) == "112"
@@ -192,7 +194,7 @@ async def test_cisco_lets_the_device_ask_again_and_without_coa_it_is_disconnecte
             ask(mpsk, "cisco-ipsk", audit)
             async with at_work(Disconnects.of(mpsk, lambda port=point.port: [nas(port)])):  # type: ignore[misc]
                 suspend(current, "1001")
-                await until(lambda at=mpsk.grants.departures: at.ends[End.LEFT])  # type: ignore[misc]
+                await until(lambda at=mpsk.grants.disconnections: at.ends[End.LEFT])  # type: ignore[misc]
 
         assert [int(packet.code) for packet in point.heard] == codes
         pairs = values(point.heard[0].attributes, "Cisco-AVPair")
@@ -205,35 +207,38 @@ async def test_a_silent_access_point_is_asked_again_and_again_and_left_alone_bet
         return (Code.DISCONNECT_ACK, ()) if before >= 3 else None
 
     queue = [Stale(HOME, "building-7", MAC, SSID, "revoked")]
-    departures = Departures()
+    disconnections = Disconnections()
     async with AccessPoint(late) as point:
         work = Disconnects(
-            lambda: [queue.pop()] if queue else [], lambda: [nas(point.port)], departures=departures, waits=QUICK
+            lambda: [queue.pop()] if queue else [],
+            lambda: [nas(point.port)],
+            disconnections=disconnections,
+            waits=QUICK,
         )
         async with at_work(work):
             await until(lambda: len(point.heard) == 2)
-            assert departures.waiting == 1
-            assert HOME in departures.silent
-            await until(lambda: departures.ends[End.LEFT])
+            assert disconnections.waiting == 1
+            assert HOME in disconnections.silent
+            await until(lambda: disconnections.ends[End.LEFT])
 
-    assert not departures.silent
+    assert not disconnections.silent
     gaps = [later - earlier for earlier, later in zip(point.at, point.at[1:], strict=False)]
     assert gaps[0] >= 0.14
     assert gaps[1] >= 0.24
 
 
 async def test_after_an_hour_of_silence_nobody_is_told_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(farewell, "GIVE_UP", 0.3)
+    monkeypatch.setattr(disconnect, "GIVE_UP", 0.3)
     macs = [MacAddress(f"02:00:5e:10:01:{n:02x}") for n in range(100)]
     queue = [Stale(HOME, "building-7", mac, SSID, "revoked") for mac in macs]
-    departures = Departures()
+    disconnections = Disconnections()
     async with AccessPoint(lambda _packet, _before: None) as point:
         taken = lambda: [queue.pop() for _ in range(len(queue))]  # noqa: E731
-        work = Disconnects(taken, lambda: [nas(point.port)], departures=departures, waits=QUICK)
+        work = Disconnects(taken, lambda: [nas(point.port)], disconnections=disconnections, waits=QUICK)
         async with at_work(work):
-            await until(lambda: departures.ends[End.UNHEARD] == len(macs))
+            await until(lambda: disconnections.ends[End.UNHEARD] == len(macs))
 
-    assert departures.waiting == 0
+    assert disconnections.waiting == 0
     # one round of those at work at once, not one of every device
     assert len(point.heard) <= 5 * arrows.AT_ONCE
 

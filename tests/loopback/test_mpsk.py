@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import sys
+import threading
 from collections.abc import AsyncIterator, Awaitable, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
@@ -66,6 +67,7 @@ SEAL = Seal(Secret(b"s" * 32))
 KEY = Key("k-501", SSID, Secret(PASSPHRASE), "1001", vlan=112)
 PMK = pmk_of(KEY.passphrase, SSID).reveal()
 TWINS = ["compiled", "twin"]
+PATIENCE = searching.PATIENCE
 
 
 @pytest.fixture(autouse=True, params=TWINS)
@@ -344,6 +346,28 @@ async def test_a_worker_that_hangs_costs_no_more_than_the_patience(
             for worker in workers:
                 os.kill(worker, signal.SIGCONT)
         assert not at.service._searcher._running
+
+
+@only_compiled
+@pytest.mark.usefixtures("off_loop")
+async def test_no_answer_comes_later_than_an_access_point_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """2.5 seconds after the request it has no use for one; the radio and the way back want their share."""
+    ended = threading.Event()
+    monkeypatch.setattr(searching, "PATIENCE", PATIENCE)
+    monkeypatch.setattr(searching, "search_until", lambda *_: ended.wait(30.0) and None)
+    async with house(tmp_path) as at:
+        await put(at.store, many(1500))
+        await at.service.reload_keys()
+        begun = asyncio.get_running_loop().time()
+        try:
+            first, joined = await asyncio.gather(*(at.ask(handshake_request(bytes(32))) for _ in range(2)))
+        finally:
+            ended.set()
+
+        assert (first, joined) == (None, None)
+        assert asyncio.get_running_loop().time() < begun + 2.4
 
 
 async def test_after_a_restart_nothing_is_derived_again(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

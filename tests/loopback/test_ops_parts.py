@@ -16,7 +16,8 @@ from edged.config import load
 from edged.daemon import House
 from edged.model import OnlineSession, Snapshot, State, Subscriber
 from edged.native import keysearch
-from edged.ops.parts import Part, alarms, parts
+from edged.ops.alarms import alarms
+from edged.ops.parts import Part, parts
 from edged.state.snapshots import SnapshotFiles
 from edged.values import parse_prefix
 

@@ -31,9 +31,9 @@ from edged.dns.upstream.counters import UpstreamCounters
 from edged.dns.verdict import Kind as Verdict
 from edged.errors import ConfigError
 from edged.model import Access, EventType, Snapshot, State, Subscriber
-from edged.mpsk.farewell import End
+from edged.mpsk.disconnect import End
 from edged.mpsk.outcome import Reason
-from edged.ops import parts
+from edged.ops import alarms
 from edged.ops.metrics import Exposition, Sample
 from edged.ops.service import OpsService
 from edged.radius.counters import Discard
@@ -44,7 +44,7 @@ from edged.values import Endpoint, parse_endpoint, parse_prefix
 Facts = dict[str, Any]
 
 # each stands in the source, none is made up at run time
-ALARMS = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', Path(parts.__file__).read_text("utf-8")))
+ALARMS = set(re.findall(r'"([a-z]+(?:-[a-z]+)+)"', Path(alarms.__file__).read_text("utf-8")))
 CODES = {code.name.lower() for code in Code}
 CLOSED: dict[str, dict[str, set[str] | None]] = {
     "edged_info": {"version": None, "site": None, "mode": {"watch", "enforce"}},

@@ -16,9 +16,9 @@ from edged.config.loading import load
 from edged.daemon import House
 from edged.errors import ConfigError
 from edged.ops import text
+from edged.ops.alarms import alarms
 from edged.ops.figures import figures
 from edged.ops.nases import with_nas
-from edged.ops.parts import alarms
 from edged.radius.attributes import Attribute, attribute, values
 from edged.radius.authenticator import sign_request
 from edged.radius.hiding import hide_password, reveal_salted

@@ -9,10 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edged.native.keysearch import CHECKS, MISS, ROUNDS, Challenge, Compiled, Portable, kernels
+from edged.native.keysearch import CHECKS, MISS, NAME, ROUNDS, Challenge, Compiled, Portable, kernels
 from tests.native import KERNELS, kernel
 
 COMPILED = [name for name in KERNELS if name]
+BEHIND_NAME = 33
+"""Octets that fit behind the label and the first name into the block that is hashed to PMKR1Name."""
 COUNTS = st.one_of(st.integers(0, 40), st.sampled_from([127, 128, 129, 255, 256, 257, 511, 512, 513, 530]))
 """Around every width, and around the 128, 256 and 512 keys that AES works on at a time."""
 
@@ -32,7 +34,8 @@ def challenges(draw: st.DrawFn) -> Challenge:
     lengths = st.one_of(st.integers(0, 140), st.integers(0, 1024))
     octets = lengths.flatmap(lambda length: st.binary(min_size=length, max_size=length))
     context = tuple(draw(octets) for _ in range(3 if suite == "ft-psk" else 1))
-    return Challenge(suite, context, draw(octets), draw(st.binary(min_size=16, max_size=16)))
+    frame = draw(octets)[: BEHIND_NAME if suite == NAME else None]
+    return Challenge(suite, context, frame, draw(st.binary(min_size=16, max_size=16)))
 
 
 @settings(deadline=None)
@@ -51,18 +54,20 @@ def test_a_kernel_says_what_its_twin_says(wanted: Challenge, count: int, seed: i
 
 
 @pytest.mark.parametrize("suite", list(CHECKS))
-@pytest.mark.parametrize("length", [*range(131), 180, 256, 511, 512, 513, 1023, 1024])
-def test_frames_and_messages_of_every_length(chosen: str, suite: str, length: int) -> None:
+def test_frames_and_messages_of_every_length(chosen: str, suite: str) -> None:
     octets, keys = sha256(b"octets").digest() * 32, pmks(35, 1)
-    context = (octets[:length],) * (3 if suite == "ft-psk" else 1)
+    searched = Compiled.of(keys, chosen)
     kck, mic = CHECKS[suite]
-    for place in (0, 33):
-        made = mic(kck(context, keys[32 * place : 32 * place + 32]), octets[:length])
-        assert Compiled.of(keys, chosen).search(Challenge(suite, context, octets[:length], made)) == place
-        # each octet of the MIC counts
-        for at in range(16):
-            bent = made[:at] + bytes((made[at] ^ 1,)) + made[at + 1 :]
-            assert Compiled.of(keys, chosen).search(Challenge(suite, context, octets[:length], bent)) == MISS
+    for length in (*range(131), 180, 256, 511, 512, 513, 1023, 1024):
+        context = (octets[:length],) * (3 if suite == "ft-psk" else 1)
+        for place in (0, 33):
+            frame = octets[: min(length, BEHIND_NAME) if suite == NAME else length]
+            made = mic(kck(context, keys[32 * place : 32 * place + 32]), frame)
+            assert searched.search(Challenge(suite, context, frame, made)) == place, length
+            # each octet of the MIC counts
+            for at in range(16):
+                bent = made[:at] + bytes((made[at] ^ 1,)) + made[at + 1 :]
+                assert searched.search(Challenge(suite, context, frame, bent)) == MISS, (length, at)
 
 
 @pytest.mark.parametrize("suite", list(CHECKS))
@@ -107,7 +112,6 @@ STATES = bytes(16 * 40)
     "arguments",
     [
         ("sse9", 1, STATES, 0, 1, (b"",), b"", bytes(16)),
-        ("plain", 4, STATES, 0, 1, (b"",), b"", bytes(16)),
         ("plain", -1, STATES, 0, 1, (b"",), b"", bytes(16)),
         ("plain", 1, STATES, 0, 17, (b"",), b"", bytes(16)),
         ("plain", 1, STATES, 2, 1, (b"",), b"", bytes(16)),
@@ -119,6 +123,9 @@ STATES = bytes(16 * 40)
         ("plain", 1, STATES, 0, 1, (b"",), b"", bytes(15)),
         ("plain", 1, STATES, 0, 1, (), b"", bytes(16)),
         ("plain", 3, bytes(16 * 64), 0, 1, (b"",), b"", bytes(16)),
+        ("plain", 4, bytes(16 * 64), 0, 1, (b"",) * 3, b"", bytes(16)),
+        ("plain", 4, bytes(16 * 64), 0, 1, (b"",), bytes(BEHIND_NAME + 1), bytes(16)),
+        ("plain", 5, bytes(16 * 64), 0, 1, (b"",), b"", bytes(16)),
     ],
 )
 def test_what_does_not_fit_is_refused(
@@ -135,4 +142,4 @@ def test_what_does_not_fit_is_refused(
     with pytest.raises(ValueError, match="octets"):
         _keysearch.prepare(chosen, 1, bytes(31))
     with pytest.raises(ValueError, match="suite"):
-        _keysearch.prepare(chosen, 4, bytes(32))
+        _keysearch.prepare(chosen, 5, bytes(32))

@@ -15,9 +15,9 @@ from edged.mpsk.csvfile import read_keys
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.eapol import parse_message_2
 from edged.mpsk.search import search_all
-from edged.mpsk.wpa import Handshake, challenge_of, verifies
+from edged.mpsk.wpa import SUITES, Handshake, challenge_of, verifies
 from edged.native import keysearch
-from edged.native.keysearch import CHECKS, MISS, prepared
+from edged.native.keysearch import MISS, prepared
 from edged.policy.access import View
 from edged.radius.attributes import Attribute, long_extended
 from edged.radius.packet import Answer, Code, Packet
@@ -32,6 +32,7 @@ from tests.mpsk_world import (
     OTHER_MAC,
     SSID,
     VECTORS,
+    answered,
     client,
     fake_pmk,
     handshake_request,
@@ -104,11 +105,7 @@ def test_no_request_without_proof_is_accepted_and_none_raises(attributes: list[A
     desk.ring = ring_of(*KEYS)
     packet = Packet(Code.ACCESS_REQUEST, 1, bytes(16), tuple(attributes))
 
-    asked = desk.ask(packet, client(dialect=dialect), HOME, View(), NOW)
-    if isinstance(asked, Search):
-        asked = desk.found(asked, asked.at(search_all(asked.challenge, asked.pmks)), View(), NOW)
-
-    assert asked == Answer(Code.ACCESS_REJECT)
+    assert answered(desk, packet, client(dialect=dialect)) == Answer(Code.ACCESS_REJECT)
 
 
 @given(st.integers(0, 1), st.integers(0, 1000))
@@ -143,7 +140,7 @@ def keys_of_a_building(draw: st.DrawFn) -> StoredKey:
 @given(
     keys=st.lists(keys_of_a_building(), max_size=4, unique_by=lambda s: s.name),
     holds=st.sampled_from(["a", "b", "c", "d", "nobody's"]),
-    suite=st.sampled_from(list(CHECKS)),
+    suite=st.sampled_from(list(SUITES)),
     last=st.sampled_from([None, "a", "b"]),
 )
 def test_a_key_is_never_given_to_a_handshake_that_it_did_not_make_nor_after_it_ended(
@@ -156,9 +153,7 @@ def test_a_key_is_never_given_to_a_handshake_that_it_did_not_make_nor_after_it_e
     pmk = stored(holds).pmk
     assert pmk is not None
 
-    asked = desk.ask(handshake_request(pmk.reveal(), suite=suite), client("building-7"), HOME, View(), NOW)
-    if isinstance(asked, Search):
-        asked = desk.found(asked, asked.at(search_all(asked.challenge, asked.pmks)), View(), NOW)
+    answer = answered(desk, handshake_request(pmk.reveal(), suite=suite), client("building-7"))
 
     good = [
         k for k in keys
@@ -166,8 +161,8 @@ def test_a_key_is_never_given_to_a_handshake_that_it_did_not_make_nor_after_it_e
         and (not k.revoked or k.revoked > NOW) and k.key.not_before <= NOW
         and (not k.key.expires or k.key.expires > NOW)
     ]  # fmt: skip
-    assert asked is not None
-    assert asked.code is (Code.ACCESS_ACCEPT if good else Code.ACCESS_REJECT)
+    assert answer is not None
+    assert answer.code is (Code.ACCESS_ACCEPT if good else Code.ACCESS_REJECT)
     told = desk.explain_device(MAC)
     assert told is not None
     if good:
@@ -188,7 +183,7 @@ def mended(frame: bytes) -> bytes:
 
 
 @pytest.mark.parametrize("name", KERNELS, ids=lambda name: name or "twin")
-@pytest.mark.parametrize("suite", list(CHECKS))
+@pytest.mark.parametrize("suite", list(SUITES))
 def test_no_truncated_frame_finds_a_key(monkeypatch: pytest.MonkeyPatch, name: str, suite: str) -> None:
     monkeypatch.setattr(keysearch, "KERNEL", kernel(name))
     pmk = fake_pmk("station").reveal()

@@ -13,18 +13,16 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.errors import WireError
-from edged.mpsk.desk import Desk, Search
+from edged.mpsk.desk import Desk
 from edged.mpsk.dialects import DIALECTS
 from edged.mpsk.keyring import compile_keyring
-from edged.mpsk.search import search_all
-from edged.policy.access import View
 from edged.radius.admission import AUTHENTICATION, SignedSources, admit
 from edged.radius.attributes import Attribute
 from edged.radius.clients import Source
 from edged.radius.mending import mended
 from edged.radius.packet import Answer, Code, Packet, decode, encode
 from edged.values import Secret
-from tests.mpsk_world import HOME, HOSTAPD, NOW, VECTORS, client, mpsk_settings, stored, with_attributes
+from tests.mpsk_world import HOME, HOSTAPD, NOW, VECTORS, answered, client, mpsk_settings, stored, with_attributes
 
 GOLDEN = VECTORS["golden"]
 SECRET = Secret(GOLDEN["secret"])
@@ -45,10 +43,7 @@ def desk() -> Desk:
 def asked(packet: Packet, word: str) -> Answer | None:
     at = desk()
     at.patience.forgive()
-    found = at.ask(packet, client(dialect=word), HOME, View(), NOW)
-    if isinstance(found, Search):
-        found = at.found(found, found.at(search_all(found.challenge, found.pmks)), View(), NOW)
-    return found
+    return answered(at, packet, client(dialect=word))
 
 
 def gives_a_key(answer: Answer | None) -> bool:

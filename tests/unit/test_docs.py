@@ -15,6 +15,8 @@ from pydantic.fields import FieldInfo
 
 from edged.config.document import read
 from edged.config.schema import Config
+from edged.mpsk.dialects import DIALECTS
+from edged.mpsk.outcome import Reason
 from edged.yamltext import load_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,8 +118,8 @@ CODE = re.compile(r"[a-z]+(?:-[a-z]+)+")
 
 
 def alarm_codes() -> set[str]:
-    """The codes in ops/parts.py: the texts of that form, wherever an Alarm takes its own from."""
-    tree = ast.parse((ROOT / "edged/ops/parts.py").read_text("utf-8"))
+    """The codes in ops/alarms.py: the texts of that form, wherever an Alarm takes its own from."""
+    tree = ast.parse((ROOT / "edged/ops/alarms.py").read_text("utf-8"))
     texts = (node.value for node in ast.walk(tree) if isinstance(node, ast.Constant))
     return {text for text in texts if isinstance(text, str) and CODE.fullmatch(text)}
 
@@ -139,6 +141,24 @@ def test_the_manual_has_a_row_for_every_metric_and_names_no_other() -> None:
     rows = re.findall(r"^\| `(edged_[a-z0-9_]+)", text, re.MULTILINE)
     assert sorted(name.removesuffix("_total") for name in rows) == sorted(emitted)
     assert {name.removesuffix("_total") for name in METRIC.findall(text)} <= emitted
+
+
+# --- wifi.md: the dialects and the reasons ---------------------------------------------------------
+
+
+def first_cells(text: str, heading: str) -> set[str]:
+    """Every word in backquotes of the first cells of the table whose head begins so."""
+    _, _, table = text.partition(f"\n| {heading} |")
+    rows = table.partition("\n\n")[0].splitlines()[2:]
+    return {word for row in rows for word in re.findall(r"`([a-z0-9-]+)`", row.split("|")[1])}
+
+
+def test_the_manual_has_a_row_for_every_dialect_that_is_spoken() -> None:
+    assert first_cells(page("wifi.md"), "`dialect`") == set(DIALECTS)
+
+
+def test_the_manual_explains_every_reason_that_a_device_is_rejected_for() -> None:
+    assert first_cells(page("wifi.md"), "reason") == {reason.value for reason in Reason}
 
 
 # --- links ---------------------------------------------------------------------------------------

@@ -17,10 +17,9 @@ from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
 from edged.state.keys import LOCAL, KeyId, Sighting, StoredKey
 from edged.values import MacAddress
-from tests.mpsk_world import DAY, MAC, NOW, SSID, client, handshake_request, network, request, ring_of, stored
+from tests.mpsk_world import DAY, MAC, NOW, OPEN, SSID, client, handshake_request, network, request, ring_of, stored
 
 NAME = KeyId(LOCAL, "k-1")
-OPEN = View()
 
 
 def question(*, handshake: bool = True) -> Question:

@@ -8,37 +8,39 @@ from typing import Any
 
 import pytest
 
-from edged.model import Snapshot, State, Subscriber
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.outcome import Reason
 from edged.mpsk.patience import BURST, MAX_DEVICES, MAX_NASES, MISSES, SHARE, WINDOW, Patience
 from edged.mpsk.search import search_all
 from edged.mpsk.settings import MpskSettings
 from edged.policy.access import Learned, View
-from edged.policy.settings import SubscribersSettings
-from edged.policy.table import compile_table
+from edged.radius.attributes import long_extended
 from edged.radius.packet import Answer, Code, Packet
 from edged.state.keys import LOCAL, KeyId, Sighting, StoredKey
 from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import (
+    BLOCKED,
     DAY,
     HOME,
     MAC,
+    NO_NAME,
     NOW,
+    OPEN,
     OTHER_MAC,
+    RSNE,
     SSID,
     client,
     fake_pmk,
     handshake_request,
     many,
+    message_2,
     mpsk_settings,
     request,
     ring_of,
     stored,
+    with_attributes,
 )  # fmt: skip
 
-OPEN = View()
-BLOCKED = View(compile_table(Snapshot("s", "1", NOW, (Subscriber("1001", State.BLOCKED),)), SubscribersSettings()))
 REJECT = Answer(Code.ACCESS_REJECT)
 OTHER_NAS = parse_address("192.0.2.7")
 
@@ -178,6 +180,45 @@ def test_a_wrong_key_is_put_to_no_more_keys_than_the_last_of_the_right_ones() ->
     assert wrong.ask(handshake_request(bytes(32))) == REJECT
 
     assert wrong.desk.counters.candidates == right.desk.counters.candidates == 100
+
+
+def with_name(packet: Packet, name: bytes) -> Packet:
+    """An FT handshake whose RSNE has another PMKR1Name, or none, and whose MIC is right."""
+    key = pmk(stored("wanted"))
+    data = RSNE["ft-psk"].replace(NO_NAME, name)
+    if not name:  # 16 octets fewer, and no PMKID is counted
+        data = data.replace(b"\x30\x26", b"\x30\x16", 1).replace(b"\x01\x00\x36", b"\x00\x00\x36", 1)
+    anonce, frame = message_2(key, suite="ft-psk", data=data)
+    kept = tuple(a for a in packet.attributes if a.type < 241)
+    observed = (
+        *long_extended("FreeRADIUS-802.1X-Anonce", anonce), *long_extended("FreeRADIUS-802.1X-EAPoL-Key-Msg", frame)
+    )  # fmt: skip
+    return with_attributes(packet, (*kept, *observed))
+
+
+def test_the_key_of_an_ft_handshake_is_found_by_its_name_and_believed_for_its_mic() -> None:
+    key = stored("wanted")
+    building = Building(*many(50), key)
+    packet = handshake_request(pmk(key), suite="ft-psk")
+    asked = building.desk.ask(packet, client(), HOME, OPEN, NOW)
+    assert isinstance(asked, Search)
+    assert (asked.challenge.suite, asked.proof.suite) == ("ft-name", "ft-psk")
+
+    # the right name before a MIC that this key did not make
+    bent = replace(asked, proof=replace(asked.proof, mic=bytes(16)))
+    found = asked.at(search_all(asked.challenge, asked.pmks))
+    assert found == key
+    assert building.desk.found(bent, found, OPEN, NOW) == REJECT
+    assert building.reason() == "no-match"
+    assert accepted(building.ask(packet))
+
+
+def test_an_ft_station_that_sends_no_name_is_searched_for_by_its_mic_and_one_with_a_wrong_name_has_no_key() -> None:
+    """hostapd lets no station on whose PMKR1Name is wrong."""
+    packet = handshake_request(pmk(stored("wanted")), suite="ft-psk")
+
+    assert accepted(Building(*many(50), stored("wanted")).ask(with_name(packet, b"")))
+    assert Building(*many(50), stored("wanted")).ask(with_name(packet, b"\x5b" * 16)) == REJECT
 
 
 def test_of_equal_keys_the_narrowest_is_given() -> None:

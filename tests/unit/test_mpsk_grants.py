@@ -8,15 +8,12 @@ from typing import Any
 
 import pytest
 
-from edged.model import Rate, Snapshot, State, Subscriber
+from edged.model import Rate
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.grants import REWRITE_AFTER, Grants
 from edged.mpsk.outcome import Reason
-from edged.mpsk.search import search_all
 from edged.mpsk.wpa import pmk_of
 from edged.policy.access import View
-from edged.policy.settings import SubscribersSettings
-from edged.policy.table import compile_table
 from edged.radius.admission import AUTHENTICATION, SignedSources, admit
 from edged.radius.attributes import Attribute, attribute, text, values
 from edged.radius.authenticator import sign_request
@@ -26,13 +23,16 @@ from edged.radius.packet import Answer, Code, Hidden, Packet
 from edged.state.keys import StoredKey
 from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import (
+    BLOCKED,
     DAY,
     HOME,
     MAC,
     NOW,
+    OPEN,
     OTHER_MAC,
     SECRET,
     SSID,
+    answered,
     client,
     handshake_request,
     mpsk_settings,
@@ -41,8 +41,6 @@ from tests.mpsk_world import (
     stored,
 )  # fmt: skip
 
-OPEN = View()
-BLOCKED = View(compile_table(Snapshot("s", "1", NOW, (Subscriber("1001", State.BLOCKED),)), SubscribersSettings()))
 AUDIT = attribute("Cisco-AVPair", b"audit-session-id=0A07000100000013")
 
 
@@ -53,10 +51,8 @@ def building(*keys: StoredKey, **settings: Any) -> Desk:
 
 
 def let_on(desk: Desk, packet: Packet, dialect: str = "auto", now: float = NOW) -> None:
-    answer = desk.ask(packet, client(dialect=dialect), HOME, OPEN, now)
-    if isinstance(answer, Search):
-        answer = desk.found(answer, answer.at(search_all(answer.challenge, answer.pmks)), OPEN, now)
-    assert isinstance(answer, Answer)
+    answer = answered(desk, packet, client(dialect=dialect), now=now)
+    assert answer is not None
     assert answer.code is Code.ACCESS_ACCEPT
 
 

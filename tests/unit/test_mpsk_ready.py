@@ -28,6 +28,7 @@ from tests.mpsk_world import (
     HOME,
     MAC,
     NOW,
+    OPEN,
     OTHER_MAC,
     SECRET,
     SSID,
@@ -40,7 +41,6 @@ from tests.mpsk_world import (
 )  # fmt: skip
 
 SOURCE = Source(HOME, client(), str(HOME))
-OPEN = View()
 THIRD_MAC = MacAddress("02:00:5e:10:00:03")
 
 

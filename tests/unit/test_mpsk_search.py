@@ -80,4 +80,4 @@ def test_many_passphrases_make_the_pmks_that_each_makes_alone() -> None:
 
 
 def test_every_suite_has_a_check() -> None:
-    assert list(CHECKS) == ["psk-md5", "psk-sha1", "psk-sha256", "ft-psk"]
+    assert list(CHECKS) == ["psk-md5", "psk-sha1", "psk-sha256", "ft-psk", "ft-name"]

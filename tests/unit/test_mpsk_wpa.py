@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 
 from edged.mpsk.eapol import parse_message_2
-from edged.mpsk.wpa import AKM_PSK, AKM_PSK_SHA256, Handshake, challenge_of, kck_of, pmk_of, verifies
-from edged.values import Secret
+from edged.mpsk.wpa import AKM_PSK, AKM_PSK_SHA256, Handshake, challenge_of, kck_of, name_of, pmk_of, verifies
+from edged.values import MacAddress, Secret, mac_octets
 from tests.mpsk_world import HOSTAPD, SSID, VECTORS, challenge, message_2
 
 MODE_3 = [v for v in HOSTAPD if "eapol_key_msg" in v["expected"]]
@@ -68,6 +68,27 @@ def test_a_station_of_each_suite_is_recognised(suite: str) -> None:
 
     assert made.suite == suite
     assert verifies(made, b"p" * 32)
+
+
+def test_the_name_that_a_real_ft_station_sent_is_made_of_its_passphrase_and_no_other() -> None:
+    row = next(v for v in HOSTAPD if v["id"] == "h211-m3-ft-long")
+    ssid = bytes.fromhex(row["ssid_hex"])
+    message = parse_message_2(bytes.fromhex(row["expected"]["eapol_key_msg"]))
+    spa, bssid = mac_octets(MacAddress(row["sta_mac"])), mac_octets(MacAddress(row["bssid"]))
+
+    made = name_of(Handshake(bssid, spa, bytes(32), message, ssid))
+
+    assert made is not None
+    assert (made.suite, made.mic) == ("ft-name", message.pmkid)
+    assert verifies(made, pmk_of(Secret(row["passphrase"]), ssid.decode()).reveal())
+    assert not verifies(made, pmk_of(Secret("another-passphrase"), ssid.decode()).reveal())
+
+
+@pytest.mark.parametrize("suite", ["psk-md5", "psk-sha1", "psk-sha256"])
+def test_no_other_handshake_has_a_name(suite: str) -> None:
+    anonce, frame = message_2(b"p" * 32, suite=suite)
+
+    assert name_of(Handshake(b"a" * 6, b"s" * 6, anonce, parse_message_2(frame), b"x")) is None
 
 
 def test_an_sae_station_has_no_passphrase_to_find() -> None:

@@ -15,9 +15,7 @@ from edged.captive.statement import make_link
 from edged.clerk import Clerk
 from edged.errors import UpstreamError
 from edged.model import Event, EventType, State
-from edged.mpsk.desk import Desk, Search
-from edged.mpsk.search import search_all
-from edged.policy.access import View
+from edged.mpsk.desk import Desk
 from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.keys import BILLING, LOCAL, StoredKey
@@ -138,9 +136,7 @@ def learned(key: StoredKey, times: int = 2) -> list[Event]:
     for number in range(times):
         packet = mpsk_world.handshake_request(key.pmk.reveal(), attempt=str(number))
         now = mpsk_world.NOW + number * 7200.0
-        found = desk.ask(packet, mpsk_world.client(), mpsk_world.HOME, View(), now)
-        if isinstance(found, Search):
-            desk.found(found, found.at(search_all(found.challenge, found.pmks)), View(), now)
+        mpsk_world.answered(desk, packet, mpsk_world.client(), now=now)
     return told
 
 

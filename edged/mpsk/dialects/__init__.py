@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The dialects of access points, one row each, and which of them a request is in. Pure.
 
-A new vendor is one small file, one row here, one vector in tests/vectors/mpsk_dialects.yaml.
+A new vendor is one small file, one row here, one vector in tests/vectors/mpsk.yaml.
 """
 
 from __future__ import annotations

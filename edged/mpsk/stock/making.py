@@ -14,7 +14,8 @@ from edged.mpsk.passphrase import MAX_RANDOM, MIN_RANDOM, random, readable, weak
 from edged.state.keys import RETIRED
 from edged.values import Secret
 
-Choice = Callable[[Sequence[str]], str]
+Draw = Callable[[Sequence[str]], str]
+"""One of several, by chance."""
 STYLES = ("readable", "random")
 _MAX_VLAN = 4094
 
@@ -41,7 +42,7 @@ class Style:
             found.append(Problem("style", "readable", "--style random, which --word and --length belong to"))
         return found
 
-    def draw(self, choice: Choice) -> Secret:
+    def draw(self, choice: Draw) -> Secret:
         """One passphrase; drawn again in the rare case that chance made a weak one."""
         while True:
             drawn = readable(choice) if self.name == "readable" else random(choice, self.length, word=self.word)
@@ -71,7 +72,7 @@ class Order:
 
 
 def made(
-    order: Order, networks: Collection[str], new_id: Callable[[], str], choice: Choice
+    order: Order, networks: Collection[str], new_id: Callable[[], str], choice: Draw
 ) -> tuple[list[Key], list[Problem]]:
     """The keys of ``order``, or everything that is wrong with it."""
     problems = [*_faults(order, networks), *order.style.problems()]
@@ -80,7 +81,7 @@ def made(
     return [key for index, unit in enumerate(order.units) for key in _of_unit(order, index, unit, new_id, choice)], []
 
 
-def _of_unit(order: Order, index: int, unit: str, new_id: Callable[[], str], choice: Choice) -> list[Key]:
+def _of_unit(order: Order, index: int, unit: str, new_id: Callable[[], str], choice: Draw) -> list[Key]:
     passphrase = order.style.draw(choice)
     base = order.prefix + slug(unit) if order.prefix else new_id()
     return [

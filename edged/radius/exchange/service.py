@@ -47,12 +47,12 @@ ALIVE = Answer(Code.ACCESS_ACCEPT)
 RECORDED = Answer(Code.ACCOUNTING_RESPONSE)
 
 
-class Place(Protocol):
+class Transport(Protocol):
     """Where requests come to and their replies leave from: a socket, a connection."""
 
     @property
     def number(self) -> int:
-        """Of no other place: the same identifier elsewhere is another request."""
+        """Of no other transport: the same identifier elsewhere is another request."""
         ...
 
     @property
@@ -72,11 +72,11 @@ class Place(Protocol):
 class Exchange(NamedTuple):
     """One admitted request on its way to a reply."""
 
-    place: Place
+    transport: Transport
     key: RequestKey
     """What tells it from every other request."""
     back: Any
-    """How the place finds the way back; nobody else looks at it."""
+    """How the transport finds the way back; nobody else looks at it."""
     packet: Packet
     source: Source
 
@@ -125,12 +125,12 @@ class Exchanges:
             for reason, times, latest in self.counters.report():
                 log.warning("radius-discards", reason=reason.value, count=times, latest=latest)
 
-    def arrive(self, place: Place, octets: bytes, source: Source, peer: Hashable, back: Any) -> Discard | None:
+    def arrive(self, transport: Transport, octets: bytes, source: Source, peer: Hashable, back: Any) -> Discard | None:
         """Deal with one datagram, or one packet of a stream. A Discard: there will be no reply, it is counted."""
         try:
             if source.before is not None:
                 source = chosen(octets, source)
-            packet = admit(octets, source, place.codes, self.signed)
+            packet = admit(octets, source, transport.codes, self.signed)
         except WireError:
             packet = Discard.MALFORMED
         except Exception as error:  # noqa: BLE001  # as in _ask: the others of its batch are dealt with
@@ -138,12 +138,12 @@ class Exchanges:
         if isinstance(packet, Discard):
             self.counters.discard(packet, source.client.name)
             return packet
-        key = (place.number, peer, packet.identifier)
+        key = (transport.number, peer, packet.identifier)
         # tuple.__new__ spares the call that a NamedTuple makes of itself
-        exchange = _new(Exchange, (place, key, back, packet, source))
+        exchange = _new(Exchange, (transport, key, back, packet, source))
         if packet.code is Code.STATUS_SERVER:  # asks whether we live; there is nothing to remember (RFC 5997)
             self.counters.requests[packet.code] += 1
-            self._send(exchange, place.alive, reply_to(packet, place.alive, source.shared, self._salts))
+            self._send(exchange, transport.alive, reply_to(packet, transport.alive, source.shared, self._salts))
             return None
         now = self._clock()
         standing = self._duplicates.standing(key, packet.authenticator, now)
@@ -151,7 +151,7 @@ class Exchanges:
             return self._ask(exchange, now)
         if isinstance(standing, bytes):
             self.counters.replayed += 1
-            place.send(exchange, standing)
+            transport.send(exchange, standing)
             return None
         self.counters.discard(Discard.IN_PROGRESS, source.client.name)
         return Discard.IN_PROGRESS
@@ -213,7 +213,7 @@ class Exchanges:
 
     def _send(self, exchange: Exchange, answer: Answer, octets: bytes) -> None:
         self.counters.answers[answer.code] += 1
-        exchange.place.send(exchange, octets)
+        exchange.transport.send(exchange, octets)
 
     def _silence(self, exchange: Exchange, reason: Discard) -> Discard:
         self._duplicates.forget(exchange.key, exchange.packet.authenticator)

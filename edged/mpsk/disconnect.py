@@ -42,7 +42,7 @@ class End(StrEnum):
 
 
 @dataclass(slots=True)
-class Farewell:
+class Disconnection:
     """Where one device stands."""
 
     device: Stale
@@ -85,7 +85,7 @@ def _by_end() -> dict[End, int]:
 
 
 @dataclass(slots=True)
-class Departures:
+class Disconnections:
     """Plain numbers; read when somebody looks."""
 
     ends: dict[End, int] = field(default_factory=_by_end)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from edged.mpsk.farewell import GIVE_UP, MARGIN, MOST_REPEATS, SILENT_WAITS, End, Farewell, Silence
+from edged.mpsk.disconnect import GIVE_UP, MARGIN, MOST_REPEATS, SILENT_WAITS, Disconnection, End, Silence
 from edged.mpsk.memory import Stale
 from edged.radius.client import Outcome, Result
 from tests.mpsk_world import HOME, MAC, NOW, SSID
@@ -15,20 +15,20 @@ def nak(cause: int) -> Result:
     return Result(Outcome.NAK, cause)
 
 
-def farewell(cached_until: float = 0.0, *, gently: bool = False) -> Farewell:
-    return Farewell(Stale(HOME, "building-7", MAC, SSID, "vlan", cached_until=cached_until), NOW, gently)
+def disconnection(cached_until: float = 0.0, *, gently: bool = False) -> Disconnection:
+    return Disconnection(Stale(HOME, "building-7", MAC, SSID, "vlan", cached_until=cached_until), NOW, gently)
 
 
 def test_an_access_point_that_asks_every_time_is_told_once() -> None:
     for result, end in ((ACK, End.LEFT), (nak(503), End.GONE)):
-        one = farewell()
+        one = disconnection()
         one.after(result, NOW)
         assert one.end is end
 
 
 def test_one_that_remembers_is_told_again_when_it_has_forgotten() -> None:
     for result, end in ((ACK, End.LEFT), (nak(503), End.GONE)):
-        one = farewell(cached_until=NOW + 20)
+        one = disconnection(cached_until=NOW + 20)
 
         assert one.after(result, NOW) == 20 + MARGIN
         assert one.end is None
@@ -37,7 +37,7 @@ def test_one_that_remembers_is_told_again_when_it_has_forgotten() -> None:
 
 
 def test_it_is_not_told_for_ever() -> None:
-    one = farewell(cached_until=NOW + 1e6)
+    one = disconnection(cached_until=NOW + 1e6)
     for _ in range(MOST_REPEATS):
         one.after(ACK, NOW)
         assert one.end is None
@@ -49,27 +49,27 @@ def test_it_is_not_told_for_ever() -> None:
 
 def test_a_refusal_for_another_reason_than_absence_is_the_end() -> None:
     for cause in (0, 401, 403, 405, 501):
-        one = farewell(cached_until=NOW + 20)
+        one = disconnection(cached_until=NOW + 20)
         one.after(nak(cause), NOW)
         assert one.end is End.REFUSED
 
 
 def test_a_busy_access_point_is_asked_again() -> None:
-    one = farewell()
+    one = disconnection()
 
     assert one.after(nak(506), NOW) == SILENT_WAITS[0]
     assert one.end is None
 
 
 def test_without_coa_the_device_is_disconnected() -> None:
-    one = farewell(gently=True)
+    one = disconnection(gently=True)
 
     assert one.after(nak(405), NOW) == 0.0
     assert (one.end, one.gently) == (None, False)
 
 
 def test_silence_is_the_access_points_and_grows_and_ends_after_an_hour() -> None:
-    silence, one = Silence(), farewell()
+    silence, one = Silence(), disconnection()
     waits, now = [], NOW
     for _ in range(7):
         one.after(SILENT, now)

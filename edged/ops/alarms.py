@@ -1,0 +1,207 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What needs a person, each with its code and the command to go on. Pure reading.
+
+The codes are stable; docs/troubleshooting.md has one entry for each.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from edged.billing.status import Health
+from edged.captive.certificate import day
+from edged.ops.parts import certified, failed, time_left
+from edged.ops.text import counted, moment, span
+from edged.radius.radsec.certificate import SOON_S as RADSEC_SOON_S
+
+if TYPE_CHECKING:
+    from edged.billing.status import BillingStatus
+    from edged.ops.rooms import House
+
+FAILURES = 2
+"""Orders of a certificate that fail in a row before it is an alarm: one may be the authority's bad hour."""
+_RECENT_S = 600.0
+"""How long one failure that mends itself stays an alarm: long enough to be seen, short enough to be believed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Alarm:
+    """Something that needs a person."""
+
+    code: str
+    sentence: str
+    command: str
+
+    def facts(self) -> dict[str, Any]:
+        """For a program."""
+        return {"code": self.code, "sentence": self.sentence, "try": self.command}
+
+
+def alarms(house: House, now: float) -> list[Alarm]:
+    """What needs a person, the loudest first."""
+    return [
+        *_billing_alarms(house, now),
+        *_policy_alarms(house, now),
+        *_target_alarms(house),
+        *_certificate_alarms(house, now),
+        *_radsec_alarms(house, now),
+        *_other_alarms(house, now),
+    ]
+
+
+def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
+    if house.billing is None:
+        return
+    status = house.billing.status()
+    if status.held is not None:
+        why = "; ".join(str(reason) for reason in status.held.reasons) or "it was held before the restart"
+        yield Alarm(
+            "billing-held",
+            f"A reading of {status.held.subscribers:,} subscribers, {status.held.blocked:,} blocked, waits:"
+            f" {why}."
+            f" {_in_force(status, now)} stays in force.",
+            f"edged sync, which says who; then {status.held.command}",
+        )
+    online = house.office.online
+    if online is not None and online.error and not status.error:
+        yield Alarm(
+            "sessions-unknown",
+            f"Billing does not say who is online: {_ended(online.error)} Lines whose address changes open soon.",
+            "edged status",
+        )
+    if status.health is Health.STALE:
+        then = "every line is open" if status.opened else f"{_in_force(status, now)} stays in force"
+        yield Alarm("billing-stale", f"Billing has been silent for {span(status.age)}; {then}.", "edged sync")
+    elif status.error:
+        yield Alarm(
+            "billing-unreachable", f"{_ended(status.error)} {_in_force(status, now)} stays in force.", "edged sync"
+        )
+
+
+def _ended(sentence: str) -> str:
+    return sentence if sentence.endswith((".", "?", "!")) else f"{sentence}."
+
+
+def _in_force(status: BillingStatus, now: float) -> str:
+    return f"The last good list ({span(now - status.read_at)} old)" if status.snapshot else "What was in force before"
+
+
+def _policy_alarms(house: House, now: float) -> Iterator[Alarm]:
+    contested = house.current.view.table.contested
+    if contested:
+        yield Alarm(
+            "addresses-contested",
+            f"{counted(len(contested), 'prefix', 'prefixes')} of billing's list stand under two subscribers, for"
+            f" example {', '.join(map(str, contested[:3]))}; the better treated of them has each.",
+            f"edged explain {contested[0]}",
+        )
+    names = house.current.view.table.contested_names
+    if names:
+        yield Alarm(
+            "names-contested",
+            f"{counted(len(names), 'device or login stands', 'devices or logins stand')} under two subscribers of"
+            f" billing's list, for example {', '.join(sorted(names)[:3])}; the better treated of them has each.",
+            f"edged explain {min(names)}",
+        )
+    census = house.census.take(house.current.view, now)
+    lineless = census.lineless if house.roster else tuple(sorted((*census.lineless, *census.offline)))
+    if lineless:
+        yield Alarm(
+            "lines-unknown",
+            f"{counted(len(lineless), 'blocked subscriber has', 'blocked subscribers have')} no device and no address"
+            f" in subscribers.networks, for example {', '.join(lineless[:3])}: nothing is enforced on them.",
+            f"edged explain {lineless[0]}",
+        )
+
+
+def _target_alarms(house: House) -> Iterator[Alarm]:
+    if house.loaded.config.mode == "watch":
+        return
+    for name, health in house.enforce.status().items():
+        if not health.ok and health.error:
+            yield Alarm("target-failing", f"{name}: {health.error}. What it enforces stays as it was.", "edged plan")
+    for name, warnings in house.enforce.warnings.items():
+        for warning in warnings:
+            yield Alarm("target-in-the-way", f"{name}: {warning}.", "nft list ruleset")
+
+
+def _certificate_alarms(house: House, now: float) -> Iterator[Alarm]:
+    files, standing = house.captive.certificate, house.acme.standing
+    if files is None:
+        return
+    life = files.life
+    if life is not None and life.is_ending(now):
+        when = f"ends in {time_left(life, now)} ({day(life.ends)})" if life.ends > now else f"ended on {day(life.ends)}"
+        yield Alarm(
+            "certificate-ending",
+            f"The portal's certificate {when}; from then on browsers refuse the page.",
+            "edged status, and docs/certificates.md",
+        )
+    if standing is not None and standing.failures >= FAILURES:
+        yield Alarm(
+            "certificate-not-renewed",
+            f"The certificate's {failed(standing)}: {_ended(standing.error)} Until it works:"
+            f" {certified(life, now)}. Next try at {moment(standing.next_at)}.",
+            "journalctl -u edged, and docs/certificates.md",
+        )
+    elif files.refused:
+        first = files.refused[0]
+        yield Alarm(
+            "certificate-not-renewed",
+            f"The changed certificate is not taken: {first.key}: {first.found}; expected {first.expected}. Until it is"
+            f" mended: {certified(life, now)}.",
+            "edged check",
+        )
+
+
+def _radsec_alarms(house: House, now: float) -> Iterator[Alarm]:
+    ends = house.radsec.ends if house.radsec is not None else 0.0
+    if ends and ends - now < RADSEC_SOON_S:
+        when = f"ends on {day(ends)}" if ends > now else f"ended on {day(ends)}"
+        sentence = f"The certificate of radius.tls {when}; from then on access points refuse it and get no keys."
+        yield Alarm("radsec-certificate-ending", sentence, "docs/wifi.md, RADIUS over TLS")
+
+
+def _other_alarms(house: House, now: float) -> Iterator[Alarm]:
+    if not house.database.path.exists():
+        yield Alarm(
+            "store-lost",
+            f"{house.database.path} is gone: what edged learns from now on does not outlive a restart.",
+            "systemctl restart edged",
+        )
+    if house.database.error:
+        yield Alarm(
+            "store-failing",
+            f"The database fails: {house.database.error}. What edged learns meanwhile does not outlive a restart.",
+            "df and journalctl -u edged",
+        )
+    reload = house.reload_state
+    if not reload.ok:
+        first = reload.problems[0]
+        yield Alarm(
+            "reload-refused",
+            f"The configuration of {moment(reload.loaded_at)} keeps running; the file was refused at"
+            f" {moment(reload.tried_at)}: {first.key}: {first.found}; expected {first.expected}.",
+            "edged check",
+        )
+    for problem in house.warnings:
+        code = {"enforce": "left-in-force", "state": "state-damaged"}.get(problem.key, "page-incomplete")
+        command = "systemctl restart edged" if code == "state-damaged" else problem.hint or "edged check"
+        yield Alarm(code, f"{problem.key}: {problem.found}; {problem.expected}.", command)
+    upstreams = house.dns.resolver.health
+    if upstreams and all(health.down for health in upstreams):
+        yield Alarm(
+            "upstreams-silent",
+            f"No upstream of dns.upstreams answers ({', '.join(health.name for health in upstreams)}): garden names and"
+            " open lines that ask edged get old answers or none.",
+            "edged status, and dig at each of them",
+        )
+    if now - house.enforce.counters.admit_failed_at < _RECENT_S:
+        yield Alarm(
+            "garden-not-admitted",
+            "Garden answers left within the last ten minutes without the firewall being opened for them"
+            f" ({house.enforce.counters.admit_failed:,} since the start).",
+            "edged plan",
+        )
