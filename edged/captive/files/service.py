@@ -11,7 +11,6 @@ import structlog
 
 from edged.captive.certificate import Life, examine, fitting
 from edged.captive.page.pages import TEMPLATE_NAMES, logo_uri
-from edged.captive.page.sheets.document import SHEET_TEMPLATES
 from edged.captive.settings import CertificateFiles, PortalSettings
 from edged.errors import ConfigError, Problem
 
@@ -45,7 +44,7 @@ def _read(path: Path, limit: int, key: str) -> bytes:
 def read_sheet_templates() -> dict[str, str]:
     """The template sources of the resident's key sheet, by name."""
     built_in = files("edged.captive.page.sheets") / "templates"
-    return {name: (built_in / name).read_text("utf-8") for name in SHEET_TEMPLATES}
+    return {path.name: path.read_text("utf-8") for path in built_in.iterdir() if path.name.startswith("sheet.")}
 
 
 def read_templates(directory: Path | None) -> dict[str, str]:

@@ -22,7 +22,6 @@ from edged.captive.page.sheets.sheet import Sheet
 from edged.captive.page.texts import direction, in_language
 from edged.captive.settings import BrandSettings
 
-SHEET_TEMPLATES = ("sheet.html", "sheet.css")
 PAPERS = {"a4": ("A4", 210.0, 297.0), "letter": ("letter", 215.9, 279.4)}
 """The name in CSS, width and height in millimetres."""
 CARDS = 8
