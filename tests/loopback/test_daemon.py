@@ -287,7 +287,7 @@ def test_the_daemon_stays_small_and_loads_nothing_it_must_not() -> None:
     assert int(size) < 96
 
 
-def test_a_hundred_thousand_subscribers_compile_in_two_seconds_and_fit_into_155_mb_with_the_whole_daemon() -> None:
+def test_a_hundred_thousand_subscribers_compile_in_two_seconds_and_fit_into_160_mb_with_the_whole_daemon() -> None:
     done = subprocess.run(
         [sys.executable, "bench/policy_table.py", "--one", "100000"],
         cwd=ROOT, check=True, capture_output=True, text=True,
@@ -295,7 +295,7 @@ def test_a_hundred_thousand_subscribers_compile_in_two_seconds_and_fit_into_155_
     facts = json.loads(done.stdout)
 
     assert facts["compile_s"] < 2.0  # processor time: a busy machine does not count
-    assert facts["process_mb"] < 155
+    assert facts["process_mb"] < 160
 
 
 def test_systemd_is_told_when_edged_is_ready_alive_and_stopping(tmp_path: Path) -> None:
