@@ -194,7 +194,7 @@ class Building:
 
 
 @given(st.lists(acts, min_size=5, max_size=25))
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 def test_no_passphrase_is_ever_two_keys_and_none_opens_outside_its_time(script: list[Any]) -> None:
     async def play(directory: Path) -> None:
         database = Database(directory / "edged.sqlite")

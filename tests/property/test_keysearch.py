@@ -71,14 +71,15 @@ def test_frames_and_messages_of_every_length(chosen: str, suite: str) -> None:
 
 
 @pytest.mark.parametrize("suite", list(CHECKS))
-@pytest.mark.parametrize("count", [1, 3, 4, 5, 15, 16, 17, 511, 512, 513])
-def test_a_key_is_found_in_every_place(chosen: str, suite: str, count: int) -> None:
-    keys, context = pmks(count, 2), (b"context",) * (3 if suite == "ft-psk" else 1)
-    searched = Compiled.of(keys, chosen)
+def test_a_key_is_found_in_every_place(chosen: str, suite: str) -> None:
+    context = (b"context",) * (3 if suite == "ft-psk" else 1)
     kck, mic = CHECKS[suite]
-    for place in {*range(min(count, 40)), count // 2, count - 2, count - 1} - {-1}:
-        made = mic(kck(context, keys[32 * place : 32 * place + 32]), b"frame")
-        assert searched.search(Challenge(suite, context, b"frame", made)) == place
+    for count in (1, 3, 4, 5, 15, 16, 17, 511, 512, 513):
+        keys = pmks(count, 2)
+        searched = Compiled.of(keys, chosen)
+        for place in {*range(min(count, 40)), count // 2, count - 2, count - 1} - {-1}:
+            made = mic(kck(context, keys[32 * place : 32 * place + 32]), b"frame")
+            assert searched.search(Challenge(suite, context, b"frame", made)) == place, (count, place)
 
 
 @pytest.mark.parametrize("suite", list(CHECKS))
