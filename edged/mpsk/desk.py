@@ -17,7 +17,7 @@ from edged.mpsk.memory import Counters, Grant, Last, Recent, Stale
 from edged.mpsk.offers import Offers
 from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
 from edged.mpsk.patience import Patience
-from edged.mpsk.places import holding, without
+from edged.mpsk.places import holding
 from edged.mpsk.question import Question, read_question
 from edged.mpsk.ready import NEVER, Readiness, Ready, keeps
 from edged.mpsk.reply import written
@@ -242,7 +242,7 @@ class Desk:
         place = (ssid, mac)
         self.sightings.pop(place, None)
         self.gone.add(place)
-        self.ring = without(self.ring, (place,))
+        self.ring = self.ring.without((place,))
         self.counters.devices = len(self.ring.learned)
         self.grants.send_away(place, reason.value)
 

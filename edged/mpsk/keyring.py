@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from edged.mpsk.outcome import Reason
 from edged.mpsk.passphrase import well_formed
@@ -63,6 +63,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+_GONE: Any = object()
+"""In front of an entry that is no more."""
+
+
 class _Layered(Mapping[K, V]):
     """A few entries in front of many: to copy a hundred thousand for each device that comes would take milliseconds."""
 
@@ -70,14 +74,17 @@ class _Layered(Mapping[K, V]):
 
     def __init__(self, front: dict[K, V], back: Mapping[K, V]) -> None:
         self.front, self.back = front, back
-        self._length = len(back) + sum(key not in back for key in front)
+        self._length = len(back) + sum((value is not _GONE) - (key in back) for key, value in front.items())
 
     def __getitem__(self, key: K) -> V:
-        return self.front[key] if key in self.front else self.back[key]
+        value = self.front[key] if key in self.front else self.back[key]
+        if value is _GONE:
+            raise KeyError(key)
+        return value
 
     def __iter__(self) -> Iterator[K]:
         yield from (key for key in self.back if key not in self.front)
-        yield from self.front
+        yield from (key for key, value in self.front.items() if value is not _GONE)
 
     def __len__(self) -> int:
         return self._length
@@ -87,7 +94,9 @@ def _over(below: Mapping[K, V], changes: dict[K, V]) -> Mapping[K, V]:
     """``below`` after ``changes``; neither is changed itself."""
     front, back = (below.front, below.back) if isinstance(below, _Layered) else ({}, below)
     front = {**front, **changes}
-    return _Layered(front, back) if len(front) <= FRONT else {**back, **front}
+    if len(front) <= FRONT:
+        return _Layered(front, back)
+    return {key: value for key, value in {**back, **front}.items() if value is not _GONE}
 
 
 Assembly = Generator[bytes, Candidates | None, "Keyring"]
@@ -184,6 +193,21 @@ class Keyring:
             learned[place] = sighting
             seen = devices[sighting.key] if sighting.key in devices else self.devices.get(sighting.key, {})
             devices[sighting.key] = {**seen, sighting.mac: sighting.at}
+        return replace(self, learned=_over(self.learned, learned), devices=_over(self.devices, devices))
+
+    def without(self, gone: Iterable[_Place]) -> Keyring:
+        """This keyring as if the devices ``gone``, by SSID, had never used a key."""
+        learned: dict[_Place, Sighting] = {}
+        devices: dict[KeyId, Mapping[MacAddress, float]] = {}
+        for place in gone:
+            sighting = self.learned.get(place)
+            if sighting is not None:
+                learned[place] = _GONE
+                name = sighting.key
+                seen = devices[name] if name in devices else self.devices.get(name, {})
+                devices[name] = {mac: at for mac, at in seen.items() if mac != sighting.mac}
+        if not learned:
+            return self
         return replace(self, learned=_over(self.learned, learned), devices=_over(self.devices, devices))
 
     def with_pmks(self, derived: Sequence[tuple[StoredKey, Secret]], now: float) -> Assembly:
