@@ -19,7 +19,7 @@ from multiprocessing import get_context
 
 import structlog
 
-from edged.mpsk.desk import Search
+from edged.mpsk.desk import FRAME, Search
 from edged.mpsk.search import search_all
 from edged.native import keysearch
 from edged.native.keysearch import CHECKS, PMK_OCTETS, Candidates, Challenge
@@ -57,7 +57,7 @@ def seconds_each() -> dict[str, float]:
     for suite in CHECKS:
         # of the size that they have on the air; no key makes a MIC of zeros
         messages = 3 if suite == "ft-psk" else 1
-        challenge = Challenge(suite, (bytes(100),) * messages, bytes(121), bytes(16))
+        challenge = Challenge(suite, (bytes(100),) * messages, bytes(FRAME), bytes(16))
         taken = []
         for _ in range(_TIMES):
             begun = time.perf_counter()

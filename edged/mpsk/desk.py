@@ -36,6 +36,8 @@ MAX_REMEMBERED = 4096
 """Devices whose last outcome the help desk may ask for."""
 UNMEASURED = 3e-6
 """Seconds for one candidate, before anybody has measured."""
+FRAME = 121
+"""Octets of the message 2 that is measured; a longer one costs each candidate more, at most in proportion."""
 _new = tuple.__new__
 REST = 600.0
 """Seconds before a device that lost its place may take another's: eleven on ten places must not chase each other."""
@@ -220,7 +222,8 @@ class Desk:
 
     def seconds(self, wanted: Search) -> float:
         """How long the whole of a search takes one core."""
-        return wanted.candidates * self.seconds_each[wanted.challenge.suite]
+        longer = max(1.0, len(wanted.challenge.frame) / FRAME)
+        return wanted.candidates * self.seconds_each[wanted.challenge.suite] * longer
 
     def explain_device(self, mac: MacAddress) -> Last | None:
         """How the latest request of ``mac`` ended; None when it made none of late."""

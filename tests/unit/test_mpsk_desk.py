@@ -17,6 +17,7 @@ from edged.mpsk.settings import MpskSettings
 from edged.policy.access import Learned, View
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
+from edged.radius.attributes import long_extended
 from edged.radius.packet import Answer, Code, Packet
 from edged.state.keys import LOCAL, KeyId, Sighting, StoredKey
 from edged.values import MacAddress, Secret, parse_address
@@ -26,11 +27,13 @@ from tests.mpsk_world import (
     MAC,
     NOW,
     OTHER_MAC,
+    RSNE,
     SSID,
     client,
     fake_pmk,
     handshake_request,
     many,
+    message_2,
     mpsk_settings,
     request,
     ring_of,
@@ -263,6 +266,30 @@ def test_a_search_counts_once_however_many_retransmissions_it_answers() -> None:
         assert not accepted(desk.found(wanted, None, OPEN, NOW, joined=number > 0))
 
     assert isinstance(desk.ask(handshake_request(bytes(32), attempt="2"), client(), HOME, OPEN, NOW), Search)
+
+
+def test_who_blows_its_message_up_has_its_access_point_pay_for_what_it_costs() -> None:
+    desk = Desk(mpsk_settings())
+    desk.ring = ring_of(*many(3))
+    usual, blown_up = (
+        desk.ask(with_frame(attempt, octets), client(), HOME, OPEN, NOW) for attempt, octets in (("1", 0), ("2", 850))
+    )
+    assert isinstance(usual, Search)
+    assert isinstance(blown_up, Search)
+
+    assert desk.seconds(blown_up) > 7 * desk.seconds(usual)
+
+
+def with_frame(attempt: str, padding: int) -> Packet:
+    """An element that nobody reads behind those of the station."""
+    element = bytes((0xDD, 255)) + bytes(255)
+    data = RSNE["psk-sha256"] + (element * 4)[:padding]
+    anonce, frame = message_2(bytes(32), suite="psk-sha256", attempt=attempt, data=data)
+    return request(
+        MAC,
+        *long_extended("FreeRADIUS-802.1X-Anonce", anonce),
+        *long_extended("FreeRADIUS-802.1X-EAPoL-Key-Msg", frame),
+    )
 
 
 def test_the_patience_with_devices_is_bounded() -> None:
