@@ -24,7 +24,7 @@ from edged.radius.packet import Packet
 from edged.radius.settings import ClientSettings
 from edged.state.grants import GrantStore
 from edged.state.sessions import Session, SessionStore
-from edged.values import Endpoint, IpAddress, Secret, parse_mac
+from edged.values import Endpoint, IpAddress, Secret, host_prefix, parse_mac
 
 log = structlog.get_logger(__name__)
 
@@ -158,7 +158,7 @@ class Disconnects:
             while True:
                 await asyncio.sleep(LOOK_EVERY_S)
                 for device in self._stale():
-                    client = next((c for c in self._clients() if c.name == device.client), None)
+                    client = _client_of(device, self._clients())
                     if client is not None and client.disconnect is not None:
                         group.create_task(self._see_off(device, client, client.disconnect.port), name="disconnect")
                     else:
@@ -205,6 +205,13 @@ class Disconnects:
         if result.outcome is Outcome.NAK:
             log.info("disconnect-refused", client=client.name, nas=str(device.nas), cause=result.error_cause)
         return farewell.after(result, time.time())
+
+
+def _client_of(device: Stale, clients: Iterable[ClientSettings]) -> ClientSettings | None:
+    """The client of its access point: a site may have two of one name, each with a secret of its own."""
+    host, named = host_prefix(device.nas), [client for client in clients if client.name == device.client]
+    covering = (client for client in named if any(network.contains(host) for network in client.networks))
+    return next(covering, named[0] if named else None)
 
 
 def _station(device: Stale) -> Attributes:
