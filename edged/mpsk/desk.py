@@ -17,7 +17,7 @@ from edged.mpsk.memory import Counters, Grant, Last, Recent, Stale
 from edged.mpsk.offers import Offers
 from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
 from edged.mpsk.patience import Patience
-from edged.mpsk.places import holding
+from edged.mpsk.places import both_sides, holding
 from edged.mpsk.question import Question, read_question
 from edged.mpsk.ready import NEVER, Readiness, Ready, keeps
 from edged.mpsk.reply import written
@@ -32,6 +32,8 @@ from edged.values import IpAddress, MacAddress
 
 SEEN_AGAIN = 3600.0
 """Seconds; a known device's last sight is written so often: it is wanted to the day."""
+SEEN_BY_ADDRESS = 86400.0
+"""The same where it asks by MAC address, seldom enough for the answers that are kept at hand."""
 MAX_REMEMBERED = 4096
 """Devices whose last outcome the help desk may ask for."""
 UNMEASURED = 3e-6
@@ -128,9 +130,19 @@ class Desk:
         """The answer to a device that asks by its MAC address, kept for the next time."""
         question, source = ready.question, ready.source
         outcome = self._by_device(question, view, now)
+        if isinstance(outcome, Accept):
+            self._seen(question, outcome, now)
         answer = self._conclude(question, outcome, source, now)
         self._ready.put(request.constant, self._prepared(ready, edition, outcome, answer))
         return answer
+
+    def _seen(self, question: Question, accept: Accept, now: float) -> None:
+        """A known device that only ever asks by its address is in use: it counts, and nobody forgets it."""
+        before = self.ring.learned.get((question.ssid, question.mac))
+        if before is None or accept.key is None or before.at > now - SEEN_BY_ADDRESS:
+            return
+        if accept.key.name in both_sides(before.key):
+            self._learn(before._replace(at=now), "")
 
     def _by_device(self, question: Question, view: View, now: float) -> Accept | Reject:
         """What a device gets before the handshake."""

@@ -53,3 +53,4 @@ def test_a_key_has_never_more_devices_than_its_limit(
 
         assert desk.ring.device_count(KeyId(LOCAL, "k-1"), MacAddress(""), now) <= limit
         assert how != "bound" or known or not got_on, "an address alone never takes a place"
+        assert not got_on or desk.ring.learned[NEW.key.ssid, mac].at > now - DEVICE_AGE, "who is on counts"
