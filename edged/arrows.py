@@ -24,7 +24,7 @@ from edged.radius.packet import Packet
 from edged.radius.settings import ClientSettings
 from edged.state.grants import GrantStore
 from edged.state.sessions import Session, SessionStore
-from edged.values import Endpoint, IpAddress, Secret, parse_mac
+from edged.values import Endpoint, IpAddress, Secret, host_prefix, parse_mac
 
 log = structlog.get_logger(__name__)
 
@@ -75,12 +75,14 @@ class Accounting:
         if event is None:
             return True
         mac = _mac(event.calling_station_id)
-        named = used_key(request, mac, self._keys)
+        # behind one address there may be several sites, each with a certificate of its own
+        place = f"{source}/{client.name}" if client.certificate else str(source)
+        named = used_key(request, mac, self._keys, client.name)
         try:
             sessions = await self._sessions.record(
                 event.status,
                 # identities are often those of the factory: two routers must not end each other's sessions
-                nas=f"{event.nas_identifier}@{source}" if event.nas_identifier else str(source),
+                nas=f"{event.nas_identifier}@{place}" if event.nas_identifier else place,
                 session=event.session_id,
                 # the name of a key is nobody's login
                 login="" if named.is_identity else event.user_name,
@@ -157,7 +159,7 @@ class Disconnects:
             while True:
                 await asyncio.sleep(LOOK_EVERY_S)
                 for device in self._stale():
-                    client = next((c for c in self._clients() if c.name == device.client), None)
+                    client = _client_of(device, self._clients())
                     if client is not None and client.disconnect is not None:
                         group.create_task(self._see_off(device, client, client.disconnect.port), name="disconnect")
                     else:
@@ -210,6 +212,13 @@ class Disconnects:
         if result.outcome is Outcome.NAK:
             log.info("disconnect-refused", client=client.name, nas=str(device.nas), cause=result.error_cause)
         return disconnection.after(result, time.time())
+
+
+def _client_of(device: Stale, clients: Iterable[ClientSettings]) -> ClientSettings | None:
+    """The client of its access point: a site may have two of one name, each with a secret of its own."""
+    host, named = host_prefix(device.nas), [client for client in clients if client.name == device.client]
+    covering = (client for client in named if any(network.contains(host) for network in client.networks))
+    return next(covering, named[0] if named else None)
 
 
 def _station(device: Stale) -> Attributes:

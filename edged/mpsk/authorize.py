@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from edged.model import Access
-from edged.mpsk.keyring import Keyring, fault_of
+from edged.mpsk.keyring import Keyring, fault_of, fits
 from edged.mpsk.outcome import Accept, Reason, Reject
 from edged.mpsk.places import place_to_take
 from edged.mpsk.question import Question
@@ -46,12 +46,16 @@ def authorize_key(
     fault = fault_of(stored, now)
     if fault is not None:
         return Reject(fault, stored.name)
+    # it may have been moved to another site, or closed to all but listed devices, since it was proven
+    if not fits(stored, question.ssid, question.site, question.mac):
+        return Reject(Reason.UNKNOWN_DEVICE, stored.name)
     key = stored.key
     displaced = None
     if question.mac not in key.devices:
         limit = network.devices_per_key if key.device_limit is None else key.device_limit
-        if ring.device_count(stored.name, question.mac, now) >= limit:
-            displaced = place_to_take(ring, stored, question.mac) if network.devices_full == "replace-oldest" else None
+        if ring.devices_ahead(stored.name, question.mac, now) >= limit:
+            replaces = network.devices_full == "replace-oldest"
+            displaced = place_to_take(ring, stored, question.mac, now) if replaces else None
             if displaced is None:
                 return Reject(Reason.DEVICE_LIMIT, stored.name)
     # before the handshake the access point tries both: which one the device has is not known yet

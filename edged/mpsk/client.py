@@ -19,7 +19,7 @@ from multiprocessing import get_context
 
 import structlog
 
-from edged.mpsk.desk import Search
+from edged.mpsk.desk import FRAME, Search
 from edged.mpsk.search import search_all
 from edged.native import keysearch
 from edged.native.keysearch import CHECKS, NAME, PMK_OCTETS, Candidates, Challenge
@@ -57,7 +57,7 @@ def seconds_each() -> dict[str, float]:
     for suite in CHECKS:
         # of the size that they have on the air; no key makes a MIC of zeros
         messages = 3 if suite == "ft-psk" else 1
-        frame = bytes(12 if suite == NAME else 121)
+        frame = bytes(12 if suite == NAME else FRAME)
         challenge = Challenge(suite, (bytes(100),) * messages, frame, bytes(16))
         taken = []
         for _ in range(_TIMES):

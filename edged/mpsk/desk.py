@@ -12,12 +12,12 @@ from dataclasses import dataclass, replace
 from edged.model import Event, EventType, Tell, untold
 from edged.mpsk.authorize import authorize_device, authorize_key
 from edged.mpsk.grants import Grants
-from edged.mpsk.keyring import Keyring, Pool, same_key
+from edged.mpsk.keyring import Keyring, Pool
 from edged.mpsk.memory import Counters, Grant, Last, Recent, Stale
 from edged.mpsk.offers import Offers
 from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
 from edged.mpsk.patience import Patience
-from edged.mpsk.places import without
+from edged.mpsk.places import both_sides, holding
 from edged.mpsk.question import Question, read_question
 from edged.mpsk.ready import NEVER, Readiness, Ready, keeps
 from edged.mpsk.reply import written
@@ -32,10 +32,14 @@ from edged.values import IpAddress, MacAddress
 
 SEEN_AGAIN = 3600.0
 """Seconds; a known device's last sight is written so often: it is wanted to the day."""
+SEEN_BY_ADDRESS = 86400.0
+"""The same where it asks by MAC address, seldom enough for the answers that are kept at hand."""
 MAX_REMEMBERED = 4096
 """Devices whose last outcome the help desk may ask for."""
 UNMEASURED = 3e-6
 """Seconds for one candidate, before anybody has measured."""
+FRAME = 121
+"""Octets of the message 2 that is measured; a longer one costs each candidate more, at most in proportion."""
 _new = tuple.__new__
 REST = 600.0
 """Seconds before a device that lost its place may take another's: eleven on ten places must not chase each other."""
@@ -129,9 +133,19 @@ class Desk:
         """The answer to a device that asks by its MAC address, kept for the next time."""
         question, source = ready.question, ready.source
         outcome = self._by_device(question, view, now)
+        if isinstance(outcome, Accept):
+            self._seen(question, outcome, now)
         answer = self._conclude(question, outcome, source, now)
         self._ready.put(request.constant, self._prepared(ready, edition, outcome, answer))
         return answer
+
+    def _seen(self, question: Question, accept: Accept, now: float) -> None:
+        """A known device that only ever asks by its address is in use: it counts, and nobody forgets it."""
+        before = self.ring.learned.get((question.ssid, question.mac))
+        if before is None or accept.key is None or before.at > now - SEEN_BY_ADDRESS:
+            return
+        if accept.key.name in both_sides(before.key):
+            self._learn(before._replace(at=now), "")
 
     def _by_device(self, question: Question, view: View, now: float) -> Accept | Reject:
         """What a device gets before the handshake."""
@@ -140,6 +154,8 @@ class Desk:
         if isinstance(outcome, Reject):
             return outcome
         stored = outcome.key
+        if outcome.displaced and stored is not None:
+            return Reject(Reason.DEVICE_LIMIT, stored.name)  # nobody's place goes for a MAC address alone
         if stored is not None and question.dialect.needs_pmk and stored.pmk is None:
             return Reject(Reason.NOT_READY, stored.name)
         if stored is None and not outcome.blocked and question.dialect.several and network.unknown is not None:
@@ -160,7 +176,7 @@ class Desk:
                 return self._match(question, stored, source, view, now)
         pools = self.ring.wide(question.ssid, question.site)
         wanted = Search(question, challenge, name_of(handshake) or challenge, pools, source)
-        if self.patience.is_exhausted(question.mac, now) or self.patience.is_spent(source, now):
+        if self.patience.is_exhausted((question.site, question.mac), now) or self.patience.is_spent(source, now):
             return self._conclude(question, Reject(Reason.COOL_DOWN), source, now)
         return wanted
 
@@ -175,10 +191,10 @@ class Desk:
 
     def _repeat(self, ready: Ready, now: float) -> Answer | None:
         """The answer of before, counted and remembered as ``_conclude`` does."""
-        _, _, _, _, _, answer, place, last, grant, reason = ready
+        _, source, _, _, _, answer, place, last, grant, reason = ready
         if reason is not None:
             self.counters.rejects[reason] += 1
-            self.grants.refused(place)
+            self.grants.refused(place, reason, source)
         else:
             self.counters.accepts += 1
             if grant is not None:
@@ -198,8 +214,13 @@ class Desk:
         """
         return self._conclude(wanted.question, Discard(Reason.OVERLOADED), wanted.source, now)
 
-    def found(self, wanted: Search, stored: StoredKey | None, view: View, now: float) -> Answer | None:
-        """The answer once the search has ended, with the key whose PMK made the MIC or with none."""
+    def found(
+        self, wanted: Search, stored: StoredKey | None, view: View, now: float, *, joined: bool = False
+    ) -> Answer | None:
+        """The answer once the search has ended, with the key whose PMK made the MIC or with none.
+
+        ``joined``: it was begun for another request, which is the one that it counts against.
+        """
         question = wanted.question
         # whatever found it, the arithmetic of the standard library has the last word
         if stored is not None and _made(wanted.proof, stored):
@@ -208,15 +229,17 @@ class Desk:
             # the key may be among those: no fault of the device
             answer = self._conclude(question, Reject(Reason.NOT_READY), wanted.source, now)
         else:
-            self.patience.miss(question.mac, now)
+            if not joined:
+                self.patience.miss((question.site, question.mac), now)
             answer = self._conclude(question, Reject(Reason.NO_MATCH), wanted.source, now)
-        if answer is None or answer.code is not Code.ACCESS_ACCEPT:
+        if not joined and (answer is None or answer.code is not Code.ACCESS_ACCEPT):
             self.patience.spend(wanted.source, self.seconds(wanted), now)
         return answer
 
     def seconds(self, wanted: Search) -> float:
         """How long the whole of a search takes one core."""
-        return wanted.candidates * self.seconds_each[wanted.challenge.suite]
+        longer = max(1.0, len(wanted.challenge.frame) / FRAME)
+        return wanted.candidates * self.seconds_each[wanted.challenge.suite] * longer
 
     def explain_device(self, mac: MacAddress) -> Last | None:
         """How the latest request of ``mac`` ended; None when it made none of late."""
@@ -238,21 +261,21 @@ class Desk:
         place = (ssid, mac)
         self.sightings.pop(place, None)
         self.gone.add(place)
-        self.ring = without(self.ring, (place,))
+        self.ring = self.ring.without((place,))
         self.counters.devices = len(self.ring.learned)
         self.grants.send_away(place, reason.value)
 
     def _match(self, question: Question, stored: StoredKey, source: IpAddress, view: View, now: float) -> Answer | None:
         """The MIC proved ``stored``: what its holder gets by now, since the search may have taken a while."""
-        known = self.ring.keys.get(stored.name)
+        known = holding(self.ring, stored)
         network = self.settings.networks.get(question.ssid)
-        if known is None or network is None or not same_key(known, stored):
+        if known is None or network is None:
             return self._conclude(question, Reject(Reason.REVOKED, stored.name), source, now)
         outcome = authorize_key(question, known, self.ring, network, view=view, now=now)
         if isinstance(outcome, Accept) and outcome.displaced:
             outcome = self._replace(question, outcome, outcome.displaced, now)
         if isinstance(outcome, Accept):
-            self.patience.forgive(question.mac)
+            self.patience.forgive((question.site, question.mac))
             if network.learn:
                 self._learn(Sighting(question.ssid, question.mac, known.name, now), known.key.subscriber)
         return self._conclude(question, outcome, source, now)
@@ -296,14 +319,15 @@ class Desk:
         match outcome:
             case Accept(vlan=vlan, blocked=blocked):
                 reason = Reason.BLOCKED.value if blocked else ""
-                stored, offered = (None, outcome.keys) if outcome.offered else (outcome.key, ())
+                stored, offered = (None, outcome.keys) if outcome.offered else (outcome.key, outcome.keys[1:])
                 name = stored.name if stored else None
                 last = Last(now, site, ssid, accepted=True, reason=reason, key=name, vlan=vlan)
                 kept = question if question.handshake is None else replace(question, handshake=None)
-                self.grants.granted(Grant(kept, source, stored, vlan, name, outcome.rate, offered), now)
+                handed_out = offered if question.dialect.several else ()
+                self.grants.granted(Grant(kept, source, stored, vlan, name, outcome.rate, handed_out), now)
             case Reject(reason=refused, key=name):
                 last = Last(now, site, ssid, reason=refused.value, key=name)
-                self.grants.refused(place)
+                self.grants.refused(place, refused, source)
             case _:
                 last = Last(now, site, ssid, reason=outcome.reason.value)
         self._last.put(question.mac, last)

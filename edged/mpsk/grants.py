@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import ip_address
+from itertools import chain
 
 from edged.model import Access, Rate
 from edged.mpsk.authorize import authorize_device, authorize_key
@@ -16,18 +17,20 @@ from edged.mpsk.dialects import DIALECTS
 from edged.mpsk.disconnect import Disconnections
 from edged.mpsk.keyring import Keyring, fault_of, same_key
 from edged.mpsk.memory import Grant, Recent, Stale
-from edged.mpsk.outcome import Reason, Reject
-from edged.mpsk.places import holding
+from edged.mpsk.outcome import UNPROVEN, Reason, Reject
+from edged.mpsk.places import held_at, holding
 from edged.mpsk.question import Question
 from edged.mpsk.settings import MpskSettings
 from edged.policy.access import View
 from edged.radius.attributes import Attribute, tlvs
 from edged.state.grants import GrantRow
 from edged.state.keys import KeyId, StoredKey
-from edged.values import MacAddress
+from edged.values import IpAddress, MacAddress
 
 MAX_GRANTS = 65536
 """Devices let on that a change of policy is checked against: three large buildings."""
+MAX_STRANGERS = 8192
+"""Of those without a key, apart from the others: whoever invents MAC addresses is one of them each time."""
 REWRITE_AFTER = 3600.0
 """Seconds; the grant of a device that comes again as it was is written so often."""
 
@@ -42,6 +45,7 @@ class Grants:
 
     def __init__(self) -> None:
         self._granted: Recent[Place, Grant] = Recent(MAX_GRANTS)
+        self._strangers: Recent[Place, Grant] = Recent(MAX_STRANGERS)
         self._leaving: dict[Place, Stale] = {}
         self._unwritten: dict[Place, Grant | None] = {}
         self._written: dict[Place, float] = {}
@@ -57,25 +61,43 @@ class Grants:
         """Counted by those who send them away."""
 
     def __len__(self) -> int:
-        return len(self._granted)
+        return len(self._granted) + len(self._strangers)
 
     # ------------------------------------------------------------------------------------------- answers
 
     def items(self) -> Iterator[tuple[Place, Grant]]:
-        """Who is on, oldest answer first."""
-        return self._granted.items()
+        """Who is on, those without a key first, of each kind the oldest answer first."""
+        return chain(self._strangers.items(), self._granted.items())
 
     def get(self, place: Place) -> Grant | None:
         """The grant of a device; None when it is not on."""
-        return self._granted.get(place)
+        return self._granted.get(place) or self._strangers.get(place)
+
+    def _keep(self, place: Place, grant: Grant) -> None:
+        kept, other = self._granted, self._strangers
+        if grant.name is None:
+            kept, other = other, kept
+        other.remove(place)
+        gone = kept.put(place, grant)
+        if gone is not None:
+            # or invented devices would fill the disk
+            self._unwritten[gone] = None
+            self._written.pop(gone, None)
+
+    def _forget(self, place: Place) -> None:
+        self._granted.remove(place)
+        self._strangers.remove(place)
 
     def granted(self, grant: Grant, now: float) -> None:
-        """A device got on: whatever it was to leave for is settled."""
+        """A device got on: whatever it was to leave that access point for is settled."""
         place = (grant.question.ssid, grant.question.mac)
-        before = self._granted.get(place)
-        self._granted.put(place, grant)
+        before = self.get(place)
+        self._keep(place, grant)
         self._asked[place] = now
-        left = self._leaving and self._leaving.pop(place, None) is not None
+        stale = self._leaving.get(place)
+        left = stale is not None and stale.nas == grant.nas
+        if left:
+            del self._leaving[place]
         due = now > self._written.get(place, 0.0) + REWRITE_AFTER
         if due or left or before is None or not _same(before, grant):
             self._unwritten[place] = grant
@@ -87,16 +109,24 @@ class Grants:
 
     def send_away(self, place: Place, reason: str) -> None:
         """A device that is on is to leave, whatever it would get now; ``recheck`` names it."""
-        grant = self._granted.get(place)
+        grant = self.get(place)
         if grant is not None:
             self._sent.append((place, replace(grant, wanted=reason)))
-            self._granted.remove(place)
+            self._forget(place)
 
-    def refused(self, place: Place) -> None:
-        """A device was turned away when its access point asked: no more to do."""
-        known = self._leaving.pop(place, None) is not None or self._granted.get(place) is not None
-        self._granted.remove(place)
-        if known:
+    def refused(self, place: Place, reason: Reason, nas: IpAddress) -> None:
+        """A device was turned away when the access point that has it asked: no more to do.
+
+        What another access point is told, or whoever spells its MAC address, takes it off no air.
+        """
+        grant, stale = self.get(place), self._leaving.get(place)
+        if reason in UNPROVEN or nas not in {grant and grant.nas, stale and stale.nas}:
+            return
+        if grant is not None and grant.nas == nas:
+            self._forget(place)
+        if stale is not None and stale.nas == nas:
+            del self._leaving[place]
+        if self.get(place) is None and place not in self._leaving:
             self._unwritten[place] = None
 
     # ----------------------------------------------------------------------------------------- disconnections
@@ -114,11 +144,11 @@ class Grants:
         if same and now < self._right_until:
             return stale
         self._checked, self._right_until = grounds, min(view.next_end(now), ring.next_change)
-        for place, grant in self._granted.items():
+        for place, grant in self.items():
             reason = _change(grant, view, ring, settings, now)
             if reason:
                 stale.append(self._leave(place, grant, reason, now))
-                self._granted.remove(place)
+                self._forget(place)
         return stale
 
     def _leave(self, place: Place, grant: Grant, reason: str, now: float) -> Stale:
@@ -143,7 +173,8 @@ class Grants:
         if not self.is_gone(stale):
             place = (stale.ssid, stale.mac)
             del self._leaving[place]
-            self._unwritten[place] = None
+            # on at another access point meanwhile: that is what a restart must know of
+            self._unwritten[place] = self.get(place)
 
     # -------------------------------------------------------------------------------------------- restarts
 
@@ -168,13 +199,13 @@ class Grants:
             place = (row.ssid, row.mac)
             # when the access point last asked is known to the hour: its memory may be as young as now
             grant = _grant(row, ring)
-            if grant is None or self._granted.get(place) is not None or place in self._unwritten:
+            if grant is None or self.get(place) is not None or place in self._unwritten:
                 continue
             self._asked[place] = now
             if grant.wanted:
                 self._sent.append((place, grant))
             else:
-                self._granted.put(place, grant)
+                self._keep(place, grant)
         self._checked = ()
 
 
@@ -183,6 +214,10 @@ def _same(before: Grant, grant: Grant) -> bool:
     return before is grant or (
         (before.nas is grant.nas or before.nas == grant.nas)
         and before.name == grant.name
+        and (
+            before.key is grant.key
+            or (before.key is not None and grant.key is not None and same_key(before.key, grant.key))
+        )
         and before.vlan == grant.vlan
         and before.rate == grant.rate
         and before.question.session == grant.question.session
@@ -199,24 +234,26 @@ def _change(grant: Grant, view: View, ring: Keyring, settings: MpskSettings, now
     stored = holding(ring, grant.key) if grant.key else ring.keys.get(grant.name) if grant.name else None
     if grant.name and stored is None:
         return Reason.REVOKED.value
-    if any(_is_withdrawn(offered, view, ring, now) for offered in grant.offered):
-        return Reason.REVOKED.value
     if stored is None:
         outcome = authorize_device(question, ring, network, view=view, now=now)
     else:
         outcome = authorize_key(question, stored, ring, network, view=view, now=now)
     if isinstance(outcome, Reject):
         return outcome.reason.value
+    if any(_is_withdrawn(offered, grant, view, ring, now) for offered in grant.offered):
+        return Reason.REVOKED.value
     if outcome.vlan != grant.vlan:
         return VLAN
     return RATE if question.dialect.has_rates and outcome.rate != grant.rate else ""
 
 
-def _is_withdrawn(offered: StoredKey, view: View, ring: Keyring, now: float) -> bool:
+def _is_withdrawn(offered: StoredKey, grant: Grant, view: View, ring: Keyring, now: float) -> bool:
     """True for a key that is not to be offered any more, whoever has it."""
-    known = ring.keys.get(offered.name)
-    if known is None or not same_key(known, offered) or fault_of(known, now) is not None:
+    known = holding(ring, offered)
+    if known is None or fault_of(known, now) is not None:
         return True
+    if grant.name is not None:
+        return False  # the holder's own other passphrase: what the holder gets is known
     subscriber = known.key.subscriber
     return bool(subscriber) and view.decide_id(subscriber, now).access is Access.BLOCKED
 
@@ -239,8 +276,10 @@ def _grant(row: GrantRow, ring: Keyring) -> Grant | None:
     session = tuple(Attribute(number, value) for number, value in tlvs(row.session))
     question = Question(row.mac, row.ssid, row.client, dialect, session=session)
     name = KeyId(row.origin, row.key) if row.origin else None
+    key = held_at(ring, name, row.at) if name else None
+    # its passphrase is gone, and with it whatever would have named the device when it ends
+    wanted = row.wanted or (Reason.REVOKED.value if name and key is None else "")
     rate = None if row.rate_down is None or row.rate_up is None else Rate(row.rate_down, row.rate_up)
     return Grant(
-        question, ip_address(row.nas), ring.keys.get(name) if name else None, row.vlan,
-        name=name, rate=rate, wanted=row.wanted,
+        question, ip_address(row.nas), key, row.vlan, name=name, rate=rate, wanted=wanted,
     )  # fmt: skip

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from edged.mpsk.outcome import Reason
 from edged.mpsk.passphrase import well_formed
@@ -63,6 +63,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+_GONE: Any = object()
+"""In front of an entry that is no more."""
+
+
 class _Layered(Mapping[K, V]):
     """A few entries in front of many: to copy a hundred thousand for each device that comes would take milliseconds."""
 
@@ -70,14 +74,17 @@ class _Layered(Mapping[K, V]):
 
     def __init__(self, front: dict[K, V], back: Mapping[K, V]) -> None:
         self.front, self.back = front, back
-        self._length = len(back) + sum(key not in back for key in front)
+        self._length = len(back) + sum((value is not _GONE) - (key in back) for key, value in front.items())
 
     def __getitem__(self, key: K) -> V:
-        return self.front[key] if key in self.front else self.back[key]
+        value = self.front[key] if key in self.front else self.back[key]
+        if value is _GONE:
+            raise KeyError(key)
+        return value
 
     def __iter__(self) -> Iterator[K]:
         yield from (key for key in self.back if key not in self.front)
-        yield from self.front
+        yield from (key for key, value in self.front.items() if value is not _GONE)
 
     def __len__(self) -> int:
         return self._length
@@ -87,7 +94,9 @@ def _over(below: Mapping[K, V], changes: dict[K, V]) -> Mapping[K, V]:
     """``below`` after ``changes``; neither is changed itself."""
     front, back = (below.front, below.back) if isinstance(below, _Layered) else ({}, below)
     front = {**front, **changes}
-    return _Layered(front, back) if len(front) <= FRONT else {**back, **front}
+    if len(front) <= FRONT:
+        return _Layered(front, back)
+    return {key: value for key, value in {**back, **front}.items() if value is not _GONE}
 
 
 Assembly = Generator[bytes, Candidates | None, "Keyring"]
@@ -118,10 +127,11 @@ class Keyring:
         found: dict[KeyId, StoredKey] = {}
         sighting = self.learned.get((ssid, mac))
         last = self.keys.get(sighting.key) if sighting else None
-        successor = self.keys.get(_other(last.name)) if last and last.key.id.endswith(RETIRED) else None
+        # the other passphrase may be the one that is good: the new one has yet to begin, the old one has ended
+        other = self._counterpart(last) if last else None
         registered = (self.keys[name] for name in self._registered.get((ssid, mac), ()))
-        for stored in (last, successor, *registered):
-            if stored is not None and _fits(stored, ssid, site, mac):
+        for stored in (last, other, *registered):
+            if stored is not None and fits(stored, ssid, site, mac):
                 found[stored.name] = stored
         return tuple(found.values())
 
@@ -140,13 +150,35 @@ class Keyring:
 
     def sibling(self, stored: StoredKey, now: float) -> StoredKey | None:
         """The passphrase on the other side of a rotation, while both are good."""
-        other = self.keys.get(_other(stored.name))
+        other = self._counterpart(stored)
         return other if other is not None and fault_of(other, now) is None else None
+
+    def _counterpart(self, stored: StoredKey) -> StoredKey | None:
+        """The row on the other side of a rotation.
+
+        A passphrase of before has an end from the first: what billing itself calls so is another resident's key.
+        """
+        other = self.keys.get(_other(stored.name))
+        if other is None:
+            return None
+        before = other if other.key.id.endswith(RETIRED) else stored
+        return other if before.revoked and other.key.ssid == stored.key.ssid else None
 
     def device_count(self, key: KeyId, besides: MacAddress, now: float) -> int:
         """How many other devices used ``key`` of late, with its passphrase of now or of before a rotation."""
         seen, other = self.devices.get(key, {}), self.devices.get(_other(key), {})
         return sum(at > now - DEVICE_AGE for mac, at in (*seen.items(), *other.items()) if mac != besides)
+
+    def devices_ahead(self, key: KeyId, mac: MacAddress, now: float) -> int:
+        """How many other devices go before ``mac`` where a key has more of them than places.
+
+        All, for a newcomer. Of those that have a place whoever was seen later: when a limit is lowered, the devices
+        that are in use keep theirs instead of each being told of all the others.
+        """
+        rows = (row.items() for name in (key, _other(key)) for row in (self.devices.get(name, {}),))
+        fresh = {m: at for row in rows for m, at in row if at > now - DEVICE_AGE}
+        mine = (fresh.get(mac, float("-inf")), mac)
+        return sum((at, m) > mine for m, at in fresh.items() if m != mac)
 
     def with_sightings(self, sightings: Iterable[Sighting]) -> Keyring:
         """This keyring after those devices were seen."""
@@ -156,11 +188,26 @@ class Keyring:
             place = sighting.ssid, sighting.mac
             before = learned.get(place) or self.learned.get(place)
             if before is not None and before.key != sighting.key:
-                seen = devices.get(before.key) or self.devices[before.key]
+                seen = devices[before.key] if before.key in devices else self.devices[before.key]
                 devices[before.key] = {mac: at for mac, at in seen.items() if mac != sighting.mac}
             learned[place] = sighting
-            seen = devices.get(sighting.key) or self.devices.get(sighting.key, {})
+            seen = devices[sighting.key] if sighting.key in devices else self.devices.get(sighting.key, {})
             devices[sighting.key] = {**seen, sighting.mac: sighting.at}
+        return replace(self, learned=_over(self.learned, learned), devices=_over(self.devices, devices))
+
+    def without(self, gone: Iterable[_Place]) -> Keyring:
+        """This keyring as if the devices ``gone``, by SSID, had never used a key."""
+        learned: dict[_Place, Sighting] = {}
+        devices: dict[KeyId, Mapping[MacAddress, float]] = {}
+        for place in gone:
+            sighting = self.learned.get(place)
+            if sighting is not None:
+                learned[place] = _GONE
+                name = sighting.key
+                seen = devices[name] if name in devices else self.devices.get(name, {})
+                devices[name] = {mac: at for mac, at in seen.items() if mac != sighting.mac}
+        if not learned:
+            return self
         return replace(self, learned=_over(self.learned, learned), devices=_over(self.devices, devices))
 
     def with_pmks(self, derived: Sequence[tuple[StoredKey, Secret]], now: float) -> Assembly:
@@ -304,6 +351,7 @@ def _other(name: KeyId) -> KeyId:
     return KeyId(name.origin, base if base != name.id else base + RETIRED)
 
 
-def _fits(stored: StoredKey, ssid: str, site: str, mac: MacAddress) -> bool:
+def fits(stored: StoredKey, ssid: str, site: str, mac: MacAddress) -> bool:
+    """True for a key that this device may use on this network and site."""
     key = stored.key
     return key.ssid == ssid and key.site in {"", site} and (not key.devices or mac in key.devices)

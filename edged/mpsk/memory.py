@@ -80,7 +80,7 @@ class Grant:
     """Of the key."""
     rate: Rate | None = None
     offered: tuple[StoredKey, ...] = ()
-    """One of these may be its key."""
+    """One of these may be its key, or the passphrase of its key that it has."""
     wanted: str = ""
     """Why it is to leave; empty: it may stay."""
 
@@ -113,14 +113,15 @@ class Recent(Generic[K, V]):
         # ordered: in a plain dictionary the way to the oldest leads past the places of all that went before it
         self._entries: OrderedDict[K, V] = OrderedDict()
 
-    def put(self, key: K, value: V) -> None:
-        """Make ``value`` the newest."""
-        entries = self._entries
+    def put(self, key: K, value: V) -> K | None:
+        """Make ``value`` the newest; the key of the entry that had to go for it, if one had."""
+        entries, gone = self._entries, None
         if key in entries:
             entries.move_to_end(key)
         elif len(entries) >= self._limit:
-            entries.popitem(last=False)
+            gone, _ = entries.popitem(last=False)
         entries[key] = value
+        return gone
 
     def get(self, key: K) -> V | None:
         """The value of ``key``; None when it was never put or is forgotten."""

@@ -52,6 +52,10 @@ class Reason(StrEnum):
     """Searches take longer than an access point's patience lasts: silence, so that it asks again."""
 
 
+UNPROVEN = frozenset({Reason.NO_MATCH, Reason.NOT_READY, Reason.COOL_DOWN, Reason.UNSUPPORTED_AKM})
+"""Rejects that anybody gets who spells a device's MAC address: they say nothing of the device itself."""
+
+
 @dataclass(frozen=True, slots=True)
 class Accept:
     """The device gets on, with this key, in this VLAN."""

@@ -23,6 +23,9 @@ devices make that all have a wrong passphrase and never give up. Not compiled (3
 """
 MAX_NASES = 4096
 
+Device = tuple[str, MacAddress]
+"""Site and MAC address: what one site's access points say of a device holds up none at another's."""
+
 
 class Patience:
     """The misses of the last minute, by device, and what those of each access point have cost of late."""
@@ -30,17 +33,17 @@ class Patience:
     __slots__ = ("_misses", "_spent")
 
     def __init__(self) -> None:
-        self._misses: dict[MacAddress, deque[float]] = {}
+        self._misses: dict[Device, deque[float]] = {}
         self._spent: dict[IpAddress, tuple[float, float]] = {}
         """Seconds of search, and when they were so many."""
 
-    def miss(self, mac: MacAddress, now: float) -> None:
-        """``mac`` missed at ``now``."""
-        misses = self._misses.pop(mac, None) or deque(maxlen=MISSES)
+    def miss(self, device: Device, now: float) -> None:
+        """``device`` missed at ``now``."""
+        misses = self._misses.pop(device, None) or deque(maxlen=MISSES)
         misses.append(now)
         if len(self._misses) >= MAX_DEVICES:
             del self._misses[next(iter(self._misses))]
-        self._misses[mac] = misses
+        self._misses[device] = misses
 
     def spend(self, nas: IpAddress, seconds: float, now: float) -> None:
         """A search of so many seconds for ``nas`` ended in no accept."""
@@ -50,22 +53,22 @@ class Patience:
             del self._spent[next(iter(self._spent))]
         self._spent[nas] = spent, now
 
-    def is_exhausted(self, mac: MacAddress, now: float) -> bool:
+    def is_exhausted(self, device: Device, now: float) -> bool:
         """True while the tenth last miss is less than a minute old."""
-        misses = self._misses.get(mac)
+        misses = self._misses.get(device)
         return misses is not None and len(misses) == MISSES and misses[0] > now - WINDOW
 
     def is_spent(self, nas: IpAddress, now: float) -> bool:
         """True while ``nas`` has had more than its share."""
         return self._spent_by(nas, now) >= BURST
 
-    def forgive(self, mac: MacAddress | None = None) -> None:
-        """Forget the misses of ``mac``; of all when the keys have changed."""
-        if mac is None:
+    def forgive(self, device: Device | None = None) -> None:
+        """Forget the misses of ``device``; of all when the keys have changed."""
+        if device is None:
             self._misses.clear()
             self._spent.clear()
         else:
-            self._misses.pop(mac, None)
+            self._misses.pop(device, None)
 
     def _spent_by(self, nas: IpAddress, now: float) -> float:
         """The seconds spent that time has not given back yet."""

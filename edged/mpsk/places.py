@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
-from edged.mpsk.keyring import Keyring, same_key
+from edged.mpsk.keyring import DEVICE_AGE, Keyring, same_key
 from edged.state.keys import BILLING, LOCAL, RETIRED, KeyId, StoredKey
 from edged.values import MacAddress
 
@@ -17,28 +17,31 @@ def both_sides(name: KeyId) -> tuple[KeyId, KeyId]:
     return KeyId(name.origin, base), KeyId(name.origin, base + RETIRED)
 
 
-def place_to_take(ring: Keyring, stored: StoredKey, mac: MacAddress) -> MacAddress | None:
-    """The device of ``stored`` unseen for longest, ``mac`` itself left aside; None when it has no other."""
-    seen = {m: at for name in both_sides(stored.name) for m, at in ring.devices.get(name, {}).items() if m != mac}
+def place_to_take(ring: Keyring, stored: StoredKey, mac: MacAddress, now: float) -> MacAddress | None:
+    """The device of ``stored`` unseen for longest, ``mac`` itself left aside; None when it has no other.
+
+    One that counts no more has no place to give: to take it would let one more on each time.
+    """
+    rows = (ring.devices.get(name, {}).items() for name in both_sides(stored.name))
+    seen = {m: at for row in rows for m, at in row if m != mac and at > now - DEVICE_AGE}
     return min(seen, key=lambda m: (seen[m], m)) if seen else None
-
-
-def without(ring: Keyring, gone: Collection[tuple[str, MacAddress]]) -> Keyring:
-    """``ring`` as if the devices ``gone``, by SSID, had never used a key."""
-    leaving = [ring.learned[place] for place in gone if place in ring.learned]
-    if not leaving:
-        return ring
-    learned, devices = dict(ring.learned), dict(ring.devices)
-    for sighting in leaving:
-        del learned[sighting.ssid, sighting.mac]
-        devices[sighting.key] = {m: at for m, at in devices.get(sighting.key, {}).items() if m != sighting.mac}
-    return replace(ring, learned=learned, devices=devices)
 
 
 def holding(ring: Keyring, key: StoredKey) -> StoredKey | None:
     """The row that has the passphrase of ``key`` now: a rotation moves it aside; None when none has."""
     rows = (ring.keys.get(name) for name in (key.name, *both_sides(key.name)))
     return next((row for row in rows if row is not None and same_key(row, key)), None)
+
+
+def held_at(ring: Keyring, name: KeyId, at: float) -> StoredKey | None:
+    """The row that has now what ``name`` was the name of at that moment; None: it is gone.
+
+    Of the two passphrases of a rotation the one made last was the key's own, and the one made before it the old one.
+    """
+    rows = [row for each in both_sides(name) if (row := ring.keys.get(each)) is not None and row.created <= at]
+    rows.sort(key=lambda row: -row.created)
+    place = 1 if name.id.endswith(RETIRED) else 0
+    return rows[place] if place < len(rows) else None
 
 
 def set_aside(keys: Iterable[StoredKey], now: float) -> list[StoredKey]:

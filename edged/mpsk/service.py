@@ -23,7 +23,7 @@ from edged.mpsk.facts import KeyFacts
 from edged.mpsk.grants import Grants
 from edged.mpsk.keyring import Assembly, Keyring, assemble
 from edged.mpsk.memory import Counters, Last, Stale
-from edged.mpsk.places import set_aside, without
+from edged.mpsk.places import set_aside
 from edged.mpsk.search import search_all
 from edged.mpsk.settings import MpskSettings
 from edged.mpsk.stock.service import Stock
@@ -158,7 +158,7 @@ class MpskService:
             return self._desk.overloaded(wanted, self._clock())
         if begun is not None:
             self.counters.search_seconds += time.perf_counter() - begun
-        return self._desk.found(wanted, stored, self._current.view, self._clock())
+        return self._desk.found(wanted, stored, self._current.view, self._clock(), joined=begun is None)
 
     def explain_device(self, mac: MacAddress) -> Last | None:
         """How the latest request of ``mac`` ended; None when it made none of late."""
@@ -224,7 +224,7 @@ class MpskService:
     def _install(self, ring: Keyring, before: dict[tuple[str, MacAddress], Sighting]) -> None:
         """Put ``ring`` into force, with the devices learned since ``before``."""
         learned = [s for place, s in self._desk.sightings.items() if before.get(place) != s]
-        self._desk.ring = without(ring.with_sightings(learned) if learned else ring, self._desk.gone)
+        self._desk.ring = (ring.with_sightings(learned) if learned else ring).without(self._desk.gone)
         counters = self.counters
         counters.keys, counters.pmks_pending = len(ring.keys), len(ring.pending)
         counters.devices = len(self.ring.learned)
@@ -273,6 +273,7 @@ class MpskService:
             await asyncio.sleep(TEND_EVERY)
             if self._clock() >= self.ring.next_change:
                 await self._recompile()
+                self._wake.set()  # a key that was set aside until now has no PMK yet
             await self._flush_or_say()
 
     async def flush(self) -> None:

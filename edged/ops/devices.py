@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
-from edged.ops.text import counted, span, table
+from edged.ops.text import counted, printable, span, table
 
 Answer = dict[str, Any]
 _COLUMNS = (
@@ -71,7 +71,7 @@ def _state(device: Answer, now: float) -> str:
 
 def access_point(device: Answer) -> str:
     """What the access point calls itself, else its address; and the client it belongs to."""
-    name = device["nas"].partition("@")[0]
+    name = printable(device["nas"].partition("@")[0])
     return f"{name} ({device['client']})" if name and device["client"] not in {"", name} else name
 
 

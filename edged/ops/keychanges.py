@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edged.mpsk.stock.revisions import Revised
 from edged.ops.control import Refused
-from edged.ops.keyforms import Facts, choice_of, ids_of, keys_named, macs_of, refusal, style_of
+from edged.ops.keyforms import Facts, choice_of, ids_of, keys_named, macs_of, refusal, style_of, time_of
 from edged.ops.text import moment
 from edged.values import MacAddress, Secret
 
@@ -48,7 +48,7 @@ class KeyChanges:
             asked = self._asks(request, len(ids))
             if asked is not None:
                 return asked
-        at, leaked = float(request.get("at") or 0.0), bool(request.get("leaked"))
+        at, leaked = time_of(request, "at"), bool(request.get("leaked"))
         overlap = request.get("overlap")
         if overlap is not None and not 0.0 <= float(overlap) <= _MAX_OVERLAP_S:
             raise Refused("--overlap is at most 90d", 2)
@@ -101,7 +101,7 @@ class KeyChanges:
         return None
 
     async def _expire(self, request: Facts) -> Facts:
-        at, ids = float(request.get("ends") or 0.0), ids_of(request)
+        at, ids = time_of(request, "ends"), ids_of(request)
         if at and at <= time.time():
             raise Refused("that time has passed; edged keys revoke ID ends a key now", 2)
         first = self._house.mpsk.stock.find(ids[0]) if ids else None

@@ -21,6 +21,7 @@ Facts = dict[str, Any]
 
 MAX_UNITS = 100_000
 _PROBLEMS_SHOWN = 20
+_YEAR_3000 = 32_503_680_000.0
 
 
 def choice_of(request: Facts) -> Choice:
@@ -58,7 +59,7 @@ def key_of(request: Facts) -> Key:
         id=_text(request, "id"), ssid=str(request["ssid"]), passphrase=Secret(_text(request, "passphrase")),
         subscriber=_text(request, "subscriber"), site=_text(request, "site"), label=_text(request, "label"),
         vlan=_vlan(request.get("vlan")), device_limit=_limit(request), devices=macs_of(request),
-        not_before=float(request.get("begins") or 0.0), expires=float(request.get("ends") or 0.0),
+        not_before=time_of(request, "begins"), expires=time_of(request, "ends"),
         rate=_rate(request),
     )  # fmt: skip
 
@@ -70,7 +71,7 @@ def order_of(request: Facts) -> Order:
         ssids=tuple(map(str, request["ssids"])), units=_units(request), prefix=_text(request, "prefix"),
         label=str(request.get("label") or "{}"), site=_text(request, "site"),
         vlan_from=None if vlan_from is None else int(vlan_from), device_limit=_limit(request), rate=_rate(request),
-        not_before=float(request.get("begins") or 0.0), expires=float(request.get("ends") or 0.0),
+        not_before=time_of(request, "begins"), expires=time_of(request, "ends"),
         style=style_of(request),
     )  # fmt: skip
 
@@ -87,6 +88,14 @@ def _units(request: Facts) -> tuple[str, ...]:
         raise Refused(f"--count is 1 to {MAX_UNITS:,}, and --first is not negative", 2)
     width = len(str(first + number - 1))
     return tuple(f"{n:0{width}}" for n in range(first, first + number))
+
+
+def time_of(request: Facts, name: str) -> float:
+    """Epoch seconds; 0: none. ``Refused`` for what no calendar has, NaN above all: it compares with nothing."""
+    at = float(request.get(name) or 0.0)
+    if not 0.0 <= at < _YEAR_3000:
+        raise Refused(f"{name}: a time between 1970 and 3000", 2)
+    return at
 
 
 def _text(request: Facts, name: str) -> str:

@@ -260,9 +260,14 @@ def _left_out(rows: list[Answer]) -> list[str]:
     return [*lines, *([f"and {more:,} more; all of them with --json"] if more > 0 else [])]
 
 
+def printable(text: str) -> str:
+    """``text`` of a peer, with U+FFFD for what could move the cursor of a terminal or end a line."""
+    return text if text.isprintable() else "".join(c if c.isprintable() else "\N{REPLACEMENT CHARACTER}" for c in text)
+
+
 def table(columns: tuple[tuple[str, str], ...], rows: list[Answer]) -> list[str]:
     """Aligned columns, as wide as their widest cell."""
     cells = [[title for _, title in columns]]
-    cells += [["" if row[name] is None else str(row[name]) for name, _ in columns] for row in rows]
+    cells += [["" if row[name] is None else printable(str(row[name])) for name, _ in columns] for row in rows]
     widths = [max(len(line[i]) for line in cells) for i in range(len(columns))]
     return ["  ".join(f"{cell:<{width}}" for cell, width in zip(line, widths, strict=True)).rstrip() for line in cells]

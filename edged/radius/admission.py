@@ -14,7 +14,7 @@ from edged.native.radius import ABSENT, HASHED, INVALID, VALID, Opened, Portable
 from edged.radius.authenticator import Signature
 from edged.radius.clients import Source
 from edged.radius.counters import Discard
-from edged.radius.dictionary import EAP_MESSAGE, PROXY_STATE
+from edged.radius.dictionary import EAP_MESSAGE, PROXY_STATE, USER_PASSWORD
 from edged.radius.mending import mended
 from edged.radius.packet import MAX_LENGTH, Code, Packet, received
 from edged.values import IpAddress, parse_address
@@ -24,8 +24,10 @@ Requirement = Literal["auto", "require", "optional"]
 
 require:  an Access-Request without a Message-Authenticator is dropped. Right for every device of this decade.
 auto:     the same, once this source address has sent a valid one; until then a request without is answered
-          unless it carries Proxy-State, which is where the attacker's chosen prefix goes. The memory survives
-          restarts through ``SignedSources.export``. A Status-Server teaches nothing: some sign that alone.
+          unless it carries Proxy-State, which is where the attacker's chosen prefix goes, or no User-Password:
+          then nothing in it was made with the secret, and any host in the client's networks could ask for keys.
+          The memory survives restarts through ``SignedSources.export``. A Status-Server teaches nothing: some
+          sign that alone.
 optional: never missed. For old devices behind a proxy, on a network that nobody else can write to.
 """
 
@@ -138,6 +140,7 @@ def refusal(request: Packet, signature: Signature, requirement: Requirement, *, 
             must = must or signed_before
             if not must and request.marked(PROXY_STATE):
                 return Discard.PROXY_STATE_UNSIGNED
+            must = must or not request.marked(USER_PASSWORD)
         case "optional":
             pass
     return Discard.NO_MESSAGE_AUTHENTICATOR if must else None

@@ -113,7 +113,8 @@ def merge(
     for key in sorted(keys, key=lambda k: (not _held(before.get(k.id), k), k.id)):
         old = before.get(key.id)
         pmk = pmks.get((key.ssid, key.passphrase))
-        stored = StoredKey(BILLING, key, pmk, old.created if old else now)
+        same = old is not None and (old.key.ssid, old.key.passphrase) == (key.ssid, key.passphrase)
+        stored = StoredKey(BILLING, key, pmk, old.created if old is not None and same else now)
         holder = after.get(key.id) or taken.holder(stored)
         if holder is not None:
             conflicts.append((key.id, holder.key.id))

@@ -467,6 +467,23 @@ async def test_what_a_nas_reports_is_told_to_the_policy_in_both_families_until_i
         assert desk.concerned == [{"ana@fibre"}, {"ana@fibre"}]
 
 
+async def test_a_site_ends_no_session_of_another_that_comes_from_the_same_address_with_its_own_certificate(
+    tmp_path: Path,
+) -> None:
+    name = attribute("NAS-Identifier", "b7-1")
+    mine, neighbour = (nas(name=f"building-{n}", certificate=f"b{n}.example.net") for n in (7, 8))
+    async with database_in(tmp_path) as database:
+        desk = told(SessionStore(database))
+        await desk.accounting.account(report(1, "s-1", FRAMED4, name), mine, HOME)
+
+        for status in (2, 7, 8):
+            await desk.accounting.account(report(status, "s-1", name), neighbour, HOME)
+
+        assert desk.lines() == ["100.64.1.7"]
+        await desk.accounting.account(report(8, "", name), mine, HOME)
+        assert desk.lines() == []
+
+
 async def test_a_single_ipv6_address_counts_where_the_nas_gives_no_prefix(tmp_path: Path) -> None:
     single = attribute("Framed-IPv6-Address", parse_address("2001:db8:1::7"))
     async with database_in(tmp_path) as database:

@@ -255,6 +255,23 @@ async def test_billings_weak_passphrases_are_taken_and_counted(tmp_path: Path) -
         assert "password" not in repr(logs)
 
 
+async def test_a_local_key_that_was_set_aside_before_its_pmk_was_there_gets_it_when_billings_ends_by_itself(
+    tmp_path: Path,
+) -> None:
+    async with house(tmp_path) as at:
+        await at.store.add_local([Key("mine", SSID, OLD)], NOW)
+        await at.service.replace_billing([Key("theirs", SSID, OLD, expires=NOW + 60)])
+        await settled(at)
+        mine = KeyId(LOCAL, "mine")
+        assert at.service.ring.keys[mine].shadowed_by == "theirs"
+        assert at.service.ring.keys[mine].pmk is None
+
+        at.clock[0] = NOW + 61
+
+        await until(lambda: at.service.ring.keys[mine].pmk is not None)
+        assert await opens(at, OLD)
+
+
 async def test_a_key_that_billing_lists_with_anothers_passphrase_is_left_out_by_name(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
         await at.service.replace_billing([Key("k-2", SSID, OLD)])

@@ -19,8 +19,9 @@ from edged.ops import text
 from edged.ops.answers import Answers
 from edged.ops.figures import figures
 from edged.ops.nases import nases
-from edged.radius.attributes import attribute
+from edged.radius.attributes import Attribute, attribute
 from edged.radius.authenticator import sign_request
+from edged.radius.hiding import hide_password
 from edged.radius.packet import Code, Packet, encode
 from edged.values import Secret
 
@@ -70,7 +71,9 @@ async def _send(house: House, source: str, octets: bytes) -> None:
 
 
 def _access(secret: Secret, *, signed: bool = True, identifier: int = 1) -> bytes:
-    packet = Packet(Code.ACCESS_REQUEST, identifier, bytes(16), (attribute("User-Name", "02005e100009"),))
+    name = "02005e100009"
+    password = Attribute(2, hide_password(Secret(name), secret, bytes(16)))
+    packet = Packet(Code.ACCESS_REQUEST, identifier, bytes(16), (attribute("User-Name", name), password))
     return sign_request(packet, secret) if signed else encode(packet)
 
 

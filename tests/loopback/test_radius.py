@@ -415,7 +415,8 @@ async def test_a_fault_of_ours_before_any_handler_costs_its_own_request_alone(
 
 
 async def test_who_has_signed_once_is_not_heard_unsigned_again() -> None:
-    plain = encode(Packet(Code.ACCESS_REQUEST, 1, bytes(16), (attribute("User-Name", "bob"),)))
+    password = Attribute(2, hide_password(Secret("bob"), SECRET, bytes(16)))
+    plain = encode(Packet(Code.ACCESS_REQUEST, 1, bytes(16), (attribute("User-Name", "bob"), password)))
     async with _serving(Network(), signed=(parse_address("127.0.0.2"),)) as (_, auth, _acct):
         with Nas() as nas, Nas("127.0.0.2") as known:
             nas.send(plain, auth)

@@ -244,7 +244,7 @@ async def test_there_is_one_message_authenticator_of_18_octets_and_it_is_right(o
 @pytest.mark.parametrize("signed", [True, False])
 async def test_every_answer_begins_with_a_message_authenticator_whatever_the_request_had(signed: bool) -> None:
     async with _serving(Network()) as (_, auth, _acct):
-        for number, (name, password) in enumerate(((MAC, (PASSWORD,)), ("bob", ()))):
+        for number, (name, password) in enumerate(((MAC, (PASSWORD,)), ("bob", (PASSWORD,)))):
             packet = Packet(Code.ACCESS_REQUEST, number, bytes(16), (attribute("User-Name", name), *password))
             with Nas("127.0.0.2" if signed else "127.0.0.3") as nas:
                 nas.send(sign_request(packet, SECRET) if signed else encode(packet), auth)

@@ -49,6 +49,18 @@ def test_a_good_key_brings_its_vlan_and_rate() -> None:
     assert holder(key) == Accept((key,), 112, None, Rate(10, 5))
 
 
+def test_a_device_that_counts_no_more_has_no_place_to_give_so_that_a_full_key_stays_full() -> None:
+    key = stored(device_limit=2)
+    macs = [MacAddress(f"02:00:5e:20:00:0{n}") for n in range(4)]
+    # two that changed their address a month ago, and two that are there
+    seen = tuple(Sighting(SSID, mac, NAME, NOW - (30 * DAY if n < 2 else DAY)) for n, mac in enumerate(macs))
+
+    outcome = holder(key, sightings=seen, devices_full="replace-oldest")
+
+    assert isinstance(outcome, Accept)
+    assert outcome.displaced == macs[2]
+
+
 @pytest.mark.parametrize(
     ("fields", "reason"),
     [

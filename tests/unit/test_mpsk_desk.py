@@ -4,6 +4,9 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
+
+import pytest
 
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.outcome import Reason
@@ -13,7 +16,7 @@ from edged.mpsk.settings import MpskSettings
 from edged.policy.access import Learned, View
 from edged.radius.attributes import long_extended
 from edged.radius.packet import Answer, Code, Packet
-from edged.state.keys import KeyId, Sighting, StoredKey
+from edged.state.keys import LOCAL, KeyId, Sighting, StoredKey
 from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import (
     BLOCKED,
@@ -277,10 +280,60 @@ def test_a_device_with_a_key_of_its_own_never_waits_for_it() -> None:
     assert accepted(building.ask(handshake_request(pmk(key))))
 
 
+def test_what_another_site_says_of_a_device_does_not_make_it_wait() -> None:
+    desk = Desk(mpsk_settings())
+    desk.ring = ring_of(stored())
+    for number in range(MISSES):
+        wanted = desk.ask(handshake_request(bytes(32), attempt=f"{number}"), client("building-8"), OTHER_NAS, OPEN, NOW)
+        assert isinstance(wanted, Search)
+        desk.found(wanted, None, OPEN, NOW)
+
+    again = handshake_request(bytes(32), attempt="again")
+    assert isinstance(desk.ask(again, client("building-8"), OTHER_NAS, OPEN, NOW), Answer)
+    assert isinstance(desk.ask(again, client("building-7"), HOME, OPEN, NOW), Search)
+
+
+def test_a_search_counts_once_however_many_retransmissions_it_answers() -> None:
+    desk = Desk(mpsk_settings())
+    desk.ring = ring_of(*many(3))
+    wanted = desk.ask(handshake_request(bytes(32)), client(), HOME, OPEN, NOW)
+    assert isinstance(wanted, Search)
+    desk.seconds_each = dict.fromkeys(desk.seconds_each, BURST / 6)
+
+    for number in range(2 * MISSES):
+        assert not accepted(desk.found(wanted, None, OPEN, NOW, joined=number > 0))
+
+    assert isinstance(desk.ask(handshake_request(bytes(32), attempt="2"), client(), HOME, OPEN, NOW), Search)
+
+
+def test_who_blows_its_message_up_has_its_access_point_pay_for_what_it_costs() -> None:
+    desk = Desk(mpsk_settings())
+    desk.ring = ring_of(*many(3))
+    usual, blown_up = (
+        desk.ask(with_frame(attempt, octets), client(), HOME, OPEN, NOW) for attempt, octets in (("1", 0), ("2", 850))
+    )
+    assert isinstance(usual, Search)
+    assert isinstance(blown_up, Search)
+
+    assert desk.seconds(blown_up) > 7 * desk.seconds(usual)
+
+
+def with_frame(attempt: str, padding: int) -> Packet:
+    """An element that nobody reads behind those of the station."""
+    element = bytes((0xDD, 255)) + bytes(255)
+    data = RSNE["psk-sha256"] + (element * 4)[:padding]
+    anonce, frame = message_2(bytes(32), suite="psk-sha256", attempt=attempt, data=data)
+    return request(
+        MAC,
+        *long_extended("FreeRADIUS-802.1X-Anonce", anonce),
+        *long_extended("FreeRADIUS-802.1X-EAPoL-Key-Msg", frame),
+    )
+
+
 def test_the_patience_with_devices_is_bounded() -> None:
     patience = Patience()
     for number in range(MAX_DEVICES + 50):
-        patience.miss(MacAddress(f"{number}"), NOW)
+        patience.miss(("building-7", MacAddress(f"{number}")), NOW)
 
     assert len(patience._misses) == MAX_DEVICES
 
@@ -325,6 +378,57 @@ def test_a_key_revoked_during_its_search_opens_nothing() -> None:
 
     assert building.desk.found(asked, key, OPEN, NOW) == REJECT
     assert building.reason() == "revoked"
+
+
+def test_a_key_rotated_during_its_search_opens_while_both_its_passphrases_are_good() -> None:
+    key = stored()
+    for ends, reason in ((NOW + DAY, ""), (NOW, "revoked")):
+        desk = Desk(mpsk_settings())
+        desk.ring = ring_of(key)
+        wanted = desk.ask(handshake_request(pmk(key)), client(), HOME, OPEN, NOW)
+        assert isinstance(wanted, Search)
+        aside = replace(key, key=replace(key.key, id="k-1~old"), revoked=ends)
+
+        desk.ring = ring_of(stored(passphrase=Secret("another-passphrase")), aside)
+        answer = desk.found(wanted, key, OPEN, NOW)
+
+        assert accepted(answer) is not bool(reason)
+        last = desk.explain_device(MAC)
+        assert last is not None
+        assert last.reason == reason
+
+
+@pytest.mark.parametrize("change", [{"devices": (OTHER_MAC,)}, {"site": "building-8"}], ids=str)
+def test_a_key_closed_to_a_device_lets_it_on_no_more_and_sends_it_away(change: dict[str, Any]) -> None:
+    key = stored()
+    closed = replace(key, key=replace(key.key, **change))
+    desk = Desk(mpsk_settings())
+    desk.ring = ring_of(key)
+    wanted = desk.ask(handshake_request(pmk(key)), client(), HOME, OPEN, NOW)
+    assert isinstance(wanted, Search)
+    assert accepted(desk.found(wanted, key, OPEN, NOW))
+
+    desk.ring = ring_of(closed)
+
+    assert [stale.reason for stale in desk.recheck(OPEN, NOW)] == ["unknown-device"]
+    assert not accepted(desk.found(wanted, key, OPEN, NOW)), "nor after a search that began before"
+
+
+@pytest.mark.parametrize("full", ["reject", "replace-oldest"])
+def test_a_limit_that_is_lowered_keeps_the_devices_seen_last_and_they_stay_no_more_than_it_says(full: str) -> None:
+    macs = [MacAddress(f"02:00:5e:20:00:0{n}") for n in range(5)]
+    seen = tuple(Sighting(SSID, mac, KeyId(LOCAL, "k-1"), NOW - n * 60) for n, mac in enumerate(macs))
+    desk = Desk(mpsk_settings(devices_full=full))
+    desk.ring = ring_of(stored(), sightings=seen)
+    for mac in macs:
+        assert accepted(desk.ask(request(mac), client(), HOME, OPEN, NOW))  # type: ignore[arg-type]  # no search
+
+    desk.ring = ring_of(stored(device_limit=2), sightings=seen)
+
+    sent_away = {stale.mac for stale in desk.recheck(OPEN, NOW)}
+    assert sent_away == (set(macs[2:]) if full == "reject" else set())
+    for mac in macs:
+        assert accepted(desk.ask(request(mac), client(), HOME, OPEN, NOW)) is (mac in macs[:2])  # type: ignore[arg-type]
 
 
 def test_an_overloaded_desk_is_silent() -> None:

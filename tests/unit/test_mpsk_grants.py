@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 
 from edged.model import Rate
-from edged.mpsk.desk import Desk
+from edged.mpsk.desk import Desk, Search
 from edged.mpsk.grants import REWRITE_AFTER, Grants
+from edged.mpsk.outcome import Reason
+from edged.mpsk.wpa import pmk_of
 from edged.policy.access import View
 from edged.radius.admission import AUTHENTICATION, SignedSources, admit
 from edged.radius.attributes import Attribute, attribute, text, values
@@ -19,7 +21,7 @@ from edged.radius.clients import Source
 from edged.radius.hiding import hide_password
 from edged.radius.packet import Answer, Code, Hidden, Packet
 from edged.state.keys import StoredKey
-from edged.values import Secret
+from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import (
     BLOCKED,
     DAY,
@@ -131,6 +133,58 @@ def test_a_device_that_is_refused_when_it_asks_again_is_through_as_well() -> Non
     assert desk.grants.is_gone(stale)
 
 
+ELSEWHERE = parse_address("10.8.0.9")
+
+
+def test_a_handshake_that_fails_under_a_devices_mac_address_keeps_it_on_no_air() -> None:
+    key = stored(vlan=112, subscriber="1001")
+    assert key.pmk is not None
+    for at_once in (True, False):
+        desk = building(key)
+        let_on(desk, handshake_request(key.pmk.reveal()))
+        named = [] if at_once else desk.recheck(BLOCKED, NOW)
+
+        # a second radio of the same resident, at another access point of the same controller
+        wrong = desk.ask(handshake_request(bytes(32)), client(), HOME, OPEN, NOW)
+        assert isinstance(wrong, Search)
+        assert desk.found(wrong, None, OPEN, NOW) is not None
+        assert desk.ask(handshake_request(bytes(32), suite="sae"), client(), HOME, OPEN, NOW) is not None
+
+        assert not any(desk.grants.is_gone(stale) for stale in named)
+        assert [stale.mac for stale in named or desk.recheck(BLOCKED, NOW)] == [MAC]
+
+
+def test_what_another_sites_access_point_asks_neither_forgets_a_device_nor_settles_its_disconnect() -> None:
+    desk = building(registered(site="building-7"), blocked="reject")
+    let_on(desk, request())
+
+    def asked_elsewhere() -> Answer | Search | None:
+        return desk.ask(request(), client("building-8"), ELSEWHERE, OPEN, NOW)
+
+    assert isinstance(asked_elsewhere(), Answer)
+    (stale,) = desk.recheck(BLOCKED, NOW)
+    assert isinstance(asked_elsewhere(), Answer)
+
+    assert (stale.nas, stale.reason) == (HOME, "blocked")
+    assert not desk.grants.is_gone(stale)
+    rows, dropped = desk.grants.unwritten()
+    assert ([row.wanted for row in rows], dropped) == (["blocked"], [])
+
+
+def test_an_accept_at_another_access_point_settles_no_disconnect_and_outlives_it() -> None:
+    desk = building(registered())
+    let_on(desk, request())
+    (stale,) = desk.recheck(BLOCKED, NOW)
+
+    assert isinstance(desk.ask(request(), client("building-8"), ELSEWHERE, BLOCKED, NOW), Answer)
+
+    assert not desk.grants.is_gone(stale)
+    desk.grants.unwritten()
+    desk.grants.settle(stale)
+    rows, dropped = desk.grants.unwritten()
+    assert ([(row.nas, row.vlan) for row in rows], dropped) == ([(str(ELSEWHERE), 666)], [])
+
+
 def test_another_rate_sends_away_where_the_access_point_was_told_one() -> None:
     slow, fast = (registered(rate=Rate(n, n)) for n in (10**6, 10**8))
     for dialect, reasons in (("mikrotik", ["rate"]), ("hostapd", [])):
@@ -180,6 +234,70 @@ def test_a_key_revoked_while_edged_was_down_sends_its_devices_away() -> None:
         assert [stale.reason for stale in restarted(desk, *after).recheck(OPEN, NOW + 101)] == ["revoked"]
 
 
+def rotated(key: StoredKey, at: float, ends: float) -> tuple[StoredKey, StoredKey]:
+    aside = replace(key, key=replace(key.key, id=key.key.id + "~old"), revoked=ends)
+    return replace(stored(passphrase=Secret(f"made at {at:.0f}"), vlan=112), created=at), aside
+
+
+def test_after_a_restart_it_is_the_passphrase_of_then_that_keeps_a_device_on() -> None:
+    key = stored(vlan=112)
+    assert key.pmk is not None
+    desk = building(key)
+    let_on(desk, handshake_request(key.pmk.reveal()))
+    rows, _ = desk.grants.unwritten()
+    newer, aside = rotated(key, NOW + 10, ends=NOW + 500)
+    newest, second = rotated(newer, NOW + 20, ends=NOW + 900)
+
+    for keys, now, reasons in (
+        ((newer, aside), NOW + 499, []),
+        ((newer, aside), NOW + 500, ["revoked"]),
+        ((newer, replace(aside, revoked=NOW + 11)), NOW + 100, ["revoked"]),
+        ((newest, second), NOW + 100, ["revoked"]),
+    ):
+        again = building(*keys)
+        again.grants.restore(rows, again.ring, NOW + 50)
+        assert [stale.reason for stale in again.recheck(OPEN, now)] == reasons
+
+
+def test_after_a_restart_who_has_the_new_passphrase_stays_and_an_undone_rotation_is_seen_through() -> None:
+    key = stored(vlan=112)
+    newer, aside = rotated(key, NOW + 10, ends=NOW + 500)
+    newer = replace(newer, pmk=pmk_of(newer.key.passphrase, SSID))
+    assert key.pmk is not None
+    assert newer.pmk is not None
+    desk = building(key)
+    let_on(desk, handshake_request(key.pmk.reveal()))
+    desk.grants.unwritten()
+    desk.ring = ring_of(newer, aside)
+    let_on(desk, handshake_request(newer.pmk.reveal()), now=NOW + 20)
+    rows, _ = desk.grants.unwritten()
+    undone = (
+        replace(key, created=key.created),
+        replace(newer, key=replace(newer.key, id="k-1~old"), revoked=NOW + 500),
+    )
+
+    for keys, reasons in (((newer, aside), []), (undone, ["revoked"])):
+        again = building(*keys)
+        again.grants.restore(rows, again.ring, NOW + 50)
+        assert again.recheck(OPEN, NOW + 499) == []
+        assert [stale.reason for stale in again.recheck(OPEN, NOW + 500)] == reasons
+
+
+def test_who_asked_by_mac_address_while_both_passphrases_were_good_asks_again_when_the_old_one_ends() -> None:
+    key = registered()
+    newer, aside = rotated(key, NOW - 10, ends=NOW + 500)
+    newer = replace(newer, key=replace(newer.key, devices=(MAC,), subscriber="1001"))
+    for dialect, reasons in (("hostapd", ["revoked"]), ("aruba", [])):
+        desk = building(newer, aside)
+        let_on(desk, request(), dialect)
+
+        # its holder suspended and back: no reason of its own to leave for the other passphrase
+        assert [stale.reason for stale in desk.recheck(BLOCKED, NOW)] == ["vlan"]
+        let_on(desk, request(), dialect)
+        assert desk.recheck(OPEN, NOW + 499) == []
+        assert [stale.reason for stale in desk.recheck(OPEN, NOW + 500)] == reasons
+
+
 def test_who_was_to_leave_before_a_restart_is_to_leave_after_it() -> None:
     key = registered()
     desk = building(key)
@@ -222,7 +340,7 @@ def test_what_the_database_did_not_take_waits_behind_newer_news() -> None:
     let_on(desk, request())
     let_on(desk, request(OTHER_MAC))
     failed = desk.grants.unwritten()
-    desk.grants.refused((SSID, OTHER_MAC))
+    desk.grants.refused((SSID, OTHER_MAC), Reason.UNKNOWN_DEVICE, HOME)
 
     desk.grants.unkept(*failed, desk.ring)
 
@@ -268,6 +386,25 @@ def test_a_row_of_a_dialect_of_another_version_is_passed_over() -> None:
     grants.restore([row._replace(dialect="of-the-future") for row in rows], desk.ring, NOW)
 
     assert len(grants) == 0
+
+
+def test_invented_devices_push_out_nobody_with_a_key_and_leave_no_more_rows_than_are_remembered(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edged.mpsk.grants.MAX_GRANTS", 2)
+    monkeypatch.setattr("edged.mpsk.grants.MAX_STRANGERS", 3)
+    desk = building(registered(), unknown={"vlan": 999})
+    let_on(desk, request())
+    kept: set[tuple[str, MacAddress]] = set()
+
+    for n in range(20):
+        let_on(desk, request(MacAddress(f"02:00:5e:30:00:{n:02x}")))
+        rows, dropped = desk.grants.unwritten()
+        kept = (kept | {(row.ssid, row.mac) for row in rows}) - set(dropped)
+
+    assert len(kept) == len(desk.grants) == 4
+    assert (SSID, MAC) in kept
+    assert [stale.mac for stale in desk.recheck(BLOCKED, NOW)] == [MAC]
 
 
 # --- keys for unknown devices ----------------------------------------------------------------------

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edged.ops.devices import all_devices, devices_text, octets
+from edged.ops.devices import access_point, all_devices, devices_text, octets
 
 NOW = 1_795_860_000.0
 GOLDEN = Path(__file__).parent.parent / "golden" / "devices.txt"
@@ -37,6 +37,16 @@ ONLINE = {
 )  # fmt: skip
 def test_octets_are_told_in_the_units_of_plans(count: int | None, text: str) -> None:
     assert octets(count) == text
+
+
+def test_what_an_access_point_says_of_itself_or_of_a_device_moves_no_cursor() -> None:
+    said = "\x1b[2Jb7-1\r\x9b1A"
+    found = [device(said, ssid=said, **ONLINE | {"nas": f"{said}@10.7.0.2"})]
+
+    text = devices_text({"at": NOW, "devices": found})
+
+    assert all(line.isprintable() for line in text.splitlines())
+    assert access_point(found[0]).isprintable()
 
 
 def test_who_is_online_stands_first_and_then_who_was_seen_last() -> None:

@@ -27,6 +27,7 @@ ACCESS, STATUS, ACCT = Code.ACCESS_REQUEST, Code.STATUS_SERVER, Code.ACCOUNTING_
 MISSING, UNSIGNED = Discard.NO_MESSAGE_AUTHENTICATOR, Discard.PROXY_STATE_UNSIGNED
 BAD = Discard.BAD_MESSAGE_AUTHENTICATOR
 ABSENT, VALID, INVALID = Signature.ABSENT, Signature.VALID, Signature.INVALID
+PASSWORD = Attribute(2, hide_password(Secret("bob"), SECRET, RANDOM))
 Requirement = Literal["auto", "require", "optional"]
 
 
@@ -55,11 +56,14 @@ Row = tuple[Requirement, Code, Attributes, Signature, bool, Discard | None]
         ("require", ACCESS, (), ABSENT, False, MISSING),
         ("require", ACCESS, (STATE,), ABSENT, False, MISSING),
         # auto: a newcomer may do without, but not with the attacker's room for a prefix
-        ("auto", ACCESS, (), ABSENT, False, None),
+        ("auto", ACCESS, (PASSWORD,), ABSENT, False, None),
+        ("auto", ACCESS, (PASSWORD, STATE), ABSENT, False, UNSIGNED),
+        # nor without anything that was made with the secret
+        ("auto", ACCESS, (), ABSENT, False, MISSING),
         ("auto", ACCESS, (STATE,), ABSENT, False, UNSIGNED),
         # auto: who has signed once always signs
-        ("auto", ACCESS, (), ABSENT, True, MISSING),
-        ("auto", ACCESS, (STATE,), ABSENT, True, MISSING),
+        ("auto", ACCESS, (PASSWORD,), ABSENT, True, MISSING),
+        ("auto", ACCESS, (PASSWORD, STATE), ABSENT, True, MISSING),
         # optional: never missed
         ("optional", ACCESS, (), ABSENT, True, None),
         ("optional", ACCESS, (STATE,), ABSENT, True, None),
@@ -80,13 +84,26 @@ def test_admission(row: Row) -> None:
 
 def test_once_signed_always_required_from_that_address() -> None:
     signed = SignedSources()
-    request = Packet(ACCESS, 1, RANDOM, (attribute("User-Name", "bob"),))
+    request = Packet(ACCESS, 1, RANDOM, (attribute("User-Name", "bob"), PASSWORD))
     plain, good = encode(request), sign_request(request, SECRET)
     assert isinstance(admit(plain, _source(), AUTHENTICATION, signed), Packet)
     assert isinstance(admit(good, _source(), AUTHENTICATION, signed), Packet)
     assert admit(plain, _source(), AUTHENTICATION, signed) is MISSING
     other = Source(IPv4Address("192.0.2.2"), _source().client, "192.0.2.2")
     assert isinstance(admit(plain, other, AUTHENTICATION, signed), Packet)
+
+
+def test_a_host_in_a_clients_network_that_has_no_secret_asks_for_no_key() -> None:
+    """As a MikroTik that never signed would ask, in whose dialect the key comes back in clear."""
+    given = (
+        attribute("User-Name", "02:00:5E:10:00:01"),
+        attribute("Called-Station-Id", "02-00-5E-00-00-01:Residence"),
+        attribute("Mikrotik-Rate-Limit", "1M/1M"),
+    )
+    request = encode(Packet(ACCESS, 1, RANDOM, given))
+
+    assert admit(request, _source(), AUTHENTICATION, SignedSources()) is MISSING
+    assert isinstance(admit(request, _source("optional"), AUTHENTICATION, SignedSources()), Packet)
 
 
 def test_the_memory_survives_a_restart() -> None:

@@ -128,6 +128,14 @@ async def test_a_replaced_passphrase_stays_good_for_the_overlap(store: KeyStore)
     assert "k-1~old" not in await live(store, NOW + 8 * DAY)
 
 
+async def test_a_key_is_as_old_as_its_passphrase(store: KeyStore) -> None:
+    await store.replace_billing([K1], NOW, WEEK)
+    await store.replace_billing([replace(K1, vlan=113)], NOW + 1, WEEK)
+    await store.replace_billing([replace(K1, passphrase=Secret("silver-badger-trumpet-7"))], NOW + 2, WEEK)
+
+    assert {s.key.id: s.created for s in await store.all()} == {"k-1": NOW + 2, "k-1~old": NOW}
+
+
 async def test_a_key_that_changes_hands_has_no_overlap(store: KeyStore) -> None:
     await store.replace_billing([K1], NOW)
 
