@@ -31,6 +31,9 @@ test: apt-test $(VENV)/dev.stamp native network-manager  ## everything: checks, 
 
 check: $(VENV)/dev.stamp fmt-check lint types layers unit  ## format, lint, types, layers, unit: under a minute
 
+# compiled once, not by every worker of every run: tests, rewritten for their asserts, take half the time to be read
+unit: export PYTHONDONTWRITEBYTECODE :=
+unit: export PYTHONPYCACHEPREFIX := $(CURDIR)/.run/pycache
 unit: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/test_architecture.py tests/unit tests/property
 
