@@ -587,6 +587,21 @@ async def test_one_address_has_so_many_connections_and_the_idlest_gives_way(file
         assert served.tls.counters.closed[Closing.REPLACED] == 1
 
 
+async def test_whoever_shows_no_certificate_closes_nobodys_connection(files: Path, authority: trustme.CA) -> None:
+    context = _context(authority, "ap")
+    async with _serving(_settings(files), Limits(per_address=1)) as served, _peer(served, context) as first:
+        await _until(lambda: served.tls.counters.accepted == 1)
+        silent = [await asyncio.open_connection("127.0.0.1", served.endpoint.port) for _ in range(2)]
+
+        await served.until_refused(Refusal.TOO_MANY)
+
+        first.send(_status())
+        await first.receive()
+        assert not served.tls.counters.closed[Closing.REPLACED]
+        for _, writer in silent:
+            writer.close()
+
+
 async def test_one_client_and_the_whole_have_so_many_connections(files: Path, authority: trustme.CA) -> None:
     context = _context(authority, "ap")
     for limits in (Limits(per_client=1), Limits(total=1)):
