@@ -587,6 +587,18 @@ async def test_one_address_has_so_many_connections_and_the_idlest_gives_way(file
         assert served.tls.counters.closed[Closing.REPLACED] == 1
 
 
+async def test_a_building_that_lost_its_power_comes_back_where_its_dead_connections_fill_every_place(
+    files: Path, authority: trustme.CA
+) -> None:
+    context = _context(authority, "ap")
+    async with _serving(_settings(files), Limits(per_address=1, total=1)) as served, _peer(served, context):
+        await _until(lambda: served.tls.counters.accepted == 1)
+        async with _peer(served, context) as again:
+            again.send(_status())
+            await again.receive()
+        assert served.tls.counters.closed[Closing.REPLACED] == 1
+
+
 async def test_whoever_shows_no_certificate_closes_nobodys_connection(files: Path, authority: trustme.CA) -> None:
     context = _context(authority, "ap")
     async with _serving(_settings(files), Limits(per_address=1)) as served, _peer(served, context) as first:
