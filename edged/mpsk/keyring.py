@@ -28,7 +28,7 @@ STEP = 100
 
 
 MOST_CLAIMS = 256
-"""Keys that one device may be registered for, 1.5 ms to try: billing's placeholder for "no address" is on all of them."""
+"""Keys that one device may be registered for, 1.5 ms to try: a placeholder for "no address" is on all of them."""
 FRONT = 256
 """Most devices that are kept in front of the others."""
 
