@@ -32,6 +32,8 @@ PATIENCE = 2.0
 MAX_WAITING = 32
 """Searches at once: at 50 ms each (10,000 keys, not compiled) the last waits 1.6 s."""
 
+MAX_JOINED = 8
+"""Requests that wait for one search beside the one that began it: a flood of them would fill the server's places."""
 MAX_LOSSES = 3
 """Workers lost in a row, without one answer: a machine that lets none live gets its searches in threads."""
 _SAMPLES = {True: 4096, False: 128}
@@ -81,6 +83,7 @@ class Searcher:
         self._pool: ProcessPoolExecutor | None = None
         self._losses = 0
         self._running: dict[object, asyncio.Task[StoredKey | None]] = {}
+        self._joined: dict[object, int] = {}
 
     def start(self) -> None:
         """Make the worker, if one is needed and there is none; it imports in the background."""
@@ -107,6 +110,11 @@ class Searcher:
         """The search that answers ``wanted`` too, if one runs."""
         return self._running.get(wanted.same)
 
+    def join(self, wanted: Search) -> bool:
+        """False when so many requests wait for the running search that one more would be no retransmission."""
+        self._joined[wanted.same] = self._joined.get(wanted.same, 0) + 1
+        return self._joined[wanted.same] <= MAX_JOINED
+
     def begin(self, wanted: Search) -> asyncio.Task[StoredKey | None]:
         """The key whose PMK made the MIC, or None; TimeoutError after PATIENCE. Await it shielded: others may too."""
         task = asyncio.create_task(self._search(wanted), name="mpsk-search")
@@ -116,6 +124,7 @@ class Searcher:
 
     def _ended(self, wanted: Search, task: asyncio.Task[StoredKey | None]) -> None:
         self._running.pop(wanted.same, None)
+        self._joined.pop(wanted.same, None)
         if not task.cancelled():
             task.exception()  # whoever waited for it may be gone
 

@@ -149,8 +149,10 @@ class MpskService:
             self._desk.begun(wanted)
             begun = time.perf_counter()
             running = self._searcher.begin(wanted)
-        else:
+        elif self._searcher.join(wanted):
             self.counters.joined += 1
+        else:
+            return self._desk.overloaded(wanted, self._clock())
         try:
             # shielded: the deadline of one request must not end the search for another that joined it
             stored = await asyncio.shield(running)

@@ -258,6 +258,19 @@ async def test_retransmissions_join_the_search_that_runs(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("off_loop")
+async def test_one_handshake_asked_a_hundred_times_at_once_holds_few_places(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await put(at.store, many(1500))
+        await at.service.reload_keys()
+
+        answers = await asyncio.gather(*(at.ask(handshake_request(bytes(32))) for _ in range(100)))
+
+        assert sum(a is None for a in answers) == 100 - 1 - searching.MAX_JOINED
+        assert at.service.counters.searches == 1
+        assert await at.ask(handshake_request(bytes(32), attempt="2")) is not None
+
+
+@pytest.mark.usefixtures("off_loop")
 async def test_a_flood_of_unknown_devices_is_bounded_and_silent_beyond(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
         await put(at.store, many(1500))
