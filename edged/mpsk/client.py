@@ -19,7 +19,7 @@ from multiprocessing import get_context
 
 import structlog
 
-from edged.mpsk.desk import FRAME, Search
+from edged.mpsk.desk import FRAME, Same, Search
 from edged.mpsk.search import search_all
 from edged.native import keysearch
 from edged.native.keysearch import CHECKS, PMK_OCTETS, Candidates, Challenge
@@ -32,6 +32,8 @@ PATIENCE = 2.0
 MAX_WAITING = 32
 """Searches at once: at 50 ms each (10,000 keys, not compiled) the last waits 1.6 s."""
 
+MAX_OF_SITE = 24
+"""Of them from one site: whatever floods there leaves the others a place."""
 MAX_JOINED = 8
 """Requests that wait for one search beside the one that began it: a flood of them would fill the server's places."""
 MAX_LOSSES = 3
@@ -82,8 +84,8 @@ class Searcher:
         self._threads = ThreadPoolExecutor(max(1, (os.cpu_count() or 1) - 1), thread_name_prefix="edged-search")
         self._pool: ProcessPoolExecutor | None = None
         self._losses = 0
-        self._running: dict[object, asyncio.Task[StoredKey | None]] = {}
-        self._joined: dict[object, int] = {}
+        self._running: dict[Same, asyncio.Task[StoredKey | None]] = {}
+        self._joined: dict[Same, int] = {}
 
     def start(self) -> None:
         """Make the worker, if one is needed and there is none; it imports in the background."""
@@ -101,10 +103,9 @@ class Searcher:
             await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    @property
-    def is_full(self) -> bool:
-        """True when another search would wait too long."""
-        return len(self._running) >= MAX_WAITING
+    def is_full(self, site: str) -> bool:
+        """True when another search of ``site`` would wait too long, or make others wait."""
+        return len(self._running) >= MAX_WAITING or sum(of == site for _, _, of, _ in self._running) >= MAX_OF_SITE
 
     def running(self, wanted: Search) -> asyncio.Task[StoredKey | None] | None:
         """The search that answers ``wanted`` too, if one runs."""

@@ -142,7 +142,7 @@ class MpskService:
     async def _search(self, wanted: Search) -> Answer | None:
         """The answer after a search off the loop, or after the one that runs for the same handshake."""
         running = self._searcher.running(wanted)
-        if running is None and self._searcher.is_full:
+        if running is None and self._searcher.is_full(wanted.question.site):
             return self._desk.overloaded(wanted, self._clock())
         begun = None
         if running is None:
