@@ -29,11 +29,10 @@ log = structlog.get_logger(__name__)
 
 PATIENCE = 2.0
 """Seconds from the request to the end of its search: an access point has no use for an answer after 2.5."""
-MAX_WAITING = 32
-"""Searches at once: at 50 ms each (10,000 keys, not compiled) the last waits 1.6 s."""
-
-MAX_OF_SITE = 24
-"""Of them from one site: whatever floods there leaves the others a place."""
+MAX_OF_SITE = 32
+"""Searches of one site at once: at 50 ms each (10,000 keys, not compiled) the last waits 1.6 s."""
+MAX_WAITING = 40
+"""Of all: whatever floods at one site leaves the others a place."""
 MAX_JOINED = 8
 """Requests that wait for one search beside the one that began it: a flood of them would fill the server's places."""
 MAX_LOSSES = 3
