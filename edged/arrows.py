@@ -12,7 +12,7 @@ import structlog
 
 from edged.errors import UpstreamError
 from edged.mpsk.disconnect import Disconnection, Disconnections, End, Silence
-from edged.mpsk.grants import MAX_GRANTS
+from edged.mpsk.grants import MAX_GRANTS, MAX_STRANGERS
 from edged.mpsk.memory import Stale
 from edged.mpsk.service import MpskService
 from edged.mpsk.usage import KeyRoom, used_key
@@ -248,7 +248,7 @@ class Keeper:
         try:
             if not self._restored:
                 now = time.time()
-                self._mpsk.grants.restore(await self._store.load(now, MAX_GRANTS), self._mpsk.ring, now)
+                self._mpsk.grants.restore(await self._store.load(now, MAX_GRANTS + MAX_STRANGERS), self._mpsk.ring, now)
                 self._restored = True
             await self._write()
         except UpstreamError as error:

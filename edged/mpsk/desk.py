@@ -48,6 +48,10 @@ MAX_UNSPOKEN = 64
 """Clients with a dialect that we do not speak, each told once an hour."""
 
 
+Same = tuple[Challenge, str, str, MacAddress]
+"""Challenge, SSID, site and device: what one search answers."""
+
+
 @dataclass(frozen=True, slots=True)
 class Search:
     """A handshake that no key of the device itself explains."""
@@ -76,7 +80,7 @@ class Search:
         return tuple(pool.candidates for pool in self.pools)
 
     @property
-    def same(self) -> tuple[Challenge, str, str, MacAddress]:
+    def same(self) -> Same:
         """Equal for requests that one search answers: retransmissions under another identifier."""
         return self.proof, self.question.ssid, self.question.site, self.question.mac
 

@@ -27,6 +27,8 @@ STEP = 100
 """Keys between two pauses of ``compile_steps``: a quarter of a millisecond."""
 
 
+MOST_CLAIMS = 256
+"""Keys that one device may be registered for, 1.5 ms to try: a placeholder for "no address" is on all of them."""
 FRONT = 256
 """Most devices that are kept in front of the others."""
 
@@ -118,7 +120,7 @@ class Keyring:
     """The last key of a device, by SSID and MAC."""
     devices: Mapping[KeyId, Mapping[MacAddress, float]] = field(default_factory=dict)
     """When each device of a key was last seen."""
-    _registered: Mapping[_Place, tuple[KeyId, ...]] = field(default_factory=dict)
+    _registered: Mapping[_Place, Sequence[KeyId]] = field(default_factory=dict)
     _live: Mapping[_Place, tuple[Pool, ...]] = field(default_factory=dict)
     _lapsed: Mapping[_Place, tuple[Pool, ...]] = field(default_factory=dict)
 
@@ -255,7 +257,7 @@ def finished(assembly: Assembly) -> Keyring:
 def assemble(keys: Iterable[StoredKey], sightings: Iterable[Sighting], ssids: Iterable[str], now: float) -> Assembly:
     """As ``compile_keyring``, in steps."""
     known = frozenset(ssids)
-    registered: dict[_Place, tuple[KeyId, ...]] = {}
+    registered: dict[_Place, list[KeyId]] = {}
     pools = _Pools(now)
     by_name: dict[KeyId, StoredKey] = {}
     pending: dict[float, list[StoredKey]] = {}
@@ -269,8 +271,9 @@ def assemble(keys: Iterable[StoredKey], sightings: Iterable[Sighting], ssids: It
         changes = (key.not_before, key.expires, stored.revoked)
         next_change = min(next_change, *(at for at in changes if at > now), float("inf"))
         for mac in key.devices:
-            place = key.ssid, mac
-            registered[place] = (*registered.get(place, ()), stored.name)
+            claims = registered.setdefault((key.ssid, mac), [])
+            if len(claims) < MOST_CLAIMS:
+                claims.append(stored.name)
         if stored.pmk is not None:
             yield from pools.put(stored, stored.pmk)
         elif _is_wanted(stored, known, now):

@@ -142,15 +142,17 @@ class MpskService:
     async def _search(self, wanted: Search) -> Answer | None:
         """The answer after a search off the loop, or after the one that runs for the same handshake."""
         running = self._searcher.running(wanted)
-        if running is None and self._searcher.is_full:
+        if running is None and self._searcher.is_full(wanted.question.site):
             return self._desk.overloaded(wanted, self._clock())
         begun = None
         if running is None:
             self._desk.begun(wanted)
             begun = time.perf_counter()
             running = self._searcher.begin(wanted)
-        else:
+        elif self._searcher.join(wanted):
             self.counters.joined += 1
+        else:
+            return self._desk.overloaded(wanted, self._clock())
         try:
             # shielded: the deadline of one request must not end the search for another that joined it
             stored = await asyncio.shield(running)

@@ -10,7 +10,7 @@ import pytest
 
 from edged.mpsk.authorize import authorize_device
 from edged.mpsk.dialects import DIALECTS
-from edged.mpsk.keyring import DEVICE_AGE, FRONT, POOL, compile_keyring, fault_of, finished
+from edged.mpsk.keyring import DEVICE_AGE, FRONT, MOST_CLAIMS, POOL, compile_keyring, fault_of, finished
 from edged.mpsk.outcome import Accept, Reason
 from edged.mpsk.question import Question
 from edged.policy.access import View
@@ -265,6 +265,13 @@ def test_what_one_device_costs_that_takes_anothers_place_does_not_grow_with_the_
         return min(took)
 
     assert seconds(50_000) < 20 * seconds(500)
+
+
+def test_an_address_that_billing_gives_for_every_key_is_tried_with_some_of_them_alone() -> None:
+    nobody = type(MAC)("00:00:00:00:00:00")
+    ring = ring_of(*many(MOST_CLAIMS + 500, devices=(nobody, MAC)))
+
+    assert len(ring.own(SSID, "", nobody, NOW)) == MOST_CLAIMS
 
 
 def test_a_place_that_is_left_and_taken_in_one_batch_is_one_place() -> None:
