@@ -161,7 +161,7 @@ class KeyChanges:
         return {
             "schema": 1,
             "ids": [key_id],
-            "sentence": f"{', '.join(macs)} may use {key_id}. {good}\nUndo:  edged keys forget {key_id} {macs[0]}",
+            "sentence": f"{', '.join(macs)} may use {key_id}. {good}\nUndo:  edged keys forget {key_id} {macs[0] if len(macs) == 1 else 'MAC'}",
         }
 
     async def _forget(self, request: Facts) -> Facts:

@@ -122,7 +122,7 @@ def _heard(heard: Heard | None, client: ClientSettings | None, now: float) -> It
         yield "not heard since the start of edged"
         return
     if heard.refused > max(heard.signed, heard.unsigned):
-        yield f"DROPPED {span(now - heard.refused)} ago: a request without Message-Authenticator (docs/wifi.md)"
+        yield f"DROPPED {span(now - heard.refused)} ago: a request without Message-Authenticator (docs/wifi.md, Sites)"
     if not heard.requests:
         return
     way = "over TLS" if heard.tls >= heard.last else "over UDP"

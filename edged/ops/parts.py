@@ -346,7 +346,7 @@ def _radsec_alarms(house: House, now: float) -> Iterator[Alarm]:
     if ends and ends - now < RADSEC_SOON_S:
         when = f"ends on {day(ends)}" if ends > now else f"ended on {day(ends)}"
         sentence = f"The certificate of radius.tls {when}; from then on access points refuse it and get no keys."
-        yield Alarm("radsec-certificate-ending", sentence, "docs/wifi.md, RADIUS over TLS")
+        yield Alarm("radsec-certificate-ending", sentence, "docs/wifi-access-points.md, RADIUS over TLS")
 
 
 def _other_alarms(house: House, now: float) -> Iterator[Alarm]:

@@ -148,9 +148,15 @@ async def test_an_export_into_a_file_is_for_its_owner_alone(
 
     status, said, _ = await typed(house, capsys, "export", "--reveal", "--out", str(out))
 
-    assert (status, said) == (0, f"1 keys were written to {out}\n")
+    assert (status, said) == (0, f"1 key was written to {out}, with its passphrase in clear\n")
     assert out.stat().st_mode & 0o777 == 0o600
     assert out.read_text().startswith("id,ssid,passphrase,")
+    _, facts, _ = await typed(house, capsys, "export", "--out", str(out), "--json")
+    assert json.loads(facts) == {
+        "schema": 1, "count": 1, "file": str(out),
+        "sentence": f"1 key was written to {out}, without its passphrase: --reveal",
+    }  # fmt: skip
+    assert out.read_text().startswith("id,ssid,subscriber,")
     assert (await typed(house, capsys, "export", "--out", str(tmp_path / "no" / "keys.csv")))[0] == 1
 
 
@@ -264,7 +270,11 @@ async def test_with_wait_an_import_returns_when_every_pmk_is_derived_and_says_ho
         ("generate", {"ssids": ["Residence"], "count": 0}, "--count is 1 to", 2),
         ("generate", {"ssids": ["Residence"], "count": 1, "rate": "fast"}, "100M/20M", 2),
         ("add", {"ssid": "Residence", "id": "k-1~old"}, "an id without ~old", 1),
-        ("add", {"ssid": "Residence", "device_limit": 0}, "between 1 and 1000", 2),
+        ("add", {"ssid": "Residence", "device_limit": 0}, "--device-limit 0 is too few", 2),
+        ("add", {"ssid": "Residence", "vlan": 4095}, "--vlan 4095 is no VLAN; 1 to 4094 are", 2),
+        ("add", {"ssid": "Residence", "ends": 5.0}, "--until lies in the past", 2),
+        ("add", {"ssid": "Residence", "begins": 4e9, "ends": 4e9}, "--until is not after --from", 2),
+        ("generate", {"ssids": ["Residence"], "count": 2, "ends": 5.0}, "--until lies in the past", 2),
         ("show", {"id": "nobody"}, 'there is no key "nobody".  edged keys list', 1),
         ("xyzzy", {}, 'keys has no action "xyzzy"', 2),
     ],
@@ -307,6 +317,14 @@ async def test_a_passphrase_in_both_origins_is_shown_in_the_list(
     assert "not-unique (k-501)" in out
     assert "k-502 of billing's list is left out: k-501 has its passphrase." in out
     assert "1 passphrase of billing's is weak:  edged keys list --state weak" in out
+
+
+async def test_a_key_that_begins_later_is_not_said_to_be_good(house: House) -> None:
+    added = await ask(house, "add", ssid="Residence", id="k-1", begins=4e9)
+    made = await ask(house, "generate", ssids=["Residence"], count=1, prefix="flat-")
+
+    assert added["sentence"].startswith("k-1 is good on Residence from 2096-10-02 07:06 UTC on.")
+    assert made["sentence"] == "flat-1 was made.\nIts passphrase:  edged keys show flat-1"
 
 
 async def test_what_was_done_with_a_key_is_in_its_explanation(house: House) -> None:
