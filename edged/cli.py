@@ -283,7 +283,8 @@ def _residents(arguments: Arguments) -> int:
     from edged.ops.devices import all_devices, devices_text
 
     answer = all_devices(ask, id=arguments.id, site=arguments.site, online=arguments.online)
-    print(json.dumps(answer, indent=2) if arguments.json else devices_text(answer))
+    narrowed = bool(arguments.id or arguments.site or arguments.online)
+    print(json.dumps(answer, indent=2) if arguments.json else devices_text(answer, narrowed=narrowed))
     return 0
 
 

@@ -119,7 +119,7 @@ def _rotate(action: argparse.ArgumentParser) -> None:
     when = action.add_mutually_exclusive_group()
     when.add_argument("--at", metavar="TIME", help=f"prepare it: the new passphrase begins then, {_BEGINNING}")
     when.add_argument("--now", dest="leaked", action="store_true", help="it has leaked: the old one ends, devices go")
-    when.add_argument("--undo", action="store_true", help="back to the passphrase of before, while both are good")
+    when.add_argument("--undo", action="store_true", help="back to the passphrases of before, while both are good")
     action.add_argument("--overlap", metavar="DURATION", help="the old one stays good so long; default rotate_overlap")
     action.add_argument("--yes", type=int, metavar="N", help="for scripts: change exactly so many without asking")
     _passphrase(action)
@@ -134,7 +134,7 @@ def _expire(action: argparse.ArgumentParser) -> None:
 
 def _revoke(action: argparse.ArgumentParser) -> None:
     action.add_argument("ids", nargs="+", metavar="ID")
-    action.add_argument("--undo", action="store_true", help="good again, as it was")
+    action.add_argument("--undo", action="store_true", help="good again, with its present passphrase")
 
 
 def _allow(action: argparse.ArgumentParser) -> None:
@@ -288,11 +288,11 @@ def written(arguments: Arguments, answer: Any) -> Any:
     except OSError as error:
         raise Refused(f"{arguments.out} was not written: {error.strerror}") from None
     keys = "1 key was" if answer["count"] == 1 else f"{answer['count']:,} keys were"
-    sentence = f"{keys} written to {arguments.out}, {_with(arguments.reveal, answer['count'])}"
+    sentence = f"{keys} written to {arguments.out}, {_with(answer['count'], passphrases=arguments.reveal)}"
     return {"schema": 1, "count": answer["count"], "file": str(arguments.out), "sentence": sentence}
 
 
-def _with(passphrases: bool, count: int) -> str:
+def _with(count: int, *, passphrases: bool) -> str:
     whose = "its passphrase" if count == 1 else "their passphrases"
     # an import of such a file draws new ones
     return f"with {whose} in clear" if passphrases else f"without {whose}: --reveal"

@@ -70,9 +70,12 @@ class WifiExplainer:
         rows += ["used by " + ", ".join(key.devices)] if key.devices else []
         if key.subscriber:
             decision = self._house.current.view.decide_id(key.subscriber, now)
-            rows.append(f"subscriber {key.subscriber} is {decision.access.value}")
+            acting = self._house.acting.view.decide_id(key.subscriber, now)
+            watched = decision.access is Access.BLOCKED and acting.access is not Access.BLOCKED
+            watching = "; edged is watching, so nothing is done about it" if watched else ""
+            rows.append(f"subscriber {key.subscriber} is {decision.access.value}{watching}")
             network = self._house.loaded.config.mpsk.networks.get(key.ssid)
-            if decision.access is Access.BLOCKED and network is not None:
+            if acting.access is Access.BLOCKED and network is not None:
                 facts["gets"] = [
                     {
                         "protocol": "Wi-Fi",
@@ -87,7 +90,7 @@ _MEANS = {
     Reason.UNKNOWN_DEVICE: "asked by MAC address, and no key is registered for it: edged keys allow ID MAC",
     Reason.UNKNOWN_SSID: "this SSID is not under mpsk.networks; capitals count",
     Reason.NO_SSID: "the access point does not say which SSID",
-    Reason.DEVICE_LIMIT: "the key is full: edged keys forget ID MAC, or another device_limit",
+    Reason.DEVICE_LIMIT: "the key is full, or the device lost its place of late: edged keys forget ID MAC",
     Reason.NOT_READY: "its PMK is still being derived: edged status says how long",
     Reason.COOL_DOWN: "too many wrong keys of late; it passes by itself",
     Reason.REVOKED: "edged keys revoke --undo ID brings it back",

@@ -70,7 +70,7 @@ def _languages(wanted: str | None) -> tuple[str, ...]:
     tags = [tag.strip() for tag in (wanted or "").split(",") if tag.strip()]
     found = tuple(dict.fromkeys(choose_language((tag,), SHEETS, default="") for tag in tags))
     if not all(found) or len(tags) > 2:
-        raise Refused("--language takes one or two of " + ", ".join(SHEETS) + ": en, or en,es", 2)
+        raise Refused(f'--language "{wanted}": one or two of ' + ", ".join(SHEETS) + " work: en, or en,es", 2)
     return found
 
 
@@ -157,4 +157,6 @@ def _said(written: list[str], pages: int) -> str:
         return ""
     what = written[0] if len(written) == 1 else f"{len(written):,} files, {written[0]} and so on"
     paper = f" ({pages:,} page{'' if pages == 1 else 's'})" if pages else ""
+    if len(written) > 1:
+        return f"wrote {what}{paper}. They hold keys in clear: remove them when they are printed."
     return f"wrote {what}{paper}. It holds keys in clear: remove it when it is printed."

@@ -72,7 +72,8 @@ class KeyCommands:
         return {
             "schema": 1,
             "id": added,
-            "sentence": f"{added} is good on {key.ssid}{_from(key.not_before)}.\nIts passphrase:  edged keys show {added}",
+            "sentence": f"{added} is good on {key.ssid}{_from(key.not_before)}."
+            f"\nIts passphrase:  edged keys show {added}",
         }
 
     async def _generate(self, request: Facts) -> Facts:

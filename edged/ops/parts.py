@@ -155,7 +155,8 @@ def _radius(house: House) -> Part:
         sum(counters.rejects.values()),
         sum(house.radius.counters.discards.values()) if house.radius else 0,
     )
-    fact = f"{counters.keys:,} keys; {counters.accepts:,} accepts, {rejects:,} rejects, {discards:,} discards"
+    known = _count(counters.keys, "key", "keys")
+    fact = f"{known}; {counters.accepts:,} accepts, {rejects:,} rejects, {discards:,} discards"
     if counters.pmks_pending:
         fact += f"; {counters.pmks_pending:,} PMKs still to derive"
         if counters.pmks_seconds:
@@ -372,7 +373,9 @@ def _other_alarms(house: House, now: float) -> Iterator[Alarm]:
             "edged check",
         )
     for problem in house.warnings:
-        code = {"enforce": "left-in-force", "state": "state-damaged"}.get(problem.key, "page-incomplete")
+        code = {"enforce": "left-in-force", "state": "state-damaged"}.get(
+            problem.key.partition(".")[0], "page-incomplete"
+        )
         command = "systemctl restart edged" if code == "state-damaged" else problem.hint or "edged check"
         yield Alarm(code, f"{problem.key}: {problem.found}; {problem.expected}.", command)
     upstreams = house.dns.resolver.health

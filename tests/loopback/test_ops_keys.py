@@ -21,6 +21,7 @@ from edged.config.loading import load
 from edged.daemon import House
 from edged.model import Key
 from edged.ops.control import Refused, call
+from edged.ops.parts import alarms
 from edged.values import Secret
 
 CONFIGURATION = """\
@@ -230,6 +231,40 @@ async def test_rotating_a_whole_site_asks_first_and_a_script_says_the_number(
     assert (await states(house))["k-501"] in {"good", "deriving"}
 
 
+async def test_the_rotation_of_a_whole_site_can_be_undone_at_once(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await ask(house, "generate", ssids=["Residence"], count=3, site="building-7", prefix="flat-")
+    await ask(house, "add", ssid="Residence", id="k-1", site="building-7")
+    before = {s.key.id: s.key.passphrase for s in await house.keys.all()}
+    await ask(house, "rotate", ids=["flat-1", "flat-2", "flat-3"])
+    assert await refusal(house, "rotate", ids=["flat-1", "flat-2"], undo=True, count=3) == (
+        "there are 2 keys, not 3; nothing was changed",
+        1,
+    )
+
+    status, out, _ = await typed(house, capsys, "rotate", "--undo", "--site", "building-7", "--yes", "3")
+
+    assert status == 0
+    assert out.startswith("flat-1, flat-2 and flat-3 have the passphrase of before again.\nThe newer one is good until")
+    assert {s.key.id: s.key.passphrase for s in await house.keys.all() if s.key.id in before} == before
+    assert await refusal(house, "rotate", site="nowhere", undo=True) == (
+        "no local key of these has a passphrase of before that is good.  edged keys list",
+        1,
+    )
+
+
+async def test_the_undo_of_the_first_listed_device_is_one_that_works(house: House) -> None:
+    await ask(house, "add", ssid="Residence", id="k-1")
+
+    alone = await ask(house, "allow", id="k-1", devices=[MAC], only=True)
+    more = await ask(house, "allow", id="k-1", devices=["02:00:5e:10:00:02"])
+
+    assert "good for 1 listed device alone" in alone["sentence"]
+    assert alone["sentence"].endswith("Undo:  edged keys allow k-1 --any")
+    assert more["sentence"].endswith("Undo:  edged keys forget k-1 02:00:5e:10:00:02")
+
+
 async def test_with_wait_an_import_returns_when_every_pmk_is_derived_and_says_how_far_it_is(house: House) -> None:
     told: list[tuple[str, int, int | None]] = []
     rows = "".join(f"k-{n},Residence\n" for n in range(150))
@@ -365,6 +400,26 @@ async def test_a_change_of_the_sealing_key_that_a_crash_cut_off_goes_on_at_the_n
         assert [(s.key, s.created) for s in await house.keys.all()] == [(s.key, s.created) for s in before]
     finally:
         await closed(house, running)
+
+
+async def test_a_lost_sealing_key_stays_an_alarm_while_any_key_does_not_open(tmp_path: Path) -> None:
+    def raised(house: House) -> dict[str, str]:
+        return {alarm.code: alarm.sentence for alarm in alarms(house, time.time())}
+
+    house, running = await opened(tmp_path)
+    await ask(house, "generate", ssids=["Residence"], count=3)
+    await closed(house, running)
+    (tmp_path / "state" / "sealing.key").unlink()
+
+    house, running = await opened(tmp_path)
+    assert "no stored key opens" in raised(house)["state-damaged"]
+    await house.mpsk.replace_billing([Key("k-501", "Residence", Secret("copper-otter-violin-42"))])
+    await closed(house, running)
+
+    house, running = await opened(tmp_path)
+    assert "3 keys do not open" in raised(house)["state-damaged"]
+    assert "edged.sqlite from backup" in raised(house)["state-damaged"]
+    await closed(house, running)
 
 
 async def test_from_credentials_a_reseal_waits_for_the_operators_new_key(

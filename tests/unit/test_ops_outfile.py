@@ -27,9 +27,16 @@ def test_a_write_that_fails_leaves_the_older_file_and_nothing_else(tmp_path: Pat
     out.write_text("an older one")
 
     with pytest.raises(TypeError):
-        put(out, cast(bytes, "no octets"))
+        put(out, cast("bytes", "no octets"))
 
     assert [path.read_text() for path in tmp_path.iterdir()] == ["an older one"]
+
+
+def test_what_is_refused_names_what_was_typed(tmp_path: Path) -> None:
+    with pytest.raises(OSError, match="No such file") as raised:
+        put(tmp_path / "no" / "keys.csv", b"")
+
+    assert raised.value.filename == str(tmp_path / "no" / "keys.csv")
 
 
 def test_a_pipe_is_written_to_and_stays_a_pipe(tmp_path: Path) -> None:
