@@ -98,6 +98,7 @@ CONFIGURATIONS = [
         "security.md",
         "webhook.md",
         "wifi.md",
+        "wifi-access-points.md",
     )
     for match in SNIPPET.finditer(page(name))
 ]
