@@ -11,6 +11,7 @@ from edged.mpsk.stock.revisions import Revised
 from edged.ops.control import Refused
 from edged.ops.keyforms import Facts, choice_of, ids_of, keys_named, macs_of, refusal, style_of
 from edged.ops.text import moment
+from edged.state.keys import LOCAL
 from edged.values import MacAddress, Secret
 
 if TYPE_CHECKING:
@@ -188,11 +189,14 @@ class KeyChanges:
         if problems:
             raise refusal("no device was forgotten", problems)
         await self._note(request, f"forget device {mac}", [key_id])
+        stored = self._house.mpsk.stock.find(key_id)
+        local = stored is not None and stored.origin == LOCAL
+        another = f":  edged keys rotate --now {key_id}" if local else "; another one comes from billing."
         return {
             "schema": 1,
             "ids": [key_id],
             "sentence": f"{mac} is no device of {key_id} any more; it is disconnected if it was on.\n"
-            f"Who knows the passphrase can come back:  edged keys rotate --now {key_id}",
+            f"Who knows the passphrase can come back{another}",
         }
 
     async def _reseal(self, request: Facts) -> Facts:

@@ -45,7 +45,8 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
     path = tmp_path / "edged.yaml"
     path.write_text(CONFIGURATION.format(directory=tmp_path))
     listed = {"id": "2001", "state": "notice", "reason": "unpaid", "addresses": ["100.64.7.9"], "devices": [LISTED]}
-    (tmp_path / "billing.json").write_text(json.dumps({"subscribers": [listed]}))
+    blocked = {"id": "2002", "state": "blocked", "reason": "unpaid", "addresses": ["100.64.7.10"]}
+    (tmp_path / "billing.json").write_text(json.dumps({"subscribers": [listed, blocked]}))
     with capture_logs():
         house = House(load(path))
         await house.open()
@@ -124,3 +125,12 @@ async def test_of_a_device_that_billing_lists_the_last_request_is_told_too(house
     assert "Wi-Fi: let on to Residence" in shown
     assert "key k-1, VLAN 112" in shown
     assert "good for these alone: 02:00:5e:10:00:0a" in (await explained(house, "k-1"))[1]
+
+
+async def test_in_watch_mode_a_key_is_not_said_to_get_what_it_would_get(house: House) -> None:
+    await house.mpsk.replace_billing([Key("k-2", "Residence", Secret("copper-otter-violin-43"), subscriber="2002")])
+
+    facts, shown = await explained(house, "k-2")
+
+    assert "subscriber 2002 is blocked; edged is watching, so nothing is done about it" in shown
+    assert "gets" not in facts

@@ -265,6 +265,20 @@ async def test_the_undo_of_the_first_listed_device_is_one_that_works(house: Hous
     assert more["sentence"].endswith("Undo:  edged keys forget k-1 02:00:5e:10:00:02")
 
 
+async def test_who_may_come_back_is_told_what_changes_the_passphrase(house: House) -> None:
+    await ask(house, "add", ssid="Residence", id="k-1")
+    await house.mpsk.replace_billing([Key("k-501", "Residence", Secret("copper-otter-violin-42"))])
+    said = []
+    for key_id, mac in (("k-1", MAC), ("k-501", "02:00:5e:10:00:02")):
+        await ask(house, "allow", id=key_id, devices=[mac])
+        said.append((await ask(house, "forget", id=key_id, devices=[mac]))["sentence"].splitlines()[1])
+
+    assert said == [
+        "Who knows the passphrase can come back:  edged keys rotate --now k-1",
+        "Who knows the passphrase can come back; another one comes from billing.",
+    ]
+
+
 async def test_with_wait_an_import_returns_when_every_pmk_is_derived_and_says_how_far_it_is(house: House) -> None:
     told: list[tuple[str, int, int | None]] = []
     rows = "".join(f"k-{n},Residence\n" for n in range(150))
