@@ -313,6 +313,8 @@ class Desk:
         if outcome.reason is Reason.NOT_SPOKEN and (told is None or told < now - SEEN_AGAIN):
             self._unspoken.put((client.name, outcome.detail), now)
             self._untold.append((client.name, outcome.detail))
+        if outcome.mac is not None:
+            self._last.put(outcome.mac, Last(now, client.name, outcome.ssid, reason=outcome.reason.value))
         self.counters.count(outcome)
         return written(None, outcome)
 

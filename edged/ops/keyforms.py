@@ -106,14 +106,14 @@ def _vlan(vlan: Any) -> int | None:
     if vlan is None:
         return None
     if not 1 <= int(vlan) <= 4094:
-        raise Refused("a VLAN lies between 1 and 4094", 2)
+        raise Refused(f"--vlan {int(vlan)} is no VLAN; 1 to 4094 are", 2)
     return int(vlan)
 
 
 def _limit(request: Facts) -> int | None:
     limit = request.get("device_limit")
     if limit is not None and not 1 <= int(limit) <= 1000:
-        raise Refused("a device limit lies between 1 and 1000", 2)
+        raise Refused(f"--device-limit {int(limit)} is too few or too many; 1 to 1000 work", 2)
     return None if limit is None else int(limit)
 
 

@@ -158,7 +158,7 @@ class Building:
             assert fault_of(new[key_id + RETIRED], self.now) is not None
 
     async def _undo(self, key_id: str) -> None:
-        await self._revised(lambda rows: revisions.rotation_undone(rows, key_id, self.now))
+        await self._revised(lambda rows: revisions.rotations_undone(rows, [key_id], self.now))
 
     async def _revoke(self, key_id: str) -> None:
         revised = await self._revised(lambda rows: revisions.revoked(rows, [key_id], self.now))

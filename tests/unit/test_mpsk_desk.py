@@ -14,7 +14,7 @@ from edged.mpsk.patience import BURST, MAX_DEVICES, MAX_NASES, MISSES, SHARE, WI
 from edged.mpsk.search import search_all
 from edged.mpsk.settings import MpskSettings
 from edged.policy.access import Learned, View
-from edged.radius.attributes import long_extended
+from edged.radius.attributes import Attribute, attribute, long_extended
 from edged.radius.packet import Answer, Code, Packet
 from edged.state.keys import LOCAL, KeyId, Sighting, StoredKey
 from edged.values import MacAddress, Secret, parse_address
@@ -506,3 +506,20 @@ def test_access_points_are_remembered_within_bounds() -> None:
     assert not patience.is_spent(first, NOW)
     patience.forgive()
     assert not patience.is_spent(parse_address("10.1.0.1"), NOW)
+
+
+def test_what_is_refused_before_it_is_a_question_is_remembered_for_the_help_desk() -> None:
+    building = Building(stored())
+
+    for packet, reason in (
+        (request(ssid="Residense"), "unknown-ssid"),
+        (request(MAC, attribute("EAP-Message", b"\x02\x00\x00\x05\x01")), "not-mac-authentication"),
+        (request(MAC, Attribute(2, b"another"), password=False), "bad-password"),
+    ):
+        assert building.ask(packet) == REJECT
+        assert building.reason() == reason
+
+    building.ask(request(ssid="Residense"))
+    last = building.desk.explain_device(MAC)
+    assert last is not None
+    assert (last.ssid, last.client, last.accepted) == ("Residense", client().name, False)
