@@ -12,7 +12,7 @@ import structlog
 
 from edged.errors import UpstreamError
 from edged.mpsk.disconnect import Disconnection, Disconnections, End, Silence
-from edged.mpsk.grants import MAX_GRANTS
+from edged.mpsk.grants import MAX_GRANTS, MAX_STRANGERS
 from edged.mpsk.memory import Stale
 from edged.mpsk.service import MpskService
 from edged.mpsk.usage import KeyRoom, used_key
@@ -24,7 +24,7 @@ from edged.radius.packet import Packet
 from edged.radius.settings import ClientSettings
 from edged.state.grants import GrantStore
 from edged.state.sessions import Session, SessionStore
-from edged.values import Endpoint, IpAddress, Secret, parse_mac
+from edged.values import Endpoint, IpAddress, Secret, host_prefix, parse_mac
 
 log = structlog.get_logger(__name__)
 
@@ -159,7 +159,7 @@ class Disconnects:
             while True:
                 await asyncio.sleep(LOOK_EVERY_S)
                 for device in self._stale():
-                    client = next((c for c in self._clients() if c.name == device.client), None)
+                    client = _client_of(device, self._clients())
                     if client is not None and client.disconnect is not None:
                         group.create_task(self._see_off(device, client, client.disconnect.port), name="disconnect")
                     else:
@@ -214,6 +214,13 @@ class Disconnects:
         return disconnection.after(result, time.time())
 
 
+def _client_of(device: Stale, clients: Iterable[ClientSettings]) -> ClientSettings | None:
+    """The client of its access point: a site may have two of one name, each with a secret of its own."""
+    host, named = host_prefix(device.nas), [client for client in clients if client.name == device.client]
+    covering = (client for client in named if any(network.contains(host) for network in client.networks))
+    return next(covering, named[0] if named else None)
+
+
 def _station(device: Stale) -> Attributes:
     return (attribute("Calling-Station-Id", device.mac.upper().replace(":", "-")),)
 
@@ -241,7 +248,7 @@ class Keeper:
         try:
             if not self._restored:
                 now = time.time()
-                self._mpsk.grants.restore(await self._store.load(now, MAX_GRANTS), self._mpsk.ring, now)
+                self._mpsk.grants.restore(await self._store.load(now, MAX_GRANTS + MAX_STRANGERS), self._mpsk.ring, now)
                 self._restored = True
             await self._write()
         except UpstreamError as error:

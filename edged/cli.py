@@ -249,14 +249,16 @@ def _keys(arguments: Arguments) -> int:
     answer = keycli.asked(request, lambda asked: call(_socket(arguments.config), "keys", tell=tell, **asked))
     if sys.stderr.isatty():
         print(end="\033[K", file=sys.stderr, flush=True)
+    if arguments.action == "export":
+        answer = keycli.written(arguments, answer)
     if arguments.json:
         print(json.dumps(answer, indent=2))
     elif arguments.action == "list":
         from edged.ops import text
 
         print(text.keys(answer))
-    elif arguments.action == "export":
-        print(keycli.written(arguments, answer))
+    elif arguments.action == "export" and arguments.out is None:
+        print(end=str(answer["csv"]))
     else:
         print(answer["sentence"])
     return 0
@@ -281,7 +283,8 @@ def _residents(arguments: Arguments) -> int:
     from edged.ops.devices import all_devices, devices_text
 
     answer = all_devices(ask, id=arguments.id, site=arguments.site, online=arguments.online)
-    print(json.dumps(answer, indent=2) if arguments.json else devices_text(answer))
+    narrowed = bool(arguments.id or arguments.site or arguments.online)
+    print(json.dumps(answer, indent=2) if arguments.json else devices_text(answer, narrowed=narrowed))
     return 0
 
 

@@ -52,7 +52,7 @@ from edged.writer import Writer
 
 log = structlog.get_logger(__name__)
 
-KEYS_UNREAD = "state.keys"
+KEYS_UNREAD, KEYS_DAMAGED = "state.keys", "state.sealing"
 """Where the warning stands that the stored keys could not be read."""
 NEIGHBOURS_S = 2.0
 """Seconds between two looks at the neighbour table, when billing names devices at all."""
@@ -174,14 +174,21 @@ class House:
 
     async def _open_keys(self) -> None:
         """Keys that cannot be read are an alarm and are tried again; DNS and the page serve without them."""
-        self.warnings = tuple(w for w in self.warnings if w.key != KEYS_UNREAD)
+        self.warnings = tuple(w for w in self.warnings if w.key not in {KEYS_UNREAD, KEYS_DAMAGED})
         try:
             await self.mpsk.start()
         except UpstreamError as error:
             log.warning("keys-unreadable", error=str(error))
-            hint = "is sealing.key the one they were sealed with? restore it from backup"
+            hint = "restore sealing.key and edged.sqlite from backup"
             self.warnings += (Problem(KEYS_UNREAD, str(error), hint, warning=True),)
             return
+        if self.keys.damaged:
+            count = "1 key does" if len(self.keys.damaged) == 1 else f"{len(self.keys.damaged):,} keys do"
+            found, hint = (
+                f"{count} not open: sealed with another sealing key, or damaged",
+                "restore sealing.key and edged.sqlite from backup",
+            )
+            self.warnings += (Problem(KEYS_DAMAGED, found, hint, warning=True),)
         if self.sealing.is_changing:
             await self._finish_resealing()
 

@@ -7,21 +7,21 @@ Files and the terminal are touched here; the daemon does the rest.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 from edged.ops.control import Refused
+from edged.ops.outfile import put
 
 Arguments = argparse.Namespace
 Request = dict[str, Any]
 Ask = Callable[[Request], Any]
 
-_STATES = "good, deriving, not-yet-valid, expired, revoked, not-unique, weak"
-_TIME = "2026-11-27 (the end of that day here) or 2026-11-27T18:00+01:00"
+_STATES = ("good", "deriving", "not-yet-valid", "expired", "revoked", "not-unique", "weak")
+_END = "2026-11-27 (the end of that day here) or 2026-11-27T18:00+01:00"
+_BEGINNING = "2026-11-27 (the beginning of that day here) or 2026-11-27T18:00+01:00"
 
 
 def add_arguments(keys: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def add_arguments(keys: argparse.ArgumentParser) -> None:
 def _list(action: argparse.ArgumentParser) -> None:
     _which(action)
     action.add_argument("--subscriber")
-    action.add_argument("--state", help=_STATES)
+    action.add_argument("--state", choices=_STATES, metavar="STATE", help=", ".join(_STATES))
     action.add_argument("--origin", choices=("billing", "local"))
 
 
@@ -53,8 +53,8 @@ def _common(action: argparse.ArgumentParser) -> None:
     action.add_argument("--site", default="")
     action.add_argument("--device-limit", type=int, metavar="N", help="default: devices_per_key of the network")
     action.add_argument("--rate", metavar="DOWN/UP", help="such as 100M/20M; default: rate of the network")
-    action.add_argument("--from", dest="begins", metavar="TIME", help="good from then on")
-    action.add_argument("--until", dest="ends", metavar="TIME", help=_TIME)
+    action.add_argument("--from", dest="begins", metavar="TIME", help=f"good from then on: {_BEGINNING}")
+    action.add_argument("--until", dest="ends", metavar="TIME", help=f"good until then: {_END}")
 
 
 def _style(action: argparse.ArgumentParser) -> None:
@@ -117,9 +117,9 @@ def _rotate(action: argparse.ArgumentParser) -> None:
     action.add_argument("ids", nargs="*", metavar="ID")
     _which(action)
     when = action.add_mutually_exclusive_group()
-    when.add_argument("--at", metavar="TIME", help="prepare it: the new passphrase begins then")
+    when.add_argument("--at", metavar="TIME", help=f"prepare it: the new passphrase begins then, {_BEGINNING}")
     when.add_argument("--now", dest="leaked", action="store_true", help="it has leaked: the old one ends, devices go")
-    when.add_argument("--undo", action="store_true", help="back to the passphrase of before, while both are good")
+    when.add_argument("--undo", action="store_true", help="back to the passphrases of before, while both are good")
     action.add_argument("--overlap", metavar="DURATION", help="the old one stays good so long; default rotate_overlap")
     action.add_argument("--yes", type=int, metavar="N", help="for scripts: change exactly so many without asking")
     _passphrase(action)
@@ -129,12 +129,12 @@ def _rotate(action: argparse.ArgumentParser) -> None:
 
 def _expire(action: argparse.ArgumentParser) -> None:
     action.add_argument("ids", nargs="+", metavar="ID")
-    action.add_argument("ends", metavar="TIME", help=f"{_TIME}; never")
+    action.add_argument("ends", metavar="TIME", help=f"{_END}; never")
 
 
 def _revoke(action: argparse.ArgumentParser) -> None:
     action.add_argument("ids", nargs="+", metavar="ID")
-    action.add_argument("--undo", action="store_true", help="good again, as it was")
+    action.add_argument("--undo", action="store_true", help="good again, with its present passphrase")
 
 
 def _allow(action: argparse.ArgumentParser) -> None:
@@ -239,14 +239,16 @@ def _checked(arguments: Arguments, given: Request) -> Request:
 
 
 def _time(text: str, option: str) -> float:
-    from edged.ops.deadline import parse_until
+    from edged.ops.deadline import parse_from, parse_until
 
     if option == "TIME" and text == "never":
         return 0.0
+    begins = option in {"--from", "--at"}
     try:
-        return parse_until(text)
+        return parse_from(text) if begins else parse_until(text)
     except Refused:
-        raise Refused(f'{option} "{text[:40]}" is no time; {_TIME} work', 2) from None
+        work = f"{_BEGINNING if begins else _END} work" + ("; never too" if option == "TIME" else "")
+        raise Refused(f'{option} "{text[:40]}" is no time; {work}', 2) from None
 
 
 def _overlap(text: str) -> float:
@@ -277,15 +279,20 @@ def asked(request: Request, ask: Ask) -> Any:
     return ask({**request, "count": count})
 
 
-def written(arguments: Arguments, answer: Any) -> str:
-    """What is printed of an export: the CSV itself, or where it was put."""
+def written(arguments: Arguments, answer: Any) -> Any:
+    """An export's answer: as it came, or without the CSV and with the file where that was put. ``Refused``."""
     if arguments.out is None:
-        return str(answer["csv"]).removesuffix("\r\n")
+        return answer
     try:
-        with suppress(FileNotFoundError):
-            arguments.out.unlink()  # an older file may have a wider mode
-        with os.fdopen(os.open(arguments.out, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", newline="") as file:
-            file.write(answer["csv"])
+        put(arguments.out, str(answer["csv"]).encode())
     except OSError as error:
         raise Refused(f"{arguments.out} was not written: {error.strerror}") from None
-    return f"{answer['count']:,} keys were written to {arguments.out}"
+    keys = "1 key was" if answer["count"] == 1 else f"{answer['count']:,} keys were"
+    sentence = f"{keys} written to {arguments.out}, {_with(answer['count'], passphrases=arguments.reveal)}"
+    return {"schema": 1, "count": answer["count"], "file": str(arguments.out), "sentence": sentence}
+
+
+def _with(count: int, *, passphrases: bool) -> str:
+    whose = "its passphrase" if count == 1 else "their passphrases"
+    # an import of such a file draws new ones
+    return f"with {whose} in clear" if passphrases else f"without {whose}: --reveal"

@@ -51,6 +51,8 @@ class _Parser(argparse.ArgumentParser):
             kind, word, choices = mistyped.groups()
             close = difflib.get_close_matches(word, re.findall(r"[a-z]+", choices), n=1)
             message = f'there is no {kind.lower()} "{word}"' + (f'; did you mean "{close[0]}"?' if close else "")
+        if message.endswith("required: ACTION"):
+            message = f"which action? {self.prog} --help lists them"
         sys.stderr.write(f"edged: {message}\n")
         raise SystemExit(2)
 

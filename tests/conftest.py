@@ -10,8 +10,12 @@ import os
 import pytest
 from hypothesis import HealthCheck, settings
 
-settings.register_profile("ci", derandomize=True, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("dev", deadline=None)
+# few in `make check`, which is waited for; all of them in `make test`. A test that wants more takes a multiple
+EXAMPLES = int(os.environ.get("EXAMPLES", "40"))
+settings.register_profile(
+    "ci", derandomize=True, deadline=None, max_examples=EXAMPLES, suppress_health_check=[HealthCheck.too_slow]
+)
+settings.register_profile("dev", deadline=None, max_examples=EXAMPLES)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 

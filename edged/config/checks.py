@@ -226,7 +226,7 @@ def _not_spoken(config: Config) -> _Found:
             yield _warning(
                 ("radius", "clients", index, "dialect"), f'"{client.dialect}"',
                 "what it wants back is not public: its access points are rejected",
-                f"it speaks {', '.join(DIALECTS)}",
+                f"edged speaks {', '.join(DIALECTS)}",
             )  # fmt: skip
 
 

@@ -20,7 +20,7 @@ from multiprocessing import get_context
 
 import structlog
 
-from edged.mpsk.desk import Search
+from edged.mpsk.desk import FRAME, Same, Search
 from edged.mpsk.search import search_all
 from edged.native import keysearch
 from edged.native.keysearch import CHECKS, NAME, PMK_OCTETS, Candidates, Challenge
@@ -30,9 +30,12 @@ log = structlog.get_logger(__name__)
 
 PATIENCE = 2.0
 """Seconds from the request to the end of its search: an access point has no use for an answer after 2.5."""
-MAX_WAITING = 32
-"""Searches at once: at 50 ms each (10,000 keys, not compiled) the last waits 1.6 s."""
-
+MAX_OF_SITE = 32
+"""Searches of one site at once: at 50 ms each (10,000 keys, not compiled) the last waits 1.6 s."""
+MAX_WAITING = 40
+"""Of all: whatever floods at one site leaves the others a place."""
+MAX_JOINED = 8
+"""Requests that wait for one search beside the one that began it: a flood of them would fill the server's places."""
 MAX_LOSSES = 3
 """Workers lost in a row, without one answer: a machine that lets none live gets its searches in threads."""
 _SAMPLES = {True: 4096, False: 128}
@@ -66,7 +69,7 @@ def seconds_each() -> dict[str, float]:
     for suite in CHECKS:
         # of the size that they have on the air; no key makes a MIC of zeros
         messages = 3 if suite == "ft-psk" else 1
-        frame = bytes(12 if suite == NAME else 121)
+        frame = bytes(12 if suite == NAME else FRAME)
         challenge = Challenge(suite, (bytes(100),) * messages, frame, bytes(16))
         taken = []
         for _ in range(_TIMES):
@@ -92,7 +95,8 @@ class Searcher:
         )
         self._pool: ProcessPoolExecutor | None = None
         self._losses = 0
-        self._running: dict[object, asyncio.Task[StoredKey | None]] = {}
+        self._running: dict[Same, asyncio.Task[StoredKey | None]] = {}
+        self._joined: dict[Same, int] = {}
 
     def start(self) -> None:
         """Make the worker, if one is needed and there is none; it imports in the background."""
@@ -110,14 +114,18 @@ class Searcher:
             await asyncio.to_thread(pool.shutdown, wait=True, cancel_futures=True)
         self._threads.shutdown(wait=False, cancel_futures=True)
 
-    @property
-    def is_full(self) -> bool:
-        """True when another search would wait too long."""
-        return len(self._running) >= MAX_WAITING
+    def is_full(self, site: str) -> bool:
+        """True when another search of ``site`` would wait too long, or make others wait."""
+        return len(self._running) >= MAX_WAITING or sum(of == site for _, _, of, _ in self._running) >= MAX_OF_SITE
 
     def running(self, wanted: Search) -> asyncio.Task[StoredKey | None] | None:
         """The search that answers ``wanted`` too, if one runs."""
         return self._running.get(wanted.same)
+
+    def join(self, wanted: Search) -> bool:
+        """False when so many requests wait for the running search that one more would be no retransmission."""
+        self._joined[wanted.same] = self._joined.get(wanted.same, 0) + 1
+        return self._joined[wanted.same] <= MAX_JOINED
 
     def begin(self, wanted: Search) -> asyncio.Task[StoredKey | None]:
         """The key whose PMK made the MIC, or None; TimeoutError after PATIENCE. Await it shielded: others may too."""
@@ -128,6 +136,7 @@ class Searcher:
 
     def _ended(self, wanted: Search, task: asyncio.Task[StoredKey | None]) -> None:
         self._running.pop(wanted.same, None)
+        self._joined.pop(wanted.same, None)
         if not task.cancelled():
             task.exception()  # whoever waited for it may be gone
 

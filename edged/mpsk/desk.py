@@ -17,7 +17,7 @@ from edged.mpsk.memory import Counters, Grant, Last, Recent, Stale
 from edged.mpsk.offers import Offers
 from edged.mpsk.outcome import Accept, Discard, Outcome, Reason, Reject
 from edged.mpsk.patience import Patience
-from edged.mpsk.places import holding, without
+from edged.mpsk.places import both_sides, holding
 from edged.mpsk.question import Question, read_question
 from edged.mpsk.ready import NEVER, Readiness, Ready, keeps
 from edged.mpsk.reply import written
@@ -32,16 +32,24 @@ from edged.values import IpAddress, MacAddress
 
 SEEN_AGAIN = 3600.0
 """Seconds; a known device's last sight is written so often: it is wanted to the day."""
+SEEN_BY_ADDRESS = 86400.0
+"""The same where it asks by MAC address, seldom enough for the answers that are kept at hand."""
 MAX_REMEMBERED = 4096
 """Devices whose last outcome the help desk may ask for."""
 UNMEASURED = 3e-6
 """Seconds for one candidate, before anybody has measured."""
+FRAME = 121
+"""Octets of the message 2 that is measured; a longer one costs each candidate more, at most in proportion."""
 _new = tuple.__new__
 REST = 600.0
 """Seconds before a device that lost its place may take another's: eleven on ten places must not chase each other."""
 MAX_RESTING = 4096
 MAX_UNSPOKEN = 64
 """Clients with a dialect that we do not speak, each told once an hour."""
+
+
+Same = tuple[Challenge, str, str, MacAddress]
+"""Challenge, SSID, site and device: what one search answers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +80,7 @@ class Search:
         return tuple(pool.candidates for pool in self.pools)
 
     @property
-    def same(self) -> tuple[Challenge, str, str, MacAddress]:
+    def same(self) -> Same:
         """Equal for requests that one search answers: retransmissions under another identifier."""
         return self.proof, self.question.ssid, self.question.site, self.question.mac
 
@@ -129,9 +137,19 @@ class Desk:
         """The answer to a device that asks by its MAC address, kept for the next time."""
         question, source = ready.question, ready.source
         outcome = self._by_device(question, view, now)
+        if isinstance(outcome, Accept):
+            self._seen(question, outcome, now)
         answer = self._conclude(question, outcome, source, now)
         self._ready.put(request.constant, self._prepared(ready, edition, outcome, answer))
         return answer
+
+    def _seen(self, question: Question, accept: Accept, now: float) -> None:
+        """A known device that only ever asks by its address is in use: it counts, and nobody forgets it."""
+        before = self.ring.learned.get((question.ssid, question.mac))
+        if before is None or accept.key is None or before.at > now - SEEN_BY_ADDRESS:
+            return
+        if accept.key.name in both_sides(before.key):
+            self._learn(before._replace(at=now), "")
 
     def _by_device(self, question: Question, view: View, now: float) -> Accept | Reject:
         """What a device gets before the handshake."""
@@ -224,7 +242,8 @@ class Desk:
 
     def seconds(self, wanted: Search) -> float:
         """How long the whole of a search takes one core."""
-        return wanted.candidates * self.seconds_each[wanted.challenge.suite]
+        longer = max(1.0, len(wanted.challenge.frame) / FRAME)
+        return wanted.candidates * self.seconds_each[wanted.challenge.suite] * longer
 
     def explain_device(self, mac: MacAddress) -> Last | None:
         """How the latest request of ``mac`` ended; None when it made none of late."""
@@ -246,7 +265,7 @@ class Desk:
         place = (ssid, mac)
         self.sightings.pop(place, None)
         self.gone.add(place)
-        self.ring = without(self.ring, (place,))
+        self.ring = self.ring.without((place,))
         self.counters.devices = len(self.ring.learned)
         self.grants.send_away(place, reason.value)
 
@@ -294,6 +313,8 @@ class Desk:
         if outcome.reason is Reason.NOT_SPOKEN and (told is None or told < now - SEEN_AGAIN):
             self._unspoken.put((client.name, outcome.detail), now)
             self._untold.append((client.name, outcome.detail))
+        if outcome.mac is not None:
+            self._last.put(outcome.mac, Last(now, client.name, outcome.ssid, reason=outcome.reason.value))
         self.counters.count(outcome)
         return written(None, outcome)
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import chain
-from typing import NamedTuple, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from edged.mpsk.outcome import Reason
 from edged.mpsk.passphrase import well_formed
@@ -27,6 +27,8 @@ STEP = 100
 """Keys between two pauses of ``compile_steps``: a quarter of a millisecond."""
 
 
+MOST_CLAIMS = 256
+"""Keys that one device may be registered for, 1.5 ms to try: a placeholder for "no address" is on all of them."""
 FRONT = 256
 """Most devices that are kept in front of the others."""
 
@@ -63,6 +65,10 @@ K = TypeVar("K")
 V = TypeVar("V")
 
 
+_GONE: Any = object()
+"""In front of an entry that is no more."""
+
+
 class _Layered(Mapping[K, V]):
     """A few entries in front of many: to copy a hundred thousand for each device that comes would take milliseconds."""
 
@@ -70,14 +76,17 @@ class _Layered(Mapping[K, V]):
 
     def __init__(self, front: dict[K, V], back: Mapping[K, V]) -> None:
         self.front, self.back = front, back
-        self._length = len(back) + sum(key not in back for key in front)
+        self._length = len(back) + sum((value is not _GONE) - (key in back) for key, value in front.items())
 
     def __getitem__(self, key: K) -> V:
-        return self.front[key] if key in self.front else self.back[key]
+        value = self.front[key] if key in self.front else self.back[key]
+        if value is _GONE:
+            raise KeyError(key)
+        return value
 
     def __iter__(self) -> Iterator[K]:
         yield from (key for key in self.back if key not in self.front)
-        yield from self.front
+        yield from (key for key, value in self.front.items() if value is not _GONE)
 
     def __len__(self) -> int:
         return self._length
@@ -87,7 +96,9 @@ def _over(below: Mapping[K, V], changes: dict[K, V]) -> Mapping[K, V]:
     """``below`` after ``changes``; neither is changed itself."""
     front, back = (below.front, below.back) if isinstance(below, _Layered) else ({}, below)
     front = {**front, **changes}
-    return _Layered(front, back) if len(front) <= FRONT else {**back, **front}
+    if len(front) <= FRONT:
+        return _Layered(front, back)
+    return {key: value for key, value in {**back, **front}.items() if value is not _GONE}
 
 
 Assembly = Generator[bytes, Candidates | None, "Keyring"]
@@ -109,7 +120,7 @@ class Keyring:
     """The last key of a device, by SSID and MAC."""
     devices: Mapping[KeyId, Mapping[MacAddress, float]] = field(default_factory=dict)
     """When each device of a key was last seen."""
-    _registered: Mapping[_Place, tuple[KeyId, ...]] = field(default_factory=dict)
+    _registered: Mapping[_Place, Sequence[KeyId]] = field(default_factory=dict)
     _live: Mapping[_Place, tuple[Pool, ...]] = field(default_factory=dict)
     _lapsed: Mapping[_Place, tuple[Pool, ...]] = field(default_factory=dict)
 
@@ -186,6 +197,21 @@ class Keyring:
             devices[sighting.key] = {**seen, sighting.mac: sighting.at}
         return replace(self, learned=_over(self.learned, learned), devices=_over(self.devices, devices))
 
+    def without(self, gone: Iterable[_Place]) -> Keyring:
+        """This keyring as if the devices ``gone``, by SSID, had never used a key."""
+        learned: dict[_Place, Sighting] = {}
+        devices: dict[KeyId, Mapping[MacAddress, float]] = {}
+        for place in gone:
+            sighting = self.learned.get(place)
+            if sighting is not None:
+                learned[place] = _GONE
+                name = sighting.key
+                seen = devices[name] if name in devices else self.devices.get(name, {})
+                devices[name] = {mac: at for mac, at in seen.items() if mac != sighting.mac}
+        if not learned:
+            return self
+        return replace(self, learned=_over(self.learned, learned), devices=_over(self.devices, devices))
+
     def with_pmks(self, derived: Sequence[tuple[StoredKey, Secret]], now: float) -> Assembly:
         """This keyring with PMKs that it waited for; those whose key has changed meanwhile are left out."""
         keys, pools, unready = dict(self.keys), _Pools(now), dict(self.unready)
@@ -231,7 +257,7 @@ def finished(assembly: Assembly) -> Keyring:
 def assemble(keys: Iterable[StoredKey], sightings: Iterable[Sighting], ssids: Iterable[str], now: float) -> Assembly:
     """As ``compile_keyring``, in steps."""
     known = frozenset(ssids)
-    registered: dict[_Place, tuple[KeyId, ...]] = {}
+    registered: dict[_Place, list[KeyId]] = {}
     pools = _Pools(now)
     by_name: dict[KeyId, StoredKey] = {}
     pending: dict[float, list[StoredKey]] = {}
@@ -245,8 +271,9 @@ def assemble(keys: Iterable[StoredKey], sightings: Iterable[Sighting], ssids: It
         changes = (key.not_before, key.expires, stored.revoked)
         next_change = min(next_change, *(at for at in changes if at > now), float("inf"))
         for mac in key.devices:
-            place = key.ssid, mac
-            registered[place] = (*registered.get(place, ()), stored.name)
+            claims = registered.setdefault((key.ssid, mac), [])
+            if len(claims) < MOST_CLAIMS:
+                claims.append(stored.name)
         if stored.pmk is not None:
             yield from pools.put(stored, stored.pmk)
         elif _is_wanted(stored, known, now):

@@ -90,6 +90,10 @@ class Reject:
     """For the log: what was recognised, never anything secret."""
     dialect: str = field(default="", compare=False)
     """In whose words it goes out; empty: those of the question, or none."""
+    mac: MacAddress | None = field(default=None, compare=False)
+    """The device, where the request never became a question."""
+    ssid: str = field(default="", compare=False)
+    """The network that was asked for then, as far as it was read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable
 from dataclasses import replace
 
 from edged.mpsk.keyring import DEVICE_AGE, Keyring, same_key
@@ -25,18 +25,6 @@ def place_to_take(ring: Keyring, stored: StoredKey, mac: MacAddress, now: float)
     rows = (ring.devices.get(name, {}).items() for name in both_sides(stored.name))
     seen = {m: at for row in rows for m, at in row if m != mac and at > now - DEVICE_AGE}
     return min(seen, key=lambda m: (seen[m], m)) if seen else None
-
-
-def without(ring: Keyring, gone: Collection[tuple[str, MacAddress]]) -> Keyring:
-    """``ring`` as if the devices ``gone``, by SSID, had never used a key."""
-    leaving = [ring.learned[place] for place in gone if place in ring.learned]
-    if not leaving:
-        return ring
-    learned, devices = dict(ring.learned), dict(ring.devices)
-    for sighting in leaving:
-        del learned[sighting.ssid, sighting.mac]
-        devices[sighting.key] = {m: at for m, at in devices.get(sighting.key, {}).items() if m != sighting.mac}
-    return replace(ring, learned=learned, devices=devices)
 
 
 def holding(ring: Keyring, key: StoredKey) -> StoredKey | None:

@@ -53,14 +53,14 @@ def read_question(request: Packet, client: ClientSettings, networks: Collection[
     """The question in ``request``, whose User-Password is in clear. ``networks``: the SSIDs that we know."""
     given = request.attributes
     dialect = dialect_of(given, client.dialect)
-    if isinstance(dialect, str):
-        return Reject(Reason.NOT_SPOKEN, detail=dialect)
     mac = _device(given, client.password)
+    if isinstance(dialect, str):
+        return Reject(Reason.NOT_SPOKEN, detail=dialect, mac=mac.mac if isinstance(mac, Reject) else mac)
     if isinstance(mac, Reject):
         return replace(mac, dialect=dialect.name)
     asked = _asked(given, dialect, mac, client.name, networks)
     # an access point may want to be told in its own words why
-    return replace(asked, dialect=dialect.name) if isinstance(asked, Reject) else asked
+    return replace(asked, dialect=dialect.name, mac=mac) if isinstance(asked, Reject) else asked
 
 
 def _asked(
@@ -80,7 +80,7 @@ def _asked(
         return name
     handshake = _handshake(observed, bssid, mac, name) if observed else None
     if isinstance(handshake, Reject):
-        return handshake
+        return replace(handshake, ssid=name)
     wants_identity = bool(values(given, "Chargeable-User-Identity"))
     session = session_of(dialect.session, given, mac)
     return Question(mac, name, site, dialect, handshake, wants_identity, session)
@@ -104,20 +104,21 @@ def _handshake(observed: Observed, bssid: MacAddress | None, mac: MacAddress, ss
 def _device(given: Attributes, password: Secret | None) -> MacAddress | Reject:
     """The MAC address that asks, the rules of MAC authentication kept."""
     numbers = {number for number, _ in given}
+    station = _mac(first(given, "Calling-Station-Id") or b"")
     if numbers & _OTHER_METHODS or (VENDOR_SPECIFIC in numbers and _speaks_ms_chap(given)):
-        return Reject(Reason.NOT_MAC_AUTHENTICATION)
+        return Reject(Reason.NOT_MAC_AUTHENTICATION, mac=station)
     user_name = first(given, "User-Name") or b""
-    user, station = _mac(user_name), _mac(first(given, "Calling-Station-Id") or b"")
+    user = _mac(user_name)
     mac = user or station
     if mac is None:
         return Reject(Reason.NO_DEVICE)
     if user and station and user != station:
-        return Reject(Reason.DEVICE_MISMATCH)
+        return Reject(Reason.DEVICE_MISMATCH, mac=station)
     # absent or empty (MikroTik), spelled as User-Name (everybody else), or what the operator says this NAS sends
     said = first(given, "User-Password")
     if said is None or said in {b"", user_name} or (password is not None and Secret(said) == password):
         return mac
-    return Reject(Reason.BAD_PASSWORD)
+    return Reject(Reason.BAD_PASSWORD, mac=mac)
 
 
 def _speaks_ms_chap(given: Attributes) -> bool:
@@ -157,4 +158,4 @@ def _network(ssid: bytes, called: bytes, networks: Collection[str]) -> str | Rej
         name = ssid.decode()
     except UnicodeDecodeError:
         return Reject(Reason.UNKNOWN_SSID)
-    return name if name in networks else Reject(Reason.UNKNOWN_SSID)
+    return name if name in networks else Reject(Reason.UNKNOWN_SSID, ssid=name)

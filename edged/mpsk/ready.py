@@ -27,6 +27,8 @@ MOST = 16_384
 LONGEST = 512
 """Octets of a request that is kept: a MAC look-up has some two hundred."""
 
+LIFE = 86400.0
+"""Seconds after which an answer is made anew although nothing has changed: devices are seen by the day."""
 NEVER = -1
 """No edition: only the question is kept."""
 
@@ -76,7 +78,7 @@ class Editions:
         same = len(self._grounds) == len(grounds) and all(a is b for a, b in zip(grounds, self._grounds, strict=True))
         if not (within and same):
             self._number += 1
-            self._since, self._until = now, min(view.next_end(now), ring.next_change)
+            self._since, self._until = now, min(view.next_end(now), ring.next_change, now + LIFE)
         self._grounds = grounds
         self._view, self._ring, self._settings = view, ring, settings
         return self._number

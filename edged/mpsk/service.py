@@ -22,7 +22,7 @@ from edged.mpsk.facts import KeyFacts
 from edged.mpsk.grants import Grants
 from edged.mpsk.keyring import Assembly, Keyring, assemble
 from edged.mpsk.memory import Counters, Last, Stale
-from edged.mpsk.places import set_aside, without
+from edged.mpsk.places import set_aside
 from edged.mpsk.search import search_all
 from edged.mpsk.settings import MpskSettings
 from edged.mpsk.stock.service import Stock
@@ -133,15 +133,17 @@ class MpskService:
     async def _search(self, wanted: Search) -> Answer | None:
         """The answer after a search off the loop, or after the one that runs for the same handshake."""
         running = self._searcher.running(wanted)
-        if running is None and self._searcher.is_full:
+        if running is None and self._searcher.is_full(wanted.question.site):
             return self._desk.overloaded(wanted, self._clock())
         begun = None
         if running is None:
             self._desk.begun(wanted)
             begun = time.perf_counter()
             running = self._searcher.begin(wanted)
-        else:
+        elif self._searcher.join(wanted):
             self.counters.joined += 1
+        else:
+            return self._desk.overloaded(wanted, self._clock())
         try:
             # shielded: the deadline of one request must not end the search for another that joined it
             stored = await asyncio.shield(running)
@@ -215,7 +217,7 @@ class MpskService:
     def _install(self, ring: Keyring, before: dict[tuple[str, MacAddress], Sighting]) -> None:
         """Put ``ring`` into force, with the devices learned since ``before``."""
         learned = [s for place, s in self._desk.sightings.items() if before.get(place) != s]
-        self._desk.ring = without(ring.with_sightings(learned) if learned else ring, self._desk.gone)
+        self._desk.ring = (ring.with_sightings(learned) if learned else ring).without(self._desk.gone)
         counters = self.counters
         counters.keys, counters.pmks_pending = len(ring.keys), len(ring.pending)
         counters.devices = len(self.ring.learned)

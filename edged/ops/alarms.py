@@ -161,7 +161,7 @@ def _radsec_alarms(house: House, now: float) -> Iterator[Alarm]:
     if ends and ends - now < RADSEC_SOON_S:
         when = f"ends on {day(ends)}" if ends > now else f"ended on {day(ends)}"
         sentence = f"The certificate of radius.tls {when}; from then on access points refuse it and get no keys."
-        yield Alarm("radsec-certificate-ending", sentence, "docs/wifi.md, RADIUS over TLS")
+        yield Alarm("radsec-certificate-ending", sentence, "docs/wifi-access-points.md, RADIUS over TLS")
 
 
 def _other_alarms(house: House, now: float) -> Iterator[Alarm]:
@@ -187,7 +187,9 @@ def _other_alarms(house: House, now: float) -> Iterator[Alarm]:
             "edged check",
         )
     for problem in house.warnings:
-        code = {"enforce": "left-in-force", "state": "state-damaged"}.get(problem.key, "page-incomplete")
+        code = {"enforce": "left-in-force", "state": "state-damaged"}.get(
+            problem.key.partition(".")[0], "page-incomplete"
+        )
         command = "systemctl restart edged" if code == "state-damaged" else problem.hint or "edged check"
         yield Alarm(code, f"{problem.key}: {problem.found}; {problem.expected}.", command)
     upstreams = house.dns.resolver.health

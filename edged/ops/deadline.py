@@ -34,15 +34,29 @@ def end_of(length: str | None, until: str | None) -> dict[str, float]:
 
 def parse_until(text: str) -> float:
     """Epoch seconds of ``2026-11-27`` (the end of that day here) or ``2026-11-27T18:00+01:00``. ``Refused``."""
-    try:
-        if _DAY.fullmatch(text):
-            # midnight of the next day rather than 24 hours more: clocks change
-            return datetime.combine(date.fromisoformat(text) + timedelta(days=1), time.min).astimezone().timestamp()
-        moment = datetime.fromisoformat(text) if len(text) <= 40 else None
-        if moment is not None and moment.tzinfo is not None:
-            return moment.timestamp()
-    except (ValueError, OverflowError, OSError):
-        pass
+    # midnight of the next day rather than 24 hours more: clocks change
+    found = _moment(text, timedelta(days=1))
+    if found is not None:
+        return found
     raise Refused(
         f'--until "{text[:40]}" is no end; 2026-11-27 (that day, here) and 2026-11-27T18:00+01:00 work', 2
     ) from None
+
+
+def parse_from(text: str) -> float:
+    """Epoch seconds of ``2026-11-27`` (the beginning of that day here) or ``2026-11-27T18:00+01:00``. ``Refused``."""
+    found = _moment(text, timedelta())
+    if found is not None:
+        return found
+    raise Refused(f'"{text[:40]}" is no beginning; 2026-11-27 (that day, here) and 2026-11-27T18:00+01:00 work', 2)
+
+
+def _moment(text: str, after: timedelta) -> float | None:
+    """The moment of ``text``; of a day, midnight here so long ``after`` it. None for what is neither."""
+    try:
+        if _DAY.fullmatch(text):
+            return datetime.combine(date.fromisoformat(text) + after, time.min).astimezone().timestamp()
+        moment = datetime.fromisoformat(text) if len(text) <= 40 else None
+        return moment.timestamp() if moment is not None and moment.tzinfo is not None else None
+    except (ValueError, OverflowError, OSError):
+        return None

@@ -31,9 +31,11 @@ def all_devices(ask: Callable[..., Answer], **request: Any) -> Answer:
             return whole
 
 
-def devices_text(answer: Answer) -> str:
-    """Who is online first, then who was seen last."""
+def devices_text(answer: Answer, *, narrowed: bool = False) -> str:
+    """Who is online first, then who was seen last; ``narrowed``: some alone were asked for."""
     found, now = answer["devices"], answer["at"]
+    if not found and narrowed:
+        return "There is no such device now:  edged keys devices  has all."
     if not found:
         return "No device: none has proved a key, and no access point has reported one."
     order = sorted(

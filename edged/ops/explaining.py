@@ -340,7 +340,7 @@ class Explainer:
         if mac not in self._house.current.view.table.devices:
             return await self._wifi.device(mac, now)
         facts = self._decided(mac, self._house.current.view.decide_device(mac, now), now)
-        facts["who"] = [*facts.get("who", ()), *await self._wifi.sessions(mac, now)]
+        facts["who"] = [*facts.get("who", ()), *self._wifi.request(mac, now), *await self._wifi.sessions(mac, now)]
         return facts
 
 

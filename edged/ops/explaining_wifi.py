@@ -6,6 +6,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from edged.model import Access
+from edged.mpsk.outcome import Reason
 from edged.ops.devices import access_point, octets
 from edged.ops.residents import row_of
 from edged.ops.text import moment, span
@@ -13,6 +14,7 @@ from edged.values import MacAddress
 
 if TYPE_CHECKING:
     from edged.mpsk.facts import KeyFacts
+    from edged.mpsk.memory import Last
     from edged.ops.rooms import House
 
 Facts = dict[str, Any]
@@ -43,19 +45,17 @@ class WifiExplainer:
             seen += f"; registered for {', '.join(own)}" if own else ""
             headline = f"{mac} has not asked for the Wi-Fi since the start{seen}"
             return {"subject": mac, "headline": headline, **({"who": reported} if reported else {})}
-        word = "let on to" if last.accepted else "REJECTED on"
-        facts: Facts = {
-            "subject": mac,
-            "headline": f"{mac} was {word} {last.ssid} {span(now - last.at)} ago, asked by {last.client}",
-            "who": [
-                f"key {last.key.id}" if last.key else "no key",
-                f"VLAN {last.vlan}" if last.vlan else "no VLAN",
-            ],
-        }
-        if last.reason:
-            facts["who"].append(f"reason {last.reason}")
-        facts["who"] += reported
-        return facts
+        who = [f"key {last.key.id}" if last.key else "no key", f"VLAN {last.vlan}" if last.vlan else "no VLAN"]
+        return {"subject": mac, "headline": f"{mac} was {_ended(last, now)}", "who": [*who, *_why(last), *reported]}
+
+    def request(self, mac: MacAddress, now: float) -> list[str]:
+        """The last request of ``mac``, in rows beside what else is said of it; none: it made none of late."""
+        last = self._house.mpsk.explain_device(mac)
+        if last is None:
+            return []
+        key = f", key {last.key.id}" if last.key else ""
+        vlan = f", VLAN {last.vlan}" if last.vlan else ""
+        return [f"Wi-Fi: {_ended(last, now)}{key}{vlan}", *_why(last)]
 
     def key(self, key: KeyFacts, now: float) -> Facts:
         """What the key is, who used it, and what it gets now."""
@@ -63,13 +63,19 @@ class WifiExplainer:
         rows = [
             f"{key.origin}'s, site {key.site or 'any'}, label {key.label or 'none'}, VLAN {key.vlan or 'the default'}"
         ]
+        rows += [f"begins {moment(key.not_before)}"] if key.not_before > now else []
         rows += [f"expires {moment(key.expires)}"] if key.expires else []
+        rows += [f"revoked {moment(key.revoked)}"] if key.revoked else []
+        rows += ["good for these alone: " + ", ".join(key.registered)] if key.registered else []
         rows += ["used by " + ", ".join(key.devices)] if key.devices else []
         if key.subscriber:
             decision = self._house.current.view.decide_id(key.subscriber, now)
-            rows.append(f"subscriber {key.subscriber} is {decision.access.value}")
+            acting = self._house.acting.view.decide_id(key.subscriber, now)
+            watched = decision.access is Access.BLOCKED and acting.access is not Access.BLOCKED
+            watching = "; edged is watching, so nothing is done about it" if watched else ""
+            rows.append(f"subscriber {key.subscriber} is {decision.access.value}{watching}")
             network = self._house.loaded.config.mpsk.networks.get(key.ssid)
-            if decision.access is Access.BLOCKED and network is not None:
+            if acting.access is Access.BLOCKED and network is not None:
                 facts["gets"] = [
                     {
                         "protocol": "Wi-Fi",
@@ -77,6 +83,47 @@ class WifiExplainer:
                     }
                 ]
         return {**facts, "who": rows}
+
+
+_MEANS = {
+    Reason.NO_MATCH: "no key of this network and site fits what was typed: mistyped, or a key of another building",
+    Reason.UNKNOWN_DEVICE: "asked by MAC address, and no key is registered for it: edged keys allow ID MAC",
+    Reason.UNKNOWN_SSID: "this SSID is not under mpsk.networks; capitals count",
+    Reason.NO_SSID: "the access point does not say which SSID",
+    Reason.DEVICE_LIMIT: "the key is full, or the device lost its place of late: edged keys forget ID MAC",
+    Reason.NOT_READY: "its PMK is still being derived: edged status says how long",
+    Reason.COOL_DOWN: "too many wrong keys of late; it passes by itself",
+    Reason.REVOKED: "edged keys revoke --undo ID brings it back",
+    Reason.EXPIRED: "edged keys expire ID TIME gives it another end",
+    Reason.NOT_YET: "the key begins later: edged keys list --json, not_before",
+    Reason.NOT_UNIQUE: "billing has given its passphrase to another: edged keys rotate ID",
+    Reason.BAD_PASSWORD: "User-Password is neither empty nor the User-Name: radius.clients, password",
+    Reason.NOT_MAC_AUTHENTICATION: "EAP or CHAP was asked, which edged does not speak: the access point's settings",
+    Reason.DEVICE_MISMATCH: "User-Name or handshake names another device than Calling-Station-Id",
+    Reason.NO_HANDSHAKE: "the client's dialect is one with a handshake, and none came: the access point's mode",
+    Reason.BAD_HANDSHAKE: "the handshake in the request cannot be read",
+    Reason.UNSUPPORTED_AKM: "SAE (WPA3) does not tell the passphrase: offer WPA2",
+    Reason.NOT_SPOKEN: "the format of this access point is not public",
+    Reason.OVERLOADED: "too many searches: it got no answer, so that it asks again",
+}
+"""What the help desk does next; the whole table is in docs/wifi.md."""
+
+
+def _ended(last: Last, now: float) -> str:
+    """How the last request of a device ended."""
+    word = "let on" if last.accepted else "not answered" if last.reason == Reason.OVERLOADED else "REJECTED"
+    # an SSID that is none of ours is what an access point says it is
+    ssid = last.ssid if last.ssid.isprintable() else ascii(last.ssid)
+    where = f" {'to' if last.accepted else 'on'} {ssid}" if ssid else ""
+    return f"{word}{where} {span(now - last.at)} ago, asked by {last.client}"
+
+
+def _why(last: Last) -> list[str]:
+    """The reason, and what it means."""
+    if not last.reason:
+        return []
+    means = _MEANS.get(Reason(last.reason), "")
+    return [f"reason {last.reason}" + (f": {means}" if means else "")]
 
 
 def _session(row: Facts, now: float) -> str:

@@ -6,13 +6,10 @@ from __future__ import annotations
 import argparse
 import csv
 import io
-import os
 import re
-import secrets
 import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +22,7 @@ from edged.captive.page.sheets.sheet import Sheet, in_order
 from edged.captive.page.texts import default_language
 from edged.captive.settings import BrandSettings
 from edged.ops.control import Refused
+from edged.ops.outfile import put
 from edged.ops.text import counted
 from edged.values import Secret
 
@@ -73,7 +71,7 @@ def _languages(wanted: str | None) -> tuple[str, ...]:
     tags = [tag.strip() for tag in (wanted or "").split(",") if tag.strip()]
     found = tuple(dict.fromkeys(choose_language((tag,), SHEETS, default="") for tag in tags))
     if not all(found) or len(tags) > 2:
-        raise Refused("--language takes one or two of " + ", ".join(SHEETS) + ": en, or en,es", 2)
+        raise Refused(f'--language "{wanted}": one or two of ' + ", ".join(SHEETS) + " work: en, or en,es", 2)
     return found
 
 
@@ -149,27 +147,10 @@ def _write(files: Files, out: str | None) -> list[str]:
         if is_folder(out):
             folder = Path(str(out))
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            return [_put(folder / name, content) for name, content in files]
-        return [_put(Path(out or name), content) for name, content in files]
+            return [put(folder / name, content) for name, content in files]
+        return [put(Path(out or name), content) for name, content in files]
     except OSError as error:
         raise Refused(f"{error.filename or out} was not written: {error.strerror}") from None
-
-
-def _put(path: Path, content: bytes) -> str:
-    """A new file in the place of an old one, for its owner alone from the first octet on."""
-    if path.exists() and not path.is_file():
-        path.write_bytes(content)  # a device or a pipe: the operator's own idea
-        return str(path)
-    beside = path.with_name(f".{path.name[:80]}.{secrets.token_hex(4)}")
-    try:
-        with os.fdopen(os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:
-            file.write(content)
-        beside.replace(path)
-    except BaseException:
-        with suppress(OSError):
-            beside.unlink()
-        raise
-    return str(path)
 
 
 def _said(written: list[str], pages: int) -> str:
@@ -177,4 +158,6 @@ def _said(written: list[str], pages: int) -> str:
         return ""
     what = written[0] if len(written) == 1 else f"{len(written):,} files, {written[0]} and so on"
     paper = f" ({counted(pages, 'page')})" if pages else ""
+    if len(written) > 1:
+        return f"wrote {what}{paper}. They hold keys in clear: remove them when they are printed."
     return f"wrote {what}{paper}. It holds keys in clear: remove it when it is printed."

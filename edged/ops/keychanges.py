@@ -9,8 +9,9 @@ from typing import TYPE_CHECKING
 
 from edged.mpsk.stock.revisions import Revised
 from edged.ops.control import Refused
-from edged.ops.keyforms import Facts, choice_of, ids_of, keys_named, macs_of, refusal, style_of
+from edged.ops.keyforms import Facts, choice_of, ids_of, keys_named, macs_of, refusal, style_of, time_of
 from edged.ops.text import moment
+from edged.state.keys import LOCAL
 from edged.values import MacAddress, Secret
 
 if TYPE_CHECKING:
@@ -40,15 +41,16 @@ class KeyChanges:
         return await act(request)
 
     async def _rotate(self, request: Facts) -> Facts:
-        if request.get("undo"):
-            return await self._undo(ids_of(request), request)
-        stock, ids = self._house.mpsk.stock, ids_of(request)
-        if not ids:
-            ids = await self._chosen(request)
-            asked = self._asks(request, len(ids))
-            if asked is not None:
-                return asked
-        at, leaked = float(request.get("at") or 0.0), bool(request.get("leaked"))
+        stock, undo = self._house.mpsk.stock, bool(request.get("undo"))
+        ids, named = ids_of(request), bool(ids_of(request))
+        if not named:
+            ids = await self._chosen(request, undo=undo)
+        asked = self._asks(request, len(ids), named=named)
+        if asked is not None:
+            return asked
+        if undo:
+            return await self._undo(ids, request)
+        at, leaked = time_of(request, "at"), bool(request.get("leaked"))
         overlap = request.get("overlap")
         if overlap is not None and not 0.0 <= float(overlap) <= _MAX_OVERLAP_S:
             raise Refused("--overlap is at most 90d", 2)
@@ -69,39 +71,48 @@ class KeyChanges:
         else:
             old = f"the old one is good until {moment(latest)}." if latest else "the old one has ended."
             then = f"The new one begins at {moment(at)}; {old}" if at else f"{old[0].upper()}{old[1:]}"
-        one = ids[0] if len(ids) == 1 else "ID"
+        one = ids[0] if len(ids) == 1 else "ID …"
         undo = "" if leaked else f"\nUndo:  edged keys rotate --undo {one}"
         have = "has" if len(ids) == 1 else "have"
-        return f"{keys_named(ids)} {have} a new passphrase:  edged keys show {one}\n{then}{undo}"
+        return f"{keys_named(ids)} {have} a new passphrase:  edged keys show {one.removesuffix(' …')}\n{then}{undo}"
 
     async def _undo(self, ids: Sequence[str], request: Facts) -> Facts:
-        if len(ids) != 1:
-            raise Refused("--undo takes one key", 2)
-        revised = await self._house.mpsk.stock.undo_rotation(ids[0])
-        done = await self._done(request, "undo rotation", revised, "nothing was undone")
-        return {"schema": 1, "ids": done, "sentence": f"{ids[0]} has the passphrase of before again."}
+        stock = self._house.mpsk.stock
+        done = await self._done(request, "undo rotation", await stock.undo_rotation(ids), "nothing was undone")
+        latest = stock.old_until(done)
+        then = f"\nThe newer one is good until {moment(latest)}." if latest else ""
+        have = "has" if len(done) == 1 else "have"
+        return {
+            "schema": 1,
+            "ids": done,
+            "sentence": f"{keys_named(done)} {have} the passphrase of before again.{then}",
+        }
 
-    async def _chosen(self, request: Facts) -> list[str]:
+    async def _chosen(self, request: Facts, *, undo: bool) -> list[str]:
         choice = choice_of(request)
         if choice.is_empty:
             raise Refused("which keys? an ID, or --site and --ssid", 2)
-        ids = await self._house.mpsk.stock.rotatable(choice)
+        stock = self._house.mpsk.stock
+        ids = await (stock.undoable(choice) if undo else stock.rotatable(choice))
+        if not ids and undo:
+            raise Refused("no local key of these has a passphrase of before that is good.  edged keys list")
         if not ids:
             raise Refused("there is no local key of these that has not ended.  edged keys list")
         return ids
 
-    def _asks(self, request: Facts, count: int) -> Facts | None:
-        """More than one at once is asked about; a program says the number that it expects."""
+    def _asks(self, request: Facts, count: int, *, named: bool) -> Facts | None:
+        """More than one that is not ``named`` is asked about; a program says the number that it expects."""
         expected = request.get("count")
-        if expected is None and count > 1:
+        if expected is None and count > 1 and not named:
             sentence = f"{count:,} passphrases would be changed"
             return {"schema": 1, "asks": count, "sentence": sentence}
         if expected is not None and int(expected) != count:
-            raise Refused(f"there are {count:,} keys, not {int(expected):,}; nothing was changed")
+            there = "there is 1 key" if count == 1 else f"there are {count:,} keys"
+            raise Refused(f"{there}, not {int(expected):,}; nothing was changed")
         return None
 
     async def _expire(self, request: Facts) -> Facts:
-        at, ids = float(request.get("ends") or 0.0), ids_of(request)
+        at, ids = time_of(request, "ends"), ids_of(request)
         if at and at <= time.time():
             raise Refused("that time has passed; edged keys revoke ID ends a key now", 2)
         first = self._house.mpsk.stock.find(ids[0]) if ids else None
@@ -117,7 +128,8 @@ class KeyChanges:
         if request.get("undo"):
             done = await self._done(request, "restore key", await stock.restore(ids), "nothing was undone")
             verb = "is" if len(done) == 1 else "are"
-            return {"schema": 1, "ids": done, "sentence": f"{keys_named(done)} {verb} good again."}
+            passphrase = "its present passphrase" if len(done) == 1 else "their present passphrases"
+            return {"schema": 1, "ids": done, "sentence": f"{keys_named(done)} {verb} good again, with {passphrase}."}
         twins = self._twins(ids)
         done = await self._done(request, "revoke key", await stock.revoke(ids), "no key was revoked")
         verb, whose = ("is", "its") if len(done) == 1 else ("are", "their")
@@ -157,11 +169,15 @@ class KeyChanges:
         await self._note(request, f"allow device {' '.join(macs)}", [key_id])
         stored = stock.find(key_id)
         listed = stored.key.devices if stored else ()
-        good = f"It is good for {len(listed)} listed devices alone." if listed else "It stays good for any other too."
+        count = "1 listed device" if len(listed) == 1 else f"{len(listed):,} listed devices"
+        good = f"It is good for {count} alone." if listed else "It stays good for any other too."
+        undo = f"forget {key_id} {macs[0] if len(macs) == 1 else 'MAC'}"
+        # without its last device the key would be good for any: that is said in so many words
+        undo = f"allow {key_id} --any" if set(listed) == set(macs) else undo
         return {
             "schema": 1,
             "ids": [key_id],
-            "sentence": f"{', '.join(macs)} may use {key_id}. {good}\nUndo:  edged keys forget {key_id} {macs[0]}",
+            "sentence": f"{', '.join(macs)} may use {key_id}. {good}\nUndo:  edged keys {undo}",
         }
 
     async def _forget(self, request: Facts) -> Facts:
@@ -173,11 +189,14 @@ class KeyChanges:
         if problems:
             raise refusal("no device was forgotten", problems)
         await self._note(request, f"forget device {mac}", [key_id])
+        stored = self._house.mpsk.stock.find(key_id)
+        local = stored is not None and stored.origin == LOCAL
+        another = f":  edged keys rotate --now {key_id}" if local else "; another one comes from billing."
         return {
             "schema": 1,
             "ids": [key_id],
             "sentence": f"{mac} is no device of {key_id} any more; it is disconnected if it was on.\n"
-            f"Who knows the passphrase can come back:  edged keys rotate --now {key_id}",
+            f"Who knows the passphrase can come back{another}",
         }
 
     async def _reseal(self, request: Facts) -> Facts:

@@ -63,6 +63,7 @@ class KeyCommands:
         return [row_of(fact) for fact in choice.of(facts)], len(facts)
 
     async def _add(self, request: Facts) -> Facts:
+        _refuse_ended(request)
         key = key_of(request)
         added = await self._house.mpsk.stock.add(key)
         if isinstance(added, Problem):
@@ -71,10 +72,12 @@ class KeyCommands:
         return {
             "schema": 1,
             "id": added,
-            "sentence": f"{added} is good on {key.ssid}.\nIts passphrase:  edged keys show {added}",
+            "sentence": f"{added} is good on {key.ssid}{_from(key.not_before)}."
+            f"\nIts passphrase:  edged keys show {added}",
         }
 
     async def _generate(self, request: Facts) -> Facts:
+        _refuse_ended(request)
         keys, problems = await self._house.mpsk.stock.generate(order_of(request))
         if problems:
             raise refusal("no key was made", problems)
@@ -125,9 +128,22 @@ class KeyCommands:
 
 
 def _made(ids: Sequence[str]) -> str:
-    verb = "was made" if len(ids) == 1 else "were made"
-    one = ids[0] if len(ids) == 1 else "ID"
-    return f"{keys_named(ids)} {verb}.\nTheir passphrases:  edged keys show {one}, or edged keys export --reveal"
+    if len(ids) == 1:
+        return f"{ids[0]} was made.\nIts passphrase:  edged keys show {ids[0]}"
+    return f"{keys_named(ids)} were made.\nTheir passphrases:  edged keys show ID, or edged keys export --reveal"
+
+
+def _refuse_ended(request: Facts) -> None:
+    """``Refused`` for keys that would never be good."""
+    begins, ends = float(request.get("begins") or 0.0), float(request.get("ends") or 0.0)
+    if ends and ends <= begins:
+        raise Refused("--until is not after --from: the key would never be good", 2)
+    if ends and ends <= time.time():
+        raise Refused("--until lies in the past: the key would never be good", 2)
+
+
+def _from(begins: float) -> str:
+    return f" from {moment(begins)} on" if begins > time.time() else ""
 
 
 def _shown(shown: Sequence[Shown], now: float) -> str:

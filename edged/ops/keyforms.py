@@ -21,6 +21,7 @@ Facts = dict[str, Any]
 
 MAX_UNITS = 100_000
 _PROBLEMS_SHOWN = 20
+_YEAR_3000 = 32_503_680_000.0
 
 
 def choice_of(request: Facts) -> Choice:
@@ -58,7 +59,7 @@ def key_of(request: Facts) -> Key:
         id=_text(request, "id"), ssid=str(request["ssid"]), passphrase=Secret(_text(request, "passphrase")),
         subscriber=_text(request, "subscriber"), site=_text(request, "site"), label=_text(request, "label"),
         vlan=_vlan(request.get("vlan")), device_limit=_limit(request), devices=macs_of(request),
-        not_before=float(request.get("begins") or 0.0), expires=float(request.get("ends") or 0.0),
+        not_before=time_of(request, "begins"), expires=time_of(request, "ends"),
         rate=_rate(request),
     )  # fmt: skip
 
@@ -70,7 +71,7 @@ def order_of(request: Facts) -> Order:
         ssids=tuple(map(str, request["ssids"])), units=_units(request), prefix=_text(request, "prefix"),
         label=str(request.get("label") or "{}"), site=_text(request, "site"),
         vlan_from=None if vlan_from is None else int(vlan_from), device_limit=_limit(request), rate=_rate(request),
-        not_before=float(request.get("begins") or 0.0), expires=float(request.get("ends") or 0.0),
+        not_before=time_of(request, "begins"), expires=time_of(request, "ends"),
         style=style_of(request),
     )  # fmt: skip
 
@@ -89,6 +90,14 @@ def _units(request: Facts) -> tuple[str, ...]:
     return tuple(f"{n:0{width}}" for n in range(first, first + number))
 
 
+def time_of(request: Facts, name: str) -> float:
+    """Epoch seconds; 0: none. ``Refused`` for what no calendar has, NaN above all: it compares with nothing."""
+    at = float(request.get(name) or 0.0)
+    if not 0.0 <= at < _YEAR_3000:
+        raise Refused(f"{name}: a time between 1970 and 3000", 2)
+    return at
+
+
 def _text(request: Facts, name: str) -> str:
     return str(request.get(name) or "")
 
@@ -97,14 +106,14 @@ def _vlan(vlan: Any) -> int | None:
     if vlan is None:
         return None
     if not 1 <= int(vlan) <= 4094:
-        raise Refused("a VLAN lies between 1 and 4094", 2)
+        raise Refused(f"--vlan {int(vlan)} is no VLAN; 1 to 4094 are", 2)
     return int(vlan)
 
 
 def _limit(request: Facts) -> int | None:
     limit = request.get("device_limit")
     if limit is not None and not 1 <= int(limit) <= 1000:
-        raise Refused("a device limit lies between 1 and 1000", 2)
+        raise Refused(f"--device-limit {int(limit)} is too few or too many; 1 to 1000 work", 2)
     return None if limit is None else int(limit)
 
 

@@ -110,11 +110,15 @@ def _told(house: House, address: IpAddress, now: float) -> tuple[list[str], str]
     if arrival is not None:
         last = span(now - arrival.last_seen)
         rows = [
-            f"{arrival.count:,} requests since {moment(arrival.first_seen)}, the last {last} ago",
+            f"{_requests(arrival.count)} since {moment(arrival.first_seen)}, the last {last} ago",
             "dropped: no client under radius.clients covers it; to hear it: " + _stranger(arrival)["try"],
         ]
         return rows, f"{address} asks over RADIUS and is an UNKNOWN NAS"
     return [], ""
+
+
+def _requests(count: int) -> str:
+    return f"{count:,} request" + ("" if count == 1 else "s")
 
 
 def _heard(heard: Heard | None, client: ClientSettings | None, now: float) -> Iterator[str]:
@@ -122,11 +126,11 @@ def _heard(heard: Heard | None, client: ClientSettings | None, now: float) -> It
         yield "not heard since the start of edged"
         return
     if heard.refused > max(heard.signed, heard.unsigned):
-        yield f"DROPPED {span(now - heard.refused)} ago: a request without Message-Authenticator (docs/wifi.md)"
+        yield f"DROPPED {span(now - heard.refused)} ago: a request without Message-Authenticator (docs/wifi.md, Sites)"
     if not heard.requests:
         return
     way = "over TLS" if heard.tls >= heard.last else "over UDP"
-    yield f"last heard {span(now - heard.last)} ago {way}, {heard.requests:,} requests since the start"
+    yield f"last heard {span(now - heard.last)} ago {way}, {_requests(heard.requests)} since the start"
     if heard.tls >= heard.last:
         yield "secret: none of its own, the certificate counts"
     elif client is not None and client.secret_before is not None:

@@ -133,7 +133,8 @@ def _radius(house: House) -> Part:
         sum(counters.rejects.values()),
         sum(house.radius.counters.discards.values()) if house.radius else 0,
     )
-    fact = f"{counters.keys:,} keys; {counters.accepts:,} accepts, {rejects:,} rejects, {discards:,} discards"
+    known = counted(counters.keys, "key")
+    fact = f"{known}; {counters.accepts:,} accepts, {rejects:,} rejects, {discards:,} discards"
     if counters.pmks_pending:
         fact += f"; {counters.pmks_pending:,} PMKs still to derive"
         if counters.pmks_seconds:

@@ -95,14 +95,14 @@ class ResidentCommands:
         ]
         if not found:
             where = " and ".join(f'{name} "{value}"' for name, value in (("site", site), ("ssid", ssid)) if value)
-            raise Refused(f"there is no good key of {where}")
+            raise Refused(f"there is no good key of {where}.  edged keys list")
         return found
 
     def _named(self, key_id: str, now: float) -> StoredKey:
         keys = self._house.mpsk.ring.keys
         stored = keys.get(KeyId(LOCAL, key_id)) or keys.get(KeyId(BILLING, key_id))
         if stored is None:
-            raise Refused(f'there is no key "{key_id}"')
+            raise Refused(f'there is no key "{key_id}".  edged keys list')
         fault = fault_of(stored, now)
         if fault not in {None, Reason.NOT_YET}:
             raise Refused(f'"{key_id}" is {fault}: whoever gets its sheet could not use it')
@@ -135,7 +135,7 @@ class ResidentCommands:
         """A part of the devices, in order of SSID and MAC address: which key, online or last seen, how much."""
         key_id, site = request.get("id"), request.get("site")
         if key_id and not any(name.id == key_id for name in self._house.mpsk.ring.keys):
-            raise Refused(f'there is no key "{key_id}"')
+            raise Refused(f'there is no key "{key_id}".  edged keys list')
         networks = frozenset(self._house.loaded.config.mpsk.networks)
         after = tuple(request.get("after") or ("", ""))
         online = bool(request.get("online"))

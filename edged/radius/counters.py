@@ -33,7 +33,7 @@ class Discard(StrEnum):
     FAULT = "fault"
     """Our own bug; the log says where."""
     UNSENDABLE = "unsendable"
-    """The kernel took the reply back: no route, no room."""
+    """The kernel took the reply back (no route, no room), or it is longer than a packet may be."""
 
 
 REPORTED = frozenset(Discard) - {Discard.IN_PROGRESS, Discard.SUPERSEDED, Discard.NO_ANSWER}

@@ -221,7 +221,7 @@ async def test_the_longest_passphrase_survives_being_encrypted_anew(tmp_path: Pa
 
 def _fence(beginning: str) -> str:
     """The one block of the manual that has this line."""
-    manual = (Path(__file__).resolve().parents[2] / "docs" / "wifi.md").read_text("utf-8")
+    manual = (Path(__file__).resolve().parents[2] / "docs" / "wifi-access-points.md").read_text("utf-8")
     (found,) = [block for block in re.findall(r"```[a-z]*\n(.*?)```", manual, re.DOTALL) if beginning in block]
     return str(found)
 

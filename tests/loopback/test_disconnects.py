@@ -32,7 +32,7 @@ from edged.state.database import Database
 from edged.state.grants import KEEP_GRANTS, GrantRow, GrantStore
 from edged.state.keys import KeyStore
 from edged.state.sealing import Seal
-from edged.values import IpAddress, MacAddress, Secret, parse_address
+from edged.values import IpAddress, MacAddress, Secret, parse_address, parse_prefix
 from tests.mpsk_world import HOME, MAC, PASSPHRASE, SECRET, SSID, client, mpsk_settings, request
 
 QUICK = (0.05,)
@@ -241,6 +241,19 @@ async def test_after_an_hour_of_silence_nobody_is_told_any_more(monkeypatch: pyt
     assert disconnections.waiting == 0
     # one round of those at work at once, not one of every device
     assert len(point.heard) <= 5 * arrows.AT_ONCE
+
+
+async def test_a_site_of_two_clients_is_told_with_the_secret_of_the_one_that_has_the_access_point() -> None:
+    queue = [Stale(HOME, "building-7", MAC, SSID, "revoked")]
+    disconnections = Disconnections()
+    async with AccessPoint() as point:
+        mine = nas(point.port)
+        annexe = mine.model_copy(update={"networks": (parse_prefix("10.7.1.0/24"),), "secret": Secret("of-the-annexe")})
+        work = Disconnects(
+            lambda: [queue.pop()] if queue else [], lambda: [annexe, mine], disconnections=disconnections, waits=QUICK
+        )
+        async with at_work(work):
+            await until(lambda: disconnections.ends[End.LEFT])
 
 
 async def test_a_silent_access_point_does_not_keep_others_waiting() -> None:

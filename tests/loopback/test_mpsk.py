@@ -22,7 +22,7 @@ from edged.errors import Problem
 from edged.model import Key, Snapshot, State, Subscriber
 from edged.mpsk import client as searching
 from edged.mpsk import service as serving
-from edged.mpsk.client import MAX_WAITING
+from edged.mpsk.client import MAX_OF_SITE, MAX_WAITING
 from edged.mpsk.keyring import Pool, compile_keyring
 from edged.mpsk.outcome import Reason
 from edged.mpsk.service import MpskService
@@ -260,16 +260,34 @@ async def test_retransmissions_join_the_search_that_runs(tmp_path: Path) -> None
 
 
 @pytest.mark.usefixtures("off_loop")
+async def test_one_handshake_asked_a_hundred_times_at_once_holds_few_places(tmp_path: Path) -> None:
+    async with house(tmp_path) as at:
+        await put(at.store, many(1500))
+        await at.service.reload_keys()
+
+        answers = await asyncio.gather(*(at.ask(handshake_request(bytes(32))) for _ in range(100)))
+
+        assert sum(a is None for a in answers) == 100 - 1 - searching.MAX_JOINED
+        assert at.service.counters.searches == 1
+        assert await at.ask(handshake_request(bytes(32), attempt="2")) is not None
+
+
+@pytest.mark.usefixtures("off_loop")
 async def test_a_flood_of_unknown_devices_is_bounded_and_silent_beyond(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
         await put(at.store, many(1500))
         await at.service.reload_keys()
         flood = [handshake_request(bytes(32), MacAddress(f"02:00:00:00:00:{i:02x}")) for i in range(MAX_WAITING + 8)]
+        others = [handshake_request(bytes(32), MacAddress(f"02:00:00:00:01:{i:02x}")) for i in range(MAX_WAITING)]
 
-        answers = await asyncio.gather(*(at.ask(packet) for packet in flood))
+        answers = await asyncio.gather(
+            *(at.ask(packet) for packet in flood), *(at.ask(packet, client("building-8")) for packet in others)
+        )
 
-        assert sum(a is None for a in answers) == 8
-        assert at.service.counters.discards[Reason.OVERLOADED] == 8
+        silent = [a is None for a in answers]
+        assert sum(silent[: len(flood)]) == len(flood) - MAX_OF_SITE
+        assert sum(silent[len(flood) :]) == len(others) - (MAX_WAITING - MAX_OF_SITE), "the other site has its share"
+        assert at.service.counters.discards[Reason.OVERLOADED] == sum(silent)
 
 
 @pytest.mark.usefixtures("off_loop")

@@ -146,7 +146,7 @@ async def test_an_undone_rotation_sends_nobody_away(tmp_path: Path) -> None:
         assert await opens(at, OLD)
         assert await opens(at, NEW, OTHER_MAC)
 
-        done(await at.service.stock.undo_rotation("k-1"))
+        done(await at.service.stock.undo_rotation(["k-1"]))
 
         assert sent_away(at) == []
         assert at.service.stock.reveal("k-1")[0].passphrase == OLD

@@ -20,6 +20,7 @@ from edged.cli import main
 from edged.config.loading import load
 from edged.daemon import House
 from edged.model import Key
+from edged.ops.alarms import alarms
 from edged.ops.control import Refused, call
 from edged.values import Secret
 
@@ -148,9 +149,15 @@ async def test_an_export_into_a_file_is_for_its_owner_alone(
 
     status, said, _ = await typed(house, capsys, "export", "--reveal", "--out", str(out))
 
-    assert (status, said) == (0, f"1 keys were written to {out}\n")
+    assert (status, said) == (0, f"1 key was written to {out}, with its passphrase in clear\n")
     assert out.stat().st_mode & 0o777 == 0o600
     assert out.read_text().startswith("id,ssid,passphrase,")
+    _, facts, _ = await typed(house, capsys, "export", "--out", str(out), "--json")
+    assert json.loads(facts) == {
+        "schema": 1, "count": 1, "file": str(out),
+        "sentence": f"1 key was written to {out}, without its passphrase: --reveal",
+    }  # fmt: skip
+    assert out.read_text().startswith("id,ssid,subscriber,")
     assert (await typed(house, capsys, "export", "--out", str(tmp_path / "no" / "keys.csv")))[0] == 1
 
 
@@ -224,6 +231,54 @@ async def test_rotating_a_whole_site_asks_first_and_a_script_says_the_number(
     assert (await states(house))["k-501"] in {"good", "deriving"}
 
 
+async def test_the_rotation_of_a_whole_site_can_be_undone_at_once(
+    house: House, capsys: pytest.CaptureFixture[str]
+) -> None:
+    await ask(house, "generate", ssids=["Residence"], count=3, site="building-7", prefix="flat-")
+    await ask(house, "add", ssid="Residence", id="k-1", site="building-7")
+    before = {s.key.id: s.key.passphrase for s in await house.keys.all()}
+    await ask(house, "rotate", ids=["flat-1", "flat-2", "flat-3"])
+    assert await refusal(house, "rotate", ids=["flat-1", "flat-2"], undo=True, count=3) == (
+        "there are 2 keys, not 3; nothing was changed",
+        1,
+    )
+
+    status, out, _ = await typed(house, capsys, "rotate", "--undo", "--site", "building-7", "--yes", "3")
+
+    assert status == 0
+    assert out.startswith("flat-1, flat-2 and flat-3 have the passphrase of before again.\nThe newer one is good until")
+    assert {s.key.id: s.key.passphrase for s in await house.keys.all() if s.key.id in before} == before
+    assert await refusal(house, "rotate", site="nowhere", undo=True) == (
+        "no local key of these has a passphrase of before that is good.  edged keys list",
+        1,
+    )
+
+
+async def test_the_undo_of_the_first_listed_device_is_one_that_works(house: House) -> None:
+    await ask(house, "add", ssid="Residence", id="k-1")
+
+    alone = await ask(house, "allow", id="k-1", devices=[MAC], only=True)
+    more = await ask(house, "allow", id="k-1", devices=["02:00:5e:10:00:02"])
+
+    assert "good for 1 listed device alone" in alone["sentence"]
+    assert alone["sentence"].endswith("Undo:  edged keys allow k-1 --any")
+    assert more["sentence"].endswith("Undo:  edged keys forget k-1 02:00:5e:10:00:02")
+
+
+async def test_who_may_come_back_is_told_what_changes_the_passphrase(house: House) -> None:
+    await ask(house, "add", ssid="Residence", id="k-1")
+    await house.mpsk.replace_billing([Key("k-501", "Residence", Secret("copper-otter-violin-42"))])
+    said = []
+    for key_id, mac in (("k-1", MAC), ("k-501", "02:00:5e:10:00:02")):
+        await ask(house, "allow", id=key_id, devices=[mac])
+        said.append((await ask(house, "forget", id=key_id, devices=[mac]))["sentence"].splitlines()[1])
+
+    assert said == [
+        "Who knows the passphrase can come back:  edged keys rotate --now k-1",
+        "Who knows the passphrase can come back; another one comes from billing.",
+    ]
+
+
 async def test_with_wait_an_import_returns_when_every_pmk_is_derived_and_says_how_far_it_is(house: House) -> None:
     told: list[tuple[str, int, int | None]] = []
     rows = "".join(f"k-{n},Residence\n" for n in range(150))
@@ -255,6 +310,9 @@ async def test_with_wait_an_import_returns_when_every_pmk_is_derived_and_says_ho
         ("revoke", {"ids": ["k-1"], "undo": True}, "not revoked", 1),
         ("revoke", {"ids": ["k-501"]}, "billing's change in billing", 1),
         ("expire", {"ids": ["k-1"], "ends": 5.0}, "edged keys revoke ID ends a key now", 2),
+        ("rotate", {"ids": ["k-1"], "at": float("nan")}, "at: a time between 1970 and 3000", 2),
+        ("expire", {"ids": ["k-1"], "ends": float("inf")}, "ends: a time between 1970 and 3000", 2),
+        ("add", {"ssid": "Residence", "begins": float("nan")}, "begins: a time between 1970 and 3000", 2),
         ("allow", {"id": "k-1", "devices": ["02:00"]}, "02:00", 2),
         ("allow", {"id": "k-1"}, "which device?", 2),
         ("allow", {"id": "k-1", "any": True, "devices": [MAC]}, "no MAC", 2),
@@ -264,7 +322,11 @@ async def test_with_wait_an_import_returns_when_every_pmk_is_derived_and_says_ho
         ("generate", {"ssids": ["Residence"], "count": 0}, "--count is 1 to", 2),
         ("generate", {"ssids": ["Residence"], "count": 1, "rate": "fast"}, "100M/20M", 2),
         ("add", {"ssid": "Residence", "id": "k-1~old"}, "an id without ~old", 1),
-        ("add", {"ssid": "Residence", "device_limit": 0}, "between 1 and 1000", 2),
+        ("add", {"ssid": "Residence", "device_limit": 0}, "--device-limit 0 is too few", 2),
+        ("add", {"ssid": "Residence", "vlan": 4095}, "--vlan 4095 is no VLAN; 1 to 4094 are", 2),
+        ("add", {"ssid": "Residence", "ends": 5.0}, "--until lies in the past", 2),
+        ("add", {"ssid": "Residence", "begins": 4e9, "ends": 4e9}, "--until is not after --from", 2),
+        ("generate", {"ssids": ["Residence"], "count": 2, "ends": 5.0}, "--until lies in the past", 2),
         ("show", {"id": "nobody"}, 'there is no key "nobody".  edged keys list', 1),
         ("xyzzy", {}, 'keys has no action "xyzzy"', 2),
     ],
@@ -309,6 +371,14 @@ async def test_a_passphrase_in_both_origins_is_shown_in_the_list(
     assert "1 passphrase of billing's is weak:  edged keys list --state weak" in out
 
 
+async def test_a_key_that_begins_later_is_not_said_to_be_good(house: House) -> None:
+    added = await ask(house, "add", ssid="Residence", id="k-1", begins=4e9)
+    made = await ask(house, "generate", ssids=["Residence"], count=1, prefix="flat-")
+
+    assert added["sentence"].startswith("k-1 is good on Residence from 2096-10-02 07:06 UTC on.")
+    assert made["sentence"] == "flat-1 was made.\nIts passphrase:  edged keys show flat-1"
+
+
 async def test_what_was_done_with_a_key_is_in_its_explanation(house: House) -> None:
     await ask(house, "add", ssid="Residence", id="k-1")
     await ask(house, "rotate", ids=["k-1"])
@@ -347,6 +417,26 @@ async def test_a_change_of_the_sealing_key_that_a_crash_cut_off_goes_on_at_the_n
         assert [(s.key, s.created) for s in await house.keys.all()] == [(s.key, s.created) for s in before]
     finally:
         await closed(house, running)
+
+
+async def test_a_lost_sealing_key_stays_an_alarm_while_any_key_does_not_open(tmp_path: Path) -> None:
+    def raised(house: House) -> dict[str, str]:
+        return {alarm.code: alarm.sentence for alarm in alarms(house, time.time())}
+
+    house, running = await opened(tmp_path)
+    await ask(house, "generate", ssids=["Residence"], count=3)
+    await closed(house, running)
+    (tmp_path / "state" / "sealing.key").unlink()
+
+    house, running = await opened(tmp_path)
+    assert "no stored key opens" in raised(house)["state-damaged"]
+    await house.mpsk.replace_billing([Key("k-501", "Residence", Secret("copper-otter-violin-42"))])
+    await closed(house, running)
+
+    house, running = await opened(tmp_path)
+    assert "3 keys do not open" in raised(house)["state-damaged"]
+    assert "edged.sqlite from backup" in raised(house)["state-damaged"]
+    await closed(house, running)
 
 
 async def test_from_credentials_a_reseal_waits_for_the_operators_new_key(

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import hmac
 import shutil
 import ssl
 import subprocess
@@ -585,6 +586,49 @@ async def test_one_address_has_so_many_connections_and_the_idlest_gives_way(file
                 first.send(_status(2))
                 await first.receive()
         assert served.tls.counters.closed[Closing.REPLACED] == 1
+
+
+async def test_a_building_that_lost_its_power_comes_back_where_its_dead_connections_fill_every_place(
+    files: Path, authority: trustme.CA
+) -> None:
+    context = _context(authority, "ap")
+    async with _serving(_settings(files), Limits(per_address=1, total=1)) as served, _peer(served, context):
+        await _until(lambda: served.tls.counters.accepted == 1)
+        async with _peer(served, context) as again:
+            again.send(_status())
+            await again.receive()
+        assert served.tls.counters.closed[Closing.REPLACED] == 1
+
+
+async def test_a_question_whose_answer_would_be_too_long_is_passed_over_and_the_connection_goes_on(
+    files: Path, authority: trustme.CA, caplog: pytest.LogCaptureFixture
+) -> None:
+    octets = bytearray(encode(Packet(Code.STATUS_SERVER, 1, bytes(16), (Attribute(80, bytes(16)),))))
+    for _ in range(20):
+        octets += bytes((33, 252)) + bytes(250)
+    octets[2:4] = len(octets).to_bytes(2, "big")
+    octets[22:38] = hmac.digest(SECRET.reveal(), octets, "md5")
+    async with _serving(_settings(files)) as served, _peer(served, _context(authority, "ap")) as peer:
+        peer.send(bytes(octets))
+        peer.send(_status(2))
+        assert decode(await peer.receive()).identifier == 2
+        assert served.udp.counters.discards[Discard.UNSENDABLE] == 1
+    assert not caplog.records
+
+
+async def test_whoever_shows_no_certificate_closes_nobodys_connection(files: Path, authority: trustme.CA) -> None:
+    context = _context(authority, "ap")
+    async with _serving(_settings(files), Limits(per_address=1)) as served, _peer(served, context) as first:
+        await _until(lambda: served.tls.counters.accepted == 1)
+        silent = [await asyncio.open_connection("127.0.0.1", served.endpoint.port) for _ in range(2)]
+
+        await served.until_refused(Refusal.TOO_MANY)
+
+        first.send(_status())
+        await first.receive()
+        assert not served.tls.counters.closed[Closing.REPLACED]
+        for _, writer in silent:
+            writer.close()
 
 
 async def test_one_client_and_the_whole_have_so_many_connections(files: Path, authority: trustme.CA) -> None:

@@ -227,16 +227,16 @@ def test_a_folder_gets_a_file_for_each_key(building: Building) -> None:
 @pytest.mark.parametrize(
     ("arguments", "status", "said"),
     [
-        (["k-9", "nobody"], 1, 'there is no key "nobody"'),
+        (["k-9", "nobody"], 1, 'there is no key "nobody".  edged keys list'),
         (["gone"], 1, '"gone" is revoked'),
         (["--site", "building-1"], 1, 'there is no good key of site "building-1"'),
         (["k-9", "--brand", "third"], 1, 'there is no brand "third"; there are default, other'),
         ([], 2, "name the keys"),
         (["k-9", "--site", "building-7"], 2, "not both at once"),
-        (["k-9", "--language", "xx"], 2, "--language takes one or two of en, es"),
-        (["k-9", "--language", "en,es,fr"], 2, "--language takes one or two"),
+        (["k-9", "--language", "xx"], 2, '--language "xx": one or two of en, es'),
+        (["k-9", "--language", "en,es,fr"], 2, '--language "en,es,fr": one or two of'),
         (["k-9", "k-10", "--qr", "svg"], 2, "--out names a folder"),
-        (["k-9", "--out", "/nowhere/at/all.html"], 1, "was not written"),
+        (["k-9", "--out", "/nowhere/at/all.html"], 1, "/nowhere/at/all.html was not written"),
     ],
 )
 def test_what_cannot_be_handed_out_is_refused_in_a_sentence(
@@ -331,7 +331,7 @@ def test_devices_can_be_asked_for_by_key_and_site(building: Building) -> None:
     assert device(building, MAC, "--site", "building-7") is not None
     assert device(building, MAC, "--site", "building-8") is None
     done = building.edged("keys", "devices", "nobody")
-    assert (done.returncode, done.stderr) == (1, 'edged: there is no key "nobody"\n')
+    assert (done.returncode, done.stderr) == (1, 'edged: there is no key "nobody".  edged keys list\n')
 
 
 def test_the_name_of_a_key_is_nobodys_login(building: Building) -> None:

@@ -46,7 +46,7 @@ def blocked_in(list_in_force: Snapshot) -> set[str]:
 
 
 @given(readings, st.integers(0, 6), st.integers(0, 12), st.sampled_from(["3%", "10%", "100%"]))
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 def test_however_readings_are_sliced_no_window_blocks_more_than_the_limit(
     steps: list[tuple[float, dict[int, State], int | None]], floor: int, count: int, share: str
 ) -> None:
@@ -175,7 +175,7 @@ subscribers = st.builds(
 
 
 @given(st.lists(subscribers, max_size=5).map(tuple), st.none() | st.integers(0, 10**6), words)
-@settings(max_examples=50)
+@settings(max_examples=settings().max_examples // 2)
 def test_what_is_saved_is_what_is_loaded(listed: tuple[Subscriber, ...], known: int | None, revision: str) -> None:
     saved = Snapshot("id", revision, 1.5, listed, known)
     with TemporaryDirectory() as directory:
@@ -185,7 +185,7 @@ def test_what_is_saved_is_what_is_loaded(listed: tuple[Subscriber, ...], known: 
 
 
 @given(st.integers(0, 10**6), st.integers(1, 255))
-@settings(max_examples=60)
+@settings(max_examples=settings().max_examples // 2)
 def test_a_snapshot_damaged_anywhere_is_refused(position: int, change: int) -> None:
     with TemporaryDirectory() as directory:
         files = SnapshotFiles(Path(directory))

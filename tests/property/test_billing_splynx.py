@@ -85,7 +85,7 @@ def reading(
 
 
 @given(CUSTOMERS, SERVICES, INVOICES, st.sampled_from([Terms(), Terms(frozenset({"vip"}), "https://b.example/pay?i=")]))
-@settings(max_examples=250)
+@settings(max_examples=5 * settings().max_examples // 2)
 def test_whatever_rows_come_nobody_active_is_restricted_and_nothing_of_theirs_is_taken(
     customers: list[dict[str, Any]], services: list[dict[str, Any]], invoices: list[dict[str, Any]], terms: Terms
 ) -> None:
@@ -110,7 +110,7 @@ def test_whatever_rows_come_nobody_active_is_restricted_and_nothing_of_theirs_is
 
 
 @given(CUSTOMERS, SERVICES, INVOICES)
-@settings(max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=settings().max_examples // 2, suppress_health_check=[HealthCheck.too_slow])
 def test_every_list_can_be_named_kept_and_read_again(
     customers: list[dict[str, Any]], services: list[dict[str, Any]], invoices: list[dict[str, Any]]
 ) -> None:

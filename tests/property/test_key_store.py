@@ -158,7 +158,7 @@ class Building:
             assert fault_of(new[key_id + RETIRED], self.now) is not None
 
     async def _undo(self, key_id: str) -> None:
-        await self._revised(lambda rows: revisions.rotation_undone(rows, key_id, self.now))
+        await self._revised(lambda rows: revisions.rotations_undone(rows, [key_id], self.now))
 
     async def _revoke(self, key_id: str) -> None:
         revised = await self._revised(lambda rows: revisions.revoked(rows, [key_id], self.now))
@@ -194,7 +194,7 @@ class Building:
 
 
 @given(st.lists(acts, min_size=5, max_size=25))
-@settings(max_examples=300)
+@settings(max_examples=3 * settings().max_examples)
 def test_no_passphrase_is_ever_two_keys_and_none_opens_outside_its_time(script: list[Any]) -> None:
     async def play(directory: Path) -> None:
         database = Database(directory / "edged.sqlite")

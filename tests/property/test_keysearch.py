@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from functools import cache
 from hashlib import pbkdf2_hmac, sha256
 
 import pytest
@@ -64,21 +65,22 @@ def test_frames_and_messages_of_every_length(chosen: str, suite: str) -> None:
             frame = octets[: min(length, BEHIND_NAME) if suite == NAME else length]
             made = mic(kck(context, keys[32 * place : 32 * place + 32]), frame)
             assert searched.search(Challenge(suite, context, frame, made)) == place, length
-            # each octet of the MIC counts
-            for at in range(16):
+            # each octet of the MIC counts, whatever the length: tried where a block ends or begins, too
+            for at in range(16) if length % 16 in {0, 1, 15} else (length % 16,):
                 bent = made[:at] + bytes((made[at] ^ 1,)) + made[at + 1 :]
                 assert searched.search(Challenge(suite, context, frame, bent)) == MISS, (length, at)
 
 
 @pytest.mark.parametrize("suite", list(CHECKS))
-@pytest.mark.parametrize("count", [1, 3, 4, 5, 15, 16, 17, 511, 512, 513])
-def test_a_key_is_found_in_every_place(chosen: str, suite: str, count: int) -> None:
-    keys, context = pmks(count, 2), (b"context",) * (3 if suite == "ft-psk" else 1)
-    searched = Compiled.of(keys, chosen)
+def test_a_key_is_found_in_every_place(chosen: str, suite: str) -> None:
+    context = (b"context",) * (3 if suite == "ft-psk" else 1)
     kck, mic = CHECKS[suite]
-    for place in {*range(min(count, 40)), count // 2, count - 2, count - 1} - {-1}:
-        made = mic(kck(context, keys[32 * place : 32 * place + 32]), b"frame")
-        assert searched.search(Challenge(suite, context, b"frame", made)) == place
+    for count in (1, 3, 4, 5, 15, 16, 17, 511, 512, 513):
+        keys = pmks(count, 2)
+        searched = Compiled.of(keys, chosen)
+        for place in {*range(min(count, 40)), count // 2, count - 2, count - 1} - {-1}:
+            made = mic(kck(context, keys[32 * place : 32 * place + 32]), b"frame")
+            assert searched.search(Challenge(suite, context, b"frame", made)) == place, (count, place)
 
 
 @pytest.mark.parametrize("suite", list(CHECKS))
@@ -100,9 +102,12 @@ def test_passphrases_of_every_length_make_the_pmk_of_the_library(chosen: str, ss
 
     made = derive(chosen, b"".join(p.ljust(64, b"\0") for p in passphrases), ssid)
 
-    assert [made[i : i + 32] for i in range(0, len(made), 32)] == [
-        pbkdf2_hmac("sha1", p, ssid, ROUNDS, 32) for p in passphrases
-    ]
+    assert [made[i : i + 32] for i in range(0, len(made), 32)] == [_of_the_library(p, ssid) for p in passphrases]
+
+
+@cache
+def _of_the_library(passphrase: bytes, ssid: bytes) -> bytes:
+    return pbkdf2_hmac("sha1", passphrase, ssid, ROUNDS, 32)
 
 
 STATES = bytes(16 * 40)

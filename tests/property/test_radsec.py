@@ -68,7 +68,7 @@ def test_a_certificate_of_any_octets_names_somebody_or_nobody(octets: bytes) -> 
 
 
 @pytest.mark.filterwarnings("ignore::cryptography.utils.CryptographyDeprecationWarning")
-@settings(max_examples=500)
+@settings(max_examples=5 * settings().max_examples)
 @given(st.lists(st.tuples(st.integers(0, len(LEAF) - 1), st.integers(0, 255)), min_size=1, max_size=3))
 def test_a_damaged_certificate_names_somebody_or_nobody(changes: list[tuple[int, int]]) -> None:
     assert names(LEAF) == {"ap.example.net"}

@@ -4,9 +4,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -19,13 +16,6 @@ from edged.usage import OVERVIEW
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = "config/example/edged.yaml"
 EVERY_COMMAND = pytest.mark.parametrize("command", sorted(COMMANDS))
-
-
-def edged(*arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "edged.cli", *arguments], cwd=ROOT, env={**os.environ, **environment},
-        check=False, capture_output=True, text=True, timeout=30,
-    )  # fmt: skip
 
 
 def usage(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -94,7 +84,7 @@ def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
         (["it's"], 'there is no command "it\'s"'),
         (["keys", "lsit"], 'there is no action "lsit"; did you mean "list"?'),
         (["keys", "-c", "edged.yaml", "imprt"], 'there is no action "imprt"; did you mean "import"?'),
-        (["keys"], "the following arguments are required: ACTION"),
+        (["keys"], "which action? edged keys --help lists them"),
         (["block"], "the following arguments are required: subscriber"),
         (["explain"], "the following arguments are required: subject"),
         (["block", "1001", "--kind", "promise"], "unrecognized arguments: --kind promise"),
@@ -151,8 +141,10 @@ def test_an_override_without_a_reason_or_with_an_odd_end_is_status_2(
         (["generate", "--ssid", "R", "--count", "many"], "invalid int value: 'many'"),
         (["generate", "--ssid", "R", "--count", "3", "--style", "short"], "choose from 'readable', 'random'"),
         (["rotate", "k-1", "--now", "--at", "2027-01-01"], "not allowed with argument --now"),
+        ([], "which action? edged keys --help lists them"),
         (["expire", "k-1"], "the following arguments are required: TIME"),
         (["revoke"], "the following arguments are required: ID"),
+        (["list", "--state", "godo"], "argument --state: invalid choice: 'godo'"),
         (["forget", "k-1"], "the following arguments are required: MAC"),
         (["rotat", "k-1"], 'there is no action "rotat"; did you mean "rotate"?'),
         (["genrate"], 'there is no action "genrate"; did you mean "generate"?'),
@@ -176,7 +168,8 @@ def test_a_slip_in_an_action_on_keys_is_one_line_with_status_2(
         (["rotate", "k-1", "--now", "--overlap", "1d"], "--now ends the old passphrase"),
         (["rotate", "k-1", "--overlap", "a week"], '"a week" is not a duration; 0s, 12h and 7d work'),
         (["rotate", "k-1", "--at", "soon"], '--at "soon" is no time; 2026-11-27'),
-        (["add", "--ssid", "R", "--from", "soon"], '--from "soon" is no time'),
+        (["add", "--ssid", "R", "--from", "soon"], '--from "soon" is no time; 2026-11-27 (the beginning of that day'),
+        (["add", "--ssid", "R", "--until", "soon"], '--until "soon" is no time; 2026-11-27 (the end of that day'),
         (["generate", "--ssid", "R", "--count", "3", "--until", "27.11.2026"], '--until "27.11.2026" is no time'),
         (["expire", "k-1", "soon"], 'TIME "soon" is no time'),
         (["show", "k-1"], "no terminal: a passphrase goes there with --reveal alone"),
@@ -410,56 +403,3 @@ def test_a_secret_written_into_the_file_is_never_printed_however_it_is_written(
     assert main(["check", "--json", "-c", str(config)]) == 78
 
     assert "hunter2" not in capsys.readouterr().out
-
-
-# --- pipes -----------------------------------------------------------------------------------------
-
-
-@pytest.mark.parametrize("arguments", [["schema"], ["--help"], ["keys", "--help"], [], ["check", "-c", EXAMPLE]])
-def test_a_reader_that_went_away_is_no_reason_to_say_anything(arguments: list[str]) -> None:
-    reader, writer = os.pipe()
-    os.close(reader)
-    try:
-        done = subprocess.run(
-            [sys.executable, "-m", "edged.cli", *arguments],
-            cwd=ROOT, check=False, stdout=writer, stderr=subprocess.PIPE, text=True, timeout=30,
-        )  # fmt: skip
-    finally:
-        os.close(writer)
-
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-def test_the_first_line_of_a_long_answer_can_be_had_through_head() -> None:
-    line = f"set -o pipefail; {sys.executable} -m edged.cli schema | head -1"
-
-    done = subprocess.run(["bash", "-c", line], cwd=ROOT, check=False, capture_output=True, text=True, timeout=30)
-
-    assert (done.returncode, done.stdout, done.stderr) == (0, "{\n", "")
-
-
-def test_without_any_standard_output_the_command_still_ends_by_its_status() -> None:
-    line = f"{sys.executable} -m edged.cli check -c {EXAMPLE} >&-"
-
-    done = subprocess.run(["bash", "-c", line], cwd=ROOT, check=False, stderr=subprocess.PIPE, text=True, timeout=30)
-
-    assert (done.returncode, done.stderr) == (0, "")
-
-
-@pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without a name")
-def test_a_user_without_a_name_may_ask_too() -> None:
-    nameless = dict.fromkeys(("LOGNAME", "USER", "LNAME", "USERNAME"), "")
-    script = (
-        # all that is imported late, while the program may still be read
-        "import getpass, os, pwd, sys, edged.config.document, edged.cli;"
-        "os.setgroups([]); os.setresgid(54321, 54321, 54321); os.setresuid(54321, 54321, 54321);"
-        "sys.exit(edged.cli.main(['sync']))"
-    )
-
-    done = subprocess.run(
-        [sys.executable, "-c", script],
-        cwd=ROOT, env={**os.environ, **nameless}, check=False, capture_output=True, text=True, timeout=30,
-    )  # fmt: skip
-
-    assert done.returncode == 69
-    assert "Traceback" not in done.stderr

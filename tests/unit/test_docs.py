@@ -100,6 +100,7 @@ CONFIGURATIONS = [
         "security.md",
         "webhook.md",
         "wifi.md",
+        "wifi-access-points.md",
     )
     for match in SNIPPET.finditer(page(name))
 ]
@@ -143,7 +144,7 @@ def test_the_manual_has_a_row_for_every_metric_and_names_no_other() -> None:
     assert {name.removesuffix("_total") for name in METRIC.findall(text)} <= emitted
 
 
-# --- wifi.md: the dialects and the reasons ---------------------------------------------------------
+# --- wifi-access-points.md and wifi.md: the dialects, the reasons ----------------------------------
 
 
 def first_cells(text: str, heading: str) -> set[str]:
@@ -154,7 +155,7 @@ def first_cells(text: str, heading: str) -> set[str]:
 
 
 def test_the_manual_has_a_row_for_every_dialect_that_is_spoken() -> None:
-    assert first_cells(page("wifi.md"), "`dialect`") == set(DIALECTS)
+    assert first_cells(page("wifi-access-points.md"), "`dialect`") == set(DIALECTS)
 
 
 def test_the_manual_explains_every_reason_that_a_device_is_rejected_for() -> None:

@@ -14,7 +14,7 @@ from edged.mpsk.patience import BURST, MAX_DEVICES, MAX_NASES, MISSES, SHARE, WI
 from edged.mpsk.search import search_all
 from edged.mpsk.settings import MpskSettings
 from edged.policy.access import Learned, View
-from edged.radius.attributes import long_extended
+from edged.radius.attributes import Attribute, attribute, long_extended
 from edged.radius.packet import Answer, Code, Packet
 from edged.state.keys import LOCAL, KeyId, Sighting, StoredKey
 from edged.values import MacAddress, Secret, parse_address
@@ -306,6 +306,30 @@ def test_a_search_counts_once_however_many_retransmissions_it_answers() -> None:
     assert isinstance(desk.ask(handshake_request(bytes(32), attempt="2"), client(), HOME, OPEN, NOW), Search)
 
 
+def test_who_blows_its_message_up_has_its_access_point_pay_for_what_it_costs() -> None:
+    desk = Desk(mpsk_settings())
+    desk.ring = ring_of(*many(3))
+    usual, blown_up = (
+        desk.ask(with_frame(attempt, octets), client(), HOME, OPEN, NOW) for attempt, octets in (("1", 0), ("2", 850))
+    )
+    assert isinstance(usual, Search)
+    assert isinstance(blown_up, Search)
+
+    assert desk.seconds(blown_up) > 7 * desk.seconds(usual)
+
+
+def with_frame(attempt: str, padding: int) -> Packet:
+    """An element that nobody reads behind those of the station."""
+    element = bytes((0xDD, 255)) + bytes(255)
+    data = RSNE["psk-sha256"] + (element * 4)[:padding]
+    anonce, frame = message_2(bytes(32), suite="psk-sha256", attempt=attempt, data=data)
+    return request(
+        MAC,
+        *long_extended("FreeRADIUS-802.1X-Anonce", anonce),
+        *long_extended("FreeRADIUS-802.1X-EAPoL-Key-Msg", frame),
+    )
+
+
 def test_the_patience_with_devices_is_bounded() -> None:
     patience = Patience()
     for number in range(MAX_DEVICES + 50):
@@ -482,3 +506,20 @@ def test_access_points_are_remembered_within_bounds() -> None:
     assert not patience.is_spent(first, NOW)
     patience.forgive()
     assert not patience.is_spent(parse_address("10.1.0.1"), NOW)
+
+
+def test_what_is_refused_before_it_is_a_question_is_remembered_for_the_help_desk() -> None:
+    building = Building(stored())
+
+    for packet, reason in (
+        (request(ssid="Residense"), "unknown-ssid"),
+        (request(MAC, attribute("EAP-Message", b"\x02\x00\x00\x05\x01")), "not-mac-authentication"),
+        (request(MAC, Attribute(2, b"another"), password=False), "bad-password"),
+    ):
+        assert building.ask(packet) == REJECT
+        assert building.reason() == reason
+
+    building.ask(request(ssid="Residense"))
+    last = building.desk.explain_device(MAC)
+    assert last is not None
+    assert (last.ssid, last.client, last.accepted) == ("Residense", client().name, False)

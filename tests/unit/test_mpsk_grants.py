@@ -154,7 +154,7 @@ def test_a_handshake_that_fails_under_a_devices_mac_address_keeps_it_on_no_air()
         assert [stale.mac for stale in named or desk.recheck(BLOCKED, NOW)] == [MAC]
 
 
-def test_what_another_sites_access_point_asks_neither_forgets_a_device_nor_settles_its_farewell() -> None:
+def test_what_another_sites_access_point_asks_neither_forgets_a_device_nor_settles_its_disconnect() -> None:
     desk = building(registered(site="building-7"), blocked="reject")
     let_on(desk, request())
 
@@ -171,7 +171,7 @@ def test_what_another_sites_access_point_asks_neither_forgets_a_device_nor_settl
     assert ([row.wanted for row in rows], dropped) == (["blocked"], [])
 
 
-def test_an_accept_at_another_access_point_settles_no_farewell_and_outlives_it() -> None:
+def test_an_accept_at_another_access_point_settles_no_disconnect_and_outlives_it() -> None:
     desk = building(registered())
     let_on(desk, request())
     (stale,) = desk.recheck(BLOCKED, NOW)

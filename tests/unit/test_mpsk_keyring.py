@@ -3,13 +3,14 @@
 
 from __future__ import annotations
 
+import time
 from dataclasses import replace
 
 import pytest
 
 from edged.mpsk.authorize import authorize_device
 from edged.mpsk.dialects import DIALECTS
-from edged.mpsk.keyring import DEVICE_AGE, FRONT, POOL, compile_keyring, fault_of, finished
+from edged.mpsk.keyring import DEVICE_AGE, FRONT, MOST_CLAIMS, POOL, compile_keyring, fault_of, finished
 from edged.mpsk.outcome import Accept, Reason
 from edged.mpsk.question import Question
 from edged.policy.access import View
@@ -230,6 +231,47 @@ def test_a_key_that_billing_calls_as_if_it_were_anothers_passphrase_of_before_is
     assert ring.sibling(mine, NOW) is None
     assert ring.sibling(neighbours, NOW) is None
     assert ids(ring.narrow(SSID, "", MAC)) == ["k-1"]
+
+
+def test_devices_that_leave_one_by_one_leave_the_table_that_a_restart_reads() -> None:
+    macs = [type(MAC)(f"02:00:5e:10:{n // 256:02x}:{n % 256:02x}") for n in range(2 * FRONT)]
+    came = tuple(Sighting(SSID, mac, KeyId(LOCAL, f"k-{n % 3}"), NOW) for n, mac in enumerate(macs))
+    for step in (1, FRONT + 50):
+        ring = ring_of(sightings=came)
+        left = {(SSID, mac) for mac in macs[1::2]}
+        for start in range(0, len(macs), step):
+            ring = ring.without({(SSID, mac) for mac in macs[start : start + step]} & left)
+        back = came[1]._replace(key=KeyId(LOCAL, "k-9"))
+        ring = ring.with_sightings([back])
+        whole = ring_of(sightings=(*came[::2], back))
+
+        assert dict(ring.learned) == dict(whole.learned)
+        assert {n: dict(d) for n, d in ring.devices.items() if d} == {n: dict(d) for n, d in whole.devices.items()}
+        assert len(ring.learned) == len(list(ring.learned)) == FRONT + 1
+        assert ((SSID, macs[3]) in ring.learned, ring.learned.get((SSID, macs[3]))) == (False, None)
+
+
+def test_what_one_device_costs_that_takes_anothers_place_does_not_grow_with_the_building() -> None:
+    """A resident with ever new MAC addresses has it done as often as the radio allows."""
+
+    def seconds(devices: int) -> float:
+        macs = [type(MAC)(f"02:00:{n >> 16:02x}:{n >> 8 & 255:02x}:{n & 255:02x}:00") for n in range(devices)]
+        ring = ring_of(sightings=tuple(Sighting(SSID, m, KeyId(LOCAL, f"k-{n // 4}"), NOW) for n, m in enumerate(macs)))
+        took = []
+        for mac in macs[:20]:
+            begun = time.process_time()
+            ring = ring.without([(SSID, mac)])
+            took.append(time.process_time() - begun)
+        return min(took)
+
+    assert seconds(50_000) < 20 * seconds(500)
+
+
+def test_an_address_that_billing_gives_for_every_key_is_tried_with_some_of_them_alone() -> None:
+    nobody = type(MAC)("00:00:00:00:00:00")
+    ring = ring_of(*many(MOST_CLAIMS + 500, devices=(nobody, MAC)))
+
+    assert len(ring.own(SSID, "", nobody, NOW)) == MOST_CLAIMS
 
 
 def test_a_place_that_is_left_and_taken_in_one_batch_is_one_place() -> None:

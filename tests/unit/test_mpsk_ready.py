@@ -251,6 +251,18 @@ def test_the_device_limit_is_kept_and_the_place_of_a_device_that_ages_is_given_a
     assert vlan(building.ask()) == "112"
 
 
+def test_a_device_that_only_ever_asks_by_its_address_is_neither_counted_out_nor_forgotten() -> None:
+    key = stored(derived=False, device_limit=1, vlan=112)
+    building = Building()
+    building.desk.ring = ring_of(key, sightings=(Sighting(SSID, MAC, key.name, NOW),))
+    for _ in range(100):
+        building.now += 86401.0
+        assert vlan(building.ask()) == "112"
+
+    assert building.desk.ring.device_count(key.name, OTHER_MAC, building.now) == 1
+    assert building.desk.sightings[SSID, MAC].at == building.now
+
+
 def test_a_device_that_was_just_learned_is_known_to_the_next_look_up() -> None:
     key = stored(vlan=112)
     building = Building(key)

@@ -15,7 +15,7 @@ from edged.mpsk.stock.revisions import (
     restored,
     revoked,
     rotated,
-    rotation_undone,
+    rotations_undone,
     with_devices,
 )
 from edged.state.keys import BILLING, StoredKey
@@ -102,17 +102,32 @@ def test_an_undone_rotation_gives_the_old_passphrase_back_and_cuts_nobody_off() 
     key = stored("k-1")
     keys = list(applied([key], rotate([key], "k-1")).values())
 
-    after = applied(keys, rotation_undone(keys, "k-1", NOW + DAY))
+    after = applied(keys, rotations_undone(keys, ["k-1"], NOW + DAY))
 
     assert (after["k-1"].key, after["k-1"].pmk) == (key.key, key.pmk)
     assert (after["k-1~old"].key.passphrase, after["k-1~old"].revoked) == (NEW, NOW + 7 * DAY)
+
+
+def test_an_undone_rotation_is_undone_on_every_network_of_the_resident() -> None:
+    home = stored("k-1", site="building-7")
+    garden = stored("k-1.garden", site="building-7", ssid="Garden", passphrase=home.key.passphrase)
+    other = stored("k-2", site="building-7")
+    keys = list(applied([home, garden, other], rotate([home, garden, other], "k-1")).values())
+    keys = list(applied(keys, rotate(keys, "k-2", passphrase=Secret("another-one-of-k-2"))).values())
+
+    after = applied(keys, rotations_undone(keys, ["k-1"], NOW + 1))
+
+    assert after["k-1"].key.passphrase == after["k-1.garden"].key.passphrase == home.key.passphrase
+    assert after["k-2"].key.passphrase == Secret("another-one-of-k-2")
+    both = applied(keys, rotations_undone(keys, ["k-1", "k-2"], NOW + 1))
+    assert both["k-2"].key.passphrase == other.key.passphrase
 
 
 def test_an_undone_rotation_that_had_not_begun_leaves_nothing_behind() -> None:
     key = stored("k-1")
     keys = list(applied([key], rotate([key], "k-1", at=NOW + DAY)).values())
 
-    after = applied(keys, rotation_undone(keys, "k-1", NOW + 1))
+    after = applied(keys, rotations_undone(keys, ["k-1"], NOW + 1))
 
     assert after["k-1"].key == key.key
     assert not after["k-1~old"].is_live(NOW + 1)
@@ -197,8 +212,8 @@ def test_what_cannot_be_undone_is_said() -> None:
     key = stored("k-1")
     keys = list(applied([key], rotate([key], "k-1")).values())
 
-    assert "its passphrase of before has ended" in refused(rotation_undone(keys, "k-1", NOW + 8 * DAY))
-    assert "no such key" in refused(rotation_undone([], "k-1", NOW))
+    assert "its passphrase of before has ended" in refused(rotations_undone(keys, ["k-1"], NOW + 8 * DAY))
+    assert "no such key" in refused(rotations_undone([], ["k-1"], NOW))
     assert "not revoked" in refused(restored([key], ["k-1"], NOW))
     assert "before its beginning" in refused(
         ended_at([stored("k-1", not_before=NOW + DAY)], ["k-1"], NOW + DAY / 2, NOW)

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from edged.ops.control import Refused
-from edged.ops.deadline import end_of, parse_until
+from edged.ops.deadline import end_of, parse_from, parse_until
 
 
 @pytest.fixture(params=["UTC", "Europe/Berlin", "America/St_Johns", "Pacific/Auckland"])
@@ -34,6 +34,17 @@ def test_a_day_ends_at_the_midnight_of_this_host_whatever_its_clocks_do(day: str
     assert last.date().isoformat() == day
     assert (last.hour, last.minute, last.second) == (23, 59, 59)
     assert (first.hour, first.minute, first.second) == (0, 0, 0)
+
+
+@pytest.mark.parametrize("day", ["2026-03-29", "2026-10-25", "2026-11-27", "2028-02-29", "2026-12-31"])
+@pytest.mark.usefixtures("zone")
+def test_what_begins_on_a_day_begins_at_its_first_second_here(day: str) -> None:
+    first = datetime.fromtimestamp(parse_from(day)).astimezone()
+
+    assert (first.date().isoformat(), first.hour, first.minute, first.second) == (day, 0, 0, 0)
+    assert parse_from(f"{day}T18:00+01:00") == parse_until(f"{day}T18:00+01:00")
+    with pytest.raises(Refused, match='"soon" is no beginning'):
+        parse_from("soon")
 
 
 @pytest.mark.parametrize(

@@ -66,6 +66,7 @@ def test_without_accounting_it_says_what_the_times_are() -> None:
         "these are the last handshakes."
     )
     assert devices_text({"devices": [], "at": NOW}).startswith("No device")
+    assert devices_text({"devices": [], "at": NOW}, narrowed=True).startswith("There is no such device now")
 
 
 def test_the_parts_of_an_answer_are_put_together() -> None:

@@ -139,24 +139,43 @@ def _turned(stored: StoredKey, old: StoredKey | None, passphrase: Secret, terms:
     ]
 
 
-def rotation_undone(keys: Sequence[StoredKey], key_id: str, now: float) -> Rows:
-    """The passphrase of before is the key's again; the newer one stays good as long as the older would have."""
+def rotations_undone(keys: Sequence[StoredKey], ids: Collection[str], now: float) -> Rows:
+    """``ids`` have their passphrases of before again, and so has the same resident's key on every other SSID.
+
+    The newer ones stay good as long as the older would have.
+    """
     shelf = _Shelf(keys, now)
-    fault, stored, old = shelf.fault(key_id), shelf.local(key_id), shelf.old(key_id)
-    if fault is None and old is None:
-        fault = Problem(key_id, "its passphrase of before has ended", "an undo while both are good; edged keys rotate")
-    if fault is not None or stored is None or old is None:
-        return _refused([fault] if fault else [])
+    problems = _faults(shelf, ids)
+    if not problems:
+        expected = "an undo while both are good; edged keys rotate"
+        problems = [
+            Problem(key_id, "its passphrase of before has ended", expected)
+            for key_id in ids
+            if shelf.old(key_id) is None
+        ]
+    if problems:
+        return _refused(problems)
+    wanted = {_resident(found) for found in map(shelf.local, ids) if found is not None}
+    put: list[StoredKey] = []
+    changed = []
+    for stored in keys:
+        old = shelf.old(stored.key.id) if stored.origin == LOCAL and _resident(stored) in wanted else None
+        if old is not None and shelf.fault(stored.key.id) is None:
+            put += _turned_back(stored, old, now)
+            changed.append(stored.key.id)
+    return shelf.written(put, changed)
+
+
+def _turned_back(stored: StoredKey, old: StoredKey, now: float) -> list[StoredKey]:
     begun = stored.key.not_before <= now
     back = replace(stored.key, passphrase=old.key.passphrase, not_before=old.key.not_before)
     aside = replace(
         old.key, passphrase=stored.key.passphrase, not_before=stored.key.not_before if begun else old.key.not_before
     )
-    put = [
+    return [
         StoredKey(LOCAL, back, old.pmk, old.created),
         StoredKey(LOCAL, aside, stored.pmk, stored.created, old.revoked if begun else now),
     ]
-    return shelf.written(put, [key_id])
 
 
 def revoked(keys: Sequence[StoredKey], ids: Collection[str], now: float) -> Rows:

@@ -165,7 +165,7 @@ class Stock:
             return [
                 Problem("id", f"the id {key_id} exists already", "another id, or none: one is made")
                 if key_id == other
-                else Problem("passphrase", f"{key_id} cannot be told from {other}", "another passphrase")
+                else Problem("passphrase", f"{key_id} would have that of {other}", "another passphrase")
                 for key_id, other in conflicts.items()
             ]
         await self._reload()
@@ -209,10 +209,15 @@ class Stock:
 
         return await self._revise(lambda keys: revisions.rotated(keys, ids, terms, draw))
 
-    async def undo_rotation(self, key_id: str) -> Revised:
-        """The passphrase of before is the key's again; the newer one stays good beside it for a while."""
+    async def undoable(self, choice: Choice) -> list[str]:
+        """Ids of the local keys of ``choice`` whose passphrase of before is good still."""
+        facts = await asyncio.to_thread(self.key_facts)
+        return [fact.id for fact in own_live(choice.of(facts)) if fact.previous_until]
+
+    async def undo_rotation(self, ids: Collection[str]) -> Revised:
+        """The passphrases of before are the keys' again; the newer ones stay good beside them for a while."""
         now = self._clock()
-        return await self._revise(lambda keys: revisions.rotation_undone(keys, key_id, now))
+        return await self._revise(lambda keys: revisions.rotations_undone(keys, ids, now))
 
     async def expire(self, ids: Collection[str], at: float) -> Revised:
         """Local keys end ``at``, epoch seconds; 0: never."""
@@ -290,7 +295,7 @@ class Stock:
             if revised.problems:
                 return list(revised.problems)
         elif not proved:
-            return [Problem(key_id, f"{mac} is no device of this key", "one of edged keys list --json, under seen")]
+            return [Problem(key_id, f"{mac} is no device of this key", f"one that edged explain {key_id} names")]
         async with self._turn:
             self._desk.send_away(stored.key.ssid, mac, Reason.REVOKED)
         return []

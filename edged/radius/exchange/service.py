@@ -143,7 +143,10 @@ class Exchanges:
         exchange = _new(Exchange, (transport, key, back, packet, source))
         if packet.code is Code.STATUS_SERVER:  # asks whether we live; there is nothing to remember (RFC 5997)
             self.counters.requests[packet.code] += 1
-            self._send(exchange, transport.alive, reply_to(packet, transport.alive, source.shared, self._salts))
+            try:
+                self._send(exchange, transport.alive, reply_to(packet, transport.alive, source.shared, self._salts))
+            except ValueError:  # its Proxy-State, of a longer packet than a reply may be
+                return self._silence(exchange, Discard.UNSENDABLE)
             return None
         now = self._clock()
         standing = self._duplicates.standing(key, packet.authenticator, now)

@@ -38,6 +38,8 @@ _TLS_BUFFER = 16 * 1024
 _LOOK_EVERY_S = 60.0
 """Seconds between two looks at the certificate's files."""
 _REPORT_EVERY_S = 10.0
+_SPARE = 16
+"""Handshakes beyond all places: one that ends well may take that of an idle connection."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -175,13 +177,8 @@ class RadSecService:
             self._clients.meet(host, self.clock())
             self.counters.refuse(Refusal.UNKNOWN_CLIENT, host)
             return None
-        same = [it for it in self._connections if it.host == host]
-        if len(same) >= self._limits.per_address:
-            idle = [it for it in same if it.source is not None]
-            if idle:
-                min(idle, key=lambda it: it.active).end(Closing.REPLACED)
-                same.pop()
-        if len(same) >= self._limits.per_address or len(self._connections) >= self._total:
+        greeted = sum(it.host == host and it.source is None for it in self._connections)
+        if greeted >= self._limits.per_address or len(self._connections) >= self._total + _SPARE:
             self.counters.refuse(Refusal.TOO_MANY, host)
             return None
         connection = Connection(self, host)
@@ -214,12 +211,24 @@ class RadSecService:
         """The client behind a handshake that ended well; or why it is turned away."""
         connection.names = names(certificate)
         source = self._source(connection)
-        if source is not None and self._held(source.client.name) < self._limits.per_client:
+        if source is not None:
+            self._make_room(connection.host)
+        if (
+            source is not None
+            and self._held(source.client.name) < self._limits.per_client
+            and self._held() < self._total
+        ):
             self.counters.accepted += 1
             return source
         refusal = Refusal.WRONG_NAME if source is None else Refusal.TOO_MANY
         self.counters.refuse(refusal, connection.host)
         return refusal
+
+    def _make_room(self, host: str) -> None:
+        """One that is idle gives way to one that has shown its certificate; to nobody else."""
+        same = [it for it in self._connections if it.host == host and it.source is not None]
+        if len(same) >= self._limits.per_address:
+            min(same, key=lambda it: it.active).end(Closing.REPLACED)
 
     def _source(self, connection: Connection) -> Source | None:
         address = parse_address(connection.host.partition("%")[0])
@@ -228,8 +237,10 @@ class RadSecService:
             return None
         return source_of(address, over_tls(client), self._clients.hearing.of(str(address)))
 
-    def _held(self, name: str) -> int:
-        return sum(it.source is not None and it.source.client.name == name for it in self._connections)
+    def _held(self, name: str | None = None) -> int:
+        """Connections that are taken in, of a client or of all."""
+        held = (it.source.client.name for it in self._connections if it.source is not None)
+        return sum(name in {None, each} for each in held)
 
     def ended(self, connection: Connection, reason: Closing) -> None:
         """The connection is no more."""
