@@ -21,8 +21,8 @@ from typing import Any
 
 import structlog
 
+from edged.mpsk.keylist.choice import Choice
 from edged.mpsk.service import MpskService
-from edged.mpsk.stock.choice import Choice
 from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.keys import KeyStore
@@ -75,24 +75,24 @@ async def measure(count: int, directory: Path) -> None:
     service = MpskService(mpsk_settings(), store=store, current=Current())
     await service.start()
     # with many keys the search worker is made; what that costs is not looked at here
-    await service.stock.import_csv("ssid\n" + f"{SSID}\n" * 500)
+    await service.key_list.import_csv("ssid\n" + f"{SSID}\n" * 500)
     await asyncio.sleep(2.0)
     gc.collect()
     gc.freeze()  # as the daemon does
     ticks = Ticks()
     ticking = asyncio.create_task(ticks.run())
     rows = "".join(f"flat-{n},{SSID},Flat {n},copper-{n:06}-otter-violin\n" for n in range(count))
-    added, problems = await ticks.during("import", service.stock.import_csv("id,ssid,label,passphrase\n" + rows))
+    added, problems = await ticks.during("import", service.key_list.import_csv("id,ssid,label,passphrase\n" + rows))
     print(f"{added:,} keys are in the store")
     if problems:
         raise SystemExit(f"not imported: {problems[0]}")
     pmks = [(stored, fake_pmk(stored.key.id)) for stored in service.ring.keys.values()]
     await ticks.during("keep PMKs", store.save_pmks(pmks))
     await ticks.during("load", service.load())
-    await ticks.during("rotate one", service.stock.rotate(["flat-7"]))
-    ids = await service.stock.rotatable(Choice(ssid=SSID))
-    await ticks.during("rotate all", service.stock.rotate(ids))
-    resealed = await ticks.during("reseal", service.stock.reseal(place))
+    await ticks.during("rotate one", service.key_list.rotate(["flat-7"]))
+    ids = await service.key_list.rotatable(Choice(ssid=SSID))
+    await ticks.during("rotate all", service.key_list.rotate(ids))
+    resealed = await ticks.during("reseal", service.key_list.reseal(place))
     print(f"resealed {resealed.count:,} rows")
     ticking.cancel()
     await service.stop()

@@ -130,7 +130,7 @@ async def serve(port: int, count: int, home: Path) -> None:
         await keys._assemble(assemble(stored, (), (SSID,), time.time()))  # noqa: SLF001  # a million through SQLite: minutes
     elif not keys.ring.keys:
         rows = "".join(f"r-{number:07d},{SSID},{passphrase(number)}\n" for number in range(count))
-        added, problems = await keys.stock.import_csv(f"id,ssid,passphrase\n{rows}")
+        added, problems = await keys.key_list.import_csv(f"id,ssid,passphrase\n{rows}")
         if problems or added != count:
             raise SystemExit(f"not imported: {problems[:1]}")
         while keys.counters.pmks_pending:

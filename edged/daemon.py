@@ -195,7 +195,7 @@ class House:
     async def _finish_resealing(self) -> None:
         """A change of the sealing key that a crash cut off goes on; both keys hold until it is done."""
         try:
-            await self.mpsk.stock.reseal(self.sealing)
+            await self.mpsk.key_list.reseal(self.sealing)
         except UpstreamError as error:
             log.warning("reseal-unfinished", error=str(error))
 

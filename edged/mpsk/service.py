@@ -20,12 +20,12 @@ from edged.mpsk.client import Searcher, give_way, seconds_each
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.facts import KeyFacts
 from edged.mpsk.grants import Grants
+from edged.mpsk.keylist.service import KeyList
 from edged.mpsk.keyring import Assembly, Keyring, assemble
 from edged.mpsk.memory import Counters, Last, Stale
 from edged.mpsk.places import set_aside
 from edged.mpsk.search import search_all
 from edged.mpsk.settings import MpskSettings
-from edged.mpsk.stock.service import Stock
 from edged.mpsk.wpa import pmks_of
 from edged.native import keysearch
 from edged.native.keysearch import Candidates
@@ -75,7 +75,7 @@ class MpskService:
         self._wake = asyncio.Event()
         # one hand at a time on the keyring: what the store says must not overwrite what was just learned
         self._turn = asyncio.Lock()
-        self.stock = Stock(store, self._desk, turn=self._turn, reload=self.reload_keys, clock=clock)
+        self.key_list = KeyList(store, self._desk, turn=self._turn, reload=self.reload_keys, clock=clock)
         """The key list: what billing and the operator make of it."""
 
     # ------------------------------------------------------------------------------------------------ life
@@ -296,8 +296,8 @@ class MpskService:
 
     async def replace_billing(self, keys: Sequence[Key]) -> BillingChange:
         """Make ``keys`` billing's whole list, and the keyring follow."""
-        return await self.stock.replace_billing(keys)
+        return await self.key_list.replace_billing(keys)
 
     def key_facts(self) -> list[KeyFacts]:
         """Every key without its secrets."""
-        return self.stock.key_facts()
+        return self.key_list.key_facts()

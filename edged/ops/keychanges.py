@@ -7,7 +7,7 @@ import time
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
-from edged.mpsk.stock.revisions import Revised
+from edged.mpsk.keylist.revisions import Revised
 from edged.ops.control import Refused
 from edged.ops.keyforms import Facts, choice_of, ids_of, keys_named, macs_of, refusal, style_of, time_of
 from edged.ops.text import moment
@@ -41,7 +41,7 @@ class KeyChanges:
         return await act(request)
 
     async def _rotate(self, request: Facts) -> Facts:
-        stock, undo = self._house.mpsk.stock, bool(request.get("undo"))
+        key_list, undo = self._house.mpsk.key_list, bool(request.get("undo"))
         ids, named = ids_of(request), bool(ids_of(request))
         if not named:
             ids = await self._chosen(request, undo=undo)
@@ -57,7 +57,7 @@ class KeyChanges:
         if at and at <= time.time():
             raise Refused("--at lies in the past; leave it out to rotate now", 2)
         given = request.get("passphrase")
-        revised = await stock.rotate(
+        revised = await key_list.rotate(
             ids, at=at, overlap=None if overlap is None else float(overlap), leaked=leaked,
             passphrase=None if given is None else Secret(str(given)), style=style_of(request),
         )  # fmt: skip
@@ -65,7 +65,7 @@ class KeyChanges:
         return {"schema": 1, "ids": done, "sentence": self._rotated(done, at, leaked=leaked)}
 
     def _rotated(self, ids: Sequence[str], at: float, *, leaked: bool) -> str:
-        latest = self._house.mpsk.stock.old_until(ids)
+        latest = self._house.mpsk.key_list.old_until(ids)
         if leaked:
             then = "The old one has ended; devices on it are disconnected."
         else:
@@ -77,9 +77,9 @@ class KeyChanges:
         return f"{keys_named(ids)} {have} a new passphrase:  edged keys show {one.removesuffix(' …')}\n{then}{undo}"
 
     async def _undo(self, ids: Sequence[str], request: Facts) -> Facts:
-        stock = self._house.mpsk.stock
-        done = await self._done(request, "undo rotation", await stock.undo_rotation(ids), "nothing was undone")
-        latest = stock.old_until(done)
+        key_list = self._house.mpsk.key_list
+        done = await self._done(request, "undo rotation", await key_list.undo_rotation(ids), "nothing was undone")
+        latest = key_list.old_until(done)
         then = f"\nThe newer one is good until {moment(latest)}." if latest else ""
         have = "has" if len(done) == 1 else "have"
         return {
@@ -92,8 +92,8 @@ class KeyChanges:
         choice = choice_of(request)
         if choice.is_empty:
             raise Refused("which keys? an ID, or --site and --ssid", 2)
-        stock = self._house.mpsk.stock
-        ids = await (stock.undoable(choice) if undo else stock.rotatable(choice))
+        key_list = self._house.mpsk.key_list
+        ids = await (key_list.undoable(choice) if undo else key_list.rotatable(choice))
         if not ids and undo:
             raise Refused("no local key of these has a passphrase of before that is good.  edged keys list")
         if not ids:
@@ -115,23 +115,23 @@ class KeyChanges:
         at, ids = time_of(request, "ends"), ids_of(request)
         if at and at <= time.time():
             raise Refused("that time has passed; edged keys revoke ID ends a key now", 2)
-        first = self._house.mpsk.stock.find(ids[0]) if ids else None
+        first = self._house.mpsk.key_list.find(ids[0]) if ids else None
         was = first.key.expires if first else 0.0
-        revised = await self._house.mpsk.stock.expire(ids, at)
+        revised = await self._house.mpsk.key_list.expire(ids, at)
         done = await self._done(request, "expire key", revised, "nothing was changed")
         ends = f"{'ends' if len(done) == 1 else 'end'} at {moment(at)}" if at else "no longer ends by itself"
         undo = f"\nUndo:  edged keys expire {done[0]} {moment(was)[:16].replace(' ', 'T') + 'Z' if was else 'never'}"
         return {"schema": 1, "ids": done, "sentence": f"{keys_named(done)} {ends}.{undo if len(done) == 1 else ''}"}
 
     async def _revoke(self, request: Facts) -> Facts:
-        ids, stock = ids_of(request) or [str(request["id"])], self._house.mpsk.stock
+        ids, key_list = ids_of(request) or [str(request["id"])], self._house.mpsk.key_list
         if request.get("undo"):
-            done = await self._done(request, "restore key", await stock.restore(ids), "nothing was undone")
+            done = await self._done(request, "restore key", await key_list.restore(ids), "nothing was undone")
             verb = "is" if len(done) == 1 else "are"
             passphrase = "its present passphrase" if len(done) == 1 else "their present passphrases"
             return {"schema": 1, "ids": done, "sentence": f"{keys_named(done)} {verb} good again, with {passphrase}."}
         twins = self._twins(ids)
-        done = await self._done(request, "revoke key", await stock.revoke(ids), "no key was revoked")
+        done = await self._done(request, "revoke key", await key_list.revoke(ids), "no key was revoked")
         verb, whose = ("is", "its") if len(done) == 1 else ("are", "their")
         more = f"\n{keys_named(twins)} with the same passphrase: still good." if twins else ""
         return {
@@ -155,19 +155,19 @@ class KeyChanges:
         ]  # fmt: skip
 
     async def _allow(self, request: Facts) -> Facts:
-        key_id, macs, stock = str(request["id"]), macs_of(request), self._house.mpsk.stock
+        key_id, macs, key_list = str(request["id"]), macs_of(request), self._house.mpsk.key_list
         if request.get("any"):
             if macs or request.get("only"):
                 raise Refused("--any opens the key for every device: no MAC and no --only goes with it", 2)
-            done = await self._done(request, "allow device", await stock.allow_any(key_id), "nothing was changed")
+            done = await self._done(request, "allow device", await key_list.allow_any(key_id), "nothing was changed")
             return {"schema": 1, "ids": done, "sentence": f"{key_id} is good for any device."}
         if not macs:
             raise Refused("which device? its MAC address; or --any", 2)
-        problems = await stock.allow(key_id, macs, alone=bool(request.get("only")))
+        problems = await key_list.allow(key_id, macs, alone=bool(request.get("only")))
         if problems:
             raise refusal("no device was registered", problems)
         await self._note(request, f"allow device {' '.join(macs)}", [key_id])
-        stored = stock.find(key_id)
+        stored = key_list.find(key_id)
         listed = stored.key.devices if stored else ()
         count = "1 listed device" if len(listed) == 1 else f"{len(listed):,} listed devices"
         good = f"It is good for {count} alone." if listed else "It stays good for any other too."
@@ -185,11 +185,11 @@ class KeyChanges:
         if len(macs) != 1:
             raise Refused("which device? one MAC address", 2)
         mac: MacAddress = macs[0]
-        problems = await self._house.mpsk.stock.forget(key_id, mac)
+        problems = await self._house.mpsk.key_list.forget(key_id, mac)
         if problems:
             raise refusal("no device was forgotten", problems)
         await self._note(request, f"forget device {mac}", [key_id])
-        stored = self._house.mpsk.stock.find(key_id)
+        stored = self._house.mpsk.key_list.find(key_id)
         local = stored is not None and stored.origin == LOCAL
         another = f":  edged keys rotate --now {key_id}" if local else "; another one comes from billing."
         return {
@@ -200,7 +200,7 @@ class KeyChanges:
         }
 
     async def _reseal(self, request: Facts) -> Facts:
-        resealed = await self._house.mpsk.stock.reseal(self._house.sealing)
+        resealed = await self._house.mpsk.key_list.reseal(self._house.sealing)
         if resealed is None:
             raise Refused(
                 "the sealing key comes from systemd's credentials, and no other one is known; first give the new one"

@@ -9,8 +9,8 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from edged.errors import Problem
-from edged.mpsk.stock.choice import Choice
-from edged.mpsk.stock.service import Shown
+from edged.mpsk.keylist.choice import Choice
+from edged.mpsk.keylist.service import Shown
 from edged.ops.control import Refused, Tell
 from edged.ops.keychanges import KeyChanges
 from edged.ops.keyforms import Facts, choice_of, key_of, keys_named, listed, order_of, refusal, row_of
@@ -46,16 +46,16 @@ class KeyCommands:
         return answer
 
     async def _list(self, request: Facts) -> Facts:
-        choice, stock = choice_of(request), self._house.mpsk.stock
+        choice, key_list = choice_of(request), self._house.mpsk.key_list
         # in a thread: ten thousand keys take some 100 ms
         rows, known = await asyncio.to_thread(self._rows, choice)
-        left_out = () if choice.origin == LOCAL else stock.left_out
+        left_out = () if choice.origin == LOCAL else key_list.left_out
         return {
             "schema": 1,
             "keys": rows,
             "count": listed(len(rows), known),
             "left_out": [{"id": key_id, "same_as": holder} for key_id, holder in left_out],
-            "weak": len(stock.weak),
+            "weak": len(key_list.weak),
         }
 
     def _rows(self, choice: Choice) -> tuple[list[Facts], int]:
@@ -65,7 +65,7 @@ class KeyCommands:
     async def _add(self, request: Facts) -> Facts:
         _refuse_ended(request)
         key = key_of(request)
-        added = await self._house.mpsk.stock.add(key)
+        added = await self._house.mpsk.key_list.add(key)
         if isinstance(added, Problem):
             raise refusal("no key was made", [added])
         await self._note(request, "add key", [added])
@@ -78,7 +78,7 @@ class KeyCommands:
 
     async def _generate(self, request: Facts) -> Facts:
         _refuse_ended(request)
-        keys, problems = await self._house.mpsk.stock.generate(order_of(request))
+        keys, problems = await self._house.mpsk.key_list.generate(order_of(request))
         if problems:
             raise refusal("no key was made", problems)
         ids = [key.id for key in keys]
@@ -86,7 +86,7 @@ class KeyCommands:
         return {"schema": 1, "count": len(ids), "ids": ids, "sentence": _made(ids)}
 
     async def _import(self, request: Facts) -> Facts:
-        count, problems = await self._house.mpsk.stock.import_csv(str(request["csv"]))
+        count, problems = await self._house.mpsk.key_list.import_csv(str(request["csv"]))
         if problems:
             raise refusal("no key was made", [*problems])
         await self._note(request, "import keys", [str(count)])
@@ -98,13 +98,13 @@ class KeyCommands:
 
     async def _export(self, request: Facts) -> Facts:
         reveal = bool(request.get("reveal"))
-        text, count = await self._house.mpsk.stock.export_csv(choice_of(request), passphrases=reveal)
+        text, count = await self._house.mpsk.key_list.export_csv(choice_of(request), passphrases=reveal)
         await self._note(request, "export keys with passphrases" if reveal else "export keys", [str(count)])
         return {"schema": 1, "count": count, "csv": text}
 
     async def _show(self, request: Facts) -> Facts:
         key_id = str(request["id"])
-        shown = self._house.mpsk.stock.reveal(key_id)
+        shown = self._house.mpsk.key_list.reveal(key_id)
         if not shown:
             raise Refused(f'there is no key "{key_id}".  edged keys list')
         await self._note(request, "show key", [key_id])

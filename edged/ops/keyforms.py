@@ -10,9 +10,9 @@ from edged.errors import Problem
 from edged.fields import parse_rate
 from edged.model import Key, Rate
 from edged.mpsk.facts import KeyFacts
+from edged.mpsk.keylist.choice import Choice
+from edged.mpsk.keylist.making import Order, Style
 from edged.mpsk.passphrase import MIN_RANDOM
-from edged.mpsk.stock.choice import Choice
-from edged.mpsk.stock.making import Order, Style
 from edged.ops.control import Refused
 from edged.ops.text import counted
 from edged.values import MacAddress, Secret, parse_mac

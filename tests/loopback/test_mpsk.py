@@ -416,22 +416,22 @@ async def test_after_a_restart_nothing_is_derived_again(tmp_path: Path, monkeypa
 
 async def test_a_revoked_key_is_rejected_on_the_next_request_and_its_device_named(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
-        added = await at.service.stock.add(Key("", SSID, Secret("")))
+        added = await at.service.key_list.add(Key("", SSID, Secret("")))
         assert isinstance(added, str)
-        passphrase = at.service.stock.reveal(added)[0].passphrase
+        passphrase = at.service.key_list.reveal(added)[0].passphrase
         assert passphrase is not None
         await until(lambda: not at.service.counters.pmks_pending)
         pmk = pmk_of(passphrase, SSID).reveal()
         assert code(await at.ask(handshake_request(pmk))) is Code.ACCESS_ACCEPT
 
-        assert (await at.service.stock.revoke([added])).ids == (added,)
+        assert (await at.service.key_list.revoke([added])).ids == (added,)
 
         assert [(s.mac, s.reason) for s in at.service.recheck()] == [(MAC, "revoked")]
         assert code(await at.ask(handshake_request(pmk, attempt="2"))) is Code.ACCESS_REJECT
         last = at.service.explain_device(MAC)
         assert last is not None
         assert (last.reason, last.key) == ("revoked", KeyId(LOCAL, added))
-        assert not (await at.service.stock.revoke([added])).ids
+        assert not (await at.service.key_list.revoke([added])).ids
 
 
 async def test_suspending_a_subscriber_moves_their_devices(tmp_path: Path) -> None:
@@ -490,7 +490,7 @@ async def test_what_is_wrong_with_a_new_key_is_said_and_nothing_is_added(tmp_pat
             Key("", SSID, KEY.passphrase),
         ]
 
-        problems = [await at.service.stock.add(key) for key in wrong]
+        problems = [await at.service.key_list.add(key) for key in wrong]
 
         assert [p.key for p in problems if isinstance(p, Problem)] == ["ssid", "passphrase", "passphrase"]
         assert PASSPHRASE not in repr(problems)
@@ -499,28 +499,30 @@ async def test_what_is_wrong_with_a_new_key_is_said_and_nothing_is_added(tmp_pat
 
 async def test_keys_are_imported_whole_or_not_at_all(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
-        count, problems = await at.service.stock.import_csv("ssid,label\nResidence,Flat 1\nElsewhere,Flat 2\n")
+        count, problems = await at.service.key_list.import_csv("ssid,label\nResidence,Flat 1\nElsewhere,Flat 2\n")
         assert (count, [(p.key, p.line) for p in problems]) == (0, [("ssid", 3)])
 
-        count, problems = await at.service.stock.import_csv("id,ssid,label\na,Residence,Flat 1\nb,Residence,Flat 2\n")
+        count, problems = await at.service.key_list.import_csv(
+            "id,ssid,label\na,Residence,Flat 1\nb,Residence,Flat 2\n"
+        )
 
         assert (count, problems) == (2, [])
         listed = at.service.key_facts()
         assert [(f.id, f.label) for f in listed] == [("a", "Flat 1"), ("b", "Flat 2")]
-        assert at.service.stock.reveal("a")
+        assert at.service.key_list.reveal("a")
 
 
 async def test_neither_passphrase_nor_pmk_is_anywhere_on_disk_or_in_the_log(tmp_path: Path) -> None:
     with capture_logs() as logs:
         async with house(tmp_path) as at:
             await at.service.replace_billing([KEY, replace(KEY, id="twin")])
-            await at.service.stock.add(Key("mine", SSID, Secret("")))
+            await at.service.key_list.add(Key("mine", SSID, Secret("")))
             await until(lambda: not at.service.counters.pmks_pending)
-            made = at.service.stock.reveal("mine")[0].passphrase
+            made = at.service.key_list.reveal("mine")[0].passphrase
             assert made is not None
             await at.ask(handshake_request(PMK))
             await at.ask(handshake_request(bytes(32), OTHER_MAC))
-            await at.service.stock.revoke(["mine"])
+            await at.service.key_list.revoke(["mine"])
             seen = [repr(at.service.key_facts()), repr(at.service.counters), repr(at.service.ring), repr(logs)]
             seen.append(repr(at.service.explain_device(MAC)))
     octets = b"".join(path.read_bytes() for path in tmp_path.iterdir()) + "".join(seen).encode()

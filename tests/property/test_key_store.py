@@ -18,11 +18,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from edged.model import Key
+from edged.mpsk.keylist import revisions
+from edged.mpsk.keylist.making import Order, Style, made
+from edged.mpsk.keylist.revisions import Revised, Rotation
 from edged.mpsk.keyring import compile_keyring, fault_of
 from edged.mpsk.places import set_aside
-from edged.mpsk.stock import revisions
-from edged.mpsk.stock.making import Order, Style, made
-from edged.mpsk.stock.revisions import Revised, Rotation
 from edged.state.database import Database
 from edged.state.keys import BILLING, LOCAL, RETIRED, KeyStore, StoredKey
 from edged.state.sealing_key import SealingKey

@@ -11,7 +11,7 @@ import pytest
 
 from edged.errors import UpstreamError
 from edged.model import Key, Rate
-from edged.mpsk.stock.revisions import revoked
+from edged.mpsk.keylist.revisions import revoked
 from edged.state.database import Database
 from edged.state.keys import BILLING, KEEP_DEVICES, KEEP_REVOKED, LOCAL, KeyId, KeyStore, Sighting, StoredKey
 from edged.state.sealing import Seal

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from edged.mpsk.stock.revisions import (
+from edged.mpsk.keylist.revisions import (
     Revised,
     Rotation,
     ended_at,

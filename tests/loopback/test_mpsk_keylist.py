@@ -13,11 +13,11 @@ from structlog.testing import capture_logs
 
 from edged.model import Key
 from edged.mpsk.desk import REST
+from edged.mpsk.keylist.choice import Choice
+from edged.mpsk.keylist.making import Order, Style
+from edged.mpsk.keylist.revisions import Revised
 from edged.mpsk.outcome import Reason
 from edged.mpsk.settings import MpskSettings
-from edged.mpsk.stock.choice import Choice
-from edged.mpsk.stock.making import Order, Style
-from edged.mpsk.stock.revisions import Revised
 from edged.mpsk.wpa import pmk_of
 from edged.radius.attributes import Attribute
 from edged.radius.packet import Answer, Code
@@ -49,7 +49,7 @@ async def settled(at: House) -> None:
 
 
 async def made(at: House, key_id: str = "k-1", passphrase: Secret = OLD, **fields: Any) -> None:
-    assert await at.service.stock.add(Key(key_id, SSID, passphrase, **fields)) == key_id
+    assert await at.service.key_list.add(Key(key_id, SSID, passphrase, **fields)) == key_id
     await settled(at)
 
 
@@ -95,7 +95,7 @@ async def test_while_two_passphrases_are_good_nobody_is_sent_away_and_then_the_o
         await made(at)
         assert await opens(at, OLD)
 
-        done(await at.service.stock.rotate(["k-1"], passphrase=NEW))
+        done(await at.service.key_list.rotate(["k-1"], passphrase=NEW))
         await settled(at)
 
         assert sent_away(at) == []
@@ -114,7 +114,7 @@ async def test_a_leaked_passphrase_is_refused_at_once_and_its_devices_are_sent_a
         await made(at)
         assert await opens(at, OLD)
 
-        done(await at.service.stock.rotate(["k-1"], passphrase=NEW, leaked=True))
+        done(await at.service.key_list.rotate(["k-1"], passphrase=NEW, leaked=True))
         await settled(at)
 
         assert sent_away(at) == [(MAC, "revoked")]
@@ -126,7 +126,7 @@ async def test_a_prepared_passphrase_is_derived_ahead_and_good_from_its_moment_o
     async with house(tmp_path) as at:
         await made(at)
 
-        done(await at.service.stock.rotate(["k-1"], passphrase=NEW, at=NOW + DAY, overlap=60.0))
+        done(await at.service.key_list.rotate(["k-1"], passphrase=NEW, at=NOW + DAY, overlap=60.0))
         await settled(at)
 
         stored = at.service.ring.keys[KeyId(LOCAL, "k-1")]
@@ -141,15 +141,15 @@ async def test_a_prepared_passphrase_is_derived_ahead_and_good_from_its_moment_o
 async def test_an_undone_rotation_sends_nobody_away(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
         await made(at)
-        done(await at.service.stock.rotate(["k-1"], passphrase=NEW))
+        done(await at.service.key_list.rotate(["k-1"], passphrase=NEW))
         await settled(at)
         assert await opens(at, OLD)
         assert await opens(at, NEW, OTHER_MAC)
 
-        done(await at.service.stock.undo_rotation(["k-1"]))
+        done(await at.service.key_list.undo_rotation(["k-1"]))
 
         assert sent_away(at) == []
-        assert at.service.stock.reveal("k-1")[0].passphrase == OLD
+        assert at.service.key_list.reveal("k-1")[0].passphrase == OLD
         assert await opens(at, OLD, attempt="2")
         assert await opens(at, NEW, OTHER_MAC, "2")
 
@@ -158,7 +158,7 @@ async def test_the_devices_of_both_passphrases_count_against_one_limit(tmp_path:
     async with house(tmp_path) as at:
         await made(at, device_limit=2)
         assert await opens(at, OLD)
-        done(await at.service.stock.rotate(["k-1"], passphrase=NEW))
+        done(await at.service.key_list.rotate(["k-1"], passphrase=NEW))
         await settled(at)
         assert await opens(at, NEW, OTHER_MAC)
 
@@ -175,11 +175,11 @@ async def test_a_revocation_sends_devices_away_and_its_undo_lets_them_back(tmp_p
         await made(at)
         assert await opens(at, OLD)
 
-        done(await at.service.stock.revoke(["k-1"]))
+        done(await at.service.key_list.revoke(["k-1"]))
         assert sent_away(at) == [(MAC, "revoked")]
         assert not await opens(at, OLD, attempt="2")
 
-        done(await at.service.stock.restore(["k-1"]))
+        done(await at.service.key_list.restore(["k-1"]))
         assert await opens(at, OLD, attempt="3")
 
 
@@ -188,7 +188,7 @@ async def test_a_key_given_an_end_says_it_in_the_accept_and_ends_then(tmp_path: 
         await made(at)
         assert await opens(at, OLD)
 
-        done(await at.service.stock.expire(["k-1"], NOW + 60))
+        done(await at.service.key_list.expire(["k-1"], NOW + 60))
 
         assert told(await tried(at, OLD, attempt="2"), 27) == (60).to_bytes(4, "big")
         await turn_to(at, NOW + 60)
@@ -278,7 +278,7 @@ async def test_a_key_that_billing_lists_with_anothers_passphrase_is_left_out_by_
 
         await at.service.replace_billing([Key("k-1", SSID, OLD, site="building-7"), Key("k-2", SSID, OLD)])
 
-        assert at.service.stock.left_out == (("k-1", "k-2"),), "who had it before keeps it"
+        assert at.service.key_list.left_out == (("k-1", "k-2"),), "who had it before keeps it"
         assert [f.id for f in at.service.key_facts()] == ["k-2"]
 
 
@@ -339,11 +339,11 @@ async def test_a_device_registered_ahead_is_let_on_by_its_mac_and_forgotten_agai
         await made(at)
         assert code(await at.ask(request(MAC))) is Code.ACCESS_REJECT
 
-        assert await at.service.stock.allow("k-1", [MAC], alone=False) == []
+        assert await at.service.key_list.allow("k-1", [MAC], alone=False) == []
 
         assert code(await at.ask(request(MAC))) is Code.ACCESS_ACCEPT
         assert await opens(at, OLD, OTHER_MAC), "any other device that knows the passphrase too"
-        assert await at.service.stock.forget("k-1", MAC) == []
+        assert await at.service.key_list.forget("k-1", MAC) == []
         assert sent_away(at) == [(MAC, "revoked")]
         assert code(await at.ask(request(MAC))) is Code.ACCESS_REJECT
         await at.service.flush()
@@ -354,7 +354,7 @@ async def test_a_device_registered_ahead_is_let_on_by_its_mac_and_forgotten_agai
 async def test_a_registered_device_outlives_a_restart_and_works_for_billings_keys(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
         await at.service.replace_billing([Key("k-501", SSID, OLD)])
-        assert await at.service.stock.allow("k-501", [MAC], alone=False) == []
+        assert await at.service.key_list.allow("k-501", [MAC], alone=False) == []
 
     async with house(tmp_path) as at:
         assert code(await at.ask(request(MAC))) is Code.ACCESS_ACCEPT
@@ -363,17 +363,17 @@ async def test_a_registered_device_outlives_a_restart_and_works_for_billings_key
 async def test_a_key_can_be_narrowed_to_listed_devices_and_opened_again(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
         await made(at)
-        stock = at.service.stock
-        assert await stock.allow("k-1", [MAC], alone=True) == []
+        key_list = at.service.key_list
+        assert await key_list.allow("k-1", [MAC], alone=True) == []
         assert (await opens(at, OLD, MAC), await opens(at, OLD, OTHER_MAC)) == (True, False)
-        assert await stock.allow("k-1", [OTHER_MAC], alone=False) == []
+        assert await key_list.allow("k-1", [OTHER_MAC], alone=False) == []
         assert await opens(at, OLD, OTHER_MAC, "2")
 
-        assert await stock.forget("k-1", MAC) == []
-        (problem,) = await stock.forget("k-1", OTHER_MAC)
+        assert await key_list.forget("k-1", MAC) == []
+        (problem,) = await key_list.forget("k-1", OTHER_MAC)
         assert "good for any" in problem.found
         assert not await opens(at, OLD, MAC, "3")
-        done(await stock.allow_any("k-1"))
+        done(await key_list.allow_any("k-1"))
         assert await opens(at, OLD, MAC, "4")
 
 
@@ -381,15 +381,15 @@ async def test_what_cannot_be_registered_is_said(tmp_path: Path) -> None:
     async with house(tmp_path) as at:
         await made(at, device_limit=1)
         await at.service.replace_billing([Key("k-501", SSID, NEW, devices=(MAC,))])
-        stock = at.service.stock
-        assert await stock.allow("k-1", [MAC], alone=False) == []
+        key_list = at.service.key_list
+        assert await key_list.allow("k-1", [MAC], alone=False) == []
 
         problems = [
-            *await stock.allow("nobody", [MAC], alone=False),
-            *await stock.allow("k-501", [OTHER_MAC], alone=False),
-            *await stock.allow("k-1", [OTHER_MAC], alone=False),
-            *await stock.forget("k-1", OTHER_MAC),
-            *await stock.forget("k-501", MAC),
+            *await key_list.allow("nobody", [MAC], alone=False),
+            *await key_list.allow("k-501", [OTHER_MAC], alone=False),
+            *await key_list.allow("k-1", [OTHER_MAC], alone=False),
+            *await key_list.forget("k-1", OTHER_MAC),
+            *await key_list.forget("k-501", MAC),
         ]
 
         assert [p.found for p in problems] == [
@@ -408,7 +408,7 @@ async def test_a_network_has_a_vlan_and_a_rate_for_keys_that_name_none(tmp_path:
 
         assert b"100" in vlan(await tried(at, OLD))
         assert b"112" in vlan(await tried(at, NEW, OTHER_MAC))
-        registered = await at.service.stock.allow("plain", [THIRD_MAC], alone=False)
+        registered = await at.service.key_list.allow("plain", [THIRD_MAC], alone=False)
         assert registered == []
         answer = await at.ask(request(THIRD_MAC), client(dialect="mikrotik"))
         assert answer
@@ -435,7 +435,7 @@ async def test_a_device_without_a_key_gets_the_networks_answer_before_the_handsh
 async def test_a_unit_on_two_networks_types_one_passphrase(tmp_path: Path) -> None:
     both = MpskSettings(networks={SSID: network(), "Garden": network()})
     async with house(tmp_path, both) as at:
-        keys, problems = await at.service.stock.generate(Order((SSID, "Garden"), ("12",), prefix="flat-"))
+        keys, problems = await at.service.key_list.generate(Order((SSID, "Garden"), ("12",), prefix="flat-"))
         assert not problems
         await settled(at)
 
@@ -444,8 +444,8 @@ async def test_a_unit_on_two_networks_types_one_passphrase(tmp_path: Path) -> No
             assert at.service.ring.keys[KeyId(LOCAL, "flat-12" if ssid == SSID else "flat-12.garden")].pmk == Secret(
                 pmk
             )
-        done(await at.service.stock.rotate(["flat-12.garden"], style=Style("random")))
-        shown = [at.service.stock.reveal(key_id)[0].passphrase for key_id in ("flat-12", "flat-12.garden")]
+        done(await at.service.key_list.rotate(["flat-12.garden"], style=Style("random")))
+        shown = [at.service.key_list.reveal(key_id)[0].passphrase for key_id in ("flat-12", "flat-12.garden")]
         assert shown[0] == shown[1] != keys[0].passphrase
 
 
@@ -458,14 +458,14 @@ async def test_what_was_exported_with_passphrases_makes_the_same_keys_elsewhere(
     async with house(tmp_path / "a") as at:
         await made(at, label="=HYPERLINK(1)", site="building-7", vlan=112, expires=NOW + DAY, devices=(MAC,))
         await made(at, "k-2", NEW)
-        done(await at.service.stock.rotate(["k-2"]))
+        done(await at.service.key_list.rotate(["k-2"]))
         await at.service.replace_billing([Key("k-501", SSID, Secret("a-passphrase-of-billing"))])
-        plain, _ = await at.service.stock.export_csv(Choice(origin=LOCAL), passphrases=False)
-        text, count = await at.service.stock.export_csv(Choice(origin=LOCAL), passphrases=True)
+        plain, _ = await at.service.key_list.export_csv(Choice(origin=LOCAL), passphrases=False)
+        text, count = await at.service.key_list.export_csv(Choice(origin=LOCAL), passphrases=True)
         before = {
             f.id: replace(f, created=0.0, previous_until=0.0) for f in at.service.key_facts() if f.id in "k-1 k-2"
         }
-        shown = {key_id: at.service.stock.reveal(key_id)[0].passphrase for key_id in before}
+        shown = {key_id: at.service.key_list.reveal(key_id)[0].passphrase for key_id in before}
 
     assert count == 2
     assert OLD.reveal_text() not in plain
@@ -473,13 +473,13 @@ async def test_what_was_exported_with_passphrases_makes_the_same_keys_elsewhere(
     assert "'=HYPERLINK" in text
     assert "~old" not in text
     async with house(tmp_path / "b") as at:
-        assert await at.service.stock.import_csv(text) == (2, [])
+        assert await at.service.key_list.import_csv(text) == (2, [])
         await settled(at)
         after = {f.id: replace(f, created=0.0) for f in at.service.key_facts()}
         assert {k: replace(f, standing="good") for k, f in after.items()} == {
             k: replace(f, standing="good") for k, f in before.items()
         }
-        assert {key_id: at.service.stock.reveal(key_id)[0].passphrase for key_id in after} == shown
+        assert {key_id: at.service.key_list.reveal(key_id)[0].passphrase for key_id in after} == shown
 
 
 # --- the sealing key, and the loop ---------------------------------------------------------------
@@ -515,7 +515,7 @@ async def test_ten_thousand_keys_are_imported_while_the_loop_goes_on(tmp_path: P
                 gaps.append(loop.time() - before - 0.001)
 
         ticking = asyncio.create_task(tick())
-        count, problems = await at.service.stock.import_csv("id,ssid,label,passphrase\n" + rows)
+        count, problems = await at.service.key_list.import_csv("id,ssid,label,passphrase\n" + rows)
         ticking.cancel()
 
         assert (count, problems) == (10_000, [])

@@ -19,13 +19,13 @@ from edged.model import Key
 from edged.mpsk.csvfile import read_keys, write_keys
 from edged.mpsk.desk import Desk
 from edged.mpsk.facts import KeyFacts, facts_of
+from edged.mpsk.keylist import revisions
+from edged.mpsk.keylist.choice import Choice, own_live
+from edged.mpsk.keylist.making import Order, Style, made
+from edged.mpsk.keylist.revisions import Revised, Rotation, Rows
 from edged.mpsk.outcome import Reason
 from edged.mpsk.passphrase import readable, weakness
 from edged.mpsk.places import both_sides
-from edged.mpsk.stock import revisions
-from edged.mpsk.stock.choice import Choice, own_live
-from edged.mpsk.stock.making import Order, Style, made
-from edged.mpsk.stock.revisions import Revised, Rotation, Rows
 from edged.state.keys import BILLING, LOCAL, RETIRED, BillingChange, KeyId, KeyStore, Resealed, Sighting, StoredKey
 from edged.state.sealing_key import SealingKey
 from edged.values import MacAddress, Secret
@@ -47,7 +47,7 @@ class Shown:
     """Epoch seconds; 0: no end of its own."""
 
 
-class Stock:
+class KeyList:
     """Billing's keys and those made here, side by side."""
 
     def __init__(

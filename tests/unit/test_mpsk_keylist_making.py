@@ -11,8 +11,8 @@ import pytest
 
 from edged.errors import Problem
 from edged.model import Key
+from edged.mpsk.keylist.making import Order, Style, made, slug
 from edged.mpsk.passphrase import weakness
-from edged.mpsk.stock.making import Order, Style, made, slug
 
 CHOICE = random.Random(7).choice
 NETWORKS = ("Residence", "Garden")
