@@ -119,7 +119,7 @@ class Disconnects:
 
     def __init__(
         self,
-        stale: Callable[[], list[Stale]],
+        stale: Callable[[], Iterable[list[Stale]]],
         clients: Callable[[], Iterable[ClientSettings]],
         secret: Callable[[IpAddress, ClientSettings], Secret] = lambda _nas, client: client.secret,
         *,
@@ -158,12 +158,17 @@ class Disconnects:
         async with asyncio.TaskGroup() as group:
             while True:
                 await asyncio.sleep(LOOK_EVERY_S)
-                for device in self._stale():
-                    client = _client_of(device, self._clients())
-                    if client is not None and client.disconnect is not None:
-                        group.create_task(self._see_off(device, client, client.disconnect.port), name="disconnect")
-                    else:
-                        self._settle(device)
+                for step in self._stale():
+                    for device in step:
+                        self._take_up(device, group)
+                    await asyncio.sleep(0)  # every resident is looked at, and others wait for an answer
+
+    def _take_up(self, device: Stale, group: asyncio.TaskGroup) -> None:
+        client = _client_of(device, self._clients())
+        if client is not None and client.disconnect is not None:
+            group.create_task(self._see_off(device, client, client.disconnect.port), name="disconnect")
+        else:
+            self._settle(device)
 
     async def _see_off(self, device: Stale, client: ClientSettings, port: int) -> None:
         """Until it has asked again, or is gone, or its access point was silent for long."""

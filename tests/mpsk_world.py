@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
 from dataclasses import replace
 from functools import cache
 from hashlib import sha256
@@ -16,6 +17,7 @@ from edged.model import Key, Snapshot, State, Subscriber
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.eapol import parse_message_2
 from edged.mpsk.keyring import Keyring, compile_keyring
+from edged.mpsk.memory import Stale
 from edged.mpsk.search import search_all
 from edged.mpsk.settings import MpskSettings, NetworkSettings
 from edged.mpsk.wpa import Handshake, challenge_of, mic_of, name_of, pmk_of
@@ -101,6 +103,11 @@ def many(count: int, **fields: Any) -> list[StoredKey]:
 
 def ring_of(*keys: StoredKey, sightings: tuple[Sighting, ...] = (), now: float = NOW) -> Keyring:
     return compile_keyring(keys, sightings, (SSID,), now)
+
+
+def rechecked(steps: Iterable[list[Stale]]) -> list[Stale]:
+    """What a whole look found."""
+    return [stale for step in steps for stale in step]
 
 
 def nonce(seed: str) -> bytes:

@@ -6,7 +6,7 @@ The keyring, the policy and the clock are given; what it remembers of devices is
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from edged.model import Event, EventType, Tell, untold
@@ -256,8 +256,8 @@ class Desk:
         untold, self._untold = self._untold, []
         return untold
 
-    def recheck(self, view: View, now: float) -> list[Stale]:
-        """Devices whose last answer is not what they would get now; each is named once."""
+    def recheck(self, view: View, now: float) -> Iterator[list[Stale]]:
+        """Devices whose last answer is not what they would get now, step by step; each is named once."""
         return self.grants.recheck(view, self.ring, self.settings, now)
 
     def send_away(self, ssid: str, mac: MacAddress, reason: Reason) -> None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import os
 import time
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import structlog
@@ -157,8 +157,8 @@ class MpskService:
         """How the latest request of ``mac`` ended; None when it made none of late."""
         return self._desk.explain_device(mac)
 
-    def recheck(self) -> list[Stale]:
-        """Devices to disconnect, since policy or keys have changed under them; each is named once."""
+    def recheck(self) -> Iterator[list[Stale]]:
+        """Devices to disconnect, since policy or keys have changed under them, step by step; each is named once."""
         return self._desk.recheck(self._current.view, self._clock())
 
     @property

@@ -182,7 +182,7 @@ def test_what_edged_sends_by_itself_is_taken(point: Point, monkeypatch: pytest.M
     disconnections = Disconnections()
 
     async def work() -> Result:
-        taken = lambda: [queue.pop() for _ in range(len(queue))]  # noqa: E731
+        taken = lambda: [[queue.pop() for _ in range(len(queue))]]  # noqa: E731
         running = asyncio.create_task(Disconnects(taken, lambda: [client], disconnections=disconnections).run())
         async with asyncio.timeout(10):
             while sum(disconnections.ends.values()) < 2:

@@ -33,7 +33,7 @@ from edged.state.grants import KEEP_GRANTS, GrantRow, GrantStore
 from edged.state.keys import KeyStore
 from edged.state.sealing import Seal
 from edged.values import IpAddress, MacAddress, Secret, parse_address, parse_prefix
-from tests.mpsk_world import HOME, MAC, PASSPHRASE, SECRET, SSID, client, mpsk_settings, request
+from tests.mpsk_world import HOME, MAC, PASSPHRASE, SECRET, SSID, client, mpsk_settings, rechecked, request
 
 QUICK = (0.05,)
 Script = Callable[[Packet, int], tuple[Code, Attributes] | None]
@@ -141,7 +141,7 @@ async def test_a_device_that_comes_back_from_memory_is_sent_away_again_when_that
     disconnections = Disconnections()
     async with AccessPoint() as point:
         work = Disconnects(
-            lambda: [queue.pop()] if queue else [], lambda: [nas(point.port)], disconnections=disconnections
+            lambda: [[queue.pop()]] if queue else [], lambda: [nas(point.port)], disconnections=disconnections
         )
         async with at_work(work):
             await until(lambda: disconnections.ends[End.LEFT])
@@ -210,7 +210,7 @@ async def test_a_silent_access_point_is_asked_again_and_again_and_left_alone_bet
     disconnections = Disconnections()
     async with AccessPoint(late) as point:
         work = Disconnects(
-            lambda: [queue.pop()] if queue else [],
+            lambda: [[queue.pop()]] if queue else [],
             lambda: [nas(point.port)],
             disconnections=disconnections,
             waits=QUICK,
@@ -233,7 +233,7 @@ async def test_after_an_hour_of_silence_nobody_is_told_any_more(monkeypatch: pyt
     queue = [Stale(HOME, "building-7", mac, SSID, "revoked") for mac in macs]
     disconnections = Disconnections()
     async with AccessPoint(lambda _packet, _before: None) as point:
-        taken = lambda: [queue.pop() for _ in range(len(queue))]  # noqa: E731
+        taken = lambda: [[queue.pop() for _ in range(len(queue))]]  # noqa: E731
         work = Disconnects(taken, lambda: [nas(point.port)], disconnections=disconnections, waits=QUICK)
         async with at_work(work):
             await until(lambda: disconnections.ends[End.UNHEARD] == len(macs))
@@ -250,7 +250,7 @@ async def test_a_site_of_two_clients_is_told_with_the_secret_of_the_one_that_has
         mine = nas(point.port)
         annexe = mine.model_copy(update={"networks": (parse_prefix("10.7.1.0/24"),), "secret": Secret("of-the-annexe")})
         work = Disconnects(
-            lambda: [queue.pop()] if queue else [], lambda: [annexe, mine], disconnections=disconnections, waits=QUICK
+            lambda: [[queue.pop()]] if queue else [], lambda: [annexe, mine], disconnections=disconnections, waits=QUICK
         )
         async with at_work(work):
             await until(lambda: disconnections.ends[End.LEFT])
@@ -261,7 +261,7 @@ async def test_a_silent_access_point_does_not_keep_others_waiting() -> None:
     queue = [Stale(other, "building-7", MAC, SSID, "revoked") for _ in range(3 * arrows.AT_ONCE)]
     queue.append(Stale(HOME, "building-7", MAC, SSID, "revoked"))
     async with AccessPoint() as point:
-        taken = lambda: [queue.pop(0) for _ in range(len(queue))]  # noqa: E731
+        taken = lambda: [[queue.pop(0) for _ in range(len(queue))]]  # noqa: E731
         async with at_work(Disconnects(taken, lambda: [nas(point.port)], waits=(0.3,))):
             began = time.time()
             await until(lambda: point.heard)
@@ -304,7 +304,7 @@ async def test_who_was_to_leave_when_edged_stopped_is_sent_away_when_it_starts(t
         await keeper.tend()
         ask(mpsk)
         suspend(current, "1001")
-        assert len(mpsk.recheck()) == 1
+        assert len(rechecked(mpsk.recheck())) == 1
     async with (
         AccessPoint() as point,
         house(tmp_path) as (mpsk, _, keeper),
@@ -326,7 +326,7 @@ async def test_without_its_keys_a_restart_sends_nobody_away(tmp_path: Path) -> N
     await Keeper(mpsk, GrantStore(database)).tend()
 
     assert len(mpsk.grants) == 0
-    assert mpsk.recheck() == []
+    assert rechecked(mpsk.recheck()) == []
     await mpsk.stop()
     await database.close()
 

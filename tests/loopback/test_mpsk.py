@@ -57,6 +57,7 @@ from tests.mpsk_world import (
     message_2,
     mpsk_settings,
     network,
+    rechecked,
     request,
 )  # fmt: skip
 from tests.native import kernel
@@ -426,7 +427,7 @@ async def test_a_revoked_key_is_rejected_on_the_next_request_and_its_device_name
 
         assert (await at.service.key_list.revoke([added])).ids == (added,)
 
-        assert [(s.mac, s.reason) for s in at.service.recheck()] == [(MAC, "revoked")]
+        assert [(s.mac, s.reason) for s in rechecked(at.service.recheck())] == [(MAC, "revoked")]
         assert code(await at.ask(handshake_request(pmk, attempt="2"))) is Code.ACCESS_REJECT
         last = at.service.explain_device(MAC)
         assert last is not None
@@ -442,7 +443,7 @@ async def test_suspending_a_subscriber_moves_their_devices(tmp_path: Path) -> No
 
         at.block("1001")
 
-        assert [(s.client, s.mac, s.reason) for s in at.service.recheck()] == [("building-7", MAC, "vlan")]
+        assert [(s.client, s.mac, s.reason) for s in rechecked(at.service.recheck())] == [("building-7", MAC, "vlan")]
         await at.ask(handshake_request(PMK, attempt="2"))
         last = at.service.explain_device(MAC)
         assert last is not None

@@ -37,6 +37,7 @@ from tests.mpsk_world import (
     handshake_request,
     mpsk_settings,
     network,
+    rechecked,
     request,
 )
 
@@ -84,7 +85,7 @@ async def turn_to(at: House, moment: float) -> None:
 
 
 def sent_away(at: House) -> list[tuple[MacAddress, str]]:
-    return [(stale.mac, stale.reason) for stale in at.service.recheck()]
+    return [(stale.mac, stale.reason) for stale in rechecked(at.service.recheck())]
 
 
 # --- rotation ------------------------------------------------------------------------------------

@@ -35,6 +35,7 @@ from tests.mpsk_world import (
     many,
     message_2,
     mpsk_settings,
+    rechecked,
     request,
     ring_of,
     stored,
@@ -410,7 +411,7 @@ def test_a_key_closed_to_a_device_lets_it_on_no_more_and_sends_it_away(change: d
 
     desk.ring = ring_of(closed)
 
-    assert [stale.reason for stale in desk.recheck(OPEN, NOW)] == ["unknown-device"]
+    assert [stale.reason for stale in rechecked(desk.recheck(OPEN, NOW))] == ["unknown-device"]
     assert not accepted(desk.found(wanted, key, OPEN, NOW)), "nor after a search that began before"
 
 
@@ -425,7 +426,7 @@ def test_a_limit_that_is_lowered_keeps_the_devices_seen_last_and_they_stay_no_mo
 
     desk.ring = ring_of(stored(device_limit=2), sightings=seen)
 
-    sent_away = {stale.mac for stale in desk.recheck(OPEN, NOW)}
+    sent_away = {stale.mac for stale in rechecked(desk.recheck(OPEN, NOW))}
     assert sent_away == (set(macs[2:]) if full == "reject" else set())
     for mac in macs:
         assert accepted(desk.ask(request(mac), client(), HOME, OPEN, NOW)) is (mac in macs[:2])  # type: ignore[arg-type]
@@ -445,12 +446,12 @@ def test_a_change_of_policy_names_the_devices_it_concerns_once() -> None:
     building = Building(key, neighbour)
     building.ask(handshake_request(pmk(key)))
     building.ask(handshake_request(pmk(neighbour), OTHER_MAC))
-    assert building.desk.recheck(OPEN, NOW) == []
+    assert rechecked(building.desk.recheck(OPEN, NOW)) == []
 
-    stale = building.desk.recheck(BLOCKED, NOW)
+    stale = rechecked(building.desk.recheck(BLOCKED, NOW))
 
     assert [(s.nas, s.mac, s.reason) for s in stale] == [(HOME, MAC, "vlan")]
-    assert building.desk.recheck(BLOCKED, NOW) == []
+    assert rechecked(building.desk.recheck(BLOCKED, NOW)) == []
 
 
 def test_what_ends_by_itself_names_its_devices_although_nobody_changed_anything() -> None:
@@ -459,10 +460,12 @@ def test_what_ends_by_itself_names_its_devices_although_nobody_changed_anything(
     on_a_pass = replace(BLOCKED, learned=Learned(passes={"1001": NOW + 30}))
     building.ask(handshake_request(pmk(key)), on_a_pass)
     building.ask(handshake_request(pmk(brief), OTHER_MAC), on_a_pass)
-    assert building.desk.recheck(on_a_pass, NOW) == []
+    assert rechecked(building.desk.recheck(on_a_pass, NOW)) == []
 
-    assert [(s.mac, s.reason) for s in building.desk.recheck(on_a_pass, NOW + 31)] == [(MAC, "vlan")]
-    assert [(s.mac, s.reason) for s in building.desk.recheck(on_a_pass, NOW + 61)] == [(OTHER_MAC, "expired")]
+    assert [(s.mac, s.reason) for s in rechecked(building.desk.recheck(on_a_pass, NOW + 31))] == [(MAC, "vlan")]
+    assert [(s.mac, s.reason) for s in rechecked(building.desk.recheck(on_a_pass, NOW + 61))] == [
+        (OTHER_MAC, "expired")
+    ]
 
 
 def test_a_key_that_is_gone_or_has_another_passphrase_names_its_devices() -> None:
@@ -475,7 +478,7 @@ def test_a_key_that_is_gone_or_has_another_passphrase_names_its_devices() -> Non
         building.ask(handshake_request(pmk(key)))
         building.desk.ring = ring
 
-        assert [s.reason for s in building.desk.recheck(OPEN, NOW)] == ["revoked"]
+        assert [s.reason for s in rechecked(building.desk.recheck(OPEN, NOW))] == ["revoked"]
 
 
 def test_the_blocked_are_told_from_the_accepted() -> None:

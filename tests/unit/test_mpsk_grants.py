@@ -10,8 +10,11 @@ import pytest
 
 from edged.model import Rate
 from edged.mpsk.desk import Desk, Search
-from edged.mpsk.grants import REWRITE_AFTER, Grants
+from edged.mpsk.dialects import DIALECTS
+from edged.mpsk.grants import REWRITE_AFTER, STEP, Grants
+from edged.mpsk.memory import Grant
 from edged.mpsk.outcome import Reason
+from edged.mpsk.question import Question
 from edged.mpsk.wpa import pmk_of
 from edged.policy.access import View
 from edged.radius.admission import AUTHENTICATION, SignedSources, admit
@@ -36,6 +39,7 @@ from tests.mpsk_world import (
     client,
     handshake_request,
     mpsk_settings,
+    rechecked,
     request,
     ring_of,
     stored,
@@ -77,7 +81,7 @@ def test_a_session_is_named_as_its_access_point_names_it(dialect: str, session: 
     desk = building(registered())
     let_on(desk, request(MAC, *NAMES), dialect)
 
-    (stale,) = desk.recheck(BLOCKED, NOW)
+    (stale,) = rechecked(desk.recheck(BLOCKED, NOW))
 
     assert [tuple(a) for a in stale.session] == session
 
@@ -89,7 +93,7 @@ def test_cisco_is_asked_to_let_it_ask_again_where_it_named_the_session_and_the_k
         if view is OPEN:
             desk.ring = ring_of(registered(revoked=NOW - 1))
 
-        (stale,) = desk.recheck(view, NOW)
+        (stale,) = rechecked(desk.recheck(view, NOW))
 
         pairs = values(stale.reauthenticates, "Cisco-AVPair")
         assert pairs == ((b"subscriber:command=reauthenticate",) if gently else ())
@@ -102,21 +106,21 @@ def test_hostapd_remembers_an_answer_by_mac_address_and_no_handshake() -> None:
     let_on(bound, request())
     let_on(unbound, handshake_request(key.pmk.reveal()))
 
-    assert [stale.cached_until for stale in bound.recheck(BLOCKED, NOW + 5)] == [NOW + 30]
-    assert [stale.cached_until for stale in unbound.recheck(BLOCKED, NOW + 5)] == [0.0]
+    assert [stale.cached_until for stale in rechecked(bound.recheck(BLOCKED, NOW + 5))] == [NOW + 30]
+    assert [stale.cached_until for stale in rechecked(unbound.recheck(BLOCKED, NOW + 5))] == [0.0]
 
 
 def test_a_device_that_asks_again_is_left_alone_and_one_that_does_not_is_settled() -> None:
     desk = building(registered())
     let_on(desk, request())
-    (stale,) = desk.recheck(BLOCKED, NOW)
+    (stale,) = rechecked(desk.recheck(BLOCKED, NOW))
     assert not desk.grants.is_gone(stale)
 
     desk.ask(request(), client(), HOME, BLOCKED, NOW + 1)
     assert desk.grants.is_gone(stale)
-    assert desk.recheck(BLOCKED, NOW + 2) == []
+    assert rechecked(desk.recheck(BLOCKED, NOW + 2)) == []
 
-    (again,) = desk.recheck(OPEN, NOW + 3)
+    (again,) = rechecked(desk.recheck(OPEN, NOW + 3))
     desk.grants.settle(again)
     assert desk.grants.is_gone(again)
     assert desk.grants.unwritten() == ([], [(SSID, MAC)])
@@ -125,7 +129,7 @@ def test_a_device_that_asks_again_is_left_alone_and_one_that_does_not_is_settled
 def test_a_device_that_is_refused_when_it_asks_again_is_through_as_well() -> None:
     desk = building(registered(), blocked="reject")
     let_on(desk, request())
-    (stale,) = desk.recheck(BLOCKED, NOW)
+    (stale,) = rechecked(desk.recheck(BLOCKED, NOW))
     assert stale.reason == "blocked"
 
     desk.ask(request(), client(), HOME, BLOCKED, NOW + 1)
@@ -142,7 +146,7 @@ def test_a_handshake_that_fails_under_a_devices_mac_address_keeps_it_on_no_air()
     for at_once in (True, False):
         desk = building(key)
         let_on(desk, handshake_request(key.pmk.reveal()))
-        named = [] if at_once else desk.recheck(BLOCKED, NOW)
+        named = [] if at_once else rechecked(desk.recheck(BLOCKED, NOW))
 
         # a second radio of the same resident, at another access point of the same controller
         wrong = desk.ask(handshake_request(bytes(32)), client(), HOME, OPEN, NOW)
@@ -151,7 +155,7 @@ def test_a_handshake_that_fails_under_a_devices_mac_address_keeps_it_on_no_air()
         assert desk.ask(handshake_request(bytes(32), suite="sae"), client(), HOME, OPEN, NOW) is not None
 
         assert not any(desk.grants.is_gone(stale) for stale in named)
-        assert [stale.mac for stale in named or desk.recheck(BLOCKED, NOW)] == [MAC]
+        assert [stale.mac for stale in named or rechecked(desk.recheck(BLOCKED, NOW))] == [MAC]
 
 
 def test_what_another_sites_access_point_asks_neither_forgets_a_device_nor_settles_its_disconnect() -> None:
@@ -162,7 +166,7 @@ def test_what_another_sites_access_point_asks_neither_forgets_a_device_nor_settl
         return desk.ask(request(), client("building-8"), ELSEWHERE, OPEN, NOW)
 
     assert isinstance(asked_elsewhere(), Answer)
-    (stale,) = desk.recheck(BLOCKED, NOW)
+    (stale,) = rechecked(desk.recheck(BLOCKED, NOW))
     assert isinstance(asked_elsewhere(), Answer)
 
     assert (stale.nas, stale.reason) == (HOME, "blocked")
@@ -174,7 +178,7 @@ def test_what_another_sites_access_point_asks_neither_forgets_a_device_nor_settl
 def test_an_accept_at_another_access_point_settles_no_disconnect_and_outlives_it() -> None:
     desk = building(registered())
     let_on(desk, request())
-    (stale,) = desk.recheck(BLOCKED, NOW)
+    (stale,) = rechecked(desk.recheck(BLOCKED, NOW))
 
     assert isinstance(desk.ask(request(), client("building-8"), ELSEWHERE, BLOCKED, NOW), Answer)
 
@@ -193,15 +197,15 @@ def test_another_rate_sends_away_where_the_access_point_was_told_one() -> None:
 
         desk.ring = ring_of(fast)
 
-        assert [stale.reason for stale in desk.recheck(OPEN, NOW)] == reasons
+        assert [stale.reason for stale in rechecked(desk.recheck(OPEN, NOW))] == reasons
 
 
 def test_a_key_that_ends_sends_its_devices_away_when_it_does() -> None:
     desk = building(registered(expires=NOW + 60))
     let_on(desk, request())
 
-    assert desk.recheck(OPEN, NOW + 59) == []
-    assert [stale.reason for stale in desk.recheck(OPEN, NOW + 60)] == ["expired"]
+    assert rechecked(desk.recheck(OPEN, NOW + 59)) == []
+    assert [stale.reason for stale in rechecked(desk.recheck(OPEN, NOW + 60))] == ["expired"]
 
 
 def restarted(desk: Desk, *keys: StoredKey) -> Desk:
@@ -218,8 +222,8 @@ def test_what_was_granted_before_a_restart_is_still_sent_away() -> None:
     let_on(desk, request(MAC, *NAMES))
 
     same = restarted(desk, key)
-    assert same.recheck(OPEN, NOW + 101) == []
-    (stale,) = same.recheck(BLOCKED, NOW + 102)
+    assert rechecked(same.recheck(OPEN, NOW + 101)) == []
+    (stale,) = rechecked(same.recheck(BLOCKED, NOW + 102))
 
     assert (stale.nas, stale.client, stale.mac, stale.ssid, stale.reason) == (HOME, "building-7", MAC, SSID, "vlan")
     assert text(stale.session, "NAS-Identifier") == "ap-7"
@@ -231,7 +235,7 @@ def test_a_key_revoked_while_edged_was_down_sends_its_devices_away() -> None:
         desk = building(registered())
         let_on(desk, request())
 
-        assert [stale.reason for stale in restarted(desk, *after).recheck(OPEN, NOW + 101)] == ["revoked"]
+        assert [stale.reason for stale in rechecked(restarted(desk, *after).recheck(OPEN, NOW + 101))] == ["revoked"]
 
 
 def rotated(key: StoredKey, at: float, ends: float) -> tuple[StoredKey, StoredKey]:
@@ -256,7 +260,7 @@ def test_after_a_restart_it_is_the_passphrase_of_then_that_keeps_a_device_on() -
     ):
         again = building(*keys)
         again.grants.restore(rows, again.ring, NOW + 50)
-        assert [stale.reason for stale in again.recheck(OPEN, now)] == reasons
+        assert [stale.reason for stale in rechecked(again.recheck(OPEN, now))] == reasons
 
 
 def test_after_a_restart_who_has_the_new_passphrase_stays_and_an_undone_rotation_is_seen_through() -> None:
@@ -279,8 +283,8 @@ def test_after_a_restart_who_has_the_new_passphrase_stays_and_an_undone_rotation
     for keys, reasons in (((newer, aside), []), (undone, ["revoked"])):
         again = building(*keys)
         again.grants.restore(rows, again.ring, NOW + 50)
-        assert again.recheck(OPEN, NOW + 499) == []
-        assert [stale.reason for stale in again.recheck(OPEN, NOW + 500)] == reasons
+        assert rechecked(again.recheck(OPEN, NOW + 499)) == []
+        assert [stale.reason for stale in rechecked(again.recheck(OPEN, NOW + 500))] == reasons
 
 
 def test_who_asked_by_mac_address_while_both_passphrases_were_good_asks_again_when_the_old_one_ends() -> None:
@@ -292,10 +296,10 @@ def test_who_asked_by_mac_address_while_both_passphrases_were_good_asks_again_wh
         let_on(desk, request(), dialect)
 
         # its holder suspended and back: no reason of its own to leave for the other passphrase
-        assert [stale.reason for stale in desk.recheck(BLOCKED, NOW)] == ["vlan"]
+        assert [stale.reason for stale in rechecked(desk.recheck(BLOCKED, NOW))] == ["vlan"]
         let_on(desk, request(), dialect)
-        assert desk.recheck(OPEN, NOW + 499) == []
-        assert [stale.reason for stale in desk.recheck(OPEN, NOW + 500)] == reasons
+        assert rechecked(desk.recheck(OPEN, NOW + 499)) == []
+        assert [stale.reason for stale in rechecked(desk.recheck(OPEN, NOW + 500))] == reasons
 
 
 def test_who_was_to_leave_before_a_restart_is_to_leave_after_it() -> None:
@@ -303,9 +307,9 @@ def test_who_was_to_leave_before_a_restart_is_to_leave_after_it() -> None:
     desk = building(key)
     let_on(desk, request())
     desk.grants.unwritten()
-    desk.recheck(BLOCKED, NOW)
+    rechecked(desk.recheck(BLOCKED, NOW))
 
-    assert [stale.reason for stale in restarted(desk, key).recheck(OPEN, NOW + 101)] == ["vlan"]
+    assert [stale.reason for stale in rechecked(restarted(desk, key).recheck(OPEN, NOW + 101))] == ["vlan"]
 
 
 def test_what_was_granted_since_the_restart_is_the_better_word() -> None:
@@ -318,7 +322,7 @@ def test_what_was_granted_since_the_restart_is_the_better_word() -> None:
 
     again.grants.restore([row._replace(vlan=9) for row in rows], again.ring, NOW + 100)
 
-    assert again.recheck(OPEN, NOW + 101) == []
+    assert rechecked(again.recheck(OPEN, NOW + 101)) == []
 
 
 def test_a_row_holds_no_secret_and_is_written_again_after_an_hour_only() -> None:
@@ -371,7 +375,7 @@ def test_a_request_that_is_known_again_counts_as_asked_and_may_come_from_another
         assert isinstance(answer, Answer)
         assert answer.code is Code.ACCESS_ACCEPT
 
-    (stale,) = desk.recheck(BLOCKED, NOW + 26)
+    (stale,) = rechecked(desk.recheck(BLOCKED, NOW + 26))
 
     assert stale.cached_until == NOW + 55
     assert text(stale.session, "NAS-Identifier") == "ap-8"
@@ -404,7 +408,7 @@ def test_invented_devices_push_out_nobody_with_a_key_and_leave_no_more_rows_than
 
     assert len(kept) == len(desk.grants) == 4
     assert (SSID, MAC) in kept
-    assert [stale.mac for stale in desk.recheck(BLOCKED, NOW)] == [MAC]
+    assert [stale.mac for stale in rechecked(desk.recheck(BLOCKED, NOW))] == [MAC]
 
 
 # --- keys for unknown devices ----------------------------------------------------------------------
@@ -478,18 +482,18 @@ def test_a_device_on_an_offered_key_is_sent_away_when_that_is_no_longer_good() -
     keys = [stored("n-1"), stored("n-2")]
     desk = building(*keys, **OFFERING)
     let_on(desk, request())
-    assert desk.recheck(OPEN, NOW) == []
+    assert rechecked(desk.recheck(OPEN, NOW)) == []
 
     desk.ring = ring_of(keys[0], replace(keys[1], revoked=NOW - 1))
 
-    assert [stale.reason for stale in desk.recheck(OPEN, NOW)] == ["revoked"]
+    assert [stale.reason for stale in rechecked(desk.recheck(OPEN, NOW))] == ["revoked"]
 
 
 def test_a_device_on_an_offered_key_is_sent_away_when_one_of_their_holders_is_suspended() -> None:
     desk = building(stored("n-1"), stored("n-2", subscriber="1001"), **OFFERING)
     let_on(desk, request())
 
-    assert [stale.reason for stale in desk.recheck(BLOCKED, NOW)] == ["revoked"]
+    assert [stale.reason for stale in rechecked(desk.recheck(BLOCKED, NOW))] == ["revoked"]
     assert passwords(desk, view=BLOCKED) == ["passphrase-of-n-1"]
 
 
@@ -500,7 +504,7 @@ def test_a_new_key_among_the_offered_sends_nobody_away() -> None:
 
     desk.ring = ring_of(replace(stored("n-9"), created=NOW), *keys)
 
-    assert desk.recheck(OPEN, NOW) == []
+    assert rechecked(desk.recheck(OPEN, NOW)) == []
     assert passwords(desk)[0] == "passphrase-of-n-9"
 
 
@@ -511,3 +515,21 @@ def test_an_offer_ends_with_the_first_of_its_keys() -> None:
 
     assert isinstance(answer, Answer)
     assert attribute("Session-Timeout", 600) in answer.attributes
+
+
+def test_a_look_over_many_devices_pauses_and_leaves_alone_whoever_asked_again_meanwhile() -> None:
+    key, grants = stored("k-1"), Grants()
+    ring, settings = ring_of(key), mpsk_settings()
+    macs = [MacAddress(f"02:00:5e:20:{n // 256:02x}:{n % 256:02x}") for n in range(STEP + 2)]
+    wrong = [Grant(Question(mac, SSID, "building-7", DIALECTS["hostapd"]), HOME, key, 7, key.name) for mac in macs]
+    for grant in wrong:
+        grants.granted(grant, NOW)
+
+    look = grants.recheck(OPEN, ring, settings, NOW)
+    first = [next(look), next(look)]
+    grants.granted(replace(wrong[-1], vlan=None), NOW)
+    rest = list(look)
+
+    assert [len(step) for step in (*first, *rest)] == [0, STEP, 1]
+    assert rechecked(rest)[0].mac == macs[-2]
+    assert grants.get((SSID, macs[-1])) is not None

@@ -35,6 +35,7 @@ from tests.mpsk_world import (
     client,
     handshake_request,
     mpsk_settings,
+    rechecked,
     request,
     ring_of,
     stored,
@@ -128,9 +129,9 @@ def test_a_device_let_on_is_watched_after_every_answer() -> None:
     for _ in range(2):  # the second answer is at hand
         building.ask()
         building.desk.ring = ring_of(key)
-        assert not building.desk.recheck(building.view, building.now)
+        assert not rechecked(building.desk.recheck(building.view, building.now))
     building.desk.ring = ring_of()
-    (stale,) = building.desk.recheck(building.view, building.now)
+    (stale,) = rechecked(building.desk.recheck(building.view, building.now))
     assert (stale.mac, stale.nas, stale.reason) == (MAC, HOME, "revoked")
 
 
@@ -302,7 +303,7 @@ def test_a_device_is_disconnected_at_the_access_point_that_it_asked_through_last
     for source in (SOURCE, roamed):
         building.ask(source=source)
     building.desk.ring = ring_of()
-    (stale,) = building.desk.recheck(building.view, building.now)
+    (stale,) = rechecked(building.desk.recheck(building.view, building.now))
     assert stale.nas == roamed.address
 
 
@@ -313,7 +314,7 @@ def test_another_session_gets_the_answer_of_before_and_is_the_one_that_is_discon
     answers = [building.ask(request(MAC, name), source=cisco) for name in names]
     assert answers[0] is answers[1] is answers[2]
     building.desk.ring = ring_of()
-    (stale,) = building.desk.recheck(building.view, building.now)
+    (stale,) = rechecked(building.desk.recheck(building.view, building.now))
     assert names[2] in stale.session
     assert not {names[0], names[1]} & set(stale.session)
 
