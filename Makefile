@@ -16,7 +16,7 @@ SIMULATED ?= 60
 # of each property in `make test`; `make check` tries 40
 EXAMPLES ?= 100
 
-.PHONY: run test check unit e2e trials fmt lint types layers schema lab lab-down bench clean lock apt-test
+.PHONY: run test test-wifi wifi-guest check unit e2e trials fmt lint types layers schema lab lab-down bench clean lock apt-test
 
 run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, without root
 	@$(BIN)/edged run -c config/example/edged.yaml --try
@@ -70,6 +70,17 @@ $(FREERADIUS)/stamp: | apt-test
 	for package in $(FREERADIUS)/apt/archives/*.deb; do dpkg-deb -x "$$package" $(FREERADIUS) || exit 1; done
 	rm -r $(FREERADIUS)/apt && touch $@
 
+# a kernel with simulated radios, and hostapd 2.11 beside Debian's 2.10; kept in WIFI_CACHE
+WIFI_CACHE ?= .run/wifi
+APT_WIFI := hostapd wpasupplicant iw busybox-static flex bison bc xz-utils
+wifi-guest: | apt-test
+	@$(call install,$(APT_WIFI))
+	tests/wifi/guest/build-kernel.sh $(WIFI_CACHE)
+	tests/wifi/guest/fetch-hostapd.sh $(WIFI_CACHE)/hostapd-2.11
+
+test-wifi: wifi-guest $(VENV)/dev.stamp native  ## residents' devices join real hostapd on simulated radios (TESTS: files, -k)
+	WIFI_CACHE=$(WIFI_CACHE) $(BIN)/python tests/wifi/run.py $(TESTS)
+
 trials: apt-test $(VENV)/dev.stamp  ## which TLS alert makes browsers look for the page: the table of decision 0007 (up to an hour)
 	$(BIN)/python tests/e2e/alert_trials.py $(TRIALS)
 
@@ -122,10 +133,14 @@ bench: apt-test $(VENV)/dev.stamp freeradius  ## speed against the peers, in the
 	for script in bench/*.py; do echo "== $$script"; PYTHONPATH=. $(BIN)/python $$script || exit 1; done
 
 apt-test:
-	@missing=$$(for p in $(APT_TEST); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
-	if [ -n "$$missing" ]; then \
-	  $(SUDO) apt-get update -q && \
-	  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; fi
+	@$(call install,$(APT_TEST))
+
+define install
+missing=$$(for p in $(1); do dpkg -s $$p >/dev/null 2>&1 || echo $$p; done); \
+if [ -n "$$missing" ]; then \
+  $(SUDO) apt-get update -q && \
+  $(SUDO) env DEBIAN_FRONTEND=noninteractive apt-get install -y -q --no-install-recommends $$missing; fi
+endef
 
 # Debian's python3 may come without venv
 $(BIN)/python:

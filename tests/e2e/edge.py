@@ -40,7 +40,6 @@ from tests.e2e.lab import (
     WEB4,
     WEB6,
     Lab,
-    Namespace,
     until,
 )
 
@@ -113,8 +112,11 @@ ops:
 class Edge:
     """The lab with everything in it running. ``feed`` is what billing says; ``tell`` changes it."""
 
+    lab_class: type[Lab] = Lab
+    template = CONFIG
+
     def __init__(self, *, prefix: str = "edged-e2e", mode: str = "enforce", notice: str = "{}") -> None:
-        self.lab = Lab(prefix=prefix)
+        self.lab = self.lab_class(prefix=prefix)
         self.directory = Path(tempfile.mkdtemp(prefix="edged-e2e-"))
         self.config = self.directory / "edged.yaml"
         self.daemon: subprocess.Popen[str] | None = None
@@ -219,12 +221,12 @@ class Edge:
 
     # --- clients -----------------------------------------------------------------------------------
 
-    def dig(self, who: Namespace, name: str, kind: str = "A", server: str = RESOLVER4, *flags: str) -> list[str]:
+    def dig(self, who: str, name: str, kind: str = "A", server: str = RESOLVER4, *flags: str) -> list[str]:
         """The answers of one query by a subscriber to a public resolver."""
         done = self.lab.run(who, "dig", "+short", "+tries=1", "+time=3", *flags, f"@{server}", name, kind, check=False)
         return [line for line in done.stdout.splitlines() if not line.startswith(";")]
 
-    def curl(self, who: Namespace, url: str, *flags: str, timeout: float = 5.0) -> subprocess.CompletedProcess[str]:
+    def curl(self, who: str, url: str, *flags: str, timeout: float = 5.0) -> subprocess.CompletedProcess[str]:
         """One request by a subscriber, with the lab's authority trusted."""
         return self.lab.run(
             who, "curl", "-sS", "-m", str(timeout), "--cacert", str(self.directory / "ca.pem"), *flags, url,
@@ -249,7 +251,7 @@ class Edge:
         """Write the configuration."""
         self._mode = mode or self._mode
         self.config.write_text(
-            CONFIG.format(
+            self.template.format(
                 mode=self._mode, notice=self.notice, directory=self.directory, root=ROOT, host=PORTAL_HOST,
                 portal4=PORTAL4, portal6=PORTAL6,
                 garden=GARDEN_HOST, resolver4=RESOLVER4, resolver6=RESOLVER6,
@@ -282,8 +284,7 @@ class Edge:
             ):
                 for port in (80, 443):
                     self._servers.append(_web(address, port, words, context if port == 443 else None))
-        subscribers: tuple[Namespace, ...] = ("bad", "good")
-        for namespace in subscribers:
+        for namespace in self.lab.subscribers:
             folder = Path("/etc/netns") / self.lab.name(namespace)
             folder.mkdir(parents=True, exist_ok=True)
             (folder / "resolv.conf").write_text(f"nameserver {RESOLVER4}\nnameserver {RESOLVER6}\noptions timeout:2\n")

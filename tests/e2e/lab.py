@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Four network namespaces with real packets: two subscribers, a router, an internet. Needs root.
+"""Network namespaces with real packets: subscribers (here two, by cable), a router, an internet. Needs root.
 
 ``with Lab(prefix="edged-t1") as lab``: all it makes bears the prefix and is gone afterwards, processes too.
 """
@@ -32,8 +32,6 @@ ROUTER4, ROUTER6 = "100.64.0.1", "2001:db8:100::1"
 BAD_MAC, GOOD_MAC = "02:00:5e:10:00:01", "02:00:5e:10:00:02"
 LAN, WAN = "lan0", "wan0"
 
-Namespace = Literal["bad", "good", "router", "internet"]
-NAMESPACES: tuple[Namespace, ...] = ("bad", "good", "router", "internet")
 Proto = Literal["tcp", "udp"]
 
 _CLONE_NEWNET = 0x40000000
@@ -51,6 +49,8 @@ def available() -> str:
 
 class Lab:
     """The namespaces while the context lasts."""
+
+    subscribers: tuple[str, ...] = ("bad", "good")
 
     def __init__(self, *, prefix: str = "edged-lab") -> None:
         self.prefix = prefix
@@ -77,13 +77,18 @@ class Lab:
             self._children.clear()
             self._remove()
 
-    def name(self, namespace: Namespace) -> str:
+    @property
+    def namespaces(self) -> tuple[str, ...]:
+        """Every namespace of the lab."""
+        return (*self.subscribers, "router", "internet")
+
+    def name(self, namespace: str) -> str:
         """The namespace's name as ``ip netns`` knows it."""
         return f"{self.prefix}-{namespace}"
 
     def run(
         self,
-        namespace: Namespace,
+        namespace: str,
         *command: str,
         check: bool = True,
         input: str | None = None,  # noqa: A002  # as subprocess calls it
@@ -102,7 +107,7 @@ class Lab:
             raise AssertionError(f"{' '.join(command)} in {namespace}: {done.stderr or done.stdout}")
         return done
 
-    def popen(self, namespace: Namespace, *command: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
+    def popen(self, namespace: str, *command: str, env: dict[str, str] | None = None) -> subprocess.Popen[str]:
         """Start ``command`` in the namespace, its output on pipes; it ends with the lab at the latest."""
         # ip netns exec replaces itself by the command: the child's pid is the command's
         child = subprocess.Popen(
@@ -117,7 +122,7 @@ class Lab:
         return child
 
     @contextlib.contextmanager
-    def inside(self, namespace: Namespace) -> Iterator[None]:
+    def inside(self, namespace: str) -> Iterator[None]:
         """The calling thread in the namespace: sockets, threads and children made meanwhile stay there."""
         here = os.open("/proc/thread-self/ns/net", os.O_RDONLY | os.O_CLOEXEC)
         there = os.open(f"/run/netns/{self.name(namespace)}", os.O_RDONLY | os.O_CLOEXEC)
@@ -131,7 +136,7 @@ class Lab:
             os.close(here)
             os.close(there)
 
-    def serve(self, namespace: Namespace, name: str, listeners: Iterable[tuple[Proto, str, int]]) -> Server:
+    def serve(self, namespace: str, name: str, listeners: Iterable[tuple[Proto, str, int]]) -> Server:
         """A server that answers everything with its name and whom it sees."""
         with self.inside(namespace):
             server = Server(name, listeners)
@@ -140,7 +145,7 @@ class Lab:
 
     def ask(
         self,
-        namespace: Namespace,
+        namespace: str,
         proto: Proto,
         address: str,
         port: int,
@@ -155,7 +160,7 @@ class Lab:
 
     def socket(
         self,
-        namespace: Namespace,
+        namespace: str,
         proto: Proto,
         address: str,
         port: int,
@@ -180,49 +185,50 @@ class Lab:
         return client
 
     def _build(self) -> None:
-        for namespace in NAMESPACES:
+        for namespace in self.namespaces:
             _ip("netns", "add", self.name(namespace))
             self.run(namespace, "sysctl", "-qw", *_EVERYWHERE_SYSCTLS)
             self._ip(namespace, "link", "set", "lo", "up")
         self.run("router", "sysctl", "-qw", *_ROUTER_SYSCTLS)
         self._ip("router", "link", "add", LAN, "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
-        self._cable("bad", "router", "p-bad", BAD_MAC)
-        self._cable("good", "router", "p-good", GOOD_MAC)
+        self._connect()
         self._cable("internet", "router", WAN, None)
-        for port in ("p-bad", "p-good"):
-            self._ip("router", "link", "set", port, "master", LAN, "up")
-        self._address("router", LAN, f"{ROUTER4}/10", f"{ROUTER6}/40")
         self._address("router", WAN, "203.0.113.1/24", "2001:db8::1/64")
         # on the loopback: always up, and small kernels have no dummy device
         self._address("router", "lo", f"{PORTAL4}/32", f"{PORTAL6}/128")
-        self._address("bad", "eth0", f"{BAD4}/10", f"{BAD6}/40")
-        self._address("good", "eth0", f"{GOOD4}/10", f"{GOOD6}/40")
         inet = ((RESOLVER4, RESOLVER6), (WEB4, WEB6), (GARDEN4, GARDEN6))
         self._address("internet", "eth0", *(a for v4, v6 in inet for a in (f"{v4}/24", f"{v6}/64")))
-        for namespace in ("bad", "good"):
-            self._ip(namespace, "route", "add", "default", "via", ROUTER4)
-            self._ip(namespace, "-6", "route", "add", "default", "via", ROUTER6)
         self._ip("internet", "route", "add", "100.64.0.0/10", "via", "203.0.113.1")
         self._ip("internet", "-6", "route", "add", "2001:db8:100::/40", "via", "2001:db8::1")
 
-    def _cable(self, end: Namespace, router: Namespace, port: str, mac: str | None) -> None:
+    def _connect(self) -> None:
+        """The subscribers to the router."""
+        self._address("router", LAN, f"{ROUTER4}/10", f"{ROUTER6}/40")
+        for name, mac, v4, v6 in (("bad", BAD_MAC, BAD4, BAD6), ("good", GOOD_MAC, GOOD4, GOOD6)):
+            self._cable(name, "router", f"p-{name}", mac)
+            self._ip("router", "link", "set", f"p-{name}", "master", LAN, "up")
+            self._address(name, "eth0", f"{v4}/10", f"{v6}/40")
+            self._ip(name, "route", "add", "default", "via", ROUTER4)
+            self._ip(name, "-6", "route", "add", "default", "via", ROUTER6)
+
+    def _cable(self, end: str, router: str, port: str, mac: str | None) -> None:
         address = ("address", mac) if mac else ()
         _ip(
             *("link", "add", "eth0", "netns", self.name(end), *address),
             *("type", "veth", "peer", "name", port, "netns", self.name(router)),
         )
 
-    def _address(self, namespace: Namespace, device: str, *addresses: str) -> None:
+    def _address(self, namespace: str, device: str, *addresses: str) -> None:
         for address in addresses:
             nodad = ("nodad",) if ":" in address else ()
             self._ip(namespace, "address", "add", address, "dev", device, *nodad)
         self._ip(namespace, "link", "set", device, "up")
 
-    def _ip(self, namespace: Namespace, *arguments: str) -> None:
+    def _ip(self, namespace: str, *arguments: str) -> None:
         _ip("-n", self.name(namespace), *arguments)
 
     def _remove(self) -> None:
-        for namespace in NAMESPACES:
+        for namespace in self.namespaces:
             if not Path(f"/run/netns/{self.name(namespace)}").exists():
                 continue
             pids = subprocess.run(

@@ -19,7 +19,7 @@ from typing import Any, Self
 
 import trustme
 
-from tests.e2e.lab import Lab, Namespace
+from tests.e2e.lab import Lab
 
 PORT = 2828
 PREFERENCES: dict[str, Any] = {
@@ -67,7 +67,7 @@ class FirefoxError(AssertionError):
 class Firefox:
     """A Firefox with a fresh profile in a namespace of the lab, while the context lasts."""
 
-    def __init__(self, lab: Lab, namespace: Namespace, folder: Path, **preferences: Any) -> None:
+    def __init__(self, lab: Lab, namespace: str, folder: Path, **preferences: Any) -> None:
         self._lab, self._namespace, self._folder = lab, namespace, folder
         self._preferences = {**PREFERENCES, **preferences}
         self._process: subprocess.Popen[bytes] | None = None

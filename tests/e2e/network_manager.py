@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 from typing import Self
 
-from tests.e2e.lab import Lab, Namespace, until
+from tests.e2e.lab import Lab, until
 
 ROOT = Path(__file__).resolve().parents[2] / ".run" / "network-manager"
 BINARY, NMCLI = ROOT / "usr/sbin/NetworkManager", ROOT / "usr/bin/nmcli"
@@ -61,7 +61,7 @@ def available() -> str:
 class NetworkManager:
     """NetworkManager while the context lasts, asking ``uri`` every ``interval`` seconds."""
 
-    def __init__(self, lab: Lab, namespace: Namespace, folder: Path, uri: str, interval: int) -> None:
+    def __init__(self, lab: Lab, namespace: str, folder: Path, uri: str, interval: int) -> None:
         self._lab, self._namespace, self._folder = lab, namespace, folder
         self._uri, self._interval = uri, interval
         self._processes: list[subprocess.Popen[bytes]] = []

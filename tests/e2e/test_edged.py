@@ -19,7 +19,7 @@ import pytest
 from edged.captive.page.locales import LOCALES
 from tests.e2e import lab as places
 from tests.e2e.edge import BLOCKED, GARDEN_HOST, KEYS, PORTAL_HOST, Edge
-from tests.e2e.lab import BAD4, BAD6, GARDEN4, GOOD4, PORTAL4, PORTAL6, RESOLVER4, RESOLVER6, WEB4, Namespace
+from tests.e2e.lab import BAD4, BAD6, GARDEN4, GOOD4, PORTAL4, PORTAL6, RESOLVER4, RESOLVER6, WEB4
 
 pytestmark = [
     pytest.mark.e2e,
@@ -51,7 +51,7 @@ def _blocked_in_kernel(edge: Edge) -> bool:
     return facts["access"] == "blocked" and all(p["blocked"] for p in facts["in_place"])
 
 
-def _reaches_the_internet(edge: Edge, family: str, who: Namespace = "bad", timeout: float = 2.0) -> bool:
+def _reaches_the_internet(edge: Edge, family: str, who: str = "bad", timeout: float = 2.0) -> bool:
     done = edge.curl(who, "http://example.com/", family, timeout=timeout)
     return "the internet" in done.stdout
 

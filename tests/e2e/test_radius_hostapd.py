@@ -185,7 +185,7 @@ class Plug:
 def _inside(name: str) -> Iterator[None]:
     """The calling thread in the namespace: sockets made meanwhile stay there."""
     prefix, _, namespace = name.rpartition("-")
-    with places.Lab(prefix=prefix).inside(namespace):  # type: ignore[arg-type]  # a namespace of ours, not of the lab
+    with places.Lab(prefix=prefix).inside(namespace):
         yield
 
 

@@ -19,7 +19,7 @@ from pathlib import Path
 sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from tests.e2e.edge import BLOCKED, GARDEN_HOST, Edge
-from tests.e2e.lab import BAD4, BAD6, NAMESPACES, RESOLVER4, Lab, available
+from tests.e2e.lab import BAD4, BAD6, RESOLVER4, Lab, available
 
 PREFIX = "edged-lab"
 
@@ -35,9 +35,9 @@ def main() -> int:
         print(f"the lab {why}", file=sys.stderr)
         return 1
     if given.down:
-        with Lab(prefix=PREFIX):
+        with Lab(prefix=PREFIX) as lab:
             pass  # building begins and ends by removing what is there
-        for namespace in NAMESPACES:
+        for namespace in lab.namespaces:
             shutil.rmtree(Path("/etc/netns") / f"{PREFIX}-{namespace}", ignore_errors=True)
         for folder in Path(tempfile.gettempdir()).glob("edged-e2e-*"):
             shutil.rmtree(folder, ignore_errors=True)
