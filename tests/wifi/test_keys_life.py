@@ -12,6 +12,7 @@ from itertools import count
 
 import pytest
 
+from tests.e2e.edge import KEYS
 from tests.e2e.lab import until
 from tests.wifi.air import AccessPoint, Station
 from tests.wifi.residence import ANA_VLAN, BOB_KEY, BOB_VLAN, SSID, Object, Residence
@@ -23,7 +24,7 @@ SOON = 3.0
 
 
 _numbers = count(201)
-_others: list[Object] = []
+_others: list[Object] = [*KEYS]
 
 
 def a_key(vlan: int, **more: object) -> Object:
