@@ -242,6 +242,7 @@ def test_a_session_whose_every_word_is_lost_at_first_is_kept_once(residence: Res
         residence.wait_for("it is online", lambda: session(residence, key, phone)["online"], timeout=20.0)
         phone.leave()
         residence.wait_for("it is offline", lambda: not session(residence, key, phone)["online"], timeout=20.0)
+        # less than a second, and its Start is told again after its Stop
         told = session(residence, key, phone)
         time.sleep(12.0)  # hostapd tells again what was not acknowledged
 
