@@ -253,9 +253,9 @@ def test_a_session_whose_every_word_is_lost_at_first_is_kept_once(residence: Res
 
 
 def session(residence: Residence, key: Object, phone: Station) -> Object:
-    """What is known of it, but for the times: hostapd tells its delay in whole seconds."""
+    """What is known of it, but for the times and what follows of them: hostapd tells its delay in whole seconds."""
     row = users(residence, key)[phone.mac]
-    return {name: value for name, value in row.items() if name not in {"last_seen", "reported"}}
+    return {name: value for name, value in row.items() if name not in {"last_seen", "reported", "interim"}}
 
 
 def test_devices_get_on_over_a_bad_cable_each_in_its_own_vlan(residence: Residence, point: AccessPoint) -> None:
