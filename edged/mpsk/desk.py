@@ -295,8 +295,11 @@ class Desk:
 
     def _learn(self, sighting: Sighting, subscriber: str) -> None:
         place = (sighting.ssid, sighting.mac)
-        before = self.ring.learned.get(place)
-        if before is not None and before.key == sighting.key and sighting.at < before.at + SEEN_AGAIN:
+        before, stored = self.ring.learned.get(place), self.ring.keys.get(sighting.key)
+        known = before is not None and before.key == sighting.key and sighting.at < before.at + SEEN_AGAIN
+        # after a rotation the same name means another passphrase
+        rotated = before is not None and stored is not None and stored.created > before.at
+        if known and not rotated:
             return
         self.sightings[place] = sighting
         self.gone.discard(place)

@@ -109,6 +109,16 @@ def test_a_known_device_is_written_again_after_an_hour_only() -> None:
         assert bool(building.desk.sightings) is written
 
 
+def test_a_known_device_that_proves_the_new_passphrase_is_written_again_at_once() -> None:
+    old, new = stored("k-1~old", revoked=NOW + DAY), replace(stored("k-1"), created=NOW)
+    building = Building(old, new)
+    building.desk.ring = ring_of(old, new, sightings=(Sighting(SSID, MAC, new.name, NOW - 60),))
+
+    assert accepted(building.ask(handshake_request(pmk(new))))
+
+    assert building.desk.sightings[SSID, MAC] == Sighting(SSID, MAC, new.name, NOW)
+
+
 def test_a_learned_device_gets_its_key_before_the_handshake_too() -> None:
     key = stored(vlan=112)
     building = Building(key)

@@ -221,6 +221,7 @@ def test_both_passphrases_open_for_a_while_after_a_rotation(residence: Residence
     old, new, late = (residence.device(f"phone{n}") for n in (1, 2, 3))
     before, after = own_key(residence, "flat-7", BOB_VLAN), "cedar-plover-tuba-64"
     old.join(SSID, before)
+    until("it is reported", lambda: old.mac in uses(residence, "flat-7", "--online"))
     mark = old.control.mark()
 
     rotated = time.time()
@@ -282,7 +283,7 @@ def test_a_key_moved_to_another_vlan_takes_its_device_along(residence: Residence
     assert residence.on_bridge(point, phone) == BOB_VLAN
 
 
-def uses(residence: Residence, key: str) -> dict[str, bool]:
+def uses(residence: Residence, key: str, *more: str) -> dict[str, bool]:
     """The devices of a key, and whether each has the passphrase of before."""
-    rows: list[Object] = residence.facts("keys", "devices", key)["devices"]
+    rows: list[Object] = residence.facts("keys", "devices", key, *more)["devices"]
     return {row["mac"]: row["old_passphrase"] for row in rows}
