@@ -264,6 +264,25 @@ def test_a_rotation_now_sends_away_who_has_the_passphrase_that_leaked(residence:
     assert is_on(point, phone, ANA_VLAN)
 
 
+def test_a_rotation_that_was_prepared_begins_at_its_time(residence: Residence, point: AccessPoint) -> None:
+    phone, new = residence.device("phone1"), residence.device("phone2")
+    after = "cedar-plover-lute-55"
+    before = own_key(residence, "flat-5", ANA_VLAN)
+    phone.join(SSID, before)
+    mark, begins = phone.control.mark(), int(time.time()) + 6
+    typed(residence, "rotate", "flat-5", "--at", moment(begins), passphrase=after)
+
+    new.refused(new.choose(SSID, after))
+
+    assert time.time() < begins
+    assert "reason not-yet-valid" in residence.explained(new)
+    time.sleep(begins - time.time() + 1)
+    new.join(SSID, after)
+    assert is_on(point, new, ANA_VLAN)
+    assert is_on(point, phone, ANA_VLAN)
+    assert not [event for event in phone.control.events(mark) if LEFT in event]
+
+
 def test_a_key_moved_to_another_vlan_takes_its_device_along(residence: Residence, point: AccessPoint) -> None:
     phone = residence.device()
     key = a_key(ANA_VLAN)
