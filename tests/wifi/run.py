@@ -48,7 +48,7 @@ class Guest:
         shutil.rmtree(self.out, ignore_errors=True)
         self.out.mkdir(parents=True)
         self._script = self.out / "run.sh"
-        given = {"WIFI_GUEST": "1", "WIFI_HOSTAPD_211": str(HOSTAPD_211), "PYTHONDONTWRITEBYTECODE": "1"}
+        given = {"WIFI_GUEST": "1", "WIFI_HOSTAPD_211": str(HOSTAPD_211)}
         given |= {name: os.environ[name] for name in ("CI", "WIFI_RECORD") if name in os.environ}
         command = [
             str(ROOT / ".venv/bin/python"),

@@ -16,7 +16,7 @@ mount -t sysfs sysfs /sys
 mount -t devtmpfs devtmpfs /dev
 mkdir -p /dev/pts /dev/shm
 mount -t devpts devpts /dev/pts
-for folder in /run /dev/shm /tmp; do mount -t tmpfs tmpfs "$folder"; done
+for folder in /run /dev/shm; do mount -t tmpfs tmpfs "$folder"; done
 mkdir -p /run/netns /run/out
 mount -t hostfs none -o "$GUEST_OUT" /run/out
 ip link set lo up
