@@ -90,7 +90,7 @@ class Accounting:
                 ipv4=str(event.ipv4 or ""),
                 ipv6=" ".join(map(str, event.ipv6_prefixes)) or str(event.ipv6 or ""),
                 delegated=" ".join(map(str, event.delegated_prefixes)),
-                at=time.time() - event.delay,
+                at=time.time() - _ago(event.delay),
                 # SQLite's integers have 63 bits; a counter beyond them is a lie
                 octets_in=min(event.octets_in, _MOST),
                 octets_out=min(event.octets_out, _MOST),
@@ -105,6 +105,15 @@ class Accounting:
             return False
         self._report(sessions)
         return True
+
+
+def _ago(delay: int) -> float:
+    """Seconds since an event that was told ``delay`` ago, at most.
+
+    Whole seconds, rounded down: taken as they are, a Start that is sent again may seem later than the Stop of a session
+    of less than a second, and would be a session that never ends.
+    """
+    return delay + 1.0 if delay else 0.0
 
 
 def _mac(calling_station_id: str) -> str:

@@ -70,6 +70,7 @@ class Control:
 
     def mark(self) -> int:
         """A place in the events, for ``wait``: only what comes after it counts."""
+        self.ask("PING")  # what was reported before its answer is heard, and lies before
         return len(self._events)
 
     def wait(self, mark: int, *patterns: str, timeout: float = PATIENCE_S) -> str:
@@ -89,7 +90,8 @@ class Control:
                 self._socket.settimeout(PATIENCE_S)
 
     def events(self, mark: int) -> list[str]:
-        """What was reported since ``mark``, and has been heard."""
+        """What was reported since ``mark``."""
+        self.ask("PING")
         return self._events[mark:]
 
     def _hear(self, *, answers: bool = True) -> str | None:

@@ -19,7 +19,7 @@ from typing import Any, Self
 from edged import cli
 from tests.e2e.edge import GARDEN_HOST, Edge
 from tests.e2e.lab import LAN, RESOLVER4, Lab
-from tests.wifi.air import AccessPoint, Settings, Station
+from tests.wifi.air import LOGS, AccessPoint, Settings, Station
 
 SSID = "Residence"
 SECRET = "lab-radius-secret"  # what Edge writes into radius.secret
@@ -130,6 +130,7 @@ class Residence(Edge):
     def __init__(self, network: str) -> None:
         self.network = network
         super().__init__(prefix="air")
+        self.log = LOGS / "edged.log"
         self._things = ExitStack()
 
     def __enter__(self) -> Self:
@@ -156,6 +157,13 @@ class Residence(Edge):
     def configure(self, mode: str | None = None) -> None:
         self.template = CONFIG.replace("{network}", self.network.replace("{", "{{").replace("}", "}}"))
         super().configure(mode)
+
+    def change(self, network: str) -> None:
+        """Let ``mpsk.networks`` say this of the SSID from now on."""
+        self.network = network
+        self.configure()
+        done = self.command("reload")
+        assert done.returncode == 0, done.stderr
 
     def point(self, name: str = "ap1", version: str = "2.10", mode: int = 2, **settings: str | int) -> AccessPoint:
         """An access point with the residents' SSID, asking edged in ``wpa_psk_radius=mode``, until ``clear``."""
@@ -190,10 +198,20 @@ class Residence(Edge):
         self.tell(*subscribers, keys=list(keys))
         wanted = {(key["id"], key["passphrase"]) for key in keys}
         self.wait_for("edged has the keys", lambda: self._keys() == wanted, timeout=15.0)
+        self.wait_for("their PMKs are derived", lambda: not self.counters()["edged_key_pmks_pending"])
 
     def _keys(self) -> set[tuple[str, str]]:
-        exported = self.command("keys", "export", "--origin", "all", "--reveal").stdout
+        exported = self.command("keys", "export", "--origin", "billing", "--reveal").stdout
         return {(row["id"], row["passphrase"]) for row in csv.DictReader(io.StringIO(exported))}
+
+    def explained(self, station: Station) -> str:
+        """What ``edged explain`` says of a device, on one line."""
+        return " ".join(self.command("explain", station.mac).stdout.split())
+
+    def counters(self) -> dict[str, float]:
+        """edged's metrics: name with labels, as Prometheus reads them, to number."""
+        lines = self.router_get("http://127.0.0.1:9300/metrics").splitlines()
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[:1] != "#")}
 
     def on_bridge(self, point: AccessPoint, station: Station) -> int | None:
         """The VLAN whose bridge on the access point has heard the station's frames, tagged to the router."""
