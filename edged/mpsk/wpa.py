@@ -65,7 +65,7 @@ def challenge_of(handshake: Handshake) -> Challenge | None:
     """What to put candidates to; None when its AKM is not one of ours or request and RSNE disagree."""
     message = handshake.message
     akm = message.akm or handshake.akm
-    if handshake.akm not in {None, akm, _AS_RSN.get(akm)}:
+    if handshake.akm not in {None, akm, _AS_RSN.get(akm or 0)}:
         return None
     for name, suite in SUITES.items():
         if suite.version == message.version and (akm in suite.akms or (akm is None and suite.assumed)):

@@ -60,7 +60,12 @@ def test_a_phone_that_nobody_has_seen_gets_on_with_a_made_up_address_and_again_w
     assert said["who"][:2] == ["key k-101", f"VLAN {ANA_VLAN}"]
     assert device_row(residence, first)["key"] == "k-101"
     residence.recorder.access(
-        "wifi-m3-random-mac", "a made-up MAC address that nobody has seen", point, first, ANA_KEY["passphrase"], phone.log
+        "wifi-m3-random-mac",
+        "a made-up MAC address that nobody has seen",
+        point,
+        first,
+        ANA_KEY["passphrase"],
+        phone.log,
     )
 
     phone.leave()
