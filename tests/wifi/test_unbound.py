@@ -20,7 +20,7 @@ LONG_NAME = "b7-floor-3-east.example"
 """With a ``nas_identifier`` of nine or more characters hostapd 2.11 sends a broken packet for fast transition."""
 
 
-def unbound(residence: Residence, **settings: str | int) -> AccessPoint:
+def unbound(residence: Residence, **settings: Any) -> AccessPoint:
     """Mode 3; what is not signed it does not take either."""
     return residence.point(version="2.11", mode=3, **{"radius_require_message_authenticator": 1, **settings})
 
@@ -95,9 +95,7 @@ def test_a_wrong_key_is_refused_at_once_and_the_operator_sees_why(residence: Res
     assert reply.octets[20] == MESSAGE_AUTHENTICATOR, "the first attribute, against forged answers (CVE-2024-3596)"
     assert any(said.startswith("reason no-match") for said in residence.facts("explain", mac)["who"])
     assert mac not in {row["mac"] for row in residence.facts("keys", "devices")["devices"]}
-    residence.recorder.access(
-        "wifi-m3-wrong-key", "a key with one letter wrong", point, mac, "maple-heron-cello-78", phone.log
-    )
+    residence.recorder.access("wifi-m3-wrong-key", "a key with one letter wrong", point, phone, "maple-heron-cello-78")
 
     phone.join(SSID, ANA_KEY["passphrase"])
 
@@ -116,8 +114,7 @@ def test_protected_management_frames_and_the_newer_suite(residence: Residence) -
     assert member is not None
     assert member.protected
     residence.recorder.access(
-        "wifi-m3-sha256-pmf", "PSK-SHA256 with protected management frames required", point, phone.mac,
-        ANA_KEY["passphrase"], phone.log,
+        "wifi-m3-sha256-pmf", "PSK-SHA256 with protected management frames required", point, phone, ANA_KEY["passphrase"],
     )  # fmt: skip
 
 
@@ -134,8 +131,7 @@ def test_fast_transition_whatever_the_length_of_the_access_points_name(residence
         decode(request.octets)
     kind = "long" if name == LONG_NAME else "short"
     residence.recorder.access(
-        f"wifi-m3-ft-{kind}", f"FT-PSK, R0KH-ID of {len(name)} octets", point, phone.mac, BOB_KEY["passphrase"],
-        phone.log,
+        f"wifi-m3-ft-{kind}", f"FT-PSK, R0KH-ID of {len(name)} octets", point, phone, BOB_KEY["passphrase"],
     )  # fmt: skip
 
 
@@ -170,16 +166,15 @@ def test_a_device_of_before_wpa2_gets_on_where_the_access_point_still_lets_it(re
     # hostapd says the AKM of WPA2 of it, to us too
     assert_is_on(residence, point, phone, ANA_VLAN, "00-0f-ac-2")
     residence.recorder.access(
-        "wifi-m3-wpa1-tkip", "WPA before RSN, TKIP: key descriptor version 1", point, phone.mac, ANA_KEY["passphrase"],
-        phone.log,
+        "wifi-m3-wpa1-tkip", "WPA before RSN, TKIP: key descriptor version 1", point, phone, ANA_KEY["passphrase"],
     )  # fmt: skip
 
 
-def sae(residence: Residence, pwe: int, mode: int = 2, **settings: str | int) -> tuple[AccessPoint, Station]:
+def sae(residence: Residence, pwe: int, mode: int = 2, **settings: Any) -> tuple[AccessPoint, Station]:
     """WPA3 with the password from RADIUS; ``pwe``: 0 hunting and pecking, 1 hash to element."""
     point = residence.point(
-        version="2.11", mode=mode, wpa_key_mgmt="SAE", ieee80211w=2, sae_pwe=pwe, radius_require_message_authenticator=1,
-        **settings,
+        version="2.11", mode=mode, wpa_key_mgmt="SAE", ieee80211w=2, sae_pwe=pwe,
+        radius_require_message_authenticator=1, **settings,
     )  # fmt: skip
     phone = residence.device()
     phone.control.tell(f"SET sae_pwe {pwe}")
@@ -194,8 +189,7 @@ def test_wpa3_with_a_registered_address_works_by_hunting_and_pecking(residence: 
 
     assert_is_on(residence, point, phone, ANA_VLAN, "00-0f-ac-8")
     residence.recorder.access(
-        "wifi-m2-sae", "SAE: the password is asked for by MAC before the exchange", point, phone.mac,
-        ANA_KEY["passphrase"], phone.log,
+        "wifi-m2-sae", "SAE: the password is asked for by MAC before the exchange", point, phone, ANA_KEY["passphrase"],
     )  # fmt: skip
 
 

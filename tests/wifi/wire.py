@@ -25,9 +25,10 @@ from edged.mpsk.question import split_called_station
 from edged.radius.attributes import first, integer, text
 from edged.radius.mending import mended
 from edged.radius.packet import Code, Packet, decode
+from edged.state.sessions import Status
 from edged.values import MacAddress, Secret, parse_mac
 from tests.e2e.lab import LAN, Lab
-from tests.wifi.air import HOSTAPD, AccessPoint
+from tests.wifi.air import HOSTAPD, AccessPoint, Station
 
 ROOT = Path(__file__).resolve().parents[2]
 RECORDS = Path("/run/out/vectors.json")
@@ -133,8 +134,9 @@ class Recorder:
         self._secret = secret
         self.rows: list[Object] = []
 
-    def access(self, name: str, note: str, point: AccessPoint, mac: str, passphrase: str, station_log: str) -> Object:
-        """The latest Access-Request about ``mac`` at ``point``, and its answer."""
+    def access(self, name: str, note: str, point: AccessPoint, station: Station, passphrase: str) -> None:
+        """The latest Access-Request about ``station`` at ``point``, and its answer."""
+        mac = station.mac
         request = [r for r in self._wire.requests(mac) if _is_of(r, point)][-1]
         reply = self._wire.reply(request)
         assert reply is not None
@@ -146,13 +148,14 @@ class Recorder:
         if frame is not None and anonce is not None:
             akm = integer(request.packet.attributes, "WLAN-AKM-Suite") or 0
             expected |= {"anonce": anonce.hex(), "eapol_key_msg": frame.hex(), "akm": f"{akm:08x}"}
-            expected |= _derived(station_log, frame[81:97])
+            expected |= _derived(station.log, frame[81:97])
         vlan = text(reply.packet.attributes, "Tunnel-Private-Group-Id")
         if vlan:
             expected["vlan"] = int(vlan)
-        return self._keep(name, note, point, mac, request, {"passphrase": passphrase, "expected": expected})
+        row = {"id": name, "note": note, "passphrase": passphrase, "expected": expected}
+        self._keep(row, point, mac, request)
 
-    def accounting(self, name: str, note: str, point: AccessPoint, mac: str, status: int) -> Object:
+    def accounting(self, name: str, point: AccessPoint, mac: str, status: Status) -> None:
         """The latest Accounting-Request of that Acct-Status-Type about ``mac`` at ``point``."""
         request = [
             r for r in self._wire.requests(mac, Code.ACCOUNTING_REQUEST)
@@ -160,16 +163,15 @@ class Recorder:
         ][-1]  # fmt: skip
         assert request.packet is not None
         user = text(request.packet.attributes, "User-Name")
-        return self._keep(name, note, point, mac, request, {"user_name": user, "status": status})
+        row = {"id": name, "note": status.name.title(), "user_name": user}
+        self._keep(row, point, mac, request)
 
-    def _keep(self, name: str, note: str, point: AccessPoint, mac: str, request: Datagram, more: Object) -> Object:
-        row: Object = {
-            "id": name, "note": note, "hostapd_version": point.version, "mode": int(point.settings["wpa_psk_radius"]),
+    def _keep(self, row: Object, point: AccessPoint, mac: str, request: Datagram) -> None:
+        self.rows.append({
+            **row, "hostapd_version": point.version, "mode": int(point.settings["wpa_psk_radius"]),
             "ssid_hex": str(point.settings["ssid"]).encode().hex(), "secret": self._secret, "bssid": point.bssid,
-            "sta_mac": mac, "request_hex": request.octets.hex(), **more,
-        }  # fmt: skip
-        self.rows.append(row)
-        return row
+            "sta_mac": mac, "request_hex": request.octets.hex(),
+        })  # fmt: skip
 
     def write(self) -> None:
         """What this guest has recorded, and with what."""
