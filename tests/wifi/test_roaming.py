@@ -109,7 +109,8 @@ def reports(residence: Residence, phone: Station, point: AccessPoint, status: in
 
 def test_a_device_that_walks_over_is_asked_about_there_and_stays_in_its_vlan(residence: Residence) -> None:
     here, there = (
-        residence.point(name, version="2.11", mode=3, radius_acct_interim_interval=5) for name in ("ap1", "ap2")
+        residence.point(name, version="2.11", mode=3, radius_acct_interim_interval=5, radius_request_cui=1)
+        for name in ("ap1", "ap2")
     )
     phone = residence.device()
     open_to_all(residence, {**ANA_KEY, "device_limit": 1}, BOB_KEY)
@@ -216,7 +217,7 @@ def test_an_access_point_that_is_not_told_keeps_the_vlan_of_before_for_fast_tran
 
 
 def test_a_device_that_came_back_from_an_access_points_memory_is_sent_away_from_there(residence: Residence) -> None:
-    here, there = (residence.point(name, version="2.10", mode=2) for name in ("ap1", "ap2"))
+    here, there = (residence.point(name, version="2.10", mode=1) for name in ("ap1", "ap2"))
     phone = residence.device()
     key = {**ANA_KEY, "devices": [phone.mac]}
     open_to_all(residence, key, BOB_KEY)
@@ -225,7 +226,7 @@ def test_a_device_that_came_back_from_an_access_points_memory_is_sent_away_from_
     walk_over(phone, here)
     assert (asked(residence, phone, here), asked(residence, phone, there)) == (1, 1)
     note = "2.10, after a reassociation from another access point"
-    residence.recorder.access("wifi-m2-roamed", note, there, phone, ANA_KEY["passphrase"])
+    residence.recorder.access("wifi-m1-roamed", note, there, phone, ANA_KEY["passphrase"])
     until("ap1 has told", lambda: reports(residence, phone, here, START) == 2, timeout=10.0)
     mark = phone.control.mark()
 

@@ -59,14 +59,8 @@ def test_a_phone_that_nobody_has_seen_gets_on_with_a_made_up_address_and_again_w
     assert "let on to Residence" in said["headline"]
     assert said["who"][:2] == ["key k-101", f"VLAN {ANA_VLAN}"]
     assert device_row(residence, first)["key"] == "k-101"
-    residence.recorder.access(
-        "wifi-m3-random-mac",
-        "a made-up MAC address that nobody has seen",
-        point,
-        first,
-        ANA_KEY["passphrase"],
-        phone.log,
-    )
+    note = "a made-up MAC address that nobody has seen"
+    residence.recorder.access("wifi-m3-random-mac", note, point, phone, ANA_KEY["passphrase"])
 
     phone.leave()
     phone.join(SSID, ANA_KEY["passphrase"], mac_addr=1)
@@ -113,9 +107,8 @@ def test_protected_management_frames_and_the_newer_suite(residence: Residence) -
     member = point.member(phone.mac)
     assert member is not None
     assert member.protected
-    residence.recorder.access(
-        "wifi-m3-sha256-pmf", "PSK-SHA256 with protected management frames required", point, phone, ANA_KEY["passphrase"],
-    )  # fmt: skip
+    note = "PSK-SHA256 with protected management frames required"
+    residence.recorder.access("wifi-m3-sha256-pmf", note, point, phone, ANA_KEY["passphrase"])
 
 
 @pytest.mark.parametrize("name", ["ap1", LONG_NAME])
@@ -151,6 +144,8 @@ def test_phones_of_three_generations_share_one_access_point(residence: Residence
         member = point.member(phone.mac)
         assert member is not None
         assert member.protected
+        note = f"{kind} with protected management frames where three AKMs are offered"
+        residence.recorder.access(f"wifi-m3-mixed-{kind.lower()}", note, point, phone, key["passphrase"])
 
     assert len(point.members()) == 3
 
@@ -213,6 +208,8 @@ def test_wpa3_by_hash_to_element_is_refused_by_the_access_point_although_edged_g
     reply = residence.wire.reply(request)
     assert reply is not None
     assert reply.code == Code.ACCESS_ACCEPT
+    note = "SAE by hash to element: hostapd asks, and does not use what it is given"
+    residence.recorder.access("wifi-m2-sae-h2e", note, point, phone, ANA_KEY["passphrase"])
     assert "SAE: No password available" in point.log
 
 
