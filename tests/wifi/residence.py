@@ -11,7 +11,6 @@ import csv
 import io
 import json
 import re
-import shutil
 import subprocess
 from contextlib import ExitStack, closing, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -21,6 +20,7 @@ from edged import cli
 from tests.e2e.edge import GARDEN_HOST, Edge
 from tests.e2e.lab import LAN, RESOLVER4, Lab
 from tests.wifi.air import LOGS, AccessPoint, Settings, Station
+from tests.wifi.wire import Recorder, Wire
 
 SSID = "Residence"
 SECRET = "lab-radius-secret"  # what Edge writes into radius.secret
@@ -135,10 +135,13 @@ class Residence(Edge):
         super().__init__(prefix="air")
         self.log = LOGS / "edged.log"
         self._things = ExitStack()
+        self._wires = ExitStack()
 
     def __enter__(self) -> Self:
         super().__enter__()
         try:
+            self.wire = self._wires.enter_context(closing(Wire(self.lab, SECRET)))
+            self.recorder = Recorder(self.wire, SECRET)
             self._start_dhcp()
         except BaseException:
             self.__exit__()
@@ -147,8 +150,7 @@ class Residence(Edge):
 
     def __exit__(self, *_: object) -> None:
         self._things.close()
-        if self.log.exists():
-            shutil.copy(self.log, LOGS)
+        self._wires.close()
         super().__exit__()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -197,6 +199,7 @@ class Residence(Edge):
     def clear(self) -> None:
         """Access points unplugged, devices switched off."""
         self._things.close()
+        self.wire.clear()
 
     def give(self, *keys: Object, subscribers: tuple[Object, ...] = ()) -> None:
         """Make billing's lists these, and wait until edged has the keys."""
