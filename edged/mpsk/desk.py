@@ -330,7 +330,11 @@ class Desk:
                 last = Last(now, site, ssid, accepted=True, reason=reason, key=name, vlan=vlan)
                 kept = question if question.handshake is None else replace(question, handshake=None)
                 handed_out = offered if question.dialect.several else ()
-                self.grants.granted(Grant(kept, source, stored, vlan, name, outcome.rate, handed_out), now)
+                grant = Grant(
+                    kept, source, stored, vlan, name, outcome.rate, handed_out,
+                    blocked=self.settings.is_blocked_vlan(ssid, vlan),
+                )  # fmt: skip
+                self.grants.granted(grant, now)
             case Reject(reason=refused, key=name):
                 last = Last(now, site, ssid, reason=refused.value, key=name)
                 self.grants.refused(place, refused, source)
