@@ -272,6 +272,11 @@ def moved(whole: Building, air: DisconnectListener) -> Iterator[Building]:
 def test_a_device_that_is_known_by_its_key_alone_meets_the_page_with_its_first_request_in_both_families(
     moved: Building,
 ) -> None:
+    def held() -> bool:
+        return BAD_MAC in moved.lab.run("router", "nft", "list", "set", "inet", "edged", "blockedw").stdout
+
+    took = moved.wait_for("its MAC address in the packet filter", held, timeout=1.0)
+    print(f"Accept to packet filter: {took:.3f} s at most")
     moved.join(BLOCKED_VLAN)
     device = f"air{BLOCKED_VLAN}"
     moved.lab.run("bad", "ip", "address", "add", f"{HOME6}/64", "dev", device, "nodad")
