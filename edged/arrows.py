@@ -292,8 +292,7 @@ class Keeper:
             return
         try:
             if not self._restored:
-                now = time.time()
-                self._mpsk.grants.restore(await self._store.load(now, MAX_GRANTS + MAX_STRANGERS), self._mpsk.ring, now)
+                self._mpsk.restore_grants(await self._store.load(time.time(), MAX_GRANTS + MAX_STRANGERS))
                 self._restored = True
             await self._write()
         except UpstreamError as error:
