@@ -12,8 +12,9 @@ import structlog
 
 from edged.errors import UpstreamError
 from edged.mpsk.disconnect import Disconnection, Disconnections, End, Silence
-from edged.mpsk.grants import MAX_GRANTS, MAX_STRANGERS, Place
+from edged.mpsk.grants import MAX_GRANTS, MAX_STRANGERS
 from edged.mpsk.memory import Stale
+from edged.mpsk.moves import Place
 from edged.mpsk.service import MpskService
 from edged.mpsk.usage import KeyRoom, used_key
 from edged.policy.sessions import Roster
