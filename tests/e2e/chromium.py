@@ -18,17 +18,19 @@ _QUIET = ["--disable-background-networking", "--disable-client-side-phishing-det
 """What Playwright adds for quiet tests, and a user's browser does not have."""
 
 
-def wrapper(lab: Lab, folder: Path) -> str:
-    """A program in ``folder`` that starts Chromium on the blocked subscriber's line."""
+def wrapper(lab: Lab, folder: Path, namespace: str = "bad") -> str:
+    """A program in ``folder`` that starts Chromium on a subscriber's line, by default the blocked one's."""
     program = folder / "chromium-in-namespace"
-    program.write_text(f'#!/bin/sh\nexec ip netns exec {lab.name("bad")} chromium "$@"\n')
+    program.write_text(f'#!/bin/sh\nexec ip netns exec {lab.name(namespace)} chromium "$@"\n')
     program.chmod(0o755)
     return str(program)
 
 
-def launched(driver: Playwright, lab: Lab, folder: Path, *flags: str, window: bool = False) -> BrowserContext:
+def launched(
+    driver: Playwright, lab: Lab, folder: Path, *flags: str, window: bool = False, namespace: str = "bad"
+) -> BrowserContext:
     """A browser that asks its connectivity check as a user's does; its home and profile are in ``folder``."""
     return driver.chromium.launch_persistent_context(
-        str(folder / "profile"), executable_path=wrapper(lab, folder), headless=not window, args=[*FLAGS, *flags],
-        ignore_default_args=_QUIET, env={**os.environ, "HOME": str(folder)},
+        str(folder / "profile"), executable_path=wrapper(lab, folder, namespace), headless=not window,
+        args=[*FLAGS, *flags], ignore_default_args=_QUIET, env={**os.environ, "HOME": str(folder)},
     )  # fmt: skip

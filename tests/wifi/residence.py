@@ -20,6 +20,7 @@ from edged import cli
 from tests.e2e.edge import GARDEN_HOST, Edge
 from tests.e2e.lab import LAN, RESOLVER4, Lab
 from tests.wifi.air import LOGS, AccessPoint, Settings, Station
+from tests.wifi.wire import Recorder, Wire
 
 SSID = "Residence"
 SECRET = "lab-radius-secret"  # what Edge writes into radius.secret
@@ -38,6 +39,8 @@ ANA: Object = {
     "name": "Ana", "amount_due": "49.90", "currency": "EUR", "pay_url": f"https://{GARDEN_HOST}/pay/7f3a",
 }  # fmt: skip
 """Suspended; her lines and devices are added by the test."""
+ANA_BLOCKED_ADDRESSES = ("100.66.154.7", "2001:db8:100:29a:0:ff:fe00:200")
+"""Of the first device on the VLAN of the blocked: what the DHCP server keeps for it there, and what it makes itself."""
 ANA_KEY: Object = {
     "id": "k-101", "subscriber": "1001", "ssid": SSID, "site": "building-7", "vlan": ANA_VLAN,
     "passphrase": "maple-heron-cello-77", "label": "Apartment 101",
@@ -56,7 +59,7 @@ billing:
   url: http://127.0.0.1:9400
   secret: !file {directory}/feed.secret
   poll: {{changes: 300ms, full: 5s}}
-  guard: {{first: accept}}
+  guard: {{first: accept, floor: 1000}}
 subscribers:
   networks: ["100.64.0.0/10", "2001:db8:100::/40"]
   notice: {notice}
@@ -132,10 +135,13 @@ class Residence(Edge):
         super().__init__(prefix="air")
         self.log = LOGS / "edged.log"
         self._things = ExitStack()
+        self._wires = ExitStack()
 
     def __enter__(self) -> Self:
         super().__enter__()
         try:
+            self.wire = self._wires.enter_context(closing(Wire(self.lab, SECRET)))
+            self.recorder = Recorder(self.wire, SECRET)
             self._start_dhcp()
         except BaseException:
             self.__exit__()
@@ -144,6 +150,7 @@ class Residence(Edge):
 
     def __exit__(self, *_: object) -> None:
         self._things.close()
+        self._wires.close()
         super().__exit__()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -192,17 +199,33 @@ class Residence(Edge):
     def clear(self) -> None:
         """Access points unplugged, devices switched off."""
         self._things.close()
+        self.wire.clear()
 
     def give(self, *keys: Object, subscribers: tuple[Object, ...] = ()) -> None:
         """Make billing's lists these, and wait until edged has the keys."""
         self.tell(*subscribers, keys=list(keys))
-        wanted = {(key["id"], key["passphrase"]) for key in keys}
+        wanted = {
+            (key["id"], key["passphrase"], str(key.get("vlan", "")), frozenset(key.get("devices", ()))) for key in keys
+        }
         self.wait_for("edged has the keys", lambda: self._keys() == wanted, timeout=15.0)
         self.wait_for("their PMKs are derived", lambda: not self.counters()["edged_key_pmks_pending"])
 
-    def _keys(self) -> set[tuple[str, str]]:
+    def _keys(self) -> set[tuple[str, str, str, frozenset[str]]]:
         exported = self.command("keys", "export", "--origin", "billing", "--reveal").stdout
-        return {(row["id"], row["passphrase"]) for row in csv.DictReader(io.StringIO(exported))}
+        return {
+            (row["id"], row["passphrase"], row["vlan"], frozenset(row["devices"].split()))
+            for row in csv.DictReader(io.StringIO(exported))
+        }
+
+    def online(self) -> dict[str, Object]:
+        """Who is on by the accounting of the access points: the address and the facts of ``edged keys devices``."""
+        return {row["mac"]: row for row in self.facts("keys", "devices", "--online")["devices"]}
+
+    def ends(self) -> dict[str, int]:
+        """How many devices were sent away, by how it ended; ``waiting``: so many are still to leave."""
+        said = self.router_get("http://127.0.0.1:9300/metrics")
+        found = re.findall(r"^edged_disconnects_(?:total{end=\"(.+)\"}|(waiting)) (\d+)", said, flags=re.MULTILINE)
+        return {end or waiting: int(count) for end, waiting, count in found}
 
     def explained(self, station: Station) -> str:
         """What ``edged explain`` says of a device, on one line."""
@@ -230,9 +253,24 @@ class Residence(Edge):
         rows = json.loads(self.lab.run(station.name, "ip", "-j", "-4", "address", "show", "dev", station.radio).stdout)
         return str(rows[0]["addr_info"][0]["local"])
 
-    def sees(self, station: Station, url: str = "http://example.com/", *flags: str) -> str:
+    def slaac(self, station: Station) -> str:
+        """The IPv6 address that it makes itself from what the router of its VLAN says."""
+        switch = f"net.ipv6.conf.{station.radio}.disable_ipv6="
+        self.lab.run(station.name, "sysctl", "-qw", f"{switch}1", f"{switch}0")
+        show = ("ip", "-j", "-6", "address", "show", "dev", station.radio, "scope", "global")
+        found: list[str] = []
+
+        def addressed() -> bool:
+            rows = json.loads(self.lab.run(station.name, *show).stdout)
+            found[:] = [entry["local"] for row in rows for entry in row.get("addr_info", ()) if "local" in entry]
+            return bool(found)
+
+        self.wait_for("an IPv6 address", addressed, timeout=15.0)
+        return found[0]
+
+    def sees(self, station: Station, url: str = "http://example.com/", *flags: str, family: int = 4) -> str:
         """The page that a device gets, redirects followed; empty: none."""
-        return self.curl(station.name, url, "-4", "-L", *flags).stdout
+        return self.curl(station.name, url, f"-{family}", "-L", *flags).stdout
 
     def _start_dhcp(self) -> None:
         ranges = []
@@ -245,5 +283,7 @@ class Residence(Edge):
         self.lab.popen(
             "router", "dnsmasq", "--keep-in-foreground", "--conf-file=/dev/null", "--user=root", "--pid-file=",
             "--port=0", "--no-ping", "--dhcp-authoritative", "--enable-ra", "--bind-dynamic",
-            f"--dhcp-leasefile={self.directory}/leases", f"--dhcp-option=option:dns-server,{RESOLVER4}", *ranges,
+            f"--dhcp-leasefile={self.directory}/leases",
+            f"--dhcp-host=02:00:00:00:02:00,{ANA_BLOCKED_ADDRESSES[0]}",
+            f"--dhcp-option=option:dns-server,{RESOLVER4}", *ranges,
         )  # fmt: skip

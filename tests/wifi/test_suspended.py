@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A resident is suspended while on the Wi-Fi of hostapd 2.10, meets the page in Chromium, pays, and is back on it."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import BrowserContext, Error, sync_playwright
+
+from tests.e2e.chromium import launched
+from tests.e2e.edge import GARDEN_HOST, PORTAL_HOST
+from tests.wifi.air import AccessPoint, Station
+from tests.wifi.residence import (
+    ANA,
+    ANA_BLOCKED_ADDRESSES,
+    ANA_KEY,
+    ANA_VLAN,
+    BLOCKED_VLAN,
+    BOB_KEY,
+    BOB_VLAN,
+    SSID,
+    Object,
+    Residence,
+    gateway,
+)
+
+MOVE_S, CACHED_S = 32.0, 30.0
+"""So long a change may take in modes 1 and 2 (docs/wifi.md), for hostapd answers from memory so long."""
+REJOIN_S = 3.0
+"""And so long the device may take to come back."""
+PAY = "a[href='/pay']"
+OUT = Path("/run/out")
+
+LINES: dict[str, Callable[[Station], Object]] = {
+    "devices": lambda station: {"devices": [station.mac]},
+    "addresses": lambda _: {"addresses": list(ANA_BLOCKED_ADDRESSES)},
+}
+"""What billing knows a suspended resident's line by."""
+
+
+@pytest.fixture(scope="module")
+def chromium(residence: Residence, tmp_path_factory: pytest.TempPathFactory) -> Iterator[BrowserContext]:
+    """The browser of the first device: it stays open while the device is moved."""
+    folder = tmp_path_factory.mktemp("chromium")
+    pins = f"--ignore-certificate-errors-spki-list={','.join(residence.pins)}"
+    with sync_playwright() as driver, launched(driver, residence.lab, folder, pins, namespace="phone1") as context:
+        yield context
+
+
+def moved(point: AccessPoint, station: Station, mark: int, vlan: int) -> float:
+    """Seconds until the device, which comes and goes since ``mark``, is on ``vlan``."""
+    begun = time.monotonic()
+    while True:
+        station.control.wait(mark, "CTRL-EVENT-CONNECTED", timeout=begun + MOVE_S + REJOIN_S - time.monotonic())
+        mark = station.control.mark()
+        member = point.member(station.mac)
+        if member is not None and member.vlan == vlan:
+            return time.monotonic() - begun
+
+
+def settled(residence: Residence, point: AccessPoint, station: Station, vlan: int) -> None:
+    """As a phone that has come to a network: an address of each family, of that VLAN."""
+    v4, v6 = gateway(vlan)
+    assert residence.dhcp(station).rpartition(".")[0] == v4.rpartition(".")[0]
+    assert residence.slaac(station).startswith(v6.removesuffix(":1"))
+    assert residence.on_bridge(point, station) == vlan
+
+
+def times(station: Station, mark: int, event: str) -> int:
+    """How often the station has reported ``event`` since ``mark``."""
+    station.state()  # what it reports meanwhile is heard
+    return sum(event in said for said in station.control.events(mark))
+
+
+@pytest.mark.parametrize(("mode", "known_by"), [(2, "devices"), (1, "addresses")])
+def test_a_suspended_resident_is_moved_to_the_page_in_their_browser_and_back_after_payment(
+    residence: Residence, chromium: BrowserContext, mode: int, known_by: str, record_property: Any
+) -> None:
+    point, ana, bob = residence.point(mode=mode), residence.device("phone1"), residence.device("phone2")
+    keys = [{**ANA_KEY, "devices": [ana.mac]}, {**BOB_KEY, "devices": [bob.mac]}]
+    account = {**ANA, **LINES[known_by](ana)}
+    residence.give(*keys, subscribers=({**account, "state": "active"},))
+    ana.join(SSID, ANA_KEY["passphrase"])
+    bob.join(SSID, BOB_KEY["passphrase"])
+    settled(residence, point, ana, ANA_VLAN)
+    settled(residence, point, bob, BOB_VLAN)
+    assert "the internet" in residence.sees(ana)
+    before, undisturbed = ana.control.mark(), bob.control.mark()
+
+    residence.tell(account, keys=keys)
+    to_block = moved(point, ana, before, BLOCKED_VLAN)
+
+    # the first Disconnect comes at once, and hostapd lets it on again as it was, from memory
+    assert times(ana, before, "CTRL-EVENT-DISCONNECTED") == times(ana, before, "CTRL-EVENT-CONNECTED") == 2
+    assert "VLAN 666" in residence.explained(ana)
+    settled(residence, point, ana, BLOCKED_VLAN)
+    page = chromium.pages[0]
+    page.goto("http://example.com/", timeout=30_000)
+    assert page.url == f"https://{PORTAL_HOST}/"
+    page.screenshot(path=OUT / f"pay-page-{known_by}.png")
+    said = page.inner_text("body")
+    assert "North Fibre" in said
+    assert "Your internet is paused" in said
+    # who else holds the phone is not told what Ana owes
+    assert not re.search(r"Ana|49.90", said)
+    for family in (4, 6):
+        assert "North Fibre" in residence.sees(ana, family=family), family
+
+    with chromium.expect_page(timeout=10_000) as opened, pytest.raises(Error, match="ERR_SSL_PROTOCOL_ERROR"):
+        page.goto("https://www.example.org/", timeout=15_000)
+    opened.value.wait_for_url(f"https://{PORTAL_HOST}/", timeout=10_000)
+    opened.value.locator(PAY).click()
+    opened.value.wait_for_url(f"https://{GARDEN_HOST}/pay/7f3a", timeout=15_000)
+    assert "the customer portal" in opened.value.inner_text("body")
+    opened.value.close()
+    assert "the internet" in residence.sees(bob)
+
+    ana.state()
+    before = ana.control.mark()
+    residence.tell({**account, "state": "active"}, keys=keys)
+    to_open = moved(point, ana, before, ANA_VLAN)
+
+    settled(residence, point, ana, ANA_VLAN)
+    page.goto("http://example.com/", timeout=15_000)
+    assert page.url == "http://example.com/"
+    assert "the internet" in page.inner_text("body")
+    for family in (4, 6):
+        assert "the internet" in residence.sees(ana, family=family), family
+    assert times(bob, undisturbed, "CTRL-EVENT-DISCONNECTED") == 0
+    record_property("seconds", f"blocked {to_block:.1f}, open {to_open:.1f}")
+    print(f"billing to the VLAN ({known_by}, mode {mode}): blocked {to_block:.1f} s, open {to_open:.1f} s")
+
+
+def test_with_reject_the_device_is_sent_away_and_refused_and_comes_back_by_itself_after_payment(
+    residence: Residence, record_property: Any
+) -> None:
+    residence.change("{blocked: reject}")
+    point, ana = residence.point(mode=2), residence.device()
+    keys = [{**ANA_KEY, "devices": [ana.mac]}]
+    residence.give(*keys, subscribers=({**ANA, "state": "active"},))
+    ana.join(SSID, ANA_KEY["passphrase"])
+    time.sleep(CACHED_S + 1.0)
+    mark, begun = ana.control.mark(), time.monotonic()
+
+    residence.tell(ANA, keys=keys)
+    ana.control.wait(mark, "CTRL-EVENT-DISCONNECTED")
+    ana.control.wait(mark, "CTRL-EVENT-AUTH-REJECT")
+    to_block = time.monotonic() - begun
+
+    # with nothing in hostapd's memory the first Disconnect is enough
+    assert times(ana, mark, "CTRL-EVENT-DISCONNECTED") == 1
+    assert times(ana, mark, "CTRL-EVENT-CONNECTED") == 0
+    assert point.members() == set()
+    assert "reason blocked" in residence.explained(ana)
+
+    paid = time.monotonic()
+    residence.tell({**ANA, "state": "active"}, keys=keys)
+    # the reject too is remembered, and the device takes its time to try again
+    ana.control.wait(mark, "CTRL-EVENT-CONNECTED", timeout=3 * CACHED_S)
+    to_open = time.monotonic() - paid
+    settled(residence, point, ana, ANA_VLAN)
+    assert "the internet" in residence.sees(ana)
+    record_property("seconds", f"out {to_block:.1f}, on {to_open:.1f}")
+    print(f"billing to the reject: {to_block:.1f} s; payment to the own VLAN: {to_open:.1f} s")
