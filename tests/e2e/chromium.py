@@ -31,6 +31,6 @@ def launched(
 ) -> BrowserContext:
     """A browser that asks its connectivity check as a user's does; its home and profile are in ``folder``."""
     return driver.chromium.launch_persistent_context(
-        str(folder / "profile"), executable_path=wrapper(lab, folder, namespace), headless=not window, args=[*FLAGS, *flags],
-        ignore_default_args=_QUIET, env={**os.environ, "HOME": str(folder)},
+        str(folder / "profile"), executable_path=wrapper(lab, folder, namespace), headless=not window,
+        args=[*FLAGS, *flags], ignore_default_args=_QUIET, env={**os.environ, "HOME": str(folder)},
     )  # fmt: skip
