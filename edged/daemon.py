@@ -98,7 +98,8 @@ class House:
             self.writer.lines_to_block = self.billing.lines_to_block
         tell = self.office.tell
         self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting, tell=tell)
-        self.accounting = Accounting(self.sessions, self.writer.roster, self.writer.heard, self.mpsk)
+        words, grants = self.writer, self.mpsk.grants
+        self.accounting = Accounting(self.sessions, words.roster, words.heard, self.mpsk, grants.began)
         self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell, self.enforce)
         portal = served(config.portal, directory)
         self.warnings = portal.warnings
@@ -225,7 +226,7 @@ class House:
             "radsec": self.radsec.run,
             "mpsk": self.mpsk.run,
             "disconnects": Disconnects.of(
-                self.mpsk, lambda: self.loaded.config.radius.clients, self.radius.clients.secret_at
+                self.mpsk, lambda: self.loaded.config.radius.clients, self.radius.clients
             ).run,
             "grants": self.keeper.run,
             "expiry": self._expire,

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from math import ceil
+
 from edged.model import Access
 from edged.mpsk.keyring import Keyring, fault_of, fits
 from edged.mpsk.outcome import Accept, Reason, Reject
@@ -14,6 +16,8 @@ from edged.state.keys import StoredKey
 
 _MAX_TIMEOUT = 0x7FFFFFFF
 """Seconds; some NASes read the 32 bits as signed."""
+_TICK = 1e-3
+"""Seconds; what the arithmetic of epoch seconds adds is no second more."""
 
 
 def authorize_device(
@@ -68,7 +72,7 @@ def authorize_key(
     until = 0.0 if decision.access is Access.NOTICE else decision.until
     ends = [at for at in (key.expires, stored.revoked, until) if at > now]
     vlan, rate = network.vlan if key.vlan is None else key.vlan, key.rate or network.rate
-    return Accept(keys, vlan, _timeout(ends, now), rate, displaced=displaced)
+    return Accept(keys, vlan, session_seconds(ends, now), rate, displaced=displaced)
 
 
 def _blocked(network: NetworkSettings, decision: Decision, keys: tuple[StoredKey, ...], now: float) -> Accept | Reject:
@@ -77,9 +81,12 @@ def _blocked(network: NetworkSettings, decision: Decision, keys: tuple[StoredKey
     if network.blocked is None:
         return Reject(Reason.BLOCKED, name)
     ends = [at for at in (decision.until, *(k.key.expires for k in keys)) if at > now]
-    return Accept(keys, network.blocked.vlan, _timeout(ends, now), blocked=True)
+    return Accept(keys, network.blocked.vlan, session_seconds(ends, now), blocked=True)
 
 
-def _timeout(ends: list[float], now: float) -> int | None:
-    """Whole seconds to the first of ``ends``; at least one, since 0 would mean no limit to some NASes."""
-    return max(1, min(_MAX_TIMEOUT, int(min(ends) - now))) if ends else None
+def session_seconds(ends: list[float], now: float) -> int | None:
+    """Whole seconds to the first of ``ends``, or up to one more; at least one: 0 would mean no limit to some NASes.
+
+    Never less: a device whose session ends before its key comes back, is let on, and has to go a second time.
+    """
+    return max(1, min(_MAX_TIMEOUT, ceil(min(ends) - now - _TICK))) if ends else None

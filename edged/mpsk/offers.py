@@ -9,6 +9,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edged.model import Access
+from edged.mpsk.authorize import session_seconds
 from edged.mpsk.keyring import Keyring, fault_of
 from edged.mpsk.outcome import Accept
 from edged.mpsk.question import Question
@@ -50,7 +51,7 @@ class Offers:
         if not keys:
             return accept
         ends = [at for stored in keys for at in (stored.key.expires, stored.revoked) if at > now]
-        timeout = max(1, int(min(ends) - now)) if ends else accept.session_timeout
+        timeout = session_seconds(ends, now) if ends else accept.session_timeout
         return replace(accept, keys=keys, offered=True, session_timeout=timeout)
 
 

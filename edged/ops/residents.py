@@ -177,7 +177,8 @@ def rows_of(
 def row_of(ssid: str, mac: str, session: Session | None, seen: Sighting | None, ring: Keyring) -> Facts:
     """One device. ``down`` and ``up`` are octets of its latest session; None: no access point has told."""
     online = session is not None and session.stopped is None
-    name = next(_keys(ssid, mac, session, seen, ring), None)
+    known = next(_keys(ssid, mac, session, seen, ring), None)
+    name = _passphrase_of(*known, ring) if known else None
     stored = ring.keys.get(name) if name else None
     key = stored.key if stored else None
     return {
@@ -203,13 +204,21 @@ def row_of(ssid: str, mac: str, session: Session | None, seen: Sighting | None, 
 
 def _keys(
     ssid: str, mac: str, session: Session | None, seen: Sighting | None, ring: Keyring
-) -> Iterator[KeyId]:  # fmt: skip
-    """Which key it used, the best knowledge first."""
-    told = KeyId(session.origin, session.key) if session and session.key else None
+) -> Iterator[tuple[KeyId, float]]:  # fmt: skip
+    """Which key it used and when, the best knowledge first."""
+    told = (KeyId(session.origin, session.key), session.started) if session and session.key else None
+    proved = (seen.key, seen.at) if seen else None
     # a handshake after the end of the session is the later word
     later = seen is not None and session is not None and session.stopped is not None and seen.at > session.updated
-    for name in (seen.key if later and seen else None, told, seen.key if seen else None):
-        if name is not None:
-            yield name
+    for known in (proved if later else None, told, proved):
+        if known is not None:
+            yield known
     for stored in ring.narrow(ssid, session.client if session else "", MacAddress(mac)):
-        yield stored.name
+        yield stored.name, float("inf")
+
+
+def _passphrase_of(name: KeyId, at: float, ring: Keyring) -> KeyId:
+    """The row that has the passphrase which ``name`` had at that moment: a rotation since has moved it aside."""
+    stored, old = ring.keys.get(name), ring.keys.get(KeyId(name.origin, name.id + RETIRED))
+    aside = stored is not None and old is not None and old.created <= at < stored.created
+    return old.name if aside and old is not None else name

@@ -35,15 +35,15 @@ LAN, WAN = "lan0", "wan0"
 Proto = Literal["tcp", "udp"]
 
 _CLONE_NEWNET = 0x40000000
-_ROUTER_SYSCTLS = ("net.ipv4.ip_forward=1", "net.ipv6.conf.all.forwarding=1")
-_EVERYWHERE_SYSCTLS = ("net.ipv6.conf.all.accept_dad=0", "net.ipv6.conf.default.accept_dad=0")
+_ROUTER = (("ipv4/ip_forward", "1"), ("ipv6/conf/all/forwarding", "1"))
+_EVERYWHERE = (("ipv6/conf/all/accept_dad", "0"), ("ipv6/conf/default/accept_dad", "0"))
 
 
 def available() -> str:
     """Why a lab cannot be built here; empty when it can."""
     if os.geteuid() != 0:
         return "needs root"
-    missing = [program for program in ("ip", "nft", "sysctl") if shutil.which(program) is None]
+    missing = [program for program in ("ip", "nft") if shutil.which(program) is None]
     return f"needs {', '.join(missing)}" if missing else ""
 
 
@@ -56,6 +56,8 @@ class Lab:
         self.prefix = prefix
         self._children: list[subprocess.Popen[str]] = []
         self._servers: list[Server] = []
+        self._cables: list[str] = []
+        self._commands: dict[str, list[str]] = {}
 
     def __enter__(self) -> Self:
         self._remove()  # what a killed run of the same name left behind
@@ -185,11 +187,9 @@ class Lab:
         return client
 
     def _build(self) -> None:
-        for namespace in self.namespaces:
-            _ip("netns", "add", self.name(namespace))
-            self.run(namespace, "sysctl", "-qw", *_EVERYWHERE_SYSCTLS)
-            self._ip(namespace, "link", "set", "lo", "up")
-        self.run("router", "sysctl", "-qw", *_ROUTER_SYSCTLS)
+        _ip_batch([f"netns add {self.name(namespace)}" for namespace in self.namespaces])
+        self._cables.clear()
+        self._commands = {namespace: ["link set lo up"] for namespace in self.namespaces}
         self._ip("router", "link", "add", LAN, "type", "bridge", "forward_delay", "0", "mcast_snooping", "0")
         self._connect()
         self._cable("internet", "router", WAN, None)
@@ -199,7 +199,13 @@ class Lab:
         inet = ((RESOLVER4, RESOLVER6), (WEB4, WEB6), (GARDEN4, GARDEN6))
         self._address("internet", "eth0", *(a for v4, v6 in inet for a in (f"{v4}/24", f"{v6}/64")))
         self._ip("internet", "route", "add", "100.64.0.0/10", "via", "203.0.113.1")
-        self._ip("internet", "-6", "route", "add", "2001:db8:100::/40", "via", "2001:db8::1")
+        self._ip("internet", "route", "add", "2001:db8:100::/40", "via", "2001:db8::1")
+        _ip_batch(self._cables)
+        for namespace, commands in self._commands.items():
+            with self.inside(namespace):
+                for name, value in (*_EVERYWHERE, *(_ROUTER if namespace == "router" else ())):
+                    Path("/proc/sys/net", name).write_text(value)
+                _ip_batch(commands)
 
     def _connect(self) -> None:
         """The subscribers to the router."""
@@ -209,13 +215,12 @@ class Lab:
             self._ip("router", "link", "set", f"p-{name}", "master", LAN, "up")
             self._address(name, "eth0", f"{v4}/10", f"{v6}/40")
             self._ip(name, "route", "add", "default", "via", ROUTER4)
-            self._ip(name, "-6", "route", "add", "default", "via", ROUTER6)
+            self._ip(name, "route", "add", "default", "via", ROUTER6)
 
     def _cable(self, end: str, router: str, port: str, mac: str | None) -> None:
-        address = ("address", mac) if mac else ()
-        _ip(
-            *("link", "add", "eth0", "netns", self.name(end), *address),
-            *("type", "veth", "peer", "name", port, "netns", self.name(router)),
+        address = f"address {mac} " if mac else ""
+        self._cables.append(
+            f"link add eth0 netns {self.name(end)} {address}type veth peer name {port} netns {self.name(router)}"
         )
 
     def _address(self, namespace: str, device: str, *addresses: str) -> None:
@@ -225,7 +230,8 @@ class Lab:
         self._ip(namespace, "link", "set", device, "up")
 
     def _ip(self, namespace: str, *arguments: str) -> None:
-        _ip("-n", self.name(namespace), *arguments)
+        """One command for when the cables are there; a program for each would take a second or two."""
+        self._commands[namespace].append(" ".join(arguments))
 
     def _remove(self) -> None:
         for namespace in self.namespaces:
@@ -322,10 +328,12 @@ def _socket(thing: object) -> socket.socket:
     return thing
 
 
-def _ip(*arguments: str) -> None:
-    done = subprocess.run(["ip", *arguments], check=False, capture_output=True, text=True)
+def _ip_batch(commands: list[str]) -> None:
+    done = subprocess.run(
+        ["ip", "-batch", "-"], check=False, input="\n".join(commands), capture_output=True, text=True, timeout=30.0
+    )
     if done.returncode:
-        raise AssertionError(f"ip {' '.join(arguments)}: {done.stderr}")
+        raise AssertionError(f"ip: {done.stderr} in {commands}")
 
 
 def _setns(descriptor: int) -> None:

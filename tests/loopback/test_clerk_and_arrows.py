@@ -376,6 +376,19 @@ async def test_a_report_that_came_late_is_dated_back_by_its_delay(tmp_path: Path
         assert 299.0 < time.time() - session.updated < 302.0
 
 
+async def test_a_start_that_is_sent_again_after_the_stop_of_a_short_session_wakes_nothing(tmp_path: Path) -> None:
+    async with database_in(tmp_path) as database:
+        sessions = SessionStore(database)
+        account = accounting(sessions).account
+        await account(report(1), nas(), HOME)
+        await account(report(2), nas(), HOME)
+
+        await asyncio.sleep(1.2)  # its delay is told in whole seconds
+        await account(report(1, "s-1", attribute("Acct-Delay-Time", 1)), nas(), HOME)
+
+        assert await sessions.open() == []
+
+
 @pytest.mark.parametrize("station", ["ana@fibre", "not a MAC", "x" * 200, ""])
 async def test_a_station_that_is_no_mac_address_is_kept_as_it_is_spelt_and_bounded(
     station: str, tmp_path: Path

@@ -11,7 +11,6 @@ import csv
 import io
 import json
 import re
-import shutil
 import subprocess
 from contextlib import ExitStack, closing, redirect_stderr, redirect_stdout
 from pathlib import Path
@@ -21,6 +20,7 @@ from edged import cli
 from tests.e2e.edge import GARDEN_HOST, Edge
 from tests.e2e.lab import LAN, RESOLVER4, Lab
 from tests.wifi.air import LOGS, AccessPoint, Settings, Station
+from tests.wifi.wire import Recorder, Wire
 
 SSID = "Residence"
 SECRET = "lab-radius-secret"  # what Edge writes into radius.secret
@@ -133,11 +133,15 @@ class Residence(Edge):
     def __init__(self, network: str) -> None:
         self.network = network
         super().__init__(prefix="air")
+        self.log = LOGS / "edged.log"
         self._things = ExitStack()
+        self._wires = ExitStack()
 
     def __enter__(self) -> Self:
         super().__enter__()
         try:
+            self.wire = self._wires.enter_context(closing(Wire(self.lab, SECRET)))
+            self.recorder = Recorder(self.wire, SECRET)
             self._start_dhcp()
         except BaseException:
             self.__exit__()
@@ -146,8 +150,7 @@ class Residence(Edge):
 
     def __exit__(self, *_: object) -> None:
         self._things.close()
-        if self.log.exists():
-            shutil.copy(self.log, LOGS)
+        self._wires.close()
         super().__exit__()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -196,6 +199,7 @@ class Residence(Edge):
     def clear(self) -> None:
         """Access points unplugged, devices switched off."""
         self._things.close()
+        self.wire.clear()
 
     def give(self, *keys: Object, subscribers: tuple[Object, ...] = ()) -> None:
         """Make billing's lists these, and wait until edged has the keys."""
@@ -204,17 +208,14 @@ class Residence(Edge):
             (key["id"], key["passphrase"], str(key.get("vlan", "")), frozenset(key.get("devices", ()))) for key in keys
         }
         self.wait_for("edged has the keys", lambda: self._keys() == wanted, timeout=15.0)
+        self.wait_for("their PMKs are derived", lambda: not self.counters()["edged_key_pmks_pending"])
 
     def _keys(self) -> set[tuple[str, str, str, frozenset[str]]]:
-        exported = self.command("keys", "export", "--origin", "all", "--reveal").stdout
+        exported = self.command("keys", "export", "--origin", "billing", "--reveal").stdout
         return {
             (row["id"], row["passphrase"], row["vlan"], frozenset(row["devices"].split()))
             for row in csv.DictReader(io.StringIO(exported))
         }
-
-    def explained(self, station: Station) -> str:
-        """What ``edged explain`` says of a device, on one line."""
-        return " ".join(self.command("explain", station.mac).stdout.split())
 
     def online(self) -> dict[str, Object]:
         """Who is on by the accounting of the access points: the address and the facts of ``edged keys devices``."""
@@ -225,6 +226,15 @@ class Residence(Edge):
         said = self.router_get("http://127.0.0.1:9300/metrics")
         found = re.findall(r"^edged_disconnects_(?:total{end=\"(.+)\"}|(waiting)) (\d+)", said, flags=re.MULTILINE)
         return {end or waiting: int(count) for end, waiting, count in found}
+
+    def explained(self, station: Station) -> str:
+        """What ``edged explain`` says of a device, on one line."""
+        return " ".join(self.command("explain", station.mac).stdout.split())
+
+    def counters(self) -> dict[str, float]:
+        """edged's metrics: name with labels, as Prometheus reads them, to number."""
+        lines = self.router_get("http://127.0.0.1:9300/metrics").splitlines()
+        return {name: float(value) for name, value in (line.rsplit(" ", 1) for line in lines if line[:1] != "#")}
 
     def on_bridge(self, point: AccessPoint, station: Station) -> int | None:
         """The VLAN whose bridge on the access point has heard the station's frames, tagged to the router."""

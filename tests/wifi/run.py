@@ -102,7 +102,7 @@ def main(arguments: list[str]) -> int:
     files = [Path(name).resolve() for name in arguments if name.endswith(".py")]
     others = [name for name in arguments if not name.endswith(".py")]
     guests = [Guest(file, others) for file in files or sorted(HERE.glob("test_*.py"))]
-    worst = 0
+    worst = 0 if guests else LOST
     with ThreadPoolExecutor(os.cpu_count()) as pool:
         for guest, status in zip(guests, pool.map(Guest.run, guests), strict=True):
             ended = "the guest died or took too long" if status == LOST else f"status {status}"
