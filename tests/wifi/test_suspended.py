@@ -74,7 +74,6 @@ class Flat:
 
     def pay(self) -> float:
         """Billing says that Ana has paid: seconds until her device is in her own VLAN, with addresses there."""
-        self.ana.state()
         mark = self.ana.control.mark()
         self.residence.tell({**self._account, "state": "active"}, keys=self._keys)
         seconds = moved(self.point, self.ana, mark, ANA_VLAN)
@@ -121,7 +120,6 @@ def settled(residence: Residence, point: AccessPoint, station: Station, vlan: in
 
 def times(station: Station, mark: int, event: str) -> int:
     """How often the station has reported ``event`` since ``mark``."""
-    station.state()  # what it reports meanwhile is heard
     return sum(event in said for said in station.control.events(mark))
 
 
