@@ -115,6 +115,11 @@ def test_in_mode_1_an_unknown_device_gets_on_with_the_access_points_own_passphra
     stranger.leave()
     assert "reason=WRONG_KEY" in stranger.refused(stranger.choose(SSID, ANA_KEY["passphrase"]))
 
+    # and the access point takes it from everybody whom edged accepts
+    ana.leave()
+    ana.join(SSID, DEFAULT_PASSPHRASE)
+    lands(residence, point, ana, ANA_VLAN)
+
 
 def test_in_mode_2_an_unknown_device_is_refused_by_hostapd_though_edged_accepts_it(residence: Residence) -> None:
     residence.change(UNKNOWN)
