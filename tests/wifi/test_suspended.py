@@ -82,12 +82,11 @@ class Flat:
 
     def get(self, words: str) -> None:
         """Without a browser: it is this page that Ana's device gets, over IPv4 and IPv6."""
-        for family in (4, 6):
-            self.residence.wait_for(
-                f"{words} over IPv{family}",
-                lambda family=family: words in self.residence.sees(self.ana, family=family),
-                timeout=20.0,
-            )
+
+        def seen() -> bool:
+            return all(words in self.residence.sees(self.ana, family=family) for family in (4, 6))
+
+        self.residence.wait_for(words, seen, timeout=20.0)
 
     def leave_bob_alone(self) -> None:
         """Bob's device has been on all the time."""
