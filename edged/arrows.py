@@ -12,8 +12,9 @@ import structlog
 
 from edged.errors import UpstreamError
 from edged.mpsk.disconnect import Disconnection, Disconnections, End, Silence
-from edged.mpsk.grants import MAX_GRANTS, MAX_STRANGERS, Place
+from edged.mpsk.grants import MAX_GRANTS, MAX_STRANGERS
 from edged.mpsk.memory import Stale
+from edged.mpsk.moves import Place
 from edged.mpsk.service import MpskService
 from edged.mpsk.usage import KeyRoom, used_key
 from edged.policy.sessions import Roster
@@ -292,8 +293,7 @@ class Keeper:
             return
         try:
             if not self._restored:
-                now = time.time()
-                self._mpsk.grants.restore(await self._store.load(now, MAX_GRANTS + MAX_STRANGERS), self._mpsk.ring, now)
+                self._mpsk.restore_grants(await self._store.load(time.time(), MAX_GRANTS + MAX_STRANGERS))
                 self._restored = True
             await self._write()
         except UpstreamError as error:

@@ -24,6 +24,7 @@ from edged.dns.service import DnsService
 from edged.enforce.service import EnforceService
 from edged.errors import ConfigError, Problem, UpstreamError
 from edged.model import Key, OnlineSession, Snapshot, Subscriber
+from edged.moving import Moving
 from edged.mpsk.service import MpskService
 from edged.ops import logs, systemd
 from edged.ops.answers import Answers
@@ -54,8 +55,6 @@ log = structlog.get_logger(__name__)
 
 KEYS_UNREAD, KEYS_DAMAGED = "state.keys", "state.sealing"
 """Where the warning stands that the stored keys could not be read."""
-NEIGHBOURS_S = 2.0
-"""Seconds between two looks at the neighbour table, when billing names devices at all."""
 HOUSEKEEPING_S = 60.0
 """Seconds between two looks at this host's own addresses."""
 KEEP_SESSIONS_S = 30 * 86400.0
@@ -75,8 +74,7 @@ class House:
         self.overrides = OverrideStore(self.database)
         self.writer = Writer(config, self.overrides)
         self.current, self.acting, self.roster = self.writer.current, self.writer.acting, self.writer.roster
-        self.sessions = SessionStore(self.database)
-        self.signers = SignerStore(self.database)
+        self.sessions, self.signers = SessionStore(self.database), SignerStore(self.database)
         self.sealing = SealingKey(directory, systemd.credentials())
         self.keys = KeyStore(self.database, self.sealing.seal())
         self.enforce = EnforceService(
@@ -98,8 +96,7 @@ class House:
             self.writer.lines_to_block = self.billing.lines_to_block
         tell = self.office.tell
         self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting, tell=tell)
-        words, grants = self.writer, self.mpsk.grants
-        self.accounting = Accounting(self.sessions, words.roster, words.heard, self.mpsk, grants.began)
+        self.accounting = Accounting(self.sessions, self.roster, self.writer.heard, self.mpsk, self.mpsk.grants.began)
         self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell, self.enforce)
         portal = served(config.portal, directory)
         self.warnings = portal.warnings
@@ -109,6 +106,7 @@ class House:
             clerk=self.clerk, tell=tell, site=config.site, proofs=self.acme.challenges.proofs,
         )  # fmt: skip
         self.keeper = Keeper(self.mpsk, GrantStore(self.database))
+        self.moving = Moving(self.mpsk.grants.moves, self.writer)
         self.radius: RadiusService | None = None
         self.radsec: RadSecService | None = None
         self._keys_waiting: tuple[Key, ...] | None = None
@@ -144,6 +142,8 @@ class House:
             await self.billing.load()
         else:
             self.writer.publish_nobody()
+        await self.keeper.tend()
+        await self.moving.open()
         self.radius = RadiusService(
             self.loaded.config.radius,
             authorize=self.mpsk.authorize,
@@ -233,7 +233,7 @@ class House:
             "housekeeping": self._housekeeping,
             "watchdog": self._watchdog,
             "reload": self._reload_when_wanted,
-            "neighbours": self._follow_neighbours,
+            "moving": self.moving.run,
         }
         return rooms | self.office.rooms()
 
@@ -313,11 +313,6 @@ class House:
                 await self.keys.forget(time.time())
             except UpstreamError as error:
                 log.warning("database-failing", error=str(error))
-
-    async def _follow_neighbours(self) -> None:
-        while True:
-            await asyncio.sleep(NEIGHBOURS_S)
-            await self.writer.meet_neighbours()
 
     async def _look_at_own_addresses(self) -> None:
         config = self.loaded.config

@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Annotated, Any
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, WithJsonSchema
 from pydantic_core import PydanticCustomError
 
 from edged.model import Rate
@@ -121,6 +121,16 @@ def _secret(value: Any) -> Secret:
     return secret
 
 
+INTERFACE = re.compile(r"[A-Za-z0-9_.@:-]{1,15}|[A-Za-z0-9_.@:-]{0,14}\*")
+"""A Linux interface name (15 octets at most), or a beginning and ``*``: PPP servers make one per session."""
+
+
+def _interface(value: str) -> str:
+    if not INTERFACE.fullmatch(value):
+        raise wrong("a network interface, or the beginning of its name and *", "for example lan0, br-lan.20 or ppp*")
+    return value
+
+
 def _string(pattern: str, examples: str) -> WithJsonSchema:
     return WithJsonSchema({"type": "string", "pattern": pattern, "description": examples})
 
@@ -154,3 +164,4 @@ SecretField = Annotated[
     BeforeValidator(_secret),
     WithJsonSchema({"type": "string", "description": "!file PATH, a file of mode 0600"}),
 ]
+InterfaceName = Annotated[str, AfterValidator(_interface)]

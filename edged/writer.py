@@ -11,10 +11,12 @@ import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 
+from edged.config.derived import blocked_vlans
 from edged.config.schema import Config
 from edged.model import OnlineSession, Snapshot, Subscriber
-from edged.ops.host import neighbours
+from edged.ops.host import Neighbour, Neighbourhood, neighbourhood
 from edged.policy.access import Learned, View, drained
+from edged.policy.moved import Holder
 from edged.policy.sessions import OnlineLines, Roster
 from edged.policy.table import PolicyTable, changed, compile_table, recompiled
 from edged.state.current import Current
@@ -40,6 +42,10 @@ class Writer:
         """What a subscriber's sessions must pass: reports of a NAS are judged no less strictly than billing's list."""
         self._config = config
         self._overrides = overrides
+        self._neighbourhood = Neighbourhood()
+        """At the last look."""
+        self._met: dict[IpAddress, MacAddress] = {}
+        """Who on the VLANs of the blocked has turned up since it began."""
         self._unheard: set[str] | None = None
         """Logins and subscribers whose sessions changed while a table is compiled; None: none is."""
         self._put(compile_table(None, config.subscribers), Learned(), None)
@@ -124,12 +130,34 @@ class Writer:
 
     async def meet_neighbours(self) -> None:
         """Subscribers known by MAC alone: which address has it now, so that DNS and the page know them too."""
-        table = self.current.view.table
+        table, self._met = self.current.view.table, {}
         near = await self._near(table)
         view = self.current.view
+        # who turned up while the table was read may not stand there yet
+        moved = view.learned.moved.located(self._neighbourhood.admitted | self._met)
         # a list that came meanwhile has brought its own
-        if view.table is table and near != view.learned.neighbours:
-            self._put(view.table, replace(view.learned, neighbours=near), frozenset())
+        near = near if view.table is table else view.learned.neighbours
+        if near != view.learned.neighbours or moved is not view.learned.moved:
+            self._put(view.table, replace(view.learned, neighbours=near, moved=moved), frozenset())
+
+    def meet(self, several: Iterable[Neighbour]) -> bool:
+        """Take where devices on the VLAN of the blocked are as soon as they are; False: another look has to tell."""
+        view, vlans = self.current.view, blocked_vlans(self._config)
+        there = [one for one in several if one.interface in vlans]
+        met = {one.address: one.mac for one in there if self._neighbourhood.admits(one)}
+        self._met |= met
+        moved = view.learned.moved.met(met)
+        if moved is not view.learned.moved:
+            self._put(view.table, replace(view.learned, moved=moved), frozenset())
+        return all(self._neighbourhood.judges(one.interface) for one in there)
+
+    def move(self, changes: Mapping[MacAddress, Holder | None]) -> None:
+        """Take which devices are on the VLAN of the blocked; None: not any longer. While watching nobody is moved."""
+        view = self.current.view
+        moved = view.learned.moved.changed(changes)
+        if moved is not view.learned.moved and self._config.mode != "watch":
+            ids = view.learned.moved.concerned(changes)
+            self._put(view.table, replace(view.learned, moved=moved), ids)
 
     def _follow(self, table: PolicyTable, learned: Learned, ids: frozenset[str] | None) -> None:
         """As ``_put``; lines that were blocked until now drain."""
@@ -169,8 +197,10 @@ class Writer:
 
     async def _near(self, table: PolicyTable) -> dict[IpAddress, MacAddress]:
         """The neighbours whom billing names by their device."""
-        found = await asyncio.to_thread(neighbours) if table.devices else {}
-        return {address: mac for address, mac in found.items() if mac in table.devices}
+        vlans = blocked_vlans(self._config) if self.current.view.learned.moved else ()
+        wanted = table.devices or vlans
+        self._neighbourhood = await asyncio.to_thread(neighbourhood, vlans) if wanted else Neighbourhood()
+        return {one.address: one.mac for one in self._neighbourhood.rows if one.mac in table.devices}
 
 
 def _login_holders(words: Iterable[Subscriber], *tables: PolicyTable) -> frozenset[str]:

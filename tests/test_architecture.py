@@ -22,6 +22,7 @@ FRONT_DOOR = (
     "arrows.py",
     "backoffice.py",
     "clerk.py",
+    "moving.py",
     "standin.py",
     "watching.py",
     "writer.py",

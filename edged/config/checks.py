@@ -13,6 +13,7 @@ from edged.captive.certificate import examine
 from edged.captive.names import is_address
 from edged.captive.settings import CertificateAcme, CertificateFiles
 from edged.config.brands import brand_checks, heavy_logo
+from edged.config.derived import served_interfaces
 from edged.config.document import Document, Location
 from edged.config.finding import Found as _Found
 from edged.config.finding import error as _error
@@ -172,6 +173,40 @@ def _keys(config: Config) -> _Found:
         yield _warning(("radius", "clients"), "nothing", "no access point may ask; every request is dropped")
     if listens and not config.mpsk.networks:
         yield _warning(("mpsk", "networks"), "nothing", "every request is rejected: no SSID is known")
+    yield from _blocked_vlans(config)
+
+
+def _blocked_vlans(config: Config) -> _Found:
+    """Where a VLAN of the blocked ends must be known, and nobody else may be there."""
+    served, networks = served_interfaces(config), config.mpsk.networks
+    ordinary = {v for n in networks.values() for v in (n.vlan, n.unknown.vlan if n.unknown else None)}
+    for name, network in networks.items():
+        where: Location = ("mpsk", "networks", name, "blocked")
+        if network.blocked is None:
+            continue
+        if network.blocked.vlan in ordinary:
+            yield _warning(
+                (*where, "vlan"), f"{network.blocked.vlan}, which is also the VLAN of others",
+                "a VLAN for the blocked alone: what is blocked there by its MAC address may be somebody else's",
+            )  # fmt: skip
+        ends = network.blocked.ends_at(served)
+        if not any(t.nftables for t in config.enforce):
+            continue
+        if not ends:
+            yield _warning(
+                where, f"VLAN {network.blocked.vlan}, and no interface of enforce is named after it",
+                "devices that billing lists neither by address nor by MAC are not led to the page",
+                f"blocked: {{vlan: {network.blocked.vlan}, interface: br-lan.{network.blocked.vlan}}}",
+            )  # fmt: skip
+        elif served and not any(_is_among(end, served) for end in ends):
+            yield _warning(
+                (*where, "interface"), f"{ends[0]}, which enforce does not name", "one of enforce's interfaces",
+                f"- nftables: {{interfaces: [{', '.join((*served, ends[0]))}]}}",
+            )  # fmt: skip
+
+
+def _is_among(interface: str, served: tuple[str, ...]) -> bool:
+    return any(interface == name or (name[-1] == "*" and interface.startswith(name[:-1])) for name in served)
 
 
 def _billing(config: Config) -> _Found:

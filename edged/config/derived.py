@@ -22,7 +22,19 @@ def rules(config: Config) -> Rules:
             *(host_prefix(address) for addresses in config.garden.records.values() for address in addresses),
         ),
         garden_ports=config.garden.ports,
-        interfaces=nftables.interfaces if nftables else (),
+        interfaces=served_interfaces(config),
         forward=nftables.forward if nftables else "reject",
         reminds=bool(config.portal.url and config.portal.listen.https),
+        blocked_vlans=blocked_vlans(config),
     )
+
+
+def blocked_vlans(config: Config) -> tuple[str, ...]:
+    """The interfaces at which the Wi-Fi's VLANs of the blocked end, as far as that is known."""
+    choices = (network.blocked for network in config.mpsk.networks.values() if network.blocked is not None)
+    return tuple(sorted({name for choice in choices for name in choice.ends_at(served_interfaces(config))}))
+
+
+def served_interfaces(config: Config) -> tuple[str, ...]:
+    """Where subscribers come in; empty: at every interface, or nothing is enforced."""
+    return next((t.nftables.interfaces for t in config.enforce if t.nftables is not None), ())

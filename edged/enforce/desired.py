@@ -45,6 +45,7 @@ REMINDED = Mark(
     SetName.NOTICE_MACS,
 )
 _MARKS = (BLOCKED, REMINDED)
+_BLOCKED_SETS = (*BLOCKED.names, SetName.MOVED_MACS)
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,8 +82,7 @@ class Desired:
 
     def holds(self, line: Line) -> bool:
         """True when the first address of one of its prefixes, or one of its devices, is in a blocked set."""
-        macs = self.sets[SetName.BLOCKED_MACS]
-        return any(mac in macs for mac in line.devices) or any(holds(self.sets, BLOCKED, p) for p in line.prefixes)
+        return is_held(self.sets, line)
 
     @property
     def count(self) -> int:
@@ -100,14 +100,22 @@ def holds(sets: Sets, mark: Mark, prefix: Prefix) -> bool:
     return any(Prefix(version, number >> (BITS[version] - n) << (BITS[version] - n), n) in prefixes for n in lengths)
 
 
+def is_held(sets: Sets, line: Line) -> bool:
+    """True when the first address of one of the prefixes of ``line``, or one of its devices, is in a blocked set."""
+    macs = sets[SetName.BLOCKED_MACS], sets[SetName.MOVED_MACS]
+    if any(mac in held for mac in line.devices for held in macs):
+        return True
+    return any(holds(sets, BLOCKED, prefix) for prefix in line.prefixes)
+
+
 def blocked_count(sets: Sets) -> int:
     """How many hosts, prefixes and devices the blocked sets hold."""
-    return sum(len(sets[name]) for name in BLOCKED.names)
+    return sum(len(sets[name]) for name in _BLOCKED_SETS)
 
 
 def desired(view: View, rules: Rules, now: float) -> Desired:
     """The sets of ``view`` at ``now`` (epoch seconds); until ``view.next_end`` they stay what they are."""
-    sets: dict[SetName, Elements] = dict(_macs(view, view.table.devices, now))
+    sets: dict[SetName, Elements] = dict(_macs(view, {*view.table.devices, *view.learned.moved.holders}, now))
     for version in (4, 6):
         served, exempt = _networks(view, version)
         sets.update((name, frozenset(e)) for name, e in _marked(view, version, Clip(served, exempt), now).items())
@@ -141,7 +149,7 @@ def desired_after(before: Desired, then: Instant, now: Instant, changed: Iterabl
             subscriber = instant.view.table.subscribers.get(id_)
             if subscriber is not None:
                 lines.update(instant.view.lines_of(subscriber))
-                macs.update(subscriber.devices)
+                macs.update(instant.view.devices_of(subscriber))
     for instant, side in ((then, out), (now, into)):
         for name, elements in _macs(instant.view, macs, instant.now).items():
             side[name].update(elements)
@@ -173,9 +181,15 @@ def _networks(view: View, version: int) -> tuple[list[Prefix], list[Prefix]]:
 
 
 def _macs(view: View, macs: Iterable[MacAddress], now: float) -> dict[SetName, Elements]:
-    """The devices of every mark."""
-    marked = [(mac, _mark_of(view.decide_device(mac, now))) for mac in macs]
-    return {mark.macs: frozenset(mac for mac, found in marked if found is mark) for mark in _MARKS}
+    """The devices of every mark, and those that are blocked on the VLAN of the blocked alone."""
+    listed = view.table.devices
+    marked = [(mac, _mark_of(view.decide_listed(mac, now))) for mac in macs if mac in listed]
+    sets: dict[SetName, Elements] = {
+        mark.macs: frozenset(mac for mac, found in marked if found is mark) for mark in _MARKS
+    }
+    others = (mac for mac in macs if mac not in listed)
+    moved = frozenset(mac for mac in others if view.decide_device(mac, now).access is Access.BLOCKED)
+    return sets | {SetName.MOVED_MACS: moved}
 
 
 def _marked(

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Iterator
 
 from edged.enforce.desired import Desired
 from edged.enforce.diff import Plan, element_texts
-from edged.enforce.rules import INTERFACE, Portal, Rules
+from edged.enforce.rules import Portal, Rules
 from edged.enforce.sets import ALIVE_SET, ASIDE_SET, GARDEN_SET, SETS, Elements, Kind, SetName
+from edged.fields import INTERFACE
 from edged.values import IpAddress
 
 TABLE = "inet edged"
@@ -42,7 +43,7 @@ def base_text(rules: Rules) -> str:
     """The table with its sets, counters, chains and rules; safe to apply over a table that is in use."""
     chains = {
         "prerouting": _from(rules.interfaces, "iifname", "lines"),
-        "lines": [*_ladder("door", "steer"), *_notice_ladder(rules), "goto door"],
+        "lines": [*_ladder(rules, "door", "steer"), *_notice_ladder(rules), "goto door"],
         "steer": _steer(rules),
         "sinkhole": _sinkhole(rules),
         "web": _web(rules),
@@ -52,7 +53,7 @@ def base_text(rules: Rules) -> str:
             *_from(rules.interfaces, "iifname", "outbound"),
             *_from(rules.interfaces, "oifname", "inbound"),
         ],
-        "outbound": _ladder("", "gate"),
+        "outbound": _ladder(rules, "", "gate"),
         "inbound": [f"{_FAMILY[v][1]} daddr @blocked{v}{kind} goto gate_in" for v in (4, 6) for kind in "hn"],
         "gate": _gate(rules),
         "gate_in": _gate_in(rules),
@@ -147,16 +148,30 @@ def _declaration(name: SetName) -> str:
 
 def _from(interfaces: tuple[str, ...], key: str, chain: str) -> list[str]:
     """One rule per interface: a set of names cannot hold ``ppp*`` on every version of nft."""
-    for name in interfaces:
-        if not INTERFACE.fullmatch(name):
-            raise ValueError(f"{name!r} is not an interface name")
-    return [f'{key} "{name}" jump {chain}' for name in interfaces] or [f"jump {chain}"]
+    return [f"{_at(key, name)} jump {chain}" for name in interfaces] or [f"jump {chain}"]
 
 
-def _ladder(open_chain: str, blocked_chain: str) -> list[str]:
-    """The order of ``policy.access``: exempt first, then the blocked; a MAC only with a served address."""
+def _at(key: str, interface: str) -> str:
+    """The match of one interface, or of all whose names begin so."""
+    if not INTERFACE.fullmatch(interface):
+        raise ValueError(f"{interface!r} is not an interface name")
+    return f'{key} "{interface}"'
+
+
+def _ladder(rules: Rules, open_chain: str, blocked_chain: str) -> list[str]:
+    """The order of ``policy.access``: exempt first, then the blocked; a MAC only with a served address.
+
+    A device that edged put on the VLAN of the blocked is looked for there alone.
+    """
     leave = f"goto {open_chain}" if open_chain else "return"
-    return [f"{_FAMILY[v][1]} saddr @exempt{v} {leave}" for v in (4, 6)] + _goes("blocked", blocked_chain)
+    exempt = [f"{_FAMILY[v][1]} saddr @exempt{v} {leave}" for v in (4, 6)]
+    moved = [
+        f"{_at('iifname', name)} {_FAMILY[v][1]} saddr @served{v}"
+        f" ether saddr @{SetName.MOVED_MACS} goto {blocked_chain}"
+        for name in rules.blocked_vlans
+        for v in (4, 6)
+    ]
+    return [*exempt, *_goes("blocked", blocked_chain), *moved]
 
 
 def _goes(sets: str, chain: str) -> list[str]:

@@ -3,15 +3,11 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from edged.values import Endpoint, IpAddress, Prefix
-
-INTERFACE = re.compile(r"[A-Za-z0-9_.@:-]{1,15}|[A-Za-z0-9_.@:-]{0,14}\*")
-"""A Linux interface name (15 octets at most), or a beginning and ``*``: PPP servers make one per session."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,6 +37,8 @@ class Rules:
     forward: Literal["reject", "drop"] = "reject"
     reminds: bool = False
     """True: there is a page that a line with a reminder can be led to, and put the reminder away on."""
+    blocked_vlans: tuple[str, ...] = ()
+    """The interfaces at which the Wi-Fi's VLANs of the blocked end: whom edged put there is blocked there."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -63,6 +61,7 @@ def rules_of(
     interfaces: tuple[str, ...] = (),
     forward: Literal["reject", "drop"] = "reject",
     reminds: bool = False,
+    blocked_vlans: tuple[str, ...] = (),
 ) -> Rules:
     """The rules of a configuration: each family's first portal address and what listens on it."""
     listeners = (tuple(dns), tuple(http), tuple(https))
@@ -82,6 +81,7 @@ def rules_of(
         interfaces,
         forward,
         reminds,
+        blocked_vlans,
     )
 
 

@@ -24,7 +24,7 @@ from edged.enforce.targets import Target
 from edged.errors import ConfigError, UpstreamError
 from edged.policy.access import Line
 from edged.state.current import Current
-from edged.values import IpAddress
+from edged.values import IpAddress, MacAddress
 
 log = structlog.get_logger(__name__)
 
@@ -41,7 +41,7 @@ ASIDE_S = 600.0
 FEW = 64
 """Up to so many changed subscribers the sets are changed, not made anew."""
 LARGE = 2000
-"""From so many subscribers on the sets are computed in a thread: below it the loop is held under 20 ms."""
+"""From so many subscribers and devices on the sets are computed in a thread: below it the loop is held under 20 ms."""
 
 
 @dataclass(slots=True)
@@ -192,12 +192,12 @@ class EnforceService:
         wanted = await self._wanted()
         return {name: self._targets[name].render(wanted, plan) for name, plan in plans.items()}
 
-    async def in_place(self, address: IpAddress) -> dict[str, bool]:
-        """Whether each target really blocks ``address``, asked of itself; one that cannot say is left out."""
+    async def in_place(self, address: IpAddress, *devices: MacAddress) -> dict[str, bool]:
+        """Whether each target really blocks ``address``, or a device, asked of itself; who cannot say is left out."""
         answers: dict[str, bool] = {}
         for name, target in self._targets.items():
             with contextlib.suppress(UpstreamError):
-                answers[name] = await target.contains(address)
+                answers[name] = await target.contains(address, *devices)
         return answers
 
     def lifted(self, line: Line) -> bool:
@@ -349,7 +349,7 @@ class EnforceService:
             changed |= view.ended(known.at.now, now)
         if known is not None and changed is not None and len(changed) <= FEW:
             sets = desired_after(known.sets, known.at, Instant(view, now), changed)
-        elif len(view.table.subscribers) < LARGE:
+        elif len(view.table.subscribers) + len(view.learned.moved) < LARGE:
             sets = desired(view, rules, now)
         else:
             sets = await asyncio.to_thread(desired, view, rules, now)

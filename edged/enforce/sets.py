@@ -33,6 +33,7 @@ class SetName(StrEnum):
     BLOCKED_PREFIXES_4 = "blocked4n"
     BLOCKED_PREFIXES_6 = "blocked6n"
     BLOCKED_MACS = "blockedm"
+    MOVED_MACS = "blockedw"
     NOTICE_HOSTS_4 = "notice4h"
     NOTICE_HOSTS_6 = "notice6h"
     NOTICE_PREFIXES_4 = "notice4n"
@@ -68,6 +69,8 @@ SETS: dict[SetName, SetSpec] = {
     SetName.BLOCKED_PREFIXES_6: SetSpec(6, Kind.PREFIX, blocked=True),
     # subscribers on our own layer 2; a PPP interface has none
     SetName.BLOCKED_MACS: SetSpec(0, Kind.MAC, blocked=True),
+    # devices that edged put on the Wi-Fi's VLAN of the blocked: they count on its interfaces alone
+    SetName.MOVED_MACS: SetSpec(0, Kind.MAC, blocked=True),
     # open lines whose reminder is due: the same three kinds, and nothing but new flows to port 80 is led away
     SetName.NOTICE_HOSTS_4: SetSpec(4, Kind.HOST),
     SetName.NOTICE_HOSTS_6: SetSpec(6, Kind.HOST),

@@ -3,21 +3,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Literal
 
-from pydantic import AfterValidator, model_validator
+from pydantic import model_validator
 
-from edged.enforce.rules import INTERFACE
-from edged.fields import AddressField, SecretField, Settings, wrong
-
-
-def _interface(value: str) -> str:
-    if not INTERFACE.fullmatch(value):
-        raise wrong("a network interface, or the beginning of its name and *", "for example lan0, br-lan.20 or ppp*")
-    return value
-
-
-InterfaceName = Annotated[str, AfterValidator(_interface)]
+from edged.fields import AddressField, InterfaceName, SecretField, Settings, wrong
 
 
 class NftablesSettings(Settings):

@@ -35,7 +35,7 @@ def authorize_device(
         lapsed = lapsed or Reject(fault_of(stored, now) or Reason.UNKNOWN_DEVICE, stored.name)
     if lapsed is not None:
         return lapsed
-    decision = view.decide_device(question.mac, now)
+    decision = view.decide_listed(question.mac, now)
     if decision.access is Access.BLOCKED:
         return _blocked(network, decision, (), now)
     if network.unknown is None:
@@ -65,7 +65,7 @@ def authorize_key(
     # before the handshake the access point tries both: which one the device has is not known yet
     sibling = ring.sibling(stored, now) if question.handshake is None else None
     keys = (stored,) if sibling is None else (stored, sibling)
-    decision = view.decide_id(key.subscriber, now) if key.subscriber else view.decide_device(question.mac, now)
+    decision = view.decide_id(key.subscriber, now) if key.subscriber else view.decide_listed(question.mac, now)
     if decision.access is Access.BLOCKED:
         return _blocked(network, decision, keys, now)
     # when a reminder comes back the Wi-Fi is as it was

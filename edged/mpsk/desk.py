@@ -332,7 +332,11 @@ class Desk:
                 # the frame is of no more use
                 kept = replace(question, handshake=None, roams=shaken.message.ft is not None) if shaken else question
                 handed_out = offered if question.dialect.several else ()
-                self.grants.granted(Grant(kept, source, stored, vlan, name, outcome.rate, handed_out), now)
+                grant = Grant(
+                    kept, source, stored, vlan, name, outcome.rate, handed_out,
+                    blocked=self.settings.is_blocked_vlan(ssid, vlan),
+                )  # fmt: skip
+                self.grants.granted(grant, now)
             case Reject(reason=refused, key=name):
                 last = Last(now, site, ssid, reason=refused.value, key=name)
                 self.grants.refused(place, refused, source)

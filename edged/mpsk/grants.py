@@ -6,6 +6,7 @@ What is to be remembered across a restart leaves as ``GrantRow``: names and numb
 
 from __future__ import annotations
 
+from collections import ChainMap
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 from ipaddress import ip_address
@@ -17,6 +18,7 @@ from edged.mpsk.dialects import DIALECTS, session_of
 from edged.mpsk.disconnect import Disconnections
 from edged.mpsk.keyring import Keyring, fault_of, same_key
 from edged.mpsk.memory import Grant, Recent, Stale
+from edged.mpsk.moves import STEP, Moves, Place
 from edged.mpsk.outcome import UNPROVEN, Reason, Reject
 from edged.mpsk.places import held_at, holding
 from edged.mpsk.question import Question
@@ -25,19 +27,15 @@ from edged.policy.access import View
 from edged.radius.attributes import Attribute, Attributes, tlvs
 from edged.state.grants import GrantRow
 from edged.state.keys import KeyId, StoredKey
-from edged.values import IpAddress, MacAddress
+from edged.values import IpAddress
 
 MAX_GRANTS = 65536
 """Devices let on that a change of policy is checked against: three large buildings."""
 MAX_STRANGERS = 8192
 """Of those without a key, apart from the others: whoever invents MAC addresses is one of them each time."""
-STEP = 256
-"""Devices looked at between two pauses."""
 REWRITE_AFTER = 3600.0
 """Seconds; the grant of a device that comes again as it was is written so often."""
 
-Place = tuple[str, MacAddress]
-"""SSID and device."""
 VLAN, RATE = "vlan", "rate"
 """Reasons with which a device stays: all it needs is to ask again."""
 
@@ -61,6 +59,8 @@ class Grants:
         self._checked: tuple[object, ...] = ()
         """What the grants were last checked against: while it is the same, they are right."""
         self._right_until = 0.0
+        self.moves = Moves()
+        """Who of them is on the VLAN of the blocked."""
         self.disconnections = Disconnections()
         """Counted by those who send them away."""
 
@@ -87,6 +87,7 @@ class Grants:
             # or invented devices would fill the disk
             self._unwritten[gone] = None
             self._written.pop(gone, None)
+            self.moves.left(gone)
 
     def _forget(self, place: Place) -> None:
         self._granted.remove(place)
@@ -102,7 +103,9 @@ class Grants:
         left = stale is not None and stale.nas == grant.nas
         if left:
             del self._leaving[place]
-        due = now > self._written.get(place, 0.0) + REWRITE_AFTER
+        # of a device's rows the latest is to be the one that says where it is
+        moved = self.moves.granted(place, grant)
+        due = moved or now > self._written.get(place, 0.0) + REWRITE_AFTER
         if due or left or before is None or not _same(before, grant):
             self._unwritten[place] = grant
             self._written[place] = now
@@ -146,10 +149,12 @@ class Grants:
             return
         if grant is not None and grant.nas == nas:
             self._forget(place)
+            self.moves.left(place)
         if stale is not None and stale.nas == nas:
             del self._leaving[place]
         if self.get(place) is None and place not in self._leaving:
             self._unwritten[place] = None
+            self.moves.left(place)
 
     # ----------------------------------------------------------------------------------------- disconnections
 
@@ -166,6 +171,7 @@ class Grants:
         if same and now < self._right_until:
             return
         self._checked, self._right_until = grounds, min(view.next_end(now), ring.next_change)
+        yield from ([] for _ in self.moves.follow(ring))
         granted = self.items()
         while step := tuple(islice(granted, STEP)):
             stale = []
@@ -201,14 +207,18 @@ class Grants:
             place = (stale.ssid, stale.mac)
             del self._leaving[place]
             # on at another access point meanwhile: that is what a restart must know of
-            self._unwritten[place] = self.get(place)
+            grant = self._unwritten[place] = self.get(place)
+            if grant is None:
+                self.moves.left(place)
 
     # -------------------------------------------------------------------------------------------- restarts
 
     def unwritten(self) -> tuple[list[GrantRow], list[Place]]:
         """Rows to keep and rows to drop since the last time; ``unkept`` gives them back."""
         batch, self._unwritten = self._unwritten, {}
-        rows = [_row(g, self._asked.get(place, 0.0)) for place, g in batch.items() if g is not None]
+        # not when it was asked for last: a row that is written because the device is to leave is no later a grant
+        at = ChainMap(self._written, self._asked)
+        rows = [_row(g, at.get(place, 0.0)) for place, g in batch.items() if g is not None]
         return rows, [place for place, grant in batch.items() if grant is None]
 
     def unkept(self, rows: Iterable[GrantRow], dropped: Iterable[Place], ring: Keyring) -> None:
@@ -220,19 +230,23 @@ class Grants:
         for place in dropped:
             self._unwritten.setdefault(place, None)
 
-    def restore(self, rows: Iterable[GrantRow], ring: Keyring, now: float) -> None:
-        """Take what was granted before a restart; what was granted since is the better word."""
+    def restore(self, rows: Iterable[GrantRow], ring: Keyring, now: float, settings: MpskSettings) -> None:
+        """Take what was granted before a restart, the oldest first; what was granted since is the better word."""
+        since = {mac for (_, mac), _ in self.items()}
         for row in rows:
             place = (row.ssid, row.mac)
             # when the access point last asked is known to the hour: its memory may be as young as now
             grant = _grant(row, ring)
             if grant is None or self.get(place) is not None or place in self._unwritten:
                 continue
-            self._asked[place] = now
+            self._asked[place], self._written[place] = now, row.at
+            grant = replace(grant, blocked=settings.is_blocked_vlan(row.ssid, row.vlan))
             if grant.wanted:
                 self._sent.append((place, grant))
             else:
                 self._keep(place, grant)
+            if row.mac not in since:
+                self.moves.granted(place, grant)
         self._checked = ()
 
 

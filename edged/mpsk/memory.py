@@ -83,6 +83,8 @@ class Grant:
     """One of these may be its key, or the passphrase of its key that it has."""
     wanted: str = ""
     """Why it is to leave; empty: it may stay."""
+    blocked: bool = False
+    """True: into the VLAN of the blocked."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -32,6 +32,7 @@ from edged.native.keysearch import Candidates
 from edged.radius.packet import Answer, Packet
 from edged.radius.settings import ClientSettings
 from edged.state.current import Current
+from edged.state.grants import GrantRow
 from edged.state.keys import BillingChange, KeyStore, Sighting, StoredKey
 from edged.values import IpAddress, MacAddress, Secret
 
@@ -165,6 +166,10 @@ class MpskService:
     def grants(self) -> Grants:
         """Who is on, and who is to leave."""
         return self._desk.grants
+
+    def restore_grants(self, rows: Iterable[GrantRow]) -> None:
+        """Take what was granted before a restart."""
+        self.grants.restore(rows, self.ring, self._clock(), self._desk.settings)
 
     # -------------------------------------------------------------------------------------------- keyring
 

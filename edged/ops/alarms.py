@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from edged.billing.status import Health
 from edged.captive.certificate import day
+from edged.config.derived import served_interfaces
 from edged.ops.parts import certified, failed, time_left
 from edged.ops.text import counted, moment, span
 from edged.radius.radsec.certificate import SOON_S as RADSEC_SOON_S
@@ -107,6 +108,8 @@ def _policy_alarms(house: House, now: float) -> Iterator[Alarm]:
         )
     census = house.census.take(house.current.view, now)
     lineless = census.lineless if house.roster else tuple(sorted((*census.lineless, *census.offline)))
+    keyed = _led_by_key(house) if lineless else frozenset()
+    lineless = tuple(name for name in lineless if name not in keyed)
     if lineless:
         yield Alarm(
             "lines-unknown",
@@ -114,6 +117,15 @@ def _policy_alarms(house: House, now: float) -> Iterator[Alarm]:
             f" in subscribers.networks, for example {', '.join(lineless[:3])}: nothing is enforced on them.",
             f"edged explain {lineless[0]}",
         )
+
+
+def _led_by_key(house: House) -> frozenset[str]:
+    """Subscribers whose devices are led to the page on the Wi-Fi's VLAN of the blocked, whichever they are."""
+    served = served_interfaces(house.loaded.config)
+    networks = house.loaded.config.mpsk.networks.items()
+    led = {ssid for ssid, network in networks if network.blocked is not None and network.blocked.ends_at(served)}
+    keys = house.mpsk.ring.keys.values() if led else ()
+    return frozenset(stored.key.subscriber for stored in keys if stored.key.ssid in led)
 
 
 def _target_alarms(house: House) -> Iterator[Alarm]:

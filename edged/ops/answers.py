@@ -166,7 +166,7 @@ class Answers:
         if state is None:
             said = f'billing knows no subscriber "{one}" now' + (here if listed else "")
         else:
-            has_line = listed is None or view.lines_of(listed) or listed.devices
+            has_line = listed is None or view.lines_of(listed) or view.devices_of(listed)
             said = f"billing says {one} is {state.value}" + (here if has_line else "; no line of theirs is known here")
         return {"schema": SCHEMA, "done": state is not None, "sentence": said}
 

@@ -43,7 +43,7 @@ def census(view: View, now: float) -> Census:
         if decision.access is Access.BLOCKED:
             reasons[decision.reason or "no reason given"] += 1
             lines = view.lines_of(subscriber)
-            if not subscriber.devices and not any(view.table.served.covering(p) for p in lines):
+            if not view.devices_of(subscriber) and not any(view.table.served.covering(p) for p in lines):
                 (offline if subscriber.logins else lineless).append(subscriber.id)
     draining = sum(until > now for _, until in view.learned.drains.items())
     return Census(dict(by), dict(reasons.most_common()), draining, tuple(sorted(lineless)), tuple(sorted(offline)))

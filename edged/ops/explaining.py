@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 
 Facts = dict[str, Any]
 
+_SHOWN = 48
+"""Devices on the blocked VLAN that are named of one subscriber: more than a household has."""
 _MEANING = {
     Access.OPEN: "OPEN",
     Access.NOTICE: "OPEN, with a reminder",
@@ -148,6 +150,11 @@ class Explainer:
             has = ", ".join(map(str, session.prefixes)) or "no address of its own"
             rows.append(f"online as {session.login or 'no login'} with {has}, since {moment(session.since)}")
         rows += ["devices " + ", ".join(subscriber.devices)] if subscriber.devices else []
+        moved = self._house.current.view.learned.moved
+        rows += [
+            f"{mac} is on the blocked VLAN with key {moved.holders[mac].key}"
+            for mac in moved.devices.get(subscriber.id, ())[:_SHOWN]
+        ]
         keys = [
             f"{k.id} ({len(k.devices)} devices)" for k in self._house.mpsk.key_facts() if k.subscriber == subscriber.id
         ]
@@ -251,7 +258,7 @@ class Explainer:
 
     async def _in_place(self, address: IpAddress, decision: Decision) -> list[Facts]:
         """What each target really holds, read back now."""
-        there = await self._house.enforce.in_place(address)
+        there = await self._house.enforce.in_place(address, *self._house.current.view.line_at(address).devices)
         wanted = decision.access is Access.BLOCKED
         watching = self._house.loaded.config.mode == "watch"
         rows = []
@@ -337,7 +344,7 @@ class Explainer:
 
     async def _device(self, mac: MacAddress) -> Facts:
         now = time.time()
-        if mac not in self._house.current.view.table.devices:
+        if self._house.current.view.holder_of(mac) is None:
             return await self._wifi.device(mac, now)
         facts = self._decided(mac, self._house.current.view.decide_device(mac, now), now)
         facts["who"] = [*facts.get("who", ()), *self._wifi.request(mac, now), *await self._wifi.sessions(mac, now)]

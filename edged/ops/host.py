@@ -5,12 +5,14 @@ from __future__ import annotations
 
 import json
 import subprocess
-from typing import Any
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from ipaddress import ip_network
+from typing import Any, NamedTuple
 
 import structlog
 
 from edged.config.schema import Config
-from edged.values import IpAddress, MacAddress, Prefix, host_prefix, parse_address, parse_mac
+from edged.values import IpAddress, MacAddress, Prefix, host_prefix, parse_address, parse_mac, parse_prefix
 
 log = structlog.get_logger(__name__)
 
@@ -51,14 +53,65 @@ def _asked(question: tuple[str, ...]) -> list[dict[str, Any]] | None:
     return rows
 
 
-def neighbours() -> dict[IpAddress, MacAddress]:
-    """Address to MAC of everybody on the router's own links; empty when ``ip`` cannot say."""
-    found: dict[IpAddress, MacAddress] = {}
+class Neighbour(NamedTuple):
+    """Somebody on one of the router's own links."""
+
+    address: IpAddress
+    mac: MacAddress
+    interface: str
+
+
+class Neighbourhood:
+    """Everybody on the router's own links, at one look."""
+
+    __slots__ = ("_holders", "_links", "admitted", "rows")
+
+    def __init__(self, rows: Iterable[Neighbour] = (), links: Mapping[str, Sequence[Prefix]] | None = None) -> None:
+        """``links``: the networks of some interfaces."""
+        self.rows = tuple(rows)
+        self._links = links or {}
+        self._holders: dict[IpAddress, set[Neighbour]] = {}
+        for one in self.rows if self._links else ():
+            self._holders.setdefault(one.address, set()).add(one)
+        there = (one for one in self.rows if one.interface in self._links)
+        self.admitted = {one.address: one.mac for one in there if self.admits(one)}
+        """Those at the interfaces whose networks are known."""
+
+    def judges(self, interface: str) -> bool:
+        """True where the networks of ``interface`` are known."""
+        return interface in self._links
+
+    def admits(self, one: Neighbour) -> bool:
+        """True for an address of a network that its interface has, and that nobody else has at another one.
+
+        Whoever is there can claim any address in a frame: one from elsewhere is not theirs.
+        """
+        if any(other.interface != one.interface for other in self._holders.get(one.address, ())):
+            return False
+        return any(link.contains(host_prefix(one.address)) for link in self._links.get(one.interface, ()))
+
+
+def neighbourhood(interfaces: Collection[str] = ()) -> Neighbourhood:
+    """As it is now, with the networks of ``interfaces``; empty when ``ip`` cannot say."""
+    found: list[Neighbour] = []
+    # the networks first: whoever is there by then is judged by them
+    links = _links(interfaces) if interfaces else {}
     for row in _asked(("neigh", "show", "nud", "all")) or ():
         try:
-            found[parse_address(row["dst"])] = parse_mac(row["lladdr"])
+            found.append(Neighbour(parse_address(row["dst"]), parse_mac(row["lladdr"]), row["dev"]))
         except (KeyError, ValueError):
             continue  # incomplete, or no Ethernet
+    return Neighbourhood(found, links)
+
+
+def _links(interfaces: Collection[str]) -> dict[str, list[Prefix]]:
+    """The networks of each of ``interfaces``, by its addresses; without the link-local ones, in which everybody is."""
+    found: dict[str, list[Prefix]] = {}
+    for row in _asked(("address", "show")) or ():
+        if row.get("ifname") in interfaces:
+            texts = (f"{one['local']}/{one['prefixlen']}" for one in row.get("addr_info", ()) if "local" in one)
+            networks = (ip_network(text, strict=False) for text in texts)
+            found[row["ifname"]] = [parse_prefix(str(n)) for n in networks if not n.is_link_local]
     return found
 
 

@@ -66,7 +66,7 @@ def _by_device(view: View, subject: str) -> Subscriber | None:
         mac = parse_mac(subject)
     except ValueError:
         return None
-    found = view.table.devices.get(mac)
+    found = view.holder_of(mac)
     # twelve digits alone may be an id of billing's
     if found is None and not subject.isalnum():
         raise Refused(f"billing lists no device {mac}")

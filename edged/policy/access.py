@@ -9,11 +9,12 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import NamedTuple
 
 from edged.model import Access, State, Subscriber
+from edged.policy.moved import Moved
 from edged.policy.prefixes import PrefixMap
 from edged.policy.sessions import OnlineLines
 from edged.policy.table import PolicyTable
@@ -70,6 +71,8 @@ class Learned:
     """Which addresses listed subscribers have by their sessions."""
     snoozes: dict[str, float] = field(default_factory=dict)
     """Subscriber id to the end of their snooze, epoch seconds: until then the reminder is put away."""
+    moved: Moved = field(default_factory=Moved)
+    """Which devices edged put on the VLAN of the blocked, and by whose key."""
 
     def ends(self) -> Iterator[tuple[str, float]]:
         """Whose words of ours end by themselves, and when: subscriber id and epoch seconds."""
@@ -127,12 +130,10 @@ class View:
             return _EXEMPT
         matched = self.match(address)
         said = _OPEN if matched is None else self.decide_subscriber(matched[1], now, matched[0])
-        mac = self.learned.neighbours.get(address) if self.learned.neighbours else None
-        if mac is not None and said.access is not Access.BLOCKED:
-            device = self.decide_device(mac, now)
-            # a reminder that is due to the address is due to whatever is behind it
-            if device.access is Access.BLOCKED or (device.access is not Access.OPEN and not said.reminds):
-                return device
+        device = _OPEN if said.access is Access.BLOCKED else self._device_at(address, now)
+        # a reminder that is due to the address is due to whatever is behind it
+        if device.access is Access.BLOCKED or (device.access is not Access.OPEN and not said.reminds):
+            return device
         if said.access is not Access.OPEN or said.rule is Rule.OVERRIDE:
             return said
         drain = self.learned.drains.match(address)
@@ -184,10 +185,14 @@ class View:
         """Every prefix of ``subscriber``, listed or online."""
         return tuple(dict.fromkeys((*subscriber.addresses, *self.learned.online.lines.get(subscriber.id, ()))))
 
+    def devices_of(self, subscriber: Subscriber) -> tuple[MacAddress, ...]:
+        """Every device of ``subscriber``: those that billing lists, and those on the VLAN of the blocked."""
+        return tuple(dict.fromkeys((*subscriber.devices, *self.learned.moved.devices.get(subscriber.id, ()))))
+
     def line_at(self, address: IpAddress) -> Line:
         """``address`` itself, and the device of a listed subscriber that has it now."""
-        mac = self.learned.neighbours.get(address)
-        return Line((host_prefix(address),), () if mac is None else (mac,))
+        seen = (self.learned.neighbours.get(address), self.learned.moved.addresses.get(address))
+        return Line((host_prefix(address),), tuple(dict.fromkeys(mac for mac in seen if mac is not None)))
 
     def outermost(self, prefix: Prefix) -> Prefix:
         """The widest line around ``prefix``; ``prefix`` itself when it lies in none."""
@@ -206,9 +211,40 @@ class View:
         return frozenset(name for name, end in self.learned.ends() if since < end <= now)
 
     def decide_device(self, mac: MacAddress, now: float) -> Decision:
-        """What a device that billing knows by its MAC gets; open when it knows none."""
+        """What a device gets that billing lists by its MAC, or that edged put on the VLAN of the blocked; else open.
+
+        Billing's word on a MAC goes first. What edged knows by itself holds on that VLAN alone.
+        """
+        if mac in self.table.devices:
+            return self.decide_listed(mac, now)
+        holder = self.learned.moved.holders.get(mac)
+        if holder is None:
+            return _OPEN
+        decision = self.decide_id(holder.subscriber, now)
+        # on its way back to its own VLAN: no reminder before it is there
+        return replace(decision, access=Access.OPEN) if decision.access is Access.NOTICE else decision
+
+    def decide_listed(self, mac: MacAddress, now: float) -> Decision:
+        """What a device that billing lists by its MAC gets; open when it lists none.
+
+        The key server asks this one: where it once put a device must be no reason to put it there again.
+        """
         subscriber = self.table.devices.get(mac)
         return _OPEN if subscriber is None else self.decide_subscriber(subscriber, now)
+
+    def holder_of(self, mac: MacAddress) -> Subscriber | None:
+        """The listed subscriber whose device ``mac`` is, as in ``decide_device``; None: nobody's."""
+        holder = self.learned.moved.holders.get(mac)
+        return self.table.devices.get(mac) or (self.table.subscribers.get(holder.subscriber) if holder else None)
+
+    def _device_at(self, address: IpAddress, now: float) -> Decision:
+        """What the device gets that has ``address`` now; open when none that is known has."""
+        mac = self.learned.neighbours.get(address) if self.learned.neighbours else None
+        if mac is not None and mac in self.table.devices:
+            return self.decide_listed(mac, now)
+        moved = self.learned.moved
+        mac = moved.addresses.get(address) if moved.addresses else None
+        return _OPEN if mac is None else self.decide_device(mac, now)
 
     def decide_id(self, subscriber_id: str, now: float) -> Decision:
         """What the subscriber with billing's id gets; open when billing does not list them."""

@@ -14,11 +14,12 @@ import os
 import queue
 import re
 import socket
+import sqlite3
 import subprocess
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import closing, suppress
 from datetime import UTC, datetime, timedelta
 from typing import Any, Self
 
@@ -26,7 +27,7 @@ import pytest
 
 from tests.e2e import lab as places
 from tests.e2e.edge import BLOCKED, GARDEN_HOST, Edge
-from tests.e2e.lab import BAD_MAC, PORTAL4, WEB4
+from tests.e2e.lab import BAD_MAC, PORTAL4, PORTAL6, RESOLVER6, ROUTER4, WEB4
 
 pytestmark = [
     pytest.mark.e2e,
@@ -121,6 +122,11 @@ class Building(Edge):
     def reaches_the_internet(self) -> bool:
         return "the internet" in self.curl("bad", "http://example.com/", "-4", timeout=1.0).stdout
 
+    def kept(self) -> list[tuple[str, int]]:
+        """Devices with their VLANs, as a restart would find them."""
+        with closing(sqlite3.connect(f"file:{self.directory}/state/edged.sqlite?mode=ro", uri=True)) as database:
+            return database.execute("SELECT mac, vlan FROM grants").fetchall()
+
     def devices(self) -> list[dict[str, Any]]:
         """Who is online by ``edged keys devices``."""
         done = self.command("keys", "devices", "--online", "--json")
@@ -190,7 +196,15 @@ def settled(building: Building) -> None:
     building.wait_for("the internet", building.reaches_the_internet, timeout=10.0)
 
 
-@pytest.mark.parametrize("known_by", ["addresses", "devices"])
+LINES: dict[str, dict[str, Any]] = {
+    "addresses": {"addresses": [HOMES[BLOCKED_VLAN]]},
+    "devices": {"devices": [BAD_MAC]},
+    # billing lists neither: that edged put the device there is all that is known
+    "key": {},
+}
+
+
+@pytest.mark.parametrize("known_by", LINES)
 def test_a_suspended_resident_is_on_the_pay_page_in_two_seconds_and_back_in_two_after_payment(
     whole: Building, air: DisconnectListener, known_by: str, record_property: Any
 ) -> None:
@@ -199,7 +213,7 @@ def test_a_suspended_resident_is_on_the_pay_page_in_two_seconds_and_back_in_two_
     assert [(d["mac"], d["key"], d["label"], d["client"]) for d in whole.devices()] == [
         (BAD_MAC, "k-502", "Apartment 301", "building-7")
     ]
-    line = {"addresses": [HOMES[BLOCKED_VLAN]]} if known_by == "addresses" else {"devices": [BAD_MAC]}
+    line = LINES[known_by]
 
     changed = time.monotonic()
     whole.tell({**ANA, **line}, keys=[KEY])
@@ -232,6 +246,83 @@ def test_a_suspended_resident_is_on_the_pay_page_in_two_seconds_and_back_in_two_
     air.quiet()
     record_property("seconds", f"blocked {to_block:.2f}, open {to_open:.2f}")
     print(f"feed to Disconnect: blocked {to_block:.2f} s, open {to_open:.2f} s ({known_by})")
+
+
+HOME6, GATEWAY6 = "2001:db8:100:666::7", "2001:db8:100:666::1"
+CABLE4 = "100.64.1.77"
+
+
+@pytest.fixture
+def moved(whole: Building, air: DisconnectListener) -> Iterator[Building]:
+    """The resident is suspended and edged has let their device onto the VLAN of the blocked; billing lists no line."""
+    settled(whole)
+    whole.lab.run("router", "ip", "address", "replace", f"{GATEWAY6}/64", "dev", f"vlan{BLOCKED_VLAN}", "nodad")
+    changed = time.monotonic()
+    whole.tell(ANA, keys=[KEY])
+    air.wait(changed, 5.0)
+    assert whole.vlan() == BLOCKED_VLAN
+    # nobody remembers it from an earlier stay
+    whole.lab.run("router", "ip", "neigh", "flush", "dev", f"vlan{BLOCKED_VLAN}")
+    yield whole
+    whole.tell({**ANA, "state": "active"}, keys=[KEY])
+    whole.wait_for("the own VLAN", lambda: whole.vlan() == OWN_VLAN, timeout=10.0)
+    whole.lab.run("bad", "ip", "address", "flush", "dev", "eth0")
+
+
+def test_a_device_that_is_known_by_its_key_alone_meets_the_page_with_its_first_request_in_both_families(
+    moved: Building,
+) -> None:
+    def held() -> bool:
+        return BAD_MAC in moved.lab.run("router", "nft", "list", "set", "inet", "edged", "blockedw").stdout
+
+    took = moved.wait_for("its MAC address in the packet filter", held, timeout=1.0)
+    print(f"Accept to packet filter: {took:.3f} s at most")
+    moved.join(BLOCKED_VLAN)
+    device = f"air{BLOCKED_VLAN}"
+    moved.lab.run("bad", "ip", "address", "add", f"{HOME6}/64", "dev", device, "nodad")
+    moved.lab.run("bad", "ip", "-6", "route", "replace", "default", "via", GATEWAY6, "dev", device)
+
+    assert moved.dig("bad", "example.com") == [PORTAL4]
+    assert "North Fibre" in moved.curl("bad", "http://example.com/", "-4", "-L").stdout
+    assert moved.dig("bad", "example.com", "AAAA", RESOLVER6) == [PORTAL6]
+    assert "North Fibre" in moved.curl("bad", "http://example.com/", "-6", "-L").stdout
+
+    for subject in (HOMES[BLOCKED_VLAN], HOME6, BAD_MAC):
+        said = " ".join(moved.command("explain", subject).stdout.split())
+        assert "is BLOCKED for unpaid" in said, said
+        assert f"{BAD_MAC} is on the blocked VLAN with key k-502" in said
+        assert "WRONG" not in said
+
+
+def test_the_mac_address_of_a_moved_device_is_not_cut_off_on_a_cable_or_on_another_vlan(moved: Building) -> None:
+    moved.join(BLOCKED_VLAN)
+    moved.wait_for("the page", lambda: moved.dig("bad", "example.com") == [PORTAL4], timeout=5.0)
+
+    moved.join(OWN_VLAN)
+    assert moved.reaches_the_internet()
+    assert moved.dig("bad", "example.com") == [WEB4]
+
+    for vlan in GATEWAYS:
+        moved.lab.run("bad", "ip", "link", "set", f"air{vlan}", "down")
+    moved.lab.run("bad", "ip", "address", "replace", f"{CABLE4}/10", "dev", "eth0")
+    moved.lab.run("bad", "ip", "route", "replace", "default", "via", ROUTER4)
+    assert moved.lab.run("bad", "cat", "/sys/class/net/eth0/address").stdout.strip() == BAD_MAC
+    assert moved.reaches_the_internet()
+    assert moved.access(CABLE4) == "open"
+
+
+def test_a_moved_device_is_led_to_the_page_after_a_crash_of_edged_and_meanwhile_nothing_opens(moved: Building) -> None:
+    moved.join(BLOCKED_VLAN)
+    moved.wait_for("the page", lambda: moved.dig("bad", "example.com") == [PORTAL4], timeout=5.0)
+    moved.wait_for("the grant on disk", lambda: moved.kept() == [(BAD_MAC, BLOCKED_VLAN)], timeout=5.0)
+
+    moved.kill()
+    assert not moved.reaches_the_internet()
+    moved.start()
+
+    assert moved.dig("bad", "example.com") == [PORTAL4]
+    assert "North Fibre" in moved.curl("bad", "http://example.com/", "-4", "-L").stdout
+    assert not moved.reaches_the_internet()
 
 
 def test_with_reject_the_device_is_sent_away_and_refused_until_payment(

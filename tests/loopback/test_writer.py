@@ -16,7 +16,9 @@ import pytest
 
 from edged.config.schema import Config
 from edged.model import Access, OnlineSession, Snapshot, State, Subscriber
+from edged.ops.host import Neighbour
 from edged.policy.access import DRAIN_S, Override
+from edged.policy.moved import Holder
 from edged.policy.table import compile_table
 from edged.state.database import Database
 from edged.state.overrides import OverrideStore
@@ -89,17 +91,20 @@ async def desk(directory: Path, config: Config | None = None) -> AsyncIterator[D
         await database.close()
 
 
-def neighbourhood(directory: Path, monkeypatch: pytest.MonkeyPatch, rows: str, *, seconds: float = 0.0) -> None:
-    """An ``ip`` that has these neighbours, and takes its time to say so."""
+def neighbourhood(
+    directory: Path, monkeypatch: pytest.MonkeyPatch, rows: str, *, seconds: float = 0.0, links: str = "[]"
+) -> None:
+    """An ``ip`` that has these neighbours and addresses, and takes its time to say so."""
     programs = directory / "bin"
     programs.mkdir(exist_ok=True)
-    (programs / "ip").write_text(f"#!/bin/sh\nsleep {seconds}\ncat <<'END'\n{rows}\nEND\n")
+    said = f"case $2 in address) cat <<'END'\n{links}\nEND\n;; *) cat <<'END'\n{rows}\nEND\n;; esac"
+    (programs / "ip").write_text(f"#!/bin/sh\nsleep {seconds}\n{said}\n")
     (programs / "ip").chmod(0o755)
     monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
 
 
-def neighbour(address: str, mac: str) -> str:
-    return f'{{"dst": "{address}", "dev": "lan0", "lladdr": "{mac}", "state": ["REACHABLE"]}}'
+def neighbour(address: str, mac: str, interface: str = "lan0") -> str:
+    return f'{{"dst": "{address}", "dev": "{interface}", "lladdr": "{mac}", "state": ["REACHABLE"]}}'
 
 
 # --- lists -----------------------------------------------------------------------------------------
@@ -457,3 +462,125 @@ async def test_a_look_at_neighbours_that_a_list_overtook_leaves_that_lists_own(
         await looking
 
         assert (d.access(ANA4), d.access(BEN4)) == (Access.OPEN, Access.BLOCKED)
+
+
+# --- the VLAN of the blocked -----------------------------------------------------------------------
+
+VLAN = {
+    "mpsk": {"networks": {"Residence": {"blocked": {"vlan": 666}}}},
+    "enforce": [{"nftables": {"interfaces": ["lan0", "lan0.666"]}}],
+}
+LINKS = """[
+  {"ifname": "lan0", "addr_info": [{"local": "100.64.1.1", "prefixlen": 24}]},
+  {"ifname": "lan0.666", "addr_info": [
+    {"local": "100.64.6.1", "prefixlen": 24}, {"local": "2001:db8:100:666::1", "prefixlen": 64},
+    {"local": "fe80::1", "prefixlen": 64}]},
+  {"ifname": "lan0.114"}
+]"""
+THERE4, THERE6 = "100.64.6.7", "2001:db8:100:666::7"
+PHONE, TABLET = parse_mac(MAC), parse_mac(OTHER_MAC)
+BY_KEY = Holder("1001", "k-1")
+
+
+async def test_whoever_is_put_on_the_vlan_of_the_blocked_is_blocked_at_once_and_at_their_address_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = ", ".join(neighbour(a, MAC, "lan0.666") for a in (THERE4, THERE6, "fe80::7"))
+    neighbourhood(tmp_path, monkeypatch, f"[{rows}]", links=LINKS)
+    async with desk(tmp_path, configuration(**VLAN)) as d:
+        await d.writer.publish(listed(one("1001"), one("1002", BEN4)))
+        version = d.version
+
+        d.writer.move({PHONE: BY_KEY})
+        view = d.writer.acting.view
+        assert view.decide_device(PHONE, time.time()).access is Access.BLOCKED
+        assert d.named(version) == {"1001"}, "the packet filter looks at them alone"
+        assert d.access(THERE4) is Access.OPEN
+        await d.writer.meet_neighbours()
+        assert (d.access(THERE4), d.access(THERE6)) == (Access.BLOCKED, Access.BLOCKED)
+
+        await d.writer.publish(listed(one("1001", state=State.ACTIVE), name="8813.aa"))
+        assert d.access(THERE4) is Access.OPEN
+        await d.writer.publish(listed(one("1001"), name="8814.aa"))
+        assert d.access(THERE4) is Access.BLOCKED, "a list of billing's changes nothing of where it is"
+        version = d.version
+        d.writer.move({PHONE: None})
+        assert d.access(THERE4) is Access.OPEN
+        assert d.named(version) == {"1001"}
+        d.writer.move({PHONE: None})
+        assert d.version == version + 1, "nothing new, nothing published"
+
+
+@pytest.mark.parametrize(
+    ("rows", "blocked"),
+    [
+        ([(THERE4, MAC, "lan0.666")], [THERE4]),
+        # the same MAC address with somebody else: on a cable, on another VLAN
+        ([(ANA4, MAC, "lan0")], []),
+        ([(THERE4, MAC, "lan0.114")], []),
+        # another's address claimed from the VLAN: of another network, or one that another has elsewhere
+        ([(ANA4, MAC, "lan0.666")], []),
+        ([("10.0.0.7", MAC, "lan0.666")], []),
+        ([(THERE4, MAC, "lan0.666"), (THERE4, OTHER_MAC, "lan0")], []),
+        # somebody who is there and whom edged did not put there
+        ([(THERE4, OTHER_MAC, "lan0.666")], []),
+    ],
+)
+async def test_nobody_elsewhere_is_blocked_for_a_device_on_the_vlan_of_the_blocked(
+    rows: list[tuple[str, str, str]], blocked: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbourhood(tmp_path, monkeypatch, f"[{', '.join(neighbour(*row) for row in rows)}]", links=LINKS)
+    async with desk(tmp_path, configuration(**VLAN)) as d:
+        await d.writer.publish(listed(one("1001")))
+        d.writer.move({PHONE: BY_KEY})
+        await d.writer.meet_neighbours()
+
+        assert [a for a in (THERE4, ANA4) if d.access(a) is Access.BLOCKED] == blocked
+
+
+async def test_a_device_that_turns_up_is_judged_by_the_last_look_without_another(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbourhood(tmp_path, monkeypatch, f"[{neighbour(ANA4, OTHER_MAC)}]", links=LINKS)
+    async with desk(tmp_path, configuration(**VLAN)) as d:
+        await d.writer.publish(listed(one("1001")))
+        d.writer.move({PHONE: BY_KEY})
+        seen = Neighbour(parse_address(THERE4), PHONE, "lan0.666")
+        assert not d.writer.meet([seen]), "no look yet: nobody knows which networks are there"
+        assert d.access(THERE4) is Access.OPEN
+        await d.writer.meet_neighbours()
+
+        for elsewhere in ("lan0", "lan0.114"):
+            assert d.writer.meet([seen._replace(interface=elsewhere)]), "another look would tell no more"
+        assert d.writer.meet([seen._replace(address=parse_address(ANA4)), seen._replace(mac=TABLET)])
+        assert (d.access(THERE4), d.access(ANA4)) == (Access.OPEN, Access.OPEN)
+        assert d.writer.meet([seen])
+        assert d.access(THERE4) is Access.BLOCKED
+
+
+async def test_who_turns_up_while_the_table_is_read_is_not_forgotten_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    neighbourhood(tmp_path, monkeypatch, "[]", links=LINKS)
+    async with desk(tmp_path, configuration(**VLAN)) as d:
+        await d.writer.publish(listed(one("1001")))
+        d.writer.move({PHONE: BY_KEY})
+        await d.writer.meet_neighbours()
+        neighbourhood(tmp_path, monkeypatch, "[]", links=LINKS, seconds=0.2)
+        looking = asyncio.create_task(d.writer.meet_neighbours())
+        await asyncio.sleep(0.05)
+        d.writer.meet([Neighbour(parse_address(THERE4), PHONE, "lan0.666")])
+        await looking
+        assert d.access(THERE4) is Access.BLOCKED
+
+        await d.writer.meet_neighbours()
+        assert d.access(THERE4) is Access.OPEN, "it is not there any more"
+
+
+async def test_while_watching_nobody_is_on_the_vlan_of_the_blocked(tmp_path: Path) -> None:
+    async with desk(tmp_path, configuration(mode="watch", **VLAN)) as d:
+        await d.writer.publish(listed(one("1001")))
+
+        d.writer.move({PHONE: BY_KEY})
+
+        assert not d.writer.current.view.learned.moved

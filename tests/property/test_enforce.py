@@ -15,14 +15,15 @@ from edged.enforce.desired import Instant, desired, desired_after
 from edged.enforce.diff import Actual, diff
 from edged.enforce.ranges import prefixes_of
 from edged.enforce.rules import Rules
-from edged.enforce.sets import SETS, Kind
+from edged.enforce.sets import SETS, Kind, SetName
 from edged.model import Access, Snapshot, State, Subscriber
 from edged.policy.access import Learned, Override, View
+from edged.policy.moved import Holder, Moved
 from edged.policy.prefixes import PrefixMap
 from edged.policy.sessions import OnlineLines
 from edged.policy.settings import SubscribersSettings
 from edged.policy.table import changed, compile_table
-from edged.values import BITS, IpAddress, Prefix
+from edged.values import BITS, IpAddress, MacAddress, Prefix, parse_mac
 
 NOW = 1000.0
 # a small corner of each family, so that prefixes nest, touch and collide all the time
@@ -42,6 +43,9 @@ def prefixes(draw: st.DrawFn, version: int | None = None) -> Prefix:
 IDS = st.sampled_from("abcdefgh")
 PREFIXES = st.lists(prefixes(), max_size=4).map(tuple)
 TIMES = st.sampled_from([NOW - 1, NOW, NOW + 1])
+MACS = st.sampled_from([parse_mac(f"02:00:5e:10:00:{n:02x}") for n in range(6)])
+DEVICES = st.lists(MACS, max_size=2, unique=True).map(tuple)
+HOLDERS = st.builds(Holder, IDS, st.just("k-1"))
 
 
 def one_holder_each(online: dict[str, tuple[Prefix, ...]]) -> list[tuple[str, tuple[Prefix, ...]]]:
@@ -58,7 +62,7 @@ def one_holder_each(online: dict[str, tuple[Prefix, ...]]) -> list[tuple[str, tu
 def views(draw: st.DrawFn) -> View:
     subscribers = draw(
         st.lists(
-            st.builds(Subscriber, IDS, st.sampled_from(State), addresses=PREFIXES),
+            st.builds(Subscriber, IDS, st.sampled_from(State), addresses=PREFIXES, devices=DEVICES),
             max_size=8,
             unique_by=lambda s: s.id,
         )
@@ -83,6 +87,7 @@ def views(draw: st.DrawFn) -> View:
         PrefixMap(draw(st.lists(st.tuples(prefixes(), TIMES), max_size=3))),
         online=OnlineLines().changed(one_holder_each(online)),
         snoozes=draw(st.dictionaries(IDS, TIMES, max_size=4)),
+        moved=Moved().changed(draw(st.dictionaries(MACS, HOLDERS, max_size=4))),
     )
     return View(compile_table(Snapshot("s", "1", NOW, tuple(subscribers)), settings), learned)
 
@@ -126,16 +131,38 @@ def test_the_prefixes_of_every_set_are_disjoint_and_have_no_host_among_the_block
             assert not (name.startswith(("blocked", "notice")) and any(p.is_host for p in ordered))
 
 
-@given(views(), st.lists(st.builds(Subscriber, IDS, st.sampled_from(State), addresses=PREFIXES), max_size=3), TIMES)
+@given(views())
+def test_a_device_is_in_a_blocked_set_exactly_when_the_policy_says_blocked_and_in_the_wide_one_by_billing_alone(
+    view: View,
+) -> None:
+    sets = desired(view, Rules(), NOW).sets
+    for mac in {*view.table.devices, *view.learned.moved.holders}:
+        blocked, listed = view.decide_device(mac, NOW).access is Access.BLOCKED, mac in view.table.devices
+        assert (mac in sets[SetName.BLOCKED_MACS]) is (blocked and listed)
+        assert (mac in sets[SetName.MOVED_MACS]) is (blocked and not listed)
+        if blocked and not listed:
+            assert view.decide_id(view.learned.moved.holders[mac].subscriber, NOW).access is Access.BLOCKED
+
+
+WORDS = st.lists(
+    st.builds(Subscriber, IDS, st.sampled_from(State), addresses=PREFIXES, devices=DEVICES), max_size=3
+)  # fmt: skip
+
+
+@given(views(), WORDS, st.dictionaries(MACS, st.none() | HOLDERS, max_size=3), TIMES)
 def test_a_few_words_change_the_sets_to_what_they_would_be_made_anew(
-    view: View, words: list[Subscriber], later: float
+    view: View, words: list[Subscriber], moves: dict[MacAddress, Holder | None], later: float
 ) -> None:
     table = changed(view.table, words, snapshot_id="t")
     lines = [(word.id, word.addresses[:1]) for word in {w.id: w for w in words}.values()]
     others = [(i, ()) for i, held in view.learned.online.lines.items() if {*held} & {p for _, ps in lines for p in ps}]
-    learned = replace(view.learned, online=view.learned.online.changed([*others, *one_holder_each(dict(lines))]))
+    learned = replace(
+        view.learned,
+        online=view.learned.online.changed([*others, *one_holder_each(dict(lines))]),
+        moved=view.learned.moved.changed(moves),
+    )
     after = View(table, learned)
-    ids = {word.id for word in words} | {name for name, _ in others}
+    ids = {word.id for word in words} | {name for name, _ in others} | view.learned.moved.concerned(moves)
     if later < NOW:  # a clock that stepped back: what had ended runs again
         ids |= {i for i in "abcdefgh" if view.decide_id(i, NOW) != after.decide_id(i, later)}
     ids |= after.ended(NOW, later)
@@ -145,7 +172,7 @@ def test_a_few_words_change_the_sets_to_what_they_would_be_made_anew(
     assert desired_after(known, Instant(view, NOW), Instant(after, later), ids) == desired(after, Rules(), later)
 
 
-@given(views(), st.lists(st.builds(Subscriber, IDS, st.sampled_from(State), addresses=PREFIXES), max_size=4))
+@given(views(), WORDS)
 def test_a_table_with_words_is_that_of_the_list_with_them(view: View, words: list[Subscriber]) -> None:
     listed = {s.id: s for s in view.table.subscribers.values()} | {w.id: w for w in words}
 

@@ -44,6 +44,9 @@ TEXTS = {
         )
     ),
     "drop": base_text(dataclasses.replace(RULES, forward="drop")),
+    "blocked-vlans": base_text(
+        dataclasses.replace(RULES, interfaces=("lan*",), blocked_vlans=("lan0.666", "lan1.666")),
+    ),
     "no-portal-and-no-garden": base_text(Rules(garden_ports=())),
     "first-list": change_text(BEFORE, diff(BEFORE, None)),
     "change": change_text(AFTER, diff(AFTER, Actual(AFTER.rules, BEFORE.sets))),

@@ -11,8 +11,9 @@ import pytest
 from edged.model import Rate
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.dialects import DIALECTS
-from edged.mpsk.grants import REWRITE_AFTER, STEP, Grants
+from edged.mpsk.grants import REWRITE_AFTER, Grants
 from edged.mpsk.memory import Grant
+from edged.mpsk.moves import STEP
 from edged.mpsk.outcome import Reason
 from edged.mpsk.question import Question
 from edged.mpsk.wpa import pmk_of
@@ -212,7 +213,7 @@ def restarted(desk: Desk, *keys: StoredKey) -> Desk:
     rows, dropped = desk.grants.unwritten()
     assert dropped == []
     again = building(*keys)
-    again.grants.restore(rows, again.ring, NOW + 100)
+    again.grants.restore(rows, again.ring, NOW + 100, again.settings)
     return again
 
 
@@ -259,7 +260,7 @@ def test_after_a_restart_it_is_the_passphrase_of_then_that_keeps_a_device_on() -
         ((newest, second), NOW + 100, ["revoked"]),
     ):
         again = building(*keys)
-        again.grants.restore(rows, again.ring, NOW + 50)
+        again.grants.restore(rows, again.ring, NOW + 50, again.settings)
         assert [stale.reason for stale in rechecked(again.recheck(OPEN, now))] == reasons
 
 
@@ -282,7 +283,7 @@ def test_after_a_restart_who_has_the_new_passphrase_stays_and_an_undone_rotation
 
     for keys, reasons in (((newer, aside), []), (undone, ["revoked"])):
         again = building(*keys)
-        again.grants.restore(rows, again.ring, NOW + 50)
+        again.grants.restore(rows, again.ring, NOW + 50, again.settings)
         assert rechecked(again.recheck(OPEN, NOW + 499)) == []
         assert [stale.reason for stale in rechecked(again.recheck(OPEN, NOW + 500))] == reasons
 
@@ -320,7 +321,7 @@ def test_what_was_granted_since_the_restart_is_the_better_word() -> None:
     again = building(key)
     let_on(again, request(), now=NOW + 50)
 
-    again.grants.restore([row._replace(vlan=9) for row in rows], again.ring, NOW + 100)
+    again.grants.restore([row._replace(vlan=9) for row in rows], again.ring, NOW + 100, again.settings)
 
     assert rechecked(again.recheck(OPEN, NOW + 101)) == []
 
@@ -387,7 +388,7 @@ def test_a_row_of_a_dialect_of_another_version_is_passed_over() -> None:
     rows, _ = desk.grants.unwritten()
     grants = Grants()
 
-    grants.restore([row._replace(dialect="of-the-future") for row in rows], desk.ring, NOW)
+    grants.restore([row._replace(dialect="of-the-future") for row in rows], desk.ring, NOW, desk.settings)
 
     assert len(grants) == 0
 

@@ -93,7 +93,7 @@ def test_only_who_may_have_gone_on_by_fast_transition_is_looked_for_elsewhere() 
         rows, _ = desk.grants.unwritten()
         later = Desk(mpsk_settings(blocked={"vlan": 666}))
         later.ring = ring_of(key)
-        later.grants.restore(rows, later.ring, NOW)
+        later.grants.restore(rows, later.ring, NOW, later.settings)
         (restored,) = rechecked(later.recheck(BLOCKED, NOW))
         assert restored.roams, "which handshake it was is not kept"
 

@@ -24,7 +24,7 @@ HERE = Path(__file__).resolve().parent
 ROOT = HERE.parents[1]
 CACHE = Path(os.environ.get("WIFI_CACHE", ROOT / ".run/wifi")).resolve()
 KERNEL, HOSTAPD_211 = CACHE / "linux", CACHE / "hostapd-2.11" / "hostapd"
-RADIOS, MEMORY_MB, LIMIT_S = 5, 2048, 300
+RADIOS, MEMORY_MB, LIMIT_S = 5, 2048, 480
 LOST = 124
 """Status of a guest that was ended, or died."""
 

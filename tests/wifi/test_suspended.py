@@ -40,6 +40,7 @@ OUT = Path("/run/out")
 LINES: dict[str, Callable[[Station], Object]] = {
     "devices": lambda station: {"devices": [station.mac]},
     "addresses": lambda _: {"addresses": list(ANA_BLOCKED_ADDRESSES)},
+    "nothing": lambda _: {},
 }
 """What billing knows a resident's line by."""
 
@@ -160,7 +161,7 @@ def test_a_suspended_residents_browser_shows_the_page_at_its_first_request_and_t
     print(f"billing to the VLAN: blocked {to_block:.1f} s, open {to_open:.1f} s")
 
 
-@pytest.mark.parametrize(("mode", "known_by"), [(1, "addresses")])
+@pytest.mark.parametrize(("mode", "known_by"), [(1, "addresses"), (2, "nothing")])
 def test_whatever_billing_knows_a_resident_by_they_are_moved_to_the_page_and_back(
     residence: Residence, mode: int, known_by: str, record_property: Any
 ) -> None:

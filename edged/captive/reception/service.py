@@ -228,7 +228,7 @@ def line_of(view: View, subscriber_id: str) -> Line:
     if subscriber is None:
         return Line()
     own = (_own_part(view, prefix, subscriber) for prefix in view.lines_of(subscriber))
-    return Line(tuple(part for part in own if part), subscriber.devices)
+    return Line(tuple(part for part in own if part), view.devices_of(subscriber))
 
 
 def _own_part(view: View, prefix: Prefix, subscriber: Subscriber) -> Prefix | None:

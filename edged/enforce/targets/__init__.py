@@ -11,7 +11,7 @@ from edged.enforce.diff import Actual, Plan
 from edged.enforce.rules import Rules
 from edged.enforce.targets.memory import MemoryTarget
 from edged.enforce.targets.nftables import NftablesTarget
-from edged.values import IpAddress, Prefix
+from edged.values import IpAddress, MacAddress, Prefix
 
 
 class Target(Protocol):
@@ -56,8 +56,8 @@ class Target(Protocol):
         """Leave the way from a reminded ``source`` to ``destination`` alone for a while; returns when it is so."""
         ...
 
-    async def contains(self, address: IpAddress) -> bool:
-        """Whether ``address`` is blocked there, asked of the packet filter itself."""
+    async def contains(self, address: IpAddress, *devices: MacAddress) -> bool:
+        """Whether ``address``, or one of ``devices``, is blocked there, asked of the packet filter itself."""
         ...
 
     async def counters(self) -> dict[str, int]:

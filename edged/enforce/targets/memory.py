@@ -6,13 +6,14 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Sequence
 
-from edged.enforce.desired import BLOCKED, REMINDED, Desired, holds
+from edged.enforce.desired import REMINDED, Desired, holds, is_held
 from edged.enforce.diff import Actual, Plan
 from edged.enforce.nft_text import change_text
 from edged.enforce.rules import Rules
 from edged.enforce.sets import Elements, SetName
 from edged.errors import UpstreamError
-from edged.values import IpAddress, Prefix, host_prefix
+from edged.policy.access import Line
+from edged.values import IpAddress, MacAddress, Prefix, host_prefix
 
 
 class MemoryTarget:
@@ -98,10 +99,10 @@ class MemoryTarget:
             and self.aside.get((source, destination), 0.0) <= now
         )
 
-    async def contains(self, address: IpAddress) -> bool:
+    async def contains(self, address: IpAddress, *devices: MacAddress) -> bool:
         """As in ``Target``."""
         self._refuse_when_broken()
-        return self._actual is not None and holds(self._actual.sets, BLOCKED, host_prefix(address))
+        return self._actual is not None and is_held(self._actual.sets, Line((host_prefix(address),), devices))
 
     async def counters(self) -> dict[str, int]:
         """As in ``Target``: no packet passes here."""

@@ -22,10 +22,10 @@ from edged.enforce.diff import Actual, Plan
 from edged.enforce.nft_elements import FEW, Change, admissions, alive, aside, changes, is_small
 from edged.enforce.nft_text import TABLE, admit_text, alive_text, aside_text, base_text, change_text
 from edged.enforce.rules import Rules
-from edged.enforce.sets import SETS, Kind
+from edged.enforce.sets import SETS
 from edged.enforce.targets.netlink import Netlink
 from edged.errors import ConfigError, UpstreamError
-from edged.values import IpAddress, Prefix
+from edged.values import IpAddress, MacAddress, Prefix
 
 _TABLE = TABLE.partition(" ")[2]
 """Its name alone, as netlink wants it."""
@@ -162,11 +162,12 @@ class NftablesTarget:
         messages = aside(source, destination, life, _TABLE, replace=self._replace)
         await self._put(messages, lambda: aside_text(source, destination, life, replace=self._replace))
 
-    async def contains(self, address: IpAddress) -> bool:
+    async def contains(self, address: IpAddress, *devices: MacAddress) -> bool:
         """As in ``Target``."""
+        elements = [(address.version, str(address)), *((0, mac) for mac in devices)]
         for name, spec in SETS.items():
-            if spec.blocked and spec.version == address.version and spec.kind is not Kind.MAC:
-                code, _, _ = await self._run("get", "element", *TABLE.split(), name, f"{{ {address} }}")
+            for element in (text for version, text in elements if spec.blocked and spec.version == version):
+                code, _, _ = await self._run("get", "element", *TABLE.split(), name, f"{{ {element} }}")
                 if code == 0:
                     return True
         return False

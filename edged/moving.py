@@ -1,0 +1,99 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Devices on the VLAN of the blocked: from the key server to the policy at once, and which addresses they have. I/O.
+
+A telephone checks for the Internet as soon as it has an address: by then the packet filter must know its MAC address,
+and DNS and the page whose it is.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from contextlib import suppress
+
+import structlog
+
+from edged.mpsk.moves import Moves
+from edged.ops.host import Neighbour
+from edged.ops.nearby import Nearby
+from edged.writer import Writer
+
+log = structlog.get_logger(__name__)
+
+NEIGHBOURS_S = 2.0
+"""Seconds between two looks at the neighbour table, when anybody is known by a device at all."""
+PAUSE_S = 0.05
+"""Seconds between two changes of the policy, and between two looks: a crowd goes together."""
+AT_ONCE = 500
+"""Devices that one change takes: the loop is held for about a millisecond."""
+
+
+class Moving:
+    """Key server -> policy; neighbour table -> policy."""
+
+    def __init__(self, moves: Moves, writer: Writer) -> None:
+        self._moves, self._writer = moves, writer
+        self._moved, self._look = asyncio.Event(), asyncio.Event()
+        self._nearby: Nearby | None = None
+        moves.wake = self._moved.set
+
+    async def open(self) -> None:
+        """Take those of before a restart, before anything is compared with them."""
+        self._writer.move(self._moves.taken())
+        await self._writer.meet_neighbours()
+
+    async def run(self) -> None:
+        """Follow both until cancelled."""
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._follow_moves(), name="moving-devices")
+                group.create_task(self._follow_neighbours(), name="moving-neighbours")
+        finally:
+            self._listen(wanted=False)
+
+    async def _follow_moves(self) -> None:
+        while True:
+            await self._moved.wait()
+            self._moved.clear()
+            while changes := self._moves.taken(AT_ONCE):
+                self._writer.move(changes)
+                # it may be a neighbour already: of an earlier stay, or by what its DHCP server has told the kernel
+                self._look.set()
+                await asyncio.sleep(PAUSE_S)
+
+    async def _follow_neighbours(self) -> None:
+        while True:
+            # before the look: who turns up while it is on its way is told
+            self._listen(wanted=bool(self._writer.current.view.learned.moved))
+            self._look.clear()
+            await self._writer.meet_neighbours()
+            await asyncio.sleep(PAUSE_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(NEIGHBOURS_S - PAUSE_S):
+                    await self._look.wait()
+
+    def _listen(self, *, wanted: bool) -> None:
+        """Hear of neighbours while there are devices to hear of."""
+        loop = asyncio.get_running_loop()
+        if wanted and self._nearby is None:
+            try:
+                self._nearby = Nearby()
+            except OSError as error:
+                log.warning("neighbours-not-heard", error=str(error))
+                return
+            loop.add_reader(self._nearby, self._hear, self._nearby)
+        elif not wanted and self._nearby is not None:
+            loop.remove_reader(self._nearby)
+            self._nearby.close()
+            self._nearby = None
+
+    def _hear(self, nearby: Nearby) -> None:
+        """Take the address of a device at once where the last look can judge it, else look again."""
+        heard, moved = nearby.heard(), self._writer.current.view.learned.moved
+        met: list[Neighbour] = []
+        for address, mac, interface in heard or ():
+            if mac in moved.holders and moved.addresses.get(address) != mac and not address.is_link_local:
+                with suppress(OSError):  # the interface has gone
+                    met.append(Neighbour(address, mac, socket.if_indextoname(interface)))
+        if heard is None or not self._writer.meet(met):
+            self._look.set()
