@@ -16,6 +16,8 @@ from edged.native.keysearch import CHECKS, NAME, Challenge, derived
 from edged.values import Secret
 
 AKM_WPA_PSK, AKM_PSK, AKM_FT_PSK, AKM_PSK_SHA256 = 0x0050F202, 0x000FAC02, 0x000FAC04, 0x000FAC06
+_AS_RSN = {AKM_WPA_PSK: AKM_PSK}
+"""WPA before 802.11i has its own number for the same AKM; hostapd says that of RSN of both."""
 _WIDE_CIPHERS = (0x000FAC09, 0x000FAC0A)
 """GCMP-256 and CCMP-256: their temporal key has 256 bits."""
 
@@ -63,7 +65,7 @@ def challenge_of(handshake: Handshake) -> Challenge | None:
     """What to put candidates to; None when its AKM is not one of ours or request and RSNE disagree."""
     message = handshake.message
     akm = message.akm or handshake.akm
-    if handshake.akm not in {None, akm}:
+    if handshake.akm not in {None, akm, _AS_RSN.get(akm or 0)}:
         return None
     for name, suite in SUITES.items():
         if suite.version == message.version and (akm in suite.akms or (akm is None and suite.assumed)):

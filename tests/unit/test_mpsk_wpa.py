@@ -3,12 +3,23 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from edged.mpsk.eapol import parse_message_2
-from edged.mpsk.wpa import AKM_PSK, AKM_PSK_SHA256, Handshake, challenge_of, kck_of, name_of, pmk_of, verifies
+from edged.mpsk.wpa import (
+    AKM_PSK,
+    AKM_PSK_SHA256,
+    AKM_WPA_PSK,
+    Handshake,
+    challenge_of,
+    kck_of,
+    name_of,
+    pmk_of,
+    verifies,
+)
 from edged.values import MacAddress, Secret, mac_octets
 from tests.mpsk_world import HOSTAPD, SSID, VECTORS, challenge, message_2
 
@@ -100,6 +111,20 @@ def test_an_sae_station_has_no_passphrase_to_find() -> None:
 @pytest.mark.parametrize(("akm", "agrees"), [(AKM_PSK, True), (AKM_PSK_SHA256, False), (None, True)])
 def test_request_and_rsne_must_agree_on_the_akm(akm: int | None, *, agrees: bool) -> None:
     assert (challenge_of(handshake(VECTORS["handshakes"][0], akm)) is not None) is agrees
+
+
+def test_wpa_before_rsn_has_the_same_akm_under_another_number() -> None:
+    """hostapd 2.11 names RSN's in the request, whatever the station's element says (``wifi-m3-wpa1-tkip``)."""
+    element = bytes.fromhex("dd160050f20101000050f20201000050f20201000050f202")
+    anonce, frame = message_2(b"p" * 32, suite="psk-md5", data=element)
+    heard = Handshake(b"a" * 6, b"s" * 6, anonce, parse_message_2(frame), b"x")
+
+    assert heard.message.akm == AKM_WPA_PSK
+    for akm in (None, AKM_WPA_PSK, AKM_PSK):
+        made = challenge_of(replace(heard, akm=akm))
+        assert made is not None
+        assert made.suite == "psk-md5"
+    assert challenge_of(replace(heard, akm=AKM_PSK_SHA256)) is None
 
 
 def test_the_order_of_addresses_is_that_of_unsigned_octets() -> None:
