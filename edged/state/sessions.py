@@ -89,10 +89,10 @@ _COLUMNS = (
 _SELECT = f"SELECT {_COLUMNS} FROM sessions"  # noqa: S608  # our own text
 _PUT = f"INSERT OR REPLACE INTO sessions ({_COLUMNS}) VALUES ({', '.join('?' * 21)})"  # noqa: S608  # our own text
 
-# SQLite takes the other columns from the row that has the maximum
-_WIRELESS = (
-    f"SELECT {_COLUMNS}, max(updated + iif(stopped IS NULL, 1e11, 0)) FROM sessions WHERE ssid != '' AND mac != '' AND "  # noqa: S608  # our own text
-)
+# SQLite takes the other columns from the row that has the maximum. Of two that run the later one is where the device
+# is: the access point that it has walked away from goes on reporting for minutes
+_LATEST = "max(iif(stopped IS NULL, started + 1e11, updated))"
+_WIRELESS = f"SELECT {_COLUMNS}, {_LATEST} FROM sessions WHERE ssid != '' AND mac != '' AND "  # noqa: S608  # our own text
 
 _OF_NAS = "nas = ? AND started <= ? AND (? = '' OR bssid IN ('', ?))"
 _SILENT = "((updated > started + 1 AND updated < ?) OR updated < ?)"

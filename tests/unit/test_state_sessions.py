@@ -255,6 +255,14 @@ async def test_who_roams_is_online_where_the_session_runs_whatever_report_came_l
     assert (session.nas, session.stopped) == ("ap-2", None)
 
 
+async def test_the_access_point_that_was_left_and_does_not_know_it_reports_on_in_vain(store: SessionStore) -> None:
+    await wifi(store, Status.START, "ap-1", 0)
+    await wifi(store, Status.START, "ap-2", 10)
+    await wifi(store, Status.INTERIM, "ap-1", 300)
+
+    assert [session.nas for session in await store.wireless()] == ["ap-2"]
+
+
 async def test_of_ended_sessions_the_latest_counts(store: SessionStore) -> None:
     for nas, begun in (("ap-1", 0), ("ap-2", 100), ("ap-3", 50)):
         await wifi(store, Status.START, nas, begun)
