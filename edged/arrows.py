@@ -14,9 +14,8 @@ from edged.errors import UpstreamError
 from edged.mpsk.disconnect import Disconnection, Disconnections, End, Silence
 from edged.mpsk.grants import MAX_GRANTS, MAX_STRANGERS
 from edged.mpsk.memory import Stale
-from edged.mpsk.moves import Place
 from edged.mpsk.service import MpskService
-from edged.mpsk.usage import KeyRoom, used_key
+from edged.mpsk.usage import used_key
 from edged.policy.sessions import Roster
 from edged.radius.accounting import read
 from edged.radius.attributes import Attributes, attribute
@@ -45,11 +44,8 @@ class Accounting:
         sessions: SessionStore,
         roster: Roster,
         heard: Callable[[set[str]], None],
-        keys: KeyRoom | None = None,
-        began: Callable[[Place, str, IpAddress, Attributes, float], None] = lambda *_: None,
+        keys: MpskService | None = None,
     ) -> None:
-        """``began``: told of each Wi-Fi session that begins."""
-        self._began = began
         self._sessions = sessions
         self._roster = roster
         self._heard = heard
@@ -109,8 +105,9 @@ class Accounting:
         except UpstreamError as error:
             log.warning("accounting-not-kept", error=str(error))
             return False
-        if named.ssid and event.status == Status.START:
-            self._began((named.ssid, MacAddress(mac)), client.name, source, request.attributes, at)
+        if self._keys is not None and named.ssid and event.status == Status.START:
+            device = (named.ssid, MacAddress(mac))
+            self._keys.grants.began(device, client.name, source, request.attributes, at)
         self._report(sessions)
         return True
 

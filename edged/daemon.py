@@ -96,7 +96,7 @@ class House:
             self.writer.lines_to_block = self.billing.lines_to_block
         tell = self.office.tell
         self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting, tell=tell)
-        self.accounting = Accounting(self.sessions, self.roster, self.writer.heard, self.mpsk, self.mpsk.grants.began)
+        self.accounting = Accounting(self.sessions, self.roster, self.writer.heard, self.mpsk)
         self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell, self.enforce)
         portal = served(config.portal, directory)
         self.warnings = portal.warnings
