@@ -48,18 +48,9 @@ class Guest:
         shutil.rmtree(self.out, ignore_errors=True)
         self.out.mkdir(parents=True)
         self._script = self.out / "run.sh"
-        given = {"WIFI_GUEST": "1", "WIFI_HOSTAPD_211": str(HOSTAPD_211)}
-        given |= {name: os.environ[name] for name in ("CI",) if name in os.environ}
-        command = [
-            str(ROOT / ".venv/bin/python"),
-            "-m",
-            "pytest",
-            "-p",
-            "no:cacheprovider",
-            "--color=no",
-            *pytest,
-            str(file),
-        ]
+        given = {"WIFI_GUEST": "1", "WIFI_HOSTAPD_211": str(HOSTAPD_211), "CI": os.environ.get("CI", "")}
+        python = str(ROOT / ".venv/bin/python")
+        command = [python, "-m", "pytest", "-p", "no:cacheprovider", "--color=no", *pytest, str(file)]
         self._script.write_text(
             "".join(f"export {name}={shlex.quote(value)}\n" for name, value in given.items())
             + f"cd {shlex.quote(str(ROOT))} && exec {shlex.join(command)}\n"
