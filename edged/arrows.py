@@ -15,16 +15,17 @@ from edged.mpsk.disconnect import Disconnection, Disconnections, End, Silence
 from edged.mpsk.grants import MAX_GRANTS, MAX_STRANGERS
 from edged.mpsk.memory import Stale
 from edged.mpsk.service import MpskService
-from edged.mpsk.usage import KeyRoom, used_key
+from edged.mpsk.usage import used_key
 from edged.policy.sessions import Roster
 from edged.radius.accounting import read
 from edged.radius.attributes import Attributes, attribute
 from edged.radius.client import WAITS, Outcome, change, disconnect
+from edged.radius.clients import Clients
 from edged.radius.packet import Packet
 from edged.radius.settings import ClientSettings
 from edged.state.grants import GrantStore
-from edged.state.sessions import Session, SessionStore
-from edged.values import Endpoint, IpAddress, Secret, host_prefix, parse_mac
+from edged.state.sessions import Session, SessionStore, Status
+from edged.values import Endpoint, IpAddress, MacAddress, Secret, host_prefix, parse_address, parse_mac
 
 log = structlog.get_logger(__name__)
 
@@ -43,7 +44,7 @@ class Accounting:
         sessions: SessionStore,
         roster: Roster,
         heard: Callable[[set[str]], None],
-        keys: KeyRoom | None = None,
+        keys: MpskService | None = None,
     ) -> None:
         self._sessions = sessions
         self._roster = roster
@@ -78,6 +79,7 @@ class Accounting:
         # behind one address there may be several sites, each with a certificate of its own
         place = f"{source}/{client.name}" if client.certificate else str(source)
         named = used_key(request, mac, self._keys, client.name)
+        at = time.time() - event.delay
         try:
             sessions = await self._sessions.record(
                 event.status,
@@ -90,7 +92,7 @@ class Accounting:
                 ipv4=str(event.ipv4 or ""),
                 ipv6=" ".join(map(str, event.ipv6_prefixes)) or str(event.ipv6 or ""),
                 delegated=" ".join(map(str, event.delegated_prefixes)),
-                at=time.time() - event.delay,
+                at=at,
                 # SQLite's integers have 63 bits; a counter beyond them is a lie
                 octets_in=min(event.octets_in, _MOST),
                 octets_out=min(event.octets_out, _MOST),
@@ -103,6 +105,9 @@ class Accounting:
         except UpstreamError as error:
             log.warning("accounting-not-kept", error=str(error))
             return False
+        if self._keys is not None and named.ssid and event.status == Status.START:
+            device = (named.ssid, MacAddress(mac))
+            self._keys.grants.began(device, client.name, source, request.attributes, at)
         self._report(sessions)
         return True
 
@@ -123,12 +128,17 @@ class Disconnects:
         clients: Callable[[], Iterable[ClientSettings]],
         secret: Callable[[IpAddress, ClientSettings], Secret] = lambda _nas, client: client.secret,
         *,
+        nases: Callable[[str], Iterable[IpAddress]] = lambda _: (),
         is_gone: Callable[[Stale], bool] = lambda _: False,
         settle: Callable[[Stale], None] = lambda _: None,
         disconnections: Disconnections | None = None,
         waits: tuple[float, ...] = WAITS,
     ) -> None:
-        """``secret``: the one that this NAS knows now, for it may still have the one before."""
+        """``secret``: the one that this NAS knows now, for it may still have the one before.
+
+        ``nases``: those of a client that have been heard.
+        """
+        self._nases = nases
         self.disconnections = disconnections or Disconnections()
         self._stale = stale
         self._secret = secret
@@ -144,12 +154,15 @@ class Disconnects:
         cls,
         mpsk: MpskService,
         clients: Callable[[], Iterable[ClientSettings]],
-        secret: Callable[[IpAddress, ClientSettings], Secret] = lambda _nas, client: client.secret,
+        heard: Clients | None = None,
     ) -> Self:
-        """Those of the key server."""
+        """Those of the key server; ``heard``: which access points there are, and which secret each knows."""
         grants = mpsk.grants
+        secret = heard.secret_at if heard else lambda _nas, client: client.secret
+        hearing = heard.hearing if heard else ()
         return cls(
             mpsk.recheck, clients, secret,
+            nases=lambda name: [parse_address(host) for host, it in hearing if it.client == name],
             is_gone=grants.is_gone, settle=grants.settle, disconnections=grants.disconnections,
         )  # fmt: skip
 
@@ -167,6 +180,9 @@ class Disconnects:
         client = _client_of(device, self._clients())
         if client is not None and client.disconnect is not None:
             group.create_task(self._see_off(device, client, client.disconnect.port), name="disconnect")
+            others = set(self._nases(device.client)) - {device.nas} if device.roams else ()
+            for nas in others:
+                group.create_task(self._look_at(nas, device, client, client.disconnect.port), name="disconnect-moved")
         else:
             self._settle(device)
 
@@ -196,6 +212,19 @@ class Disconnects:
             reason=device.reason,
             end=disconnection.end.value,
         )
+
+    async def _look_at(self, nas: IpAddress, device: Stale, client: ClientSettings, port: int) -> None:
+        """By fast transition the device may be there by now, and that was told nobody. Once: most will not have it."""
+        async with self._free:
+            silence = self._silent.get(nas)
+            if silence is not None and silence.until > time.time():
+                return
+            named = (*_station(device), attribute("Event-Timestamp", int(time.time())))
+            result = await disconnect(Endpoint(nas, port), self._secret(nas, client), named, waits=self._waits)
+        if result.outcome is Outcome.TIMEOUT:
+            self._silent.setdefault(nas, Silence()).heard_nothing(time.time())
+        elif result.outcome is Outcome.ACK:
+            log.info("device-disconnected", client=client.name, ssid=device.ssid, reason=device.reason, end="moved")
 
     async def _attempt(self, disconnection: Disconnection, client: ClientSettings, port: int) -> float:
         """Ask once; seconds to the next attempt."""

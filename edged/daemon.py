@@ -225,7 +225,7 @@ class House:
             "radsec": self.radsec.run,
             "mpsk": self.mpsk.run,
             "disconnects": Disconnects.of(
-                self.mpsk, lambda: self.loaded.config.radius.clients, self.radius.clients.secret_at
+                self.mpsk, lambda: self.loaded.config.radius.clients, self.radius.clients
             ).run,
             "grants": self.keeper.run,
             "expiry": self._expire,

@@ -328,7 +328,9 @@ class Desk:
                 stored, offered = (None, outcome.keys) if outcome.offered else (outcome.key, outcome.keys[1:])
                 name = stored.name if stored else None
                 last = Last(now, site, ssid, accepted=True, reason=reason, key=name, vlan=vlan)
-                kept = question if question.handshake is None else replace(question, handshake=None)
+                shaken = question.handshake
+                # the frame is of no more use
+                kept = replace(question, handshake=None, roams=shaken.message.ft is not None) if shaken else question
                 handed_out = offered if question.dialect.several else ()
                 self.grants.granted(Grant(kept, source, stored, vlan, name, outcome.rate, handed_out), now)
             case Reject(reason=refused, key=name):

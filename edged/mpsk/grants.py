@@ -13,8 +13,8 @@ from itertools import chain, islice
 
 from edged.model import Access, Rate
 from edged.mpsk.authorize import authorize_device, authorize_key
-from edged.mpsk.dialects import DIALECTS
-from edged.mpsk.disconnect import Disconnections
+from edged.mpsk.dialects import DIALECTS, session_of
+from edged.mpsk.disconnect import MARGIN, Disconnections
 from edged.mpsk.keyring import Keyring, fault_of, same_key
 from edged.mpsk.memory import Grant, Recent, Stale
 from edged.mpsk.outcome import UNPROVEN, Reason, Reject
@@ -22,7 +22,7 @@ from edged.mpsk.places import held_at, holding
 from edged.mpsk.question import Question
 from edged.mpsk.settings import MpskSettings
 from edged.policy.access import View
-from edged.radius.attributes import Attribute, tlvs
+from edged.radius.attributes import Attribute, Attributes, tlvs
 from edged.state.grants import GrantRow
 from edged.state.keys import KeyId, StoredKey
 from edged.values import IpAddress, MacAddress
@@ -56,6 +56,8 @@ class Grants:
         """When its access point last asked, epoch seconds."""
         self._sent: list[tuple[Place, Grant]] = []
         """To leave for a reason of their own, or since before a restart."""
+        self._back: list[Stale] = []
+        """Sent away already, and on again elsewhere."""
         self._checked: tuple[object, ...] = ()
         """What the grants were last checked against: while it is the same, they are right."""
         self._right_until = 0.0
@@ -109,6 +111,24 @@ class Grants:
             self._asked.clear()
             self._written.clear()
 
+    def began(self, place: Place, site: str, nas: IpAddress, given: Attributes, at: float) -> None:
+        """A session of the device began there ``at`` that time, unasked: the access point let it on from memory.
+
+        That is where it is sent away from. ``given``: what the access point says of the session.
+        """
+        if at <= self._asked.get(place, 0.0):
+            return
+        grant, stale = self.get(place), self._leaving.get(place)
+        if grant is not None and grant.nas != nas and grant.question.site == site:
+            session = session_of(grant.question.dialect.session, given, grant.question.mac)
+            moved = replace(grant, nas=nas, question=replace(grant.question, session=session))
+            self._keep(place, moved)
+            self._unwritten[place] = moved
+        elif grant is None and stale is not None and stale.nas != nas and stale.client == site:
+            # sent away from one, it came back at another
+            self._leaving[place] = again = replace(stale, nas=nas, session=(), reauthenticates=())
+            self._back.append(again)
+
     def send_away(self, place: Place, reason: str) -> None:
         """A device that is on is to leave, whatever it would get now; ``recheck`` names it."""
         grant = self.get(place)
@@ -140,7 +160,7 @@ class Grants:
         devices the look takes some 90 ms, a step 2: whoever has other work does it in between.
         """
         sent, self._sent = self._sent, []
-        yield [self._leave(place, grant, grant.wanted, now) for place, grant in sent]
+        yield [*self._due_again(now), *(self._leave(place, grant, grant.wanted, now) for place, grant in sent)]
         grounds = (view.table, view.learned.overrides, view.learned.passes, ring.keys, settings)
         same = len(self._checked) == len(grounds) and all(a is b for a, b in zip(grounds, self._checked, strict=True))
         if same and now < self._right_until:
@@ -157,6 +177,12 @@ class Grants:
                     self._forget(place)
             yield stale
 
+    def _due_again(self, now: float) -> list[Stale]:
+        """Those that came back from memory and can do so no more: before, they would only be sent back and forth."""
+        back = [stale for stale in self._back if not self.is_gone(stale)]
+        self._back = [stale for stale in back if now < stale.cached_until + MARGIN]
+        return [stale for stale in back if now >= stale.cached_until + MARGIN]
+
     def _leave(self, place: Place, grant: Grant, reason: str, now: float) -> Stale:
         question, dialect = grant.question, grant.question.dialect
         # without its own name of the session Cisco takes no CoA-Request
@@ -165,6 +191,7 @@ class Grants:
             grant.nas, question.site, question.mac, question.ssid, reason, question.session,
             dialect.reauthenticates if stays else (),
             self._asked.get(place, now) + dialect.caches if dialect.caches else 0.0,
+            question.roams,
         )  # fmt: skip
         self._leaving[place] = stale
         self._unwritten[place] = replace(grant, wanted=reason)
@@ -280,7 +307,8 @@ def _grant(row: GrantRow, ring: Keyring) -> Grant | None:
     if dialect is None:
         return None
     session = tuple(Attribute(number, value) for number, value in tlvs(row.session))
-    question = Question(row.mac, row.ssid, row.client, dialect, session=session)
+    # whether its handshake was one of fast transition is not kept: rather a few requests too many
+    question = Question(row.mac, row.ssid, row.client, dialect, session=session, roams=dialect.read is not None)
     name = KeyId(row.origin, row.key) if row.origin else None
     key = held_at(ring, name, row.at) if name else None
     # its passphrase is gone, and with it whatever would have named the device when it ends

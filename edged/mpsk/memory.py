@@ -101,6 +101,8 @@ class Stale:
     """What makes a CoA-Request of it that does the same more gently; empty: Disconnect it."""
     cached_until: float = 0.0
     """Until then the access point may let it on again from memory, epoch seconds; 0: it asks every time."""
+    roams: bool = False
+    """It may be at another access point of the client by now."""
 
 
 class Recent(Generic[K, V]):

@@ -42,6 +42,8 @@ class Question:
     """The NAS asks for a Chargeable-User-Identity."""
     session: Attributes = ()
     """What names the device's session to the NAS, in a Disconnect-Request."""
+    roams: bool = False
+    """By fast transition (802.11r): it may go on to another access point, and nobody is asked or told."""
 
     @property
     def is_announcement(self) -> bool:

@@ -25,15 +25,28 @@ from edged.policy.settings import SubscribersSettings
 from edged.policy.table import compile_table
 from edged.radius.attributes import Attribute, Attributes, attribute, integer, text, values
 from edged.radius.authenticator import request_is_authentic, sign_reply
+from edged.radius.clients import Clients
 from edged.radius.packet import Answer, Code, Packet, decode
-from edged.radius.settings import ClientSettings
+from edged.radius.settings import ClientSettings, RadiusSettings
 from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.grants import KEEP_GRANTS, GrantRow, GrantStore
 from edged.state.keys import KeyStore
 from edged.state.sealing import Seal
 from edged.values import IpAddress, MacAddress, Secret, parse_address, parse_prefix
-from tests.mpsk_world import HOME, MAC, PASSPHRASE, SECRET, SSID, client, mpsk_settings, rechecked, request
+from tests.mpsk_world import (
+    HOME,
+    MAC,
+    PASSPHRASE,
+    SECRET,
+    SSID,
+    client,
+    handshake_request,
+    mpsk_settings,
+    rechecked,
+    request,
+    stored,
+)
 
 QUICK = (0.05,)
 Script = Callable[[Packet, int], tuple[Code, Attributes] | None]
@@ -267,6 +280,35 @@ async def test_a_silent_access_point_does_not_keep_others_waiting() -> None:
             await until(lambda: point.heard)
 
     assert time.time() - began < 1.0
+
+
+async def test_who_roams_by_fast_transition_is_sent_away_from_every_access_point_that_was_heard(tmp_path: Path) -> None:
+    """One address is in use here: the access point that asked is another, which is silent."""
+    key = stored("k-501", passphrase=Secret(PASSPHRASE))
+    assert key.pmk is not None
+    gone: IpAddress = parse_address("127.0.0.9")
+    for suite, count in (("ft-psk", 1), ("psk-sha1", 0)):
+        folder = tmp_path / suite
+        folder.mkdir()
+        async with AccessPoint() as point, house(folder) as (mpsk, current, _):
+            await mpsk.derive()
+            settings = nas(point.port)
+            clients = Clients(RadiusSettings(clients=(settings,)))
+            for host in (str(HOME), str(gone)):
+                source = clients.find(host, time.time())
+                assert source is not None
+                source.heard.verified(access=True, signed=True)
+            answer = mpsk.authorize(handshake_request(key.pmk.reveal(), suite=suite), client(), gone)
+            assert isinstance(answer, Answer)
+            assert answer.code is Code.ACCESS_ACCEPT
+            async with at_work(Disconnects.of(mpsk, lambda settings=settings: [settings], clients)):  # type: ignore[misc]
+                suspend(current, "1001")
+                await until(lambda mpsk=mpsk: mpsk.grants.disconnections.waiting)  # type: ignore[misc]
+                await until(lambda mpsk=mpsk: mpsk.grants.disconnections.silent)  # type: ignore[misc]
+
+        assert len(point.heard) == count
+        for packet in point.heard:
+            assert [a.type for a in packet.attributes] == [80, 31, 55], "another's name it would refuse"
 
 
 async def test_a_client_that_takes_no_disconnect_costs_nothing(tmp_path: Path) -> None:
