@@ -81,6 +81,10 @@ wifi-guest: | apt-test
 test-wifi: wifi-guest $(VENV)/dev.stamp native  ## residents' devices join real hostapd on simulated radios (TESTS: files, -k)
 	WIFI_CACHE=$(WIFI_CACHE) $(BIN)/python tests/wifi/run.py $(TESTS)
 
+.PHONY: wifi-vectors
+wifi-vectors:  ## what the last `make test-wifi` recorded -> tests/vectors/mpsk_wifi.json
+	$(BIN)/python -m tests.wifi.wire $(WIFI_CACHE)/out
+
 trials: apt-test $(VENV)/dev.stamp  ## which TLS alert makes browsers look for the page: the table of decision 0007 (up to an hour)
 	$(BIN)/python tests/e2e/alert_trials.py $(TRIALS)
 

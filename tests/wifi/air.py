@@ -134,13 +134,15 @@ class Member:
     authorized: bool
     akm: str
     """Suite selector of its key management, as ``00-0f-ac-2``."""
+    protected: bool = False
+    """Whether its management frames are (IEEE 802.11w)."""
 
 
 class AccessPoint:
     """hostapd on one radio of the namespace ``name``; ``bssid`` is the radio's address."""
 
     def __init__(self, lab: Lab, name: str, radio: str, version: str, settings: Settings) -> None:
-        self.name, self.radio = name, radio
+        self.name, self.radio, self.version, self.settings = name, radio, version, settings
         folder = LOGS / name
         folder.mkdir(exist_ok=True)
         base: Settings = {
@@ -174,7 +176,10 @@ class AccessPoint:
             return None
         facts = dict(line.split("=", 1) for line in said.splitlines() if "=" in line)
         vlan = facts.get("vlan_id")
-        return Member(int(vlan) if vlan else None, "[AUTHORIZED]" in facts["flags"], facts.get("AKMSuiteSelector", ""))
+        flags = facts["flags"]
+        return Member(
+            int(vlan) if vlan else None, "[AUTHORIZED]" in flags, facts.get("AKMSuiteSelector", ""), "[MFP]" in flags
+        )
 
     def members(self) -> set[str]:
         """Addresses of the stations that are let on."""
@@ -263,6 +268,22 @@ class Station:
     def join(self, ssid: str, passphrase: str, *, key_mgmt: str = "WPA-PSK", **settings: str | int) -> str:
         """``choose`` and ``joined``."""
         return self.joined(self.choose(ssid, passphrase, key_mgmt=key_mgmt, **settings))
+
+    def roam(self, bssid: str) -> int:
+        """Go over to another access point of the network that it is on, as where its signal is better: a mark."""
+        mark = self.control.mark()
+        # it takes the address from what it has heard of late
+        until(f"{self.name} hears {bssid}", lambda: self._hears(bssid), timeout=PATIENCE_S)
+        self.control.tell(f"ROAM {bssid}")
+        return mark
+
+    def _hears(self, bssid: str) -> bool:
+        if self.control.ask(f"BSS {bssid}"):
+            return True
+        mark = self.control.mark()
+        if self.control.ask(f"SCAN freq={FREQUENCY_MHZ}") == "OK":
+            self.control.wait(mark, "CTRL-EVENT-SCAN-RESULTS", "CTRL-EVENT-SCAN-FAILED")
+        return False
 
     def leave(self) -> None:
         """As a phone whose Wi-Fi is switched off."""

@@ -27,6 +27,7 @@ def residence(request: pytest.FixtureRequest) -> Iterator[Residence]:
     """The building of this file; its ``NETWORK``, if it has one, is what ``mpsk.networks`` says of the SSID."""
     with Residence(getattr(request.module, "NETWORK", Residence.network)) as built:
         yield built
+        built.recorder.write()
 
 
 @pytest.fixture(autouse=True)

@@ -20,6 +20,7 @@ from edged import cli
 from tests.e2e.edge import GARDEN_HOST, Edge
 from tests.e2e.lab import LAN, RESOLVER4, Lab
 from tests.wifi.air import AccessPoint, Settings, Station
+from tests.wifi.wire import Recorder, Wire
 
 SSID = "Residence"
 SECRET = "lab-radius-secret"  # what Edge writes into radius.secret
@@ -131,10 +132,13 @@ class Residence(Edge):
         self.network = network
         super().__init__(prefix="air")
         self._things = ExitStack()
+        self._wires = ExitStack()
 
     def __enter__(self) -> Self:
         super().__enter__()
         try:
+            self.wire = self._wires.enter_context(closing(Wire(self.lab, SECRET)))
+            self.recorder = Recorder(self.wire, SECRET)
             self._start_dhcp()
         except BaseException:
             self.__exit__()
@@ -143,6 +147,7 @@ class Residence(Edge):
 
     def __exit__(self, *_: object) -> None:
         self._things.close()
+        self._wires.close()
         super().__exit__()
 
     def command(self, *arguments: str) -> subprocess.CompletedProcess[str]:
@@ -184,6 +189,7 @@ class Residence(Edge):
     def clear(self) -> None:
         """Access points unplugged, devices switched off."""
         self._things.close()
+        self.wire.clear()
 
     def give(self, *keys: Object, subscribers: tuple[Object, ...] = ()) -> None:
         """Make billing's lists these, and wait until edged has the keys."""
