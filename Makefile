@@ -89,6 +89,10 @@ test-wifi: wifi-guest $(VENV)/dev.stamp native  ## residents' devices join real 
 wifi-vectors:  ## what the last `make test-wifi` recorded -> tests/vectors/mpsk_wifi.json
 	$(BIN)/python -m tests.wifi.wire $(WIFI_CACHE)/out
 
+.PHONY: wifi-vectors
+wifi-vectors:  ## what the last `make test-wifi` recorded -> tests/vectors/mpsk_wifi.json
+	$(BIN)/python -m tests.wifi.wire $(WIFI_CACHE)/out
+
 trials: apt-test $(VENV)/dev.stamp  ## which TLS alert makes browsers look for the page: the table of decision 0007 (up to an hour)
 	$(BIN)/python tests/e2e/alert_trials.py $(TRIALS)
 

@@ -15,7 +15,7 @@ from itertools import chain, islice
 from edged.model import Access, Rate
 from edged.mpsk.authorize import authorize_device, authorize_key
 from edged.mpsk.dialects import DIALECTS, session_of
-from edged.mpsk.disconnect import Disconnections
+from edged.mpsk.disconnect import MARGIN, Disconnections
 from edged.mpsk.keyring import Keyring, fault_of, same_key
 from edged.mpsk.memory import Grant, Recent, Stale
 from edged.mpsk.moves import STEP, Moves, Place
@@ -164,8 +164,8 @@ class Grants:
         Looked at when the policy, the keys or the settings are others, or one of their ends has come. With 10,000
         devices the look takes some 90 ms, a step 2: whoever has other work does it in between.
         """
-        (sent, self._sent), (back, self._back) = (self._sent, []), (self._back, [])
-        yield [*back, *(self._leave(place, grant, grant.wanted, now) for place, grant in sent)]
+        sent, self._sent = self._sent, []
+        yield [*self._due_again(now), *(self._leave(place, grant, grant.wanted, now) for place, grant in sent)]
         grounds = (view.table, view.learned.overrides, view.learned.passes, ring.keys, settings)
         same = len(self._checked) == len(grounds) and all(a is b for a, b in zip(grounds, self._checked, strict=True))
         if same and now < self._right_until:
@@ -182,6 +182,12 @@ class Grants:
                     stale.append(self._leave(place, grant, reason, now))
                     self._forget(place)
             yield stale
+
+    def _due_again(self, now: float) -> list[Stale]:
+        """Those that came back from memory and can do so no more: before, they would only be sent back and forth."""
+        back = [stale for stale in self._back if not self.is_gone(stale)]
+        self._back = [stale for stale in back if now < stale.cached_until + MARGIN]
+        return [stale for stale in back if now >= stale.cached_until + MARGIN]
 
     def _leave(self, place: Place, grant: Grant, reason: str, now: float) -> Stale:
         question, dialect = grant.question, grant.question.dialect

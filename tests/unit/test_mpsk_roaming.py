@@ -69,11 +69,12 @@ def test_a_device_that_was_sent_away_and_came_on_elsewhere_from_memory_is_sent_a
     desk.grants.began(PLACE, SITE, HERE, REPORT, NOW + 2)
     assert rechecked(desk.recheck(BLOCKED, NOW + 2)) == [], "there it is being seen off already"
     desk.grants.began(PLACE, SITE, THERE, REPORT, NOW + 3)
-    (again,) = rechecked(desk.recheck(BLOCKED, NOW + 3))
+    assert rechecked(desk.recheck(BLOCKED, NOW + 3)) == [], "it would come back from the other one's memory"
+    (again,) = rechecked(desk.recheck(BLOCKED, NOW + 32))
 
     assert desk.grants.is_gone(first)
     assert again == replace(first, nas=THERE, session=())
-    assert isinstance(desk.ask(request(), client(), THERE, BLOCKED, NOW + 4), Answer)
+    assert isinstance(desk.ask(request(), client(), THERE, BLOCKED, NOW + 33), Answer)
     assert desk.grants.is_gone(again)
 
 

@@ -75,7 +75,11 @@ def join_here(residence: Residence, phone: Station, here: AccessPoint, **setting
 
 
 def walk_over(phone: Station, there: AccessPoint) -> None:
-    assert phone.joined(phone.roam(there.bssid)) == there.bssid
+    """Where the access points are too slow to find each other for a fast transition, a phone stays, and tries again."""
+    reached = [phone.joined(phone.roam(there.bssid))]
+    while reached[-1] != there.bssid and len(reached) < 4:
+        reached.append(phone.joined(phone.roam(there.bssid)))
+    assert reached[-1] == there.bssid, reached
 
 
 def vlan_of(point: AccessPoint, phone: Station) -> int | None:
@@ -96,14 +100,14 @@ def asked(residence: Residence, phone: Station, point: AccessPoint) -> int:
     return sum(request.source.startswith(f"{address}:") for request in residence.wire.requests(phone.mac))
 
 
-def reports(residence: Residence, phone: Station, point: AccessPoint, status: int) -> int:
+def reports(residence: Residence, mac: str, point: AccessPoint, status: int) -> int:
     """How many accounting reports of that status it sent about the phone."""
     address = POINTS[point.name][1]
     return sum(
         request.source.startswith(f"{address}:")
         and request.packet is not None
         and integer(request.packet.attributes, "Acct-Status-Type") == status
-        for request in residence.wire.requests(phone.mac, Code.ACCOUNTING_REQUEST)
+        for request in residence.wire.requests(mac, Code.ACCOUNTING_REQUEST)
     )
 
 
@@ -112,6 +116,7 @@ def test_a_device_that_walks_over_is_asked_about_there_and_stays_in_its_vlan(res
         residence.point(name, version="2.11", mode=3, radius_acct_interim_interval=5) for name in ("ap1", "ap2")
     )
     phone = residence.device()
+    mac = phone.mac
     open_to_all(residence, {**ANA_KEY, "device_limit": 1}, BOB_KEY)
     join_here(residence, phone, here)
     residence.wait_for("it is at ap1", lambda: device_row(residence, phone.mac)["nas"] == "ap1@192.0.2.11")
@@ -125,15 +130,14 @@ def test_a_device_that_walks_over_is_asked_about_there_and_stays_in_its_vlan(res
     assert [row["mac"] for row in residence.facts("keys", "devices", "k-101")["devices"]] == [phone.mac]
     residence.wait_for("it is at ap2", lambda: device_row(residence, phone.mac)["nas"] == "ap2@192.0.2.12")
     # nobody tells the first one that the phone has gone: it reports on
-    told = reports(residence, phone, here, INTERIM)
-    until("ap1 reports on", lambda: reports(residence, phone, here, INTERIM) > told, timeout=15.0)
+    told = reports(residence, mac, here, INTERIM)
+    until("ap1 reports on", lambda: reports(residence, mac, here, INTERIM) > told, timeout=15.0)
     assert device_row(residence, phone.mac)["nas"] == "ap2@192.0.2.12"
     note = "after a reassociation from another access point"
     residence.recorder.access("wifi-m3-roamed", note, there, phone, ANA_KEY["passphrase"])
-    until("ap2 reports too", lambda: reports(residence, phone, there, INTERIM), timeout=15.0)
-    mac = phone.mac
+    until("ap2 reports too", lambda: reports(residence, mac, there, INTERIM), timeout=15.0)
     phone.leave()
-    until("ap2 tells", lambda: reports(residence, phone, there, Status.STOP) == 1, timeout=10.0)
+    until("ap2 tells", lambda: reports(residence, mac, there, Status.STOP) == 1, timeout=10.0)
     for status in (Status.START, Status.INTERIM, Status.STOP):
         residence.recorder.accounting(f"wifi-m3-acct-{status.name.lower()}", there, mac, status)
 
@@ -141,6 +145,7 @@ def test_a_device_that_walks_over_is_asked_about_there_and_stays_in_its_vlan(res
 def test_fast_transition_takes_the_vlan_along_and_nobody_is_asked(residence: Residence) -> None:
     here, there = (fast(residence, name, radius_acct_interim_interval=5) for name in ("ap1", "ap2"))
     phone = residence.device()
+    mac = phone.mac
     open_to_all(residence, ANA_KEY, BOB_KEY)
     join_here(residence, phone, here, key_mgmt="FT-PSK")
 
@@ -148,16 +153,16 @@ def test_fast_transition_takes_the_vlan_along_and_nobody_is_asked(residence: Res
     residence.recorder.access("wifi-m3-ft-holders", note, here, phone, ANA_KEY["passphrase"])
     walk_over(phone, there)
 
-    assert (asked(residence, phone, here), asked(residence, phone, there)) == (1, 0)
+    assert asked(residence, phone, there) == 0
     assert "FT: Found PMKR1Name (using SHA256) from local cache" in there.log
     assert vlan_of(there, phone) == ANA_VLAN
     assert "the internet" in residence.sees(phone)
     assert "brvlan101" in bridges_of(residence, there, phone)
     # nor is anybody told
-    told = reports(residence, phone, here, INTERIM)
-    until("ap1 reports on", lambda: reports(residence, phone, here, INTERIM) > told + 1, timeout=20.0)
+    told = reports(residence, mac, here, INTERIM)
+    until("ap1 reports on", lambda: reports(residence, mac, here, INTERIM) > told + 1, timeout=20.0)
     assert residence.wire.requests(phone.mac, Code.ACCOUNTING_REQUEST)
-    assert reports(residence, phone, there, START) + reports(residence, phone, there, INTERIM) == 0
+    assert reports(residence, mac, there, START) + reports(residence, mac, there, INTERIM) == 0
 
 
 def test_a_resident_who_is_suspended_after_a_fast_transition_is_sent_away_from_where_the_phone_is_now(
@@ -219,6 +224,7 @@ def test_an_access_point_that_is_not_told_keeps_the_vlan_of_before_for_fast_tran
 def test_a_device_that_came_back_from_an_access_points_memory_is_sent_away_from_there(residence: Residence) -> None:
     here, there = (residence.point(name, version="2.10", mode=1) for name in ("ap1", "ap2"))
     phone = residence.device()
+    mac = phone.mac
     key = {**ANA_KEY, "devices": [phone.mac]}
     open_to_all(residence, key, BOB_KEY)
     join_here(residence, phone, here)
@@ -227,12 +233,16 @@ def test_a_device_that_came_back_from_an_access_points_memory_is_sent_away_from_
     assert (asked(residence, phone, here), asked(residence, phone, there)) == (1, 1)
     note = "2.10, after a reassociation from another access point"
     residence.recorder.access("wifi-m1-roamed", note, there, phone, ANA_KEY["passphrase"])
-    until("ap1 has told", lambda: reports(residence, phone, here, START) == 2, timeout=10.0)
+    until("ap1 has told", lambda: reports(residence, mac, here, START) == 2, timeout=10.0)
     mark = phone.control.mark()
 
     residence.tell(ANA, keys=[key, BOB_KEY])
 
     phone.control.wait(mark, f"CTRL-EVENT-DISCONNECTED bssid={here.bssid}", timeout=10.0)
+    # the other one remembers it as well, for half a minute
+    phone.control.wait(mark, f"CTRL-EVENT-DISCONNECTED bssid={there.bssid}", timeout=60.0)
     until(
-        "the phone is with the blocked", lambda: BLOCKED_VLAN in {vlan_of(p, phone) for p in (here, there)}, timeout=60
+        "the phone is with the blocked", lambda: BLOCKED_VLAN in {vlan_of(p, phone) for p in (here, there)}, timeout=10
     )
+    kicks = [event for event in phone.control.events(mark) if "CTRL-EVENT-DISCONNECTED" in event]
+    assert len(kicks) <= 3, "it is not sent back and forth for half a minute"
