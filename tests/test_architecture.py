@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import functools
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -77,6 +78,12 @@ CAGES = {
     "prometheus_client": {"ops/metrics.py"},
 }
 
+# what only tests load: a licence or a way of working that edged must not inherit
+TEST_CAGES = {
+    "routeros_api": {"loopback/test_routeros_judges.py"},
+    "librouteros": {"loopback/test_routeros_judges.py", "loopback/test_routeros_reconcile.py"},
+}
+
 
 def relative(path: Path) -> str:
     return path.relative_to(PACKAGE).as_posix()
@@ -136,6 +143,16 @@ def test_each_third_party_library_stays_in_its_cage(library: str) -> None:
     users = {relative(p) for p in SOURCES if any(n.partition(".")[0] == library for n in imports(p))}
 
     assert users <= CAGES[library]
+
+
+@pytest.mark.parametrize("library", sorted(TEST_CAGES))
+def test_each_judge_stays_in_its_tests(library: str) -> None:
+    tests = ROOT / "tests"
+    says_so = re.compile(rf"^\s*(from|import) {library}\b", re.MULTILINE)
+    users = {p.relative_to(tests).as_posix() for p in tests.rglob("*.py") if says_so.search(p.read_text("utf-8"))}
+
+    assert users == TEST_CAGES[library]
+    assert not [relative(path) for path in SOURCES if any(n.partition(".")[0] == library for n in imports(path))]
 
 
 def test_every_module_opens_with_its_label() -> None:
