@@ -207,6 +207,10 @@ class Grants:
         """True once the device has asked again, or was named anew: no more to do for this one."""
         return self._leaving.get((stale.ssid, stale.mac)) is not stale
 
+    def is_on(self, stale: Stale) -> bool:
+        """True once the device has been let on again, wherever it asked."""
+        return self.get((stale.ssid, stale.mac)) is not None
+
     def settle(self, stale: Stale) -> None:
         """The device left, or nobody can be told: it is remembered no longer."""
         if not self.is_gone(stale):

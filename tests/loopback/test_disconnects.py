@@ -17,7 +17,7 @@ from edged.arrows import Disconnects, Keeper
 from edged.errors import UpstreamError
 from edged.model import Key, Snapshot, State, Subscriber
 from edged.mpsk import disconnect
-from edged.mpsk.disconnect import Disconnections, End
+from edged.mpsk.disconnect import Disconnections, End, Silence
 from edged.mpsk.memory import Stale
 from edged.mpsk.service import MpskService
 from edged.policy.access import View
@@ -309,6 +309,59 @@ async def test_who_roams_by_fast_transition_is_sent_away_from_every_access_point
         assert len(point.heard) == count
         for packet in point.heard:
             assert [a.type for a in packet.attributes] == [80, 31, 55], "another's name it would refuse"
+
+
+def heard_at(count: int) -> list[IpAddress]:
+    return [parse_address(f"127.1.{n >> 8}.{n & 255}") for n in range(count)]
+
+
+async def test_a_thousand_who_roamed_are_looked_for_a_few_at_a_time_and_keep_no_disconnect_waiting() -> None:
+    """At 500 access points, all of them silent: who stands where is known is told at once all the same."""
+    macs = [MacAddress(f"02:00:5e:10:{n >> 8:02x}:{n & 255:02x}") for n in range(1000)]
+    elsewhere: IpAddress = parse_address("127.0.0.2")
+    queue = [Stale(elsewhere, "building-7", mac, SSID, "blocked", roams=True) for mac in macs]
+    queue.append(Stale(HOME, "building-7", MAC, SSID, "blocked"))
+    disconnections = Disconnections()
+    disconnections.silent[elsewhere] = Silence(until=time.time() + 60)
+    others = heard_at(500)
+    async with AccessPoint() as point:
+        taken = lambda: [[queue.pop() for _ in range(len(queue))]]  # noqa: E731
+        work = Disconnects(
+            taken, lambda: [nas(point.port)], nases=lambda _: others, disconnections=disconnections, waits=(0.3,)
+        )
+        async with at_work(work):
+            began = time.time()
+            await until(lambda: point.heard)
+            assert time.time() - began < 0.25, "the looks have lines of their own"
+            looking = [task for task in asyncio.all_tasks() if task.get_name() == "disconnect-moved"]
+            assert len(looking) == arrows.LOOKERS
+
+
+async def test_who_came_back_while_it_was_looked_for_is_left_alone_and_an_answer_ends_a_silence() -> None:
+    there: list[Stale] = []
+    device = Stale(parse_address("127.0.0.2"), "building-7", MAC, SSID, "vlan", roams=True)
+    queue = [device]
+    disconnections = Disconnections()
+    disconnections.silent[device.nas] = Silence(until=time.time() + 60)
+    disconnections.silent[HOME] = Silence(times=3)
+
+    def comes_back(_packet: Packet, _before: int) -> tuple[Code, Attributes]:
+        there.append(device)
+        return GONE(_packet, _before) or (Code.DISCONNECT_NAK, ())
+
+    async with AccessPoint(comes_back) as point:
+        work = Disconnects(
+            lambda: [[queue.pop()]] if queue else [], lambda: [nas(point.port)],
+            nases=lambda _: [HOME] * (not there) + heard_at(200), is_on=lambda stale: stale in there,
+            disconnections=disconnections, waits=(0.5,),
+        )  # fmt: skip
+        async with at_work(work):
+            await until(lambda: there)
+            await until(lambda: not any(t.get_name() == "disconnect-moved" for t in asyncio.all_tasks()))
+
+    assert HOME not in disconnections.silent
+    asked = {host for host in disconnections.silent if host != device.nas}
+    assert len(asked) < 200, "it has what it is due"
 
 
 async def test_a_client_that_takes_no_disconnect_costs_nothing(tmp_path: Path) -> None:
