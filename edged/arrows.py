@@ -144,6 +144,7 @@ class Disconnects:
         is_gone: Callable[[Stale], bool] = lambda _: False,
         is_on: Callable[[Stale], bool] = lambda _: False,
         settle: Callable[[Stale], None] = lambda _: None,
+        give_up: Callable[[Stale], None] = lambda _: None,
         disconnections: Disconnections | None = None,
         waits: tuple[float, ...] = WAITS,
     ) -> None:
@@ -158,7 +159,7 @@ class Disconnects:
         self._secret = secret
         self._clients = clients
         self._is_gone = is_gone
-        self._settle = settle
+        self._settle, self._give_up = settle, give_up
         self._waits = waits
         self._free = asyncio.Semaphore(AT_ONCE)
         self._roaming: deque[tuple[Stale, ClientSettings]] = deque()
@@ -181,7 +182,8 @@ class Disconnects:
         return cls(
             mpsk.recheck, clients, secret,
             nases=lambda name: [parse_address(host) for host, it in hearing if it.client == name],
-            is_gone=grants.is_gone, is_on=grants.is_on, settle=grants.settle, disconnections=grants.disconnections,
+            is_gone=grants.is_gone, is_on=grants.is_on, settle=grants.settle, give_up=grants.give_up,
+            disconnections=grants.disconnections,
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -204,7 +206,7 @@ class Disconnects:
                     self._lookers += 1
                     group.create_task(self._look_around(), name="disconnect-moved")
         else:
-            self._settle(device)
+            self._give_up(device)
 
     async def _see_off(self, device: Stale, client: ClientSettings, port: int) -> None:
         """Until it has asked again, or is gone, or its access point was silent for long."""
@@ -223,8 +225,9 @@ class Disconnects:
         finally:
             self.disconnections.waiting -= 1
         self.disconnections.ends[disconnection.end] += 1
-        self._settle(device)
-        say = log.warning if disconnection.end in {End.REFUSED, End.UNHEARD} else log.info
+        untold = disconnection.end in {End.REFUSED, End.UNHEARD}
+        (self._give_up if untold else self._settle)(device)
+        say = log.warning if untold else log.info
         say(
             "device-disconnected",
             client=client.name,

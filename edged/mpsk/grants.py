@@ -212,7 +212,7 @@ class Grants:
         return self.get((stale.ssid, stale.mac)) is not None
 
     def settle(self, stale: Stale) -> None:
-        """The device left, or nobody can be told: it is remembered no longer."""
+        """The device left: it is remembered no longer."""
         if not self.is_gone(stale):
             place = (stale.ssid, stale.mac)
             del self._leaving[place]
@@ -220,6 +220,17 @@ class Grants:
             grant = self._unwritten[place] = self.get(place)
             if grant is None:
                 self.moves.left(place)
+
+    def give_up(self, stale: Stale) -> None:
+        """Nobody can be told. It is remembered no longer, unless it is on the VLAN of the blocked: there it still is.
+
+        Its row stays as well, and with it a restart's attempt.
+        """
+        place = (stale.ssid, stale.mac)
+        if self.is_gone(stale) or self.get(place) is not None or not self.moves.has(place):
+            self.settle(stale)
+        else:
+            del self._leaving[place]
 
     # -------------------------------------------------------------------------------------------- restarts
 

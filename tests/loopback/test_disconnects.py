@@ -372,6 +372,29 @@ async def test_a_client_that_takes_no_disconnect_costs_nothing(tmp_path: Path) -
             await until(lambda: not mpsk.grants._leaving and not len(mpsk.grants))
 
 
+async def test_who_is_on_the_blocked_vlan_and_cannot_be_sent_away_is_led_to_the_page_all_the_same(
+    tmp_path: Path,
+) -> None:
+    refuses = always(Code.DISCONNECT_NAK, attribute("Error-Cause", 405))
+    async with AccessPoint(refuses) as point:
+        for name, settings in (("mute", client()), ("refuses", nas(point.port))):
+            folder = tmp_path / name
+            folder.mkdir()
+            async with house(folder) as (mpsk, current, keeper):
+                await keeper.tend()
+                suspend(current, "1001")
+                assert ask(mpsk) == "666"
+                assert set(mpsk.grants.moves.taken()) == {MAC}
+                async with at_work(Disconnects.of(mpsk, lambda settings=settings: [settings])):  # type: ignore[misc]
+                    await mpsk.replace_billing([])
+                    await until(lambda at=mpsk.grants: not len(at) and not at._leaving)  # type: ignore[misc]
+                assert mpsk.grants.moves.taken() == {}, "it is on that VLAN still"
+            async with house(folder) as (mpsk, _, keeper):
+                await mpsk.replace_billing([])
+                await keeper.tend()
+                assert [stale.mac for stale in rechecked(mpsk.recheck())] == [MAC], "a restart tries again"
+
+
 # --- a restart -------------------------------------------------------------------------------------
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from edged.model import Rate
+from edged.mpsk import moves
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.dialects import DIALECTS
 from edged.mpsk.grants import REWRITE_AFTER, Grants
@@ -26,7 +27,7 @@ from edged.radius.authenticator import sign_request
 from edged.radius.clients import Source
 from edged.radius.hiding import hide_password
 from edged.radius.packet import Answer, Code, Hidden, Packet
-from edged.state.keys import LOCAL, StoredKey
+from edged.state.keys import LOCAL, KeyId, StoredKey
 from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import (
     BLOCKED,
@@ -385,6 +386,20 @@ def test_what_the_database_did_not_take_waits_behind_newer_news() -> None:
     rows, dropped = desk.grants.unwritten()
     assert [row.mac for row in rows] == [MAC]
     assert dropped == [(SSID, OTHER_MAC)]
+
+
+def test_of_more_on_the_blocked_vlan_than_are_remembered_the_first_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moves, "MOST", 3)
+    there = moves.Moves()
+    desk = building(stored(vlan=112, subscriber="1001"))
+    key = desk.ring.keys[KeyId(LOCAL, "k-1")]
+    macs = [MacAddress(f"02:00:5e:10:02:{n:02x}") for n in range(4)]
+    for mac in macs:
+        question = Question(mac, SSID, "building-7", DIALECTS["hostapd"])
+        there.granted((SSID, mac), Grant(question, HOME, key, 666, key.name, blocked=True))
+
+    assert [mac for mac, holder in there.taken().items() if holder] == macs[1:]
+    assert not there.has((SSID, macs[0]))
 
 
 def over_the_wire(identifier: int, *more: Attribute) -> Packet:
