@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -12,6 +14,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from edged.config.loading import load
@@ -23,10 +26,11 @@ from edged.mpsk.wpa import pmk_of
 from edged.ops import text
 from edged.ops.alarms import alarms
 from edged.ops.control import call
+from edged.ops.nearby import Nearby, Sighting
 from edged.policy.moved import Holder, Moved
 from edged.radius.authenticator import sign_request
 from edged.radius.packet import Packet
-from edged.values import MacAddress, Secret
+from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import MAC, OTHER_MAC, SSID, handshake_request
 
 SECRET = Secret("a-secret-of-building-7")
@@ -203,3 +207,51 @@ async def test_a_crowd_is_taken_in_pieces_and_one_device_at_once(tmp_path: Path)
         moving.cancel()
         with suppress(asyncio.CancelledError):
             await moving
+
+
+class Told(Nearby):
+    """A kernel that has met one neighbour on the loopback interface each time it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def heard(self) -> list[Sighting]:
+        self.count += 1
+        return [
+            Sighting(parse_address(f"127.6.{self.count >> 8}.{self.count & 255}"), MAC, socket.if_nametoindex("lo"))
+        ]
+
+
+async def test_a_device_that_claims_address_after_address_changes_the_policy_now_and_then_and_all_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.loopback.test_moved_devices.CONFIGURATION", CONFIGURATION.replace("nowhere0", "lo"))
+    billing(tmp_path, ana="blocked")
+    async with running(tmp_path) as house:
+        house.writer.move({MAC: BY_ANAS})
+        await house.writer.meet_neighbours()
+        moving, nearby, before = Moving(Moves(), house.writer), Told(), house.current.version
+        for _ in range(300):
+            moving._hear(nearby)
+        assert (house.current.version, len(house.current.view.learned.moved.addresses)) == (before + 1, 1), "at once"
+
+        version = before
+        while len(house.current.view.learned.moved.addresses) < 300:
+            version = await house.current.wait(version)
+        assert house.current.version <= before + 4
+        nearby.close()
+
+
+async def test_where_the_kernel_tells_nothing_it_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deaf() -> Nearby:
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    monkeypatch.setattr("edged.moving.Nearby", deaf)
+    billing(tmp_path, ana="blocked")
+    async with running(tmp_path) as house:
+        with capture_logs() as logs:
+            house.writer.move({MAC: BY_ANAS})
+            for _ in range(3):
+                house.moving._listen(wanted=True)
+        assert [line["event"] for line in logs].count("neighbours-not-heard") == 1
