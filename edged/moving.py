@@ -28,6 +28,8 @@ PAUSE_S = 0.05
 """Seconds between two changes of the policy, and between two looks: a crowd goes together."""
 AT_ONCE = 500
 """Devices, or addresses of theirs, that one change takes: the loop is held for about a millisecond."""
+BURST, WINDOW_S = 8, 0.2
+"""Changes of the policy for addresses that are made at once within so many seconds; more of them go together."""
 
 
 class Moving:
@@ -40,8 +42,9 @@ class Moving:
         self._deaf = False
         """Said that there is no hearing; once is enough."""
         self._turned_up: dict[IpAddress, Neighbour] = {}
-        self._pause: asyncio.TimerHandle | None = None
-        """While it runs addresses wait: who invents them by the thousand changes the policy no more often."""
+        self._window: asyncio.TimerHandle | None = None
+        self._left = BURST
+        """Changes left in it: who invents addresses by the thousand changes the policy no more often."""
         moves.wake = self._moved.set
 
     async def open(self) -> None:
@@ -98,9 +101,9 @@ class Moving:
             loop.remove_reader(self._nearby)
             self._nearby.close()
             self._nearby = None
-            if self._pause is not None:
-                self._pause.cancel()
-                self._pause = None
+            if self._window is not None:
+                self._window.cancel()
+                self._reopen()
 
     def _hear(self, nearby: Nearby) -> None:
         """Take the address of a device at once where the last look can judge it, else look again."""
@@ -112,15 +115,20 @@ class Moving:
         if heard is None or len(self._turned_up) > AT_ONCE:
             self._turned_up.clear()
             self._look.set()
-        if self._pause is None:
+        if self._left:
             self._meet()
 
     def _meet(self) -> None:
-        """Take who has turned up: the first at once, whoever follows together."""
-        self._pause = None
+        """Take who has turned up."""
         if not self._turned_up:
             return
         met, self._turned_up = self._turned_up, {}
         if not self._writer.meet(met.values()):
             self._look.set()
-        self._pause = asyncio.get_running_loop().call_later(PAUSE_S, self._meet)
+        self._left -= 1
+        if self._window is None:
+            self._window = asyncio.get_running_loop().call_later(WINDOW_S, self._reopen)
+
+    def _reopen(self) -> None:
+        self._window, self._left = None, BURST
+        self._meet()
