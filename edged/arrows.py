@@ -142,7 +142,7 @@ class Disconnects:
         *,
         nases: Callable[[str], Iterable[IpAddress]] = lambda _: (),
         is_gone: Callable[[Stale], bool] = lambda _: False,
-        is_on: Callable[[Stale], bool] = lambda _: False,
+        is_on: Callable[[Stale, IpAddress], bool] = lambda _device, _nas: False,
         settle: Callable[[Stale], None] = lambda _: None,
         give_up: Callable[[Stale], None] = lambda _: None,
         disconnections: Disconnections | None = None,
@@ -150,7 +150,7 @@ class Disconnects:
     ) -> None:
         """``secret``: the one that this NAS knows now, for it may still have the one before.
 
-        ``nases``: those of a client that have been heard. ``is_on``: it has asked since, and was let on.
+        ``nases``: those of a client that have been heard. ``is_on``: it has asked there since, and was let on.
         """
         self._nases = nases
         self._is_on = is_on
@@ -200,7 +200,7 @@ class Disconnects:
         client = _client_of(device, self._clients())
         if client is not None and client.disconnect is not None:
             group.create_task(self._see_off(device, client, client.disconnect.port), name="disconnect")
-            if device.roams:
+            if device.roams or device.been:
                 self._roaming.append((device, client))
                 for _ in range(self._lookers, LOOKERS):
                     self._lookers += 1
@@ -243,11 +243,9 @@ class Disconnects:
                 yield None
                 continue
             device, client = self._roaming.popleft()
-            for nas in self._nases(device.client):
-                # one that is back has what it is due, wherever it is
-                if self._is_on(device):
-                    break
-                if nas != device.nas:
+            for nas in self._nases(device.client) if device.roams else device.been:
+                # where it is back it has what it is due
+                if nas != device.nas and not self._is_on(device, nas):
                     yield device, client, nas
 
     async def _look_around(self) -> None:
@@ -259,7 +257,10 @@ class Disconnects:
             self._lookers -= 1
 
     async def _look_at(self, device: Stale, client: ClientSettings, nas: IpAddress) -> None:
-        """By fast transition the device may be there by now, and that was told nobody. Once: most will not have it."""
+        """By fast transition the device may be there by now, and that was told nobody; or it was let on there before.
+
+        Once: most will not have it.
+        """
         silence = self._silent.get(nas)
         if client.disconnect is None or (silence is not None and silence.until > time.time()):
             return

@@ -337,31 +337,46 @@ async def test_a_thousand_who_roamed_are_looked_for_a_few_at_a_time_and_keep_no_
             assert len(looking) == arrows.LOOKERS
 
 
-async def test_who_came_back_while_it_was_looked_for_is_left_alone_and_an_answer_ends_a_silence() -> None:
-    there: list[Stale] = []
+async def test_where_it_is_back_it_is_left_alone_and_an_answer_ends_a_silence() -> None:
     device = Stale(parse_address("127.0.0.2"), "building-7", MAC, SSID, "vlan", roams=True)
-    queue = [device]
-    disconnections = Disconnections()
-    disconnections.silent[device.nas] = Silence(until=time.time() + 60)
-    disconnections.silent[HOME] = Silence(times=3)
+    for back, count in ((HOME, 0), (device.nas, 1)):
+        queue = [device]
+        disconnections = Disconnections()
+        disconnections.silent[device.nas] = Silence(until=time.time() + 60)
+        disconnections.silent[HOME] = Silence(times=3)
+        asked: list[IpAddress] = []
 
-    def comes_back(_packet: Packet, _before: int) -> tuple[Code, Attributes]:
-        there.append(device)
-        return GONE(_packet, _before) or (Code.DISCONNECT_NAK, ())
+        def is_on(_device: Stale, nas: IpAddress, back: IpAddress = back, asked: list[IpAddress] = asked) -> bool:
+            asked.append(nas)
+            return nas == back
 
-    async with AccessPoint(comes_back) as point:
-        work = Disconnects(
-            lambda: [[queue.pop()]] if queue else [], lambda: [nas(point.port)],
-            nases=lambda _: [HOME] * (not there) + heard_at(200), is_on=lambda stale: stale in there,
-            disconnections=disconnections, waits=(0.5,),
-        )  # fmt: skip
-        async with at_work(work):
-            await until(lambda: there)
-            await until(lambda: not any(t.get_name() == "disconnect-moved" for t in asyncio.all_tasks()))
+        async with AccessPoint(GONE) as point:
+            work = Disconnects(
+                lambda queue=queue: [[queue.pop()]] if queue else [],  # type: ignore[misc]
+                lambda point=point: [nas(point.port)],  # type: ignore[misc]
+                nases=lambda _: [HOME, device.nas], is_on=is_on, disconnections=disconnections,
+            )  # fmt: skip
+            async with at_work(work):
+                await until(lambda asked=asked: asked)  # type: ignore[misc]
+                await until(lambda: not any(t.get_name() == "disconnect-moved" for t in asyncio.all_tasks()))
 
-    assert HOME not in disconnections.silent
-    asked = {host for host in disconnections.silent if host != device.nas}
-    assert len(asked) < 200, "it has what it is due"
+        assert len(point.heard) == count
+        assert (HOME in disconnections.silent) is not bool(count)
+
+
+async def test_two_radios_with_one_mac_address_and_one_key_are_both_sent_away(tmp_path: Path) -> None:
+    """The one that joined last is at an access point that is silent here."""
+    last: IpAddress = parse_address("127.0.0.9")
+    async with AccessPoint() as point, house(tmp_path) as (mpsk, current, _):
+        for source in (HOME, last):
+            answer = mpsk.authorize(request(MAC), client(), source)
+            assert isinstance(answer, Answer)
+        async with at_work(Disconnects.of(mpsk, lambda: [nas(point.port)])):
+            suspend(current, "1001")
+            await until(lambda: point.heard)
+
+    assert len(point.heard) == 1
+    assert text(point.heard[0].attributes, "Calling-Station-Id") == MAC.upper().replace(":", "-")
 
 
 async def test_a_client_that_takes_no_disconnect_costs_nothing(tmp_path: Path) -> None:
