@@ -258,3 +258,24 @@ async def test_where_the_kernel_tells_nothing_it_is_said_once(tmp_path: Path, mo
             for _ in range(3):
                 house.moving._listen(wanted=True)
         assert [line["event"] for line in logs].count("neighbours-not-heard") == 1
+
+
+async def test_however_often_another_look_is_due_half_of_the_time_is_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    billing(tmp_path, ana="blocked")
+    async with running(tmp_path) as house:
+        began, ended = list[float](), list[float]()
+
+        async def takes_long() -> None:
+            began.append(time.monotonic())
+            house.moving._look.set()
+            await asyncio.sleep(0.3)
+            ended.append(time.monotonic())
+
+        monkeypatch.setattr(house.writer, "meet_neighbours", takes_long)
+        house.moving._look.set()
+        while len(began) < 3:
+            await asyncio.sleep(0.01)
+
+        assert all(later - earlier > 0.25 for earlier, later in zip(ended, began[1:], strict=False))
