@@ -5,7 +5,8 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Iterable
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
 from typing import Self
 
 import structlog
@@ -34,6 +35,8 @@ LOOK_EVERY_S = 1.0
 _MOST = 2**63 - 1
 AT_ONCE = 32
 """Disconnect requests under way at once: an access point takes them one by one."""
+LOOKERS = 16
+"""Access points asked at once whether a device that roams is there: apart, so that nobody else waits for it."""
 
 
 class Accounting:
@@ -139,23 +142,30 @@ class Disconnects:
         *,
         nases: Callable[[str], Iterable[IpAddress]] = lambda _: (),
         is_gone: Callable[[Stale], bool] = lambda _: False,
+        is_on: Callable[[Stale, IpAddress], bool] = lambda _device, _nas: False,
         settle: Callable[[Stale], None] = lambda _: None,
+        give_up: Callable[[Stale], None] = lambda _: None,
         disconnections: Disconnections | None = None,
         waits: tuple[float, ...] = WAITS,
     ) -> None:
         """``secret``: the one that this NAS knows now, for it may still have the one before.
 
-        ``nases``: those of a client that have been heard.
+        ``nases``: those of a client that have been heard. ``is_on``: it has asked there since, and was let on.
         """
         self._nases = nases
+        self._is_on = is_on
         self.disconnections = disconnections or Disconnections()
         self._stale = stale
         self._secret = secret
         self._clients = clients
         self._is_gone = is_gone
-        self._settle = settle
+        self._settle, self._give_up = settle, give_up
         self._waits = waits
         self._free = asyncio.Semaphore(AT_ONCE)
+        self._roaming: deque[tuple[Stale, ClientSettings]] = deque()
+        """Devices that may be anywhere, one after the other: of 1,000 at 500 access points no half a million tasks."""
+        self._places = self._whereabouts()
+        self._lookers = 0
         self._silent = self.disconnections.silent
 
     @classmethod
@@ -172,7 +182,8 @@ class Disconnects:
         return cls(
             mpsk.recheck, clients, secret,
             nases=lambda name: [parse_address(host) for host, it in hearing if it.client == name],
-            is_gone=grants.is_gone, settle=grants.settle, disconnections=grants.disconnections,
+            is_gone=grants.is_gone, is_on=grants.is_on, settle=grants.settle, give_up=grants.give_up,
+            disconnections=grants.disconnections,
         )  # fmt: skip
 
     async def run(self) -> None:
@@ -189,11 +200,13 @@ class Disconnects:
         client = _client_of(device, self._clients())
         if client is not None and client.disconnect is not None:
             group.create_task(self._see_off(device, client, client.disconnect.port), name="disconnect")
-            others = set(self._nases(device.client)) - {device.nas} if device.roams else ()
-            for nas in others:
-                group.create_task(self._look_at(nas, device, client, client.disconnect.port), name="disconnect-moved")
+            if device.roams or device.been:
+                self._roaming.append((device, client))
+                for _ in range(self._lookers, LOOKERS):
+                    self._lookers += 1
+                    group.create_task(self._look_around(), name="disconnect-moved")
         else:
-            self._settle(device)
+            self._give_up(device)
 
     async def _see_off(self, device: Stale, client: ClientSettings, port: int) -> None:
         """Until it has asked again, or is gone, or its access point was silent for long."""
@@ -212,8 +225,9 @@ class Disconnects:
         finally:
             self.disconnections.waiting -= 1
         self.disconnections.ends[disconnection.end] += 1
-        self._settle(device)
-        say = log.warning if disconnection.end in {End.REFUSED, End.UNHEARD} else log.info
+        untold = disconnection.end in {End.REFUSED, End.UNHEARD}
+        (self._give_up if untold else self._settle)(device)
+        say = log.warning if untold else log.info
         say(
             "device-disconnected",
             client=client.name,
@@ -222,17 +236,42 @@ class Disconnects:
             end=disconnection.end.value,
         )
 
-    async def _look_at(self, nas: IpAddress, device: Stale, client: ClientSettings, port: int) -> None:
-        """By fast transition the device may be there by now, and that was told nobody. Once: most will not have it."""
-        async with self._free:
-            silence = self._silent.get(nas)
-            if silence is not None and silence.until > time.time():
-                return
-            named = (*_station(device), attribute("Event-Timestamp", int(time.time())))
-            result = await disconnect(Endpoint(nas, port), self._secret(nas, client), named, waits=self._waits)
+    def _whereabouts(self) -> Iterator[tuple[Stale, ClientSettings, IpAddress] | None]:
+        """Who may be where, device by device; None as often as there is nobody."""
+        while True:
+            if not self._roaming:
+                yield None
+                continue
+            device, client = self._roaming.popleft()
+            for nas in self._nases(device.client) if device.roams else device.been:
+                # where it is back it has what it is due
+                if nas != device.nas and not self._is_on(device, nas):
+                    yield device, client, nas
+
+    async def _look_around(self) -> None:
+        """Until nobody is left to look for."""
+        try:
+            while (place := next(self._places)) is not None:
+                await self._look_at(*place)
+        finally:
+            self._lookers -= 1
+
+    async def _look_at(self, device: Stale, client: ClientSettings, nas: IpAddress) -> None:
+        """By fast transition the device may be there by now, and that was told nobody; or it was let on there before.
+
+        Once: most will not have it.
+        """
+        silence = self._silent.get(nas)
+        if client.disconnect is None or (silence is not None and silence.until > time.time()):
+            return
+        named = (*_station(device), attribute("Event-Timestamp", int(time.time())))
+        endpoint = Endpoint(nas, client.disconnect.port)
+        result = await disconnect(endpoint, self._secret(nas, client), named, waits=self._waits)
         if result.outcome is Outcome.TIMEOUT:
             self._silent.setdefault(nas, Silence()).heard_nothing(time.time())
-        elif result.outcome is Outcome.ACK:
+            return
+        self._silent.pop(nas, None)
+        if result.outcome is Outcome.ACK:
             log.info("device-disconnected", client=client.name, ssid=device.ssid, reason=device.reason, end="moved")
 
     async def _attempt(self, disconnection: Disconnection, client: ClientSettings, port: int) -> float:

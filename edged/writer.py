@@ -27,6 +27,8 @@ LARGE = 5_000
 """From so many subscribers on the table is compiled in a thread, so that the loop is not held for long."""
 _PIECE = 500
 """Sessions, or subscribers whose sessions are looked up, between two turns of the loop: some ten milliseconds."""
+BLIND = 15
+"""Looks at the neighbours that may fail in a row, some half a minute, before what was seen is too old to act upon."""
 NO_BILLING = Snapshot("none", "", 0.0, ())
 """What is in force where no billing is configured: nobody is blocked, and that is certain."""
 
@@ -44,6 +46,8 @@ class Writer:
         self._overrides = overrides
         self._neighbourhood = Neighbourhood()
         """At the last look."""
+        self._blind = 0
+        """Looks since then that failed."""
         self._met: dict[IpAddress, MacAddress] = {}
         """Who on the VLANs of the blocked has turned up since it began."""
         self._unheard: set[str] | None = None
@@ -199,7 +203,10 @@ class Writer:
         """The neighbours whom billing names by their device."""
         vlans = blocked_vlans(self._config) if self.current.view.learned.moved else ()
         wanted = table.devices or vlans
-        self._neighbourhood = await asyncio.to_thread(neighbourhood, vlans) if wanted else Neighbourhood()
+        found = await asyncio.to_thread(neighbourhood, vlans) if wanted else Neighbourhood()
+        self._blind = 0 if found is not None else self._blind + 1
+        if found is not None or self._blind > BLIND:
+            self._neighbourhood = found or Neighbourhood()
         return {one.address: one.mac for one in self._neighbourhood.rows if one.mac in table.devices}
 
 

@@ -33,6 +33,8 @@ MAX_GRANTS = 65536
 """Devices let on that a change of policy is checked against: three large buildings."""
 MAX_STRANGERS = 8192
 """Of those without a key, apart from the others: whoever invents MAC addresses is one of them each time."""
+MOST_BEEN = 8
+"""Access points at which a device was before, and is looked for when it is to leave."""
 REWRITE_AFTER = 3600.0
 """Seconds; the grant of a device that comes again as it was is written so often."""
 
@@ -52,6 +54,8 @@ class Grants:
         """The time in the row of each; a row is not written again for every visit."""
         self._asked: dict[Place, float] = {}
         """When its access point last asked, epoch seconds."""
+        self._been: Recent[Place, tuple[IpAddress, ...]] = Recent(MAX_GRANTS)
+        """Where else each was let on, the latest first: two radios can have one MAC address."""
         self._sent: list[tuple[Place, Grant]] = []
         """To leave for a reason of their own, or since before a restart."""
         self._back: list[Stale] = []
@@ -97,6 +101,8 @@ class Grants:
         """A device got on: whatever it was to leave that access point for is settled."""
         place = (grant.question.ssid, grant.question.mac)
         before = self.get(place)
+        if before is not None and before.nas is not grant.nas:
+            self._has_gone_over(place, before, grant)
         self._keep(place, grant)
         self._asked[place] = now
         stale = self._leaving.get(place)
@@ -114,6 +120,11 @@ class Grants:
             self._asked.clear()
             self._written.clear()
 
+    def _has_gone_over(self, place: Place, before: Grant, grant: Grant) -> None:
+        if before.nas != grant.nas and before.question.site == grant.question.site:
+            others = (nas for nas in self._been.get(place) or () if nas not in {before.nas, grant.nas})
+            self._been.put(place, (before.nas, *others)[:MOST_BEEN])
+
     def began(self, place: Place, site: str, nas: IpAddress, given: Attributes, at: float) -> None:
         """A session of the device began there ``at`` that time, unasked: the access point let it on from memory.
 
@@ -125,6 +136,8 @@ class Grants:
         if grant is not None and grant.nas != nas and grant.question.site == site:
             session = session_of(grant.question.dialect.session, given, grant.question.mac)
             moved = replace(grant, nas=nas, question=replace(grant.question, session=session))
+            # a Start that was late, or a lie, hides nobody
+            self._has_gone_over(place, grant, moved)
             self._keep(place, moved)
             self._unwritten[place] = moved
         elif grant is None and stale is not None and stale.nas != nas and stale.client == site:
@@ -197,8 +210,9 @@ class Grants:
             grant.nas, question.site, question.mac, question.ssid, reason, question.session,
             dialect.reauthenticates if stays else (),
             self._asked.get(place, now) + dialect.caches if dialect.caches else 0.0,
-            question.roams,
+            question.roams, self._been.get(place) or (),
         )  # fmt: skip
+        self._been.remove(place)
         self._leaving[place] = stale
         self._unwritten[place] = replace(grant, wanted=reason)
         return stale
@@ -207,8 +221,13 @@ class Grants:
         """True once the device has asked again, or was named anew: no more to do for this one."""
         return self._leaving.get((stale.ssid, stale.mac)) is not stale
 
+    def is_on(self, stale: Stale, nas: IpAddress) -> bool:
+        """True once the device has asked again at ``nas``, and was let on."""
+        grant = self.get((stale.ssid, stale.mac))
+        return grant is not None and grant.nas == nas
+
     def settle(self, stale: Stale) -> None:
-        """The device left, or nobody can be told: it is remembered no longer."""
+        """The device left: it is remembered no longer."""
         if not self.is_gone(stale):
             place = (stale.ssid, stale.mac)
             del self._leaving[place]
@@ -216,6 +235,17 @@ class Grants:
             grant = self._unwritten[place] = self.get(place)
             if grant is None:
                 self.moves.left(place)
+
+    def give_up(self, stale: Stale) -> None:
+        """Nobody can be told. It is remembered no longer, unless it is on the VLAN of the blocked: there it still is.
+
+        Its row stays as well, and with it a restart's attempt.
+        """
+        place = (stale.ssid, stale.mac)
+        if self.is_gone(stale) or self.get(place) is not None or not self.moves.has(place):
+            self.settle(stale)
+        else:
+            del self._leaving[place]
 
     # -------------------------------------------------------------------------------------------- restarts
 

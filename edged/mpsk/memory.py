@@ -105,6 +105,8 @@ class Stale:
     """Until then the access point may let it on again from memory, epoch seconds; 0: it asks every time."""
     roams: bool = False
     """It may be at another access point of the client by now."""
+    been: tuple[IpAddress, ...] = ()
+    """Where else it was let on lately: it may be there still, or another radio with its MAC address."""
 
 
 class Recent(Generic[K, V]):

@@ -24,8 +24,12 @@ STEP = 256
 """Devices looked at between two pauses."""
 
 
+MOST = 65536
+"""Devices there, of which some may have been gone for long: no access point had to say so."""
+
+
 class Moves:
-    """Never more than there are grants."""
+    """Never more than ``MOST``; the one that came first goes."""
 
     __slots__ = ("_changes", "_keys", "_there", "wake")
 
@@ -47,6 +51,11 @@ class Moves:
         if before is not None and grant.name is None and ssid != before.ssid:
             return False
         return self._put(mac, _there(ssid, grant.key) if grant.key is not None and grant.blocked else None)
+
+    def has(self, place: Place) -> bool:
+        """True for a device that is there by its latest grant, at that network."""
+        there = self._there.get(place[1])
+        return there is not None and there.ssid == place[0]
 
     def left(self, place: Place) -> None:
         """It was refused or sent away there, or is forgotten: nothing older than that counts."""
@@ -79,6 +88,8 @@ class Moves:
     def _put(self, mac: MacAddress, after: _There | None) -> bool:
         before = self._there.pop(mac, None)
         if after is not None:
+            if len(self._there) >= MOST:
+                self._put(next(iter(self._there)), None)
             self._there[mac] = after
         holder = after and after.holder
         if holder == (before and before.holder):

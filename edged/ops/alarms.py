@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from edged.billing.status import Health
 from edged.captive.certificate import day
 from edged.config.derived import served_interfaces
+from edged.mpsk.keyring import fault_of
 from edged.ops.parts import certified, failed, time_left
 from edged.ops.text import counted, moment, span
 from edged.radius.radsec.certificate import SOON_S as RADSEC_SOON_S
@@ -108,7 +109,7 @@ def _policy_alarms(house: House, now: float) -> Iterator[Alarm]:
         )
     census = house.census.take(house.current.view, now)
     lineless = census.lineless if house.roster else tuple(sorted((*census.lineless, *census.offline)))
-    keyed = _led_by_key(house) if lineless else frozenset()
+    keyed = _led_by_key(house, now) if lineless else frozenset()
     lineless = tuple(name for name in lineless if name not in keyed)
     if lineless:
         yield Alarm(
@@ -119,13 +120,13 @@ def _policy_alarms(house: House, now: float) -> Iterator[Alarm]:
         )
 
 
-def _led_by_key(house: House) -> frozenset[str]:
-    """Subscribers whose devices are led to the page on the Wi-Fi's VLAN of the blocked, whichever they are."""
+def _led_by_key(house: House, now: float) -> frozenset[str]:
+    """Subscribers with a good key: their devices are led to the page on the Wi-Fi's VLAN of the blocked."""
     served = served_interfaces(house.loaded.config)
     networks = house.loaded.config.mpsk.networks.items()
     led = {ssid for ssid, network in networks if network.blocked is not None and network.blocked.ends_at(served)}
     keys = house.mpsk.ring.keys.values() if led else ()
-    return frozenset(stored.key.subscriber for stored in keys if stored.key.ssid in led)
+    return frozenset(s.key.subscriber for s in keys if s.key.ssid in led and fault_of(s, now) is None)
 
 
 def _target_alarms(house: House) -> Iterator[Alarm]:

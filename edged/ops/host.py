@@ -91,12 +91,15 @@ class Neighbourhood:
         return any(link.contains(host_prefix(one.address)) for link in self._links.get(one.interface, ()))
 
 
-def neighbourhood(interfaces: Collection[str] = ()) -> Neighbourhood:
-    """As it is now, with the networks of ``interfaces``; empty when ``ip`` cannot say."""
+def neighbourhood(interfaces: Collection[str] = ()) -> Neighbourhood | None:
+    """As it is now, with the networks of ``interfaces``; None when ``ip`` cannot say."""
     found: list[Neighbour] = []
     # the networks first: whoever is there by then is judged by them
     links = _links(interfaces) if interfaces else {}
-    for row in _asked(("neigh", "show", "nud", "all")) or ():
+    rows = _asked(("neigh", "show", "nud", "all"))
+    if links is None or rows is None:
+        return None
+    for row in rows:
         try:
             found.append(Neighbour(parse_address(row["dst"]), parse_mac(row["lladdr"]), row["dev"]))
         except (KeyError, ValueError):
@@ -104,10 +107,13 @@ def neighbourhood(interfaces: Collection[str] = ()) -> Neighbourhood:
     return Neighbourhood(found, links)
 
 
-def _links(interfaces: Collection[str]) -> dict[str, list[Prefix]]:
+def _links(interfaces: Collection[str]) -> dict[str, list[Prefix]] | None:
     """The networks of each of ``interfaces``, by its addresses; without the link-local ones, in which everybody is."""
     found: dict[str, list[Prefix]] = {}
-    for row in _asked(("address", "show")) or ():
+    rows = _asked(("address", "show"))
+    if rows is None:
+        return None
+    for row in rows:
         if row.get("ifname") in interfaces:
             texts = (f"{one['local']}/{one['prefixlen']}" for one in row.get("addr_info", ()) if "local" in one)
             networks = (ip_network(text, strict=False) for text in texts)

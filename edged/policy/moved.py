@@ -39,16 +39,21 @@ class Moved:
         if not news:
             return self
         holders, devices, addresses = self.holders.copy(), self.devices.copy(), self.addresses
+        leaving: dict[str, set[MacAddress]] = {}
+        coming: dict[str, list[MacAddress]] = {}
         for mac, holder in news.items():
             before = holders.pop(mac, None)
             if before is not None:
-                left = tuple(other for other in devices[before.subscriber] if other != mac)
-                devices[before.subscriber] = left
-                if not left:
-                    del devices[before.subscriber]
+                leaving.setdefault(before.subscriber, set()).add(mac)
             if holder is not None:
                 holders[mac] = holder
-                devices[holder.subscriber] = (*devices.get(holder.subscriber, ()), mac)
+                coming.setdefault(holder.subscriber, []).append(mac)
+        # subscriber by subscriber: one may be a whole hotel
+        for subscriber in leaving.keys() | coming.keys():
+            gone = leaving.get(subscriber, set())
+            stay = (mac for mac in devices.pop(subscriber, ()) if mac not in gone)
+            if there := (*stay, *coming.get(subscriber, ())):
+                devices[subscriber] = there
         if addresses and None in news.values():
             addresses = {address: mac for address, mac in addresses.items() if mac in holders}
         return Moved(holders, devices, addresses)

@@ -17,7 +17,7 @@ from edged.arrows import Disconnects, Keeper
 from edged.errors import UpstreamError
 from edged.model import Key, Snapshot, State, Subscriber
 from edged.mpsk import disconnect
-from edged.mpsk.disconnect import Disconnections, End
+from edged.mpsk.disconnect import Disconnections, End, Silence
 from edged.mpsk.memory import Stale
 from edged.mpsk.service import MpskService
 from edged.policy.access import View
@@ -311,12 +311,103 @@ async def test_who_roams_by_fast_transition_is_sent_away_from_every_access_point
             assert [a.type for a in packet.attributes] == [80, 31, 55], "another's name it would refuse"
 
 
+def heard_at(count: int) -> list[IpAddress]:
+    return [parse_address(f"127.1.{n >> 8}.{n & 255}") for n in range(count)]
+
+
+async def test_a_thousand_who_roamed_are_looked_for_a_few_at_a_time_and_keep_no_disconnect_waiting() -> None:
+    """At 500 access points, all of them silent: who stands where is known is told at once all the same."""
+    macs = [MacAddress(f"02:00:5e:10:{n >> 8:02x}:{n & 255:02x}") for n in range(1000)]
+    elsewhere: IpAddress = parse_address("127.0.0.2")
+    queue = [Stale(elsewhere, "building-7", mac, SSID, "blocked", roams=True) for mac in macs]
+    queue.append(Stale(HOME, "building-7", MAC, SSID, "blocked"))
+    disconnections = Disconnections()
+    disconnections.silent[elsewhere] = Silence(until=time.time() + 60)
+    others = heard_at(500)
+    async with AccessPoint() as point:
+        taken = lambda: [[queue.pop() for _ in range(len(queue))]]  # noqa: E731
+        work = Disconnects(
+            taken, lambda: [nas(point.port)], nases=lambda _: others, disconnections=disconnections, waits=(0.3,)
+        )
+        async with at_work(work):
+            began = time.time()
+            await until(lambda: point.heard)
+            assert time.time() - began < 0.25, "the looks have lines of their own"
+            looking = [task for task in asyncio.all_tasks() if task.get_name() == "disconnect-moved"]
+            assert len(looking) == arrows.LOOKERS
+
+
+async def test_where_it_is_back_it_is_left_alone_and_an_answer_ends_a_silence() -> None:
+    device = Stale(parse_address("127.0.0.2"), "building-7", MAC, SSID, "vlan", roams=True)
+    for back, count in ((HOME, 0), (device.nas, 1)):
+        queue = [device]
+        disconnections = Disconnections()
+        disconnections.silent[device.nas] = Silence(until=time.time() + 60)
+        disconnections.silent[HOME] = Silence(times=3)
+        asked: list[IpAddress] = []
+
+        def is_on(_device: Stale, nas: IpAddress, back: IpAddress = back, asked: list[IpAddress] = asked) -> bool:
+            asked.append(nas)
+            return nas == back
+
+        async with AccessPoint(GONE) as point:
+            work = Disconnects(
+                lambda queue=queue: [[queue.pop()]] if queue else [],  # type: ignore[misc]
+                lambda point=point: [nas(point.port)],  # type: ignore[misc]
+                nases=lambda _: [HOME, device.nas], is_on=is_on, disconnections=disconnections,
+            )  # fmt: skip
+            async with at_work(work):
+                await until(lambda asked=asked: asked)  # type: ignore[misc]
+                await until(lambda: not any(t.get_name() == "disconnect-moved" for t in asyncio.all_tasks()))
+
+        assert len(point.heard) == count
+        assert (HOME in disconnections.silent) is not bool(count)
+
+
+async def test_two_radios_with_one_mac_address_and_one_key_are_both_sent_away(tmp_path: Path) -> None:
+    """The one that joined last is at an access point that is silent here."""
+    last: IpAddress = parse_address("127.0.0.9")
+    async with AccessPoint() as point, house(tmp_path) as (mpsk, current, _):
+        for source in (HOME, last):
+            answer = mpsk.authorize(request(MAC), client(), source)
+            assert isinstance(answer, Answer)
+        async with at_work(Disconnects.of(mpsk, lambda: [nas(point.port)])):
+            suspend(current, "1001")
+            await until(lambda: point.heard)
+
+    assert len(point.heard) == 1
+    assert text(point.heard[0].attributes, "Calling-Station-Id") == MAC.upper().replace(":", "-")
+
+
 async def test_a_client_that_takes_no_disconnect_costs_nothing(tmp_path: Path) -> None:
     async with house(tmp_path) as (mpsk, current, _):
         ask(mpsk)
         async with at_work(Disconnects.of(mpsk, lambda: [client()])):
             suspend(current, "1001")
             await until(lambda: not mpsk.grants._leaving and not len(mpsk.grants))
+
+
+async def test_who_is_on_the_blocked_vlan_and_cannot_be_sent_away_is_led_to_the_page_all_the_same(
+    tmp_path: Path,
+) -> None:
+    refuses = always(Code.DISCONNECT_NAK, attribute("Error-Cause", 405))
+    async with AccessPoint(refuses) as point:
+        for name, settings in (("mute", client()), ("refuses", nas(point.port))):
+            folder = tmp_path / name
+            folder.mkdir()
+            async with house(folder) as (mpsk, current, keeper):
+                await keeper.tend()
+                suspend(current, "1001")
+                assert ask(mpsk) == "666"
+                assert set(mpsk.grants.moves.taken()) == {MAC}
+                async with at_work(Disconnects.of(mpsk, lambda settings=settings: [settings])):  # type: ignore[misc]
+                    await mpsk.replace_billing([])
+                    await until(lambda at=mpsk.grants: not len(at) and not at._leaving)  # type: ignore[misc]
+                assert mpsk.grants.moves.taken() == {}, "it is on that VLAN still"
+            async with house(folder) as (mpsk, _, keeper):
+                await mpsk.replace_billing([])
+                await keeper.tend()
+                assert [stale.mac for stale in rechecked(mpsk.recheck())] == [MAC], "a restart tries again"
 
 
 # --- a restart -------------------------------------------------------------------------------------

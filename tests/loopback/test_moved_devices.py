@@ -4,7 +4,9 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import json
+import os
 import socket
 import time
 from collections.abc import AsyncIterator
@@ -12,21 +14,23 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import pytest
 from structlog.testing import capture_logs
 
 from edged.config.loading import load
 from edged.daemon import House
 from edged.model import Access, Key
-from edged.moving import AT_ONCE, Moving
+from edged.moving import AT_ONCE, BURST, Moving
 from edged.mpsk.moves import Moves
 from edged.mpsk.wpa import pmk_of
 from edged.ops import text
 from edged.ops.alarms import alarms
 from edged.ops.control import call
+from edged.ops.nearby import Nearby, Sighting
 from edged.policy.moved import Holder, Moved
 from edged.radius.authenticator import sign_request
 from edged.radius.packet import Packet
-from edged.values import MacAddress, Secret
+from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import MAC, OTHER_MAC, SSID, handshake_request
 
 SECRET = Secret("a-secret-of-building-7")
@@ -172,10 +176,12 @@ async def test_explain_says_with_which_key_it_is_there_and_no_alarm_says_that_no
             shown = " ".join(text.explain(await told(house, "explain", subject=subject)).split())
             assert "is BLOCKED for unpaid" in shown
             assert f"{MAC} is on the blocked VLAN with key k-7f3" in shown
+        ended = Key("k-9c2", SSID, Secret("silver-otter-piano-19"), subscriber="mia", expires=time.time() - 60)
+        await house.mpsk.replace_billing([ANA_KEY, BOB_KEY, ended])
         found = [alarm for alarm in alarms(house, time.time()) if alarm.code == "lines-unknown"]
         assert [alarm.sentence.partition("for example")[2] for alarm in found] == [
             " mia: nothing is enforced on them."
-        ], "Bob has a key, whatever devices come with it"  # fmt: skip
+        ], "Bob has a good key, whatever devices come with it"  # fmt: skip
 
 
 async def test_while_watching_nobody_is_moved(tmp_path: Path) -> None:
@@ -203,3 +209,73 @@ async def test_a_crowd_is_taken_in_pieces_and_one_device_at_once(tmp_path: Path)
         moving.cancel()
         with suppress(asyncio.CancelledError):
             await moving
+
+
+class Told(Nearby):
+    """A kernel that has met one neighbour on the loopback interface each time it is asked."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.count = 0
+
+    def heard(self) -> list[Sighting]:
+        self.count += 1
+        return [
+            Sighting(parse_address(f"127.6.{self.count >> 8}.{self.count & 255}"), MAC, socket.if_nametoindex("lo"))
+        ]
+
+
+async def test_a_device_that_claims_address_after_address_changes_the_policy_now_and_then_and_all_are_known(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tests.loopback.test_moved_devices.CONFIGURATION", CONFIGURATION.replace("nowhere0", "lo"))
+    billing(tmp_path, ana="blocked")
+    async with running(tmp_path) as house:
+        house.writer.move({MAC: BY_ANAS})
+        await house.writer.meet_neighbours()
+        moving, nearby, before = Moving(Moves(), house.writer), Told(), house.current.version
+        for _ in range(300):
+            moving._hear(nearby)
+        known = house.current.view.learned.moved.addresses
+        assert (house.current.version, len(known)) == (before + BURST, BURST), "the first of them at once"
+
+        version = before
+        while len(house.current.view.learned.moved.addresses) < 300:
+            version = await house.current.wait(version)
+        assert house.current.version <= before + BURST + 3
+        nearby.close()
+
+
+async def test_where_the_kernel_tells_nothing_it_is_said_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def deaf() -> Nearby:
+        raise OSError(errno.EAFNOSUPPORT, os.strerror(errno.EAFNOSUPPORT))
+
+    monkeypatch.setattr("edged.moving.Nearby", deaf)
+    billing(tmp_path, ana="blocked")
+    async with running(tmp_path) as house:
+        with capture_logs() as logs:
+            house.writer.move({MAC: BY_ANAS})
+            for _ in range(3):
+                house.moving._listen(wanted=True)
+        assert [line["event"] for line in logs].count("neighbours-not-heard") == 1
+
+
+async def test_however_often_another_look_is_due_half_of_the_time_is_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    billing(tmp_path, ana="blocked")
+    async with running(tmp_path) as house:
+        began, ended = list[float](), list[float]()
+
+        async def takes_long() -> None:
+            began.append(time.monotonic())
+            house.moving._look.set()
+            await asyncio.sleep(0.3)
+            ended.append(time.monotonic())
+
+        monkeypatch.setattr(house.writer, "meet_neighbours", takes_long)
+        house.moving._look.set()
+        while len(began) < 3:
+            await asyncio.sleep(0.01)
+
+        assert all(later - earlier > 0.25 for earlier, later in zip(ended, began[1:], strict=False))

@@ -23,7 +23,7 @@ from edged.policy.table import compile_table
 from edged.state.database import Database
 from edged.state.overrides import OverrideStore
 from edged.values import parse_address, parse_mac, parse_prefix
-from edged.writer import LARGE, Writer
+from edged.writer import BLIND, LARGE, Writer
 
 ANA4, BEN4, MIA4 = "100.64.1.7", "100.64.1.8", "100.64.1.9"
 ANA6 = "2001:db8:100:700::/56"
@@ -556,6 +556,26 @@ async def test_a_device_that_turns_up_is_judged_by_the_last_look_without_another
         assert (d.access(THERE4), d.access(ANA4)) == (Access.OPEN, Access.OPEN)
         assert d.writer.meet([seen])
         assert d.access(THERE4) is Access.BLOCKED
+
+
+async def test_a_look_that_fails_opens_nobody_and_what_was_seen_long_ago_blocks_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    rows = f"[{neighbour(ANA4, OTHER_MAC)}, {neighbour(THERE4, MAC, 'lan0.666')}]"
+    neighbourhood(tmp_path, monkeypatch, rows, links=LINKS)
+    async with desk(tmp_path, configuration(**VLAN)) as d:
+        await d.writer.publish(listed(one("1001"), one("1002", devices=(TABLET,))))
+        d.writer.move({PHONE: BY_KEY})
+        await d.writer.meet_neighbours()
+        assert (d.access(ANA4), d.access(THERE4)) == (Access.BLOCKED, Access.BLOCKED)
+
+        neighbourhood(tmp_path, monkeypatch, "no answer")
+        for _ in range(BLIND):
+            await d.writer.meet_neighbours()
+        assert (d.access(ANA4), d.access(THERE4)) == (Access.BLOCKED, Access.BLOCKED)
+
+        await d.writer.meet_neighbours()
+        assert (d.access(ANA4), d.access(THERE4)) == (Access.OPEN, Access.OPEN)
 
 
 async def test_who_turns_up_while_the_table_is_read_is_not_forgotten_for_it(

@@ -9,9 +9,12 @@ from typing import Any
 import pytest
 
 from edged.model import Rate
+from edged.mpsk import moves
 from edged.mpsk.desk import Desk, Search
 from edged.mpsk.dialects import DIALECTS
 from edged.mpsk.grants import REWRITE_AFTER, Grants
+from edged.mpsk.keylist import revisions
+from edged.mpsk.keylist.revisions import Rotation
 from edged.mpsk.memory import Grant
 from edged.mpsk.moves import STEP
 from edged.mpsk.outcome import Reason
@@ -24,7 +27,7 @@ from edged.radius.authenticator import sign_request
 from edged.radius.clients import Source
 from edged.radius.hiding import hide_password
 from edged.radius.packet import Answer, Code, Hidden, Packet
-from edged.state.keys import StoredKey
+from edged.state.keys import LOCAL, KeyId, StoredKey
 from edged.values import MacAddress, Secret, parse_address
 from tests.mpsk_world import (
     BLOCKED,
@@ -277,7 +280,7 @@ def test_after_a_restart_who_has_the_new_passphrase_stays_and_an_undone_rotation
     let_on(desk, handshake_request(newer.pmk.reveal()), now=NOW + 20)
     rows, _ = desk.grants.unwritten()
     undone = (
-        replace(key, created=key.created),
+        replace(key, created=NOW + 40),
         replace(newer, key=replace(newer.key, id="k-1~old"), revoked=NOW + 500),
     )
 
@@ -286,6 +289,37 @@ def test_after_a_restart_who_has_the_new_passphrase_stays_and_an_undone_rotation
         again.grants.restore(rows, again.ring, NOW + 50, again.settings)
         assert rechecked(again.recheck(OPEN, NOW + 499)) == []
         assert [stale.reason for stale in rechecked(again.recheck(OPEN, NOW + 500))] == reasons
+
+
+def test_after_an_undone_rotation_and_a_restart_each_device_has_the_passphrase_that_it_proved_since() -> None:
+    key = stored(vlan=112, origin=LOCAL)
+    turn = Rotation(now=NOW + 10, overlap={SSID: 500.0})
+    newer, aside = revisions.rotated([key], ["k-1"], turn, lambda: Secret("of-the-rotation"))[0]
+    newer = replace(newer, pmk=pmk_of(newer.key.passphrase, SSID))
+    undone = tuple(revisions.rotations_undone([newer, aside], ["k-1"], NOW + 20)[0])
+    assert key.pmk is not None
+    assert newer.pmk is not None
+    desk = building(*undone)
+    let_on(desk, handshake_request(key.pmk.reveal()), now=NOW + 30)
+    let_on(desk, handshake_request(newer.pmk.reveal(), OTHER_MAC), now=NOW + 30)
+
+    again = restarted(desk, *undone)
+
+    assert rechecked(again.recheck(OPEN, NOW + 509)) == []
+    assert [stale.mac for stale in rechecked(again.recheck(OPEN, NOW + 510))] == [OTHER_MAC]
+
+
+def test_after_a_rotation_that_was_taken_back_before_it_began_and_a_restart_nobody_leaves() -> None:
+    key = stored(vlan=112, origin=LOCAL)
+    turn = Rotation(now=NOW + 10, overlap={SSID: 500.0}, at=NOW + DAY)
+    prepared = revisions.rotated([key], ["k-1"], turn, lambda: Secret("of-the-rotation"))[0]
+    undone = tuple(revisions.rotations_undone(list(prepared), ["k-1"], NOW + 20)[0])
+    assert key.pmk is not None
+    for before, at in (((key,), NOW), (undone, NOW + 30)):
+        desk = building(*before)
+        let_on(desk, handshake_request(key.pmk.reveal()), now=at)
+
+        assert rechecked(restarted(desk, *undone).recheck(OPEN, NOW + 100)) == []
 
 
 def test_who_asked_by_mac_address_while_both_passphrases_were_good_asks_again_when_the_old_one_ends() -> None:
@@ -352,6 +386,20 @@ def test_what_the_database_did_not_take_waits_behind_newer_news() -> None:
     rows, dropped = desk.grants.unwritten()
     assert [row.mac for row in rows] == [MAC]
     assert dropped == [(SSID, OTHER_MAC)]
+
+
+def test_of_more_on_the_blocked_vlan_than_are_remembered_the_first_goes(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(moves, "MOST", 3)
+    there = moves.Moves()
+    desk = building(stored(vlan=112, subscriber="1001"))
+    key = desk.ring.keys[KeyId(LOCAL, "k-1")]
+    macs = [MacAddress(f"02:00:5e:10:02:{n:02x}") for n in range(4)]
+    for mac in macs:
+        question = Question(mac, SSID, "building-7", DIALECTS["hostapd"])
+        there.granted((SSID, mac), Grant(question, HOME, key, 666, key.name, blocked=True))
+
+    assert [mac for mac, holder in there.taken().items() if holder] == macs[1:]
+    assert not there.has((SSID, macs[0]))
 
 
 def over_the_wire(identifier: int, *more: Attribute) -> Packet:

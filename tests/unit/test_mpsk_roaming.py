@@ -6,6 +6,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from edged.mpsk.desk import Desk
+from edged.mpsk.grants import MOST_BEEN
 from edged.radius.attributes import attribute
 from edged.radius.packet import Answer, Code
 from edged.values import parse_address
@@ -15,6 +16,7 @@ from tests.mpsk_world import (
     MAC,
     NOW,
     OPEN,
+    OTHER_MAC,
     SSID,
     answered,
     client,
@@ -29,7 +31,7 @@ from tests.mpsk_world import (
 HERE, THERE = HOME, parse_address("127.0.0.2")
 PLACE, SITE = (SSID, MAC), "building-7"
 REPORT = (attribute("NAS-Identifier", "ap-2"), attribute("Calling-Station-Id", "02-00-5E-10-00-01"))
-REGISTERED = stored(devices=(MAC,), vlan=112, subscriber="1001")
+REGISTERED = stored(devices=(MAC, OTHER_MAC), vlan=112, subscriber="1001")
 
 
 def building() -> Desk:
@@ -46,7 +48,7 @@ def test_a_device_that_an_access_point_let_on_from_memory_is_sent_away_from_ther
 
     (stale,) = rechecked(desk.recheck(BLOCKED, NOW + 6))
 
-    assert stale.nas == THERE
+    assert (stale.nas, stale.been) == (THERE, (HERE,)), "a Start that was late, or a lie, hides nobody"
     assert [tuple(a) for a in stale.session] == [(31, b"02-00-5E-10-00-01"), (32, b"ap-2")]
     assert stale.cached_until == NOW + 30
     rows, _ = desk.grants.unwritten()
@@ -100,3 +102,20 @@ def test_only_who_may_have_gone_on_by_fast_transition_is_looked_for_elsewhere() 
 
     (stale,) = rechecked(building().recheck(BLOCKED, NOW))
     assert not stale.roams
+
+
+def test_where_it_was_let_on_before_at_its_site_is_told_as_well_and_forgotten_with_that() -> None:
+    desk = building()
+    places = [parse_address(f"127.0.1.{n}") for n in range(MOST_BEEN + 3)]
+    for n, nas in enumerate((*places, THERE)):
+        assert isinstance(desk.ask(request(), client(), nas, OPEN, NOW + n), Answer)
+    other = client(name="building-8")
+    assert isinstance(desk.ask(request(OTHER_MAC), other, HERE, OPEN, NOW), Answer)
+    assert isinstance(desk.ask(request(OTHER_MAC), client(), THERE, OPEN, NOW), Answer)
+
+    there = {stale.mac: stale for stale in rechecked(desk.recheck(BLOCKED, NOW + 30))}
+
+    assert (there[MAC].nas, there[MAC].been) == (THERE, tuple(reversed(places[3:])))
+    assert there[OTHER_MAC].been == (), "another site has another secret"
+    assert isinstance(desk.ask(request(), client(), THERE, BLOCKED, NOW + 31), Answer)
+    assert [stale.been for stale in rechecked(desk.recheck(OPEN, NOW + 32)) if stale.mac == MAC] == [()]

@@ -168,13 +168,16 @@ def rotations_undone(keys: Sequence[StoredKey], ids: Collection[str], now: float
 
 def _turned_back(stored: StoredKey, old: StoredKey, now: float) -> list[StoredKey]:
     begun = stored.key.not_before <= now
+    # after a restart it is the order of these times that tells which passphrase a name was that of: the one that comes
+    # back is the key's own from now on, and one that never was good has been nobody's
+    times = (now, stored.created) if begun else (old.created, old.created)
     back = replace(stored.key, passphrase=old.key.passphrase, not_before=old.key.not_before)
     aside = replace(
         old.key, passphrase=stored.key.passphrase, not_before=stored.key.not_before if begun else old.key.not_before
     )
     return [
-        StoredKey(LOCAL, back, old.pmk, old.created),
-        StoredKey(LOCAL, aside, stored.pmk, stored.created, old.revoked if begun else now),
+        StoredKey(LOCAL, back, old.pmk, times[0]),
+        StoredKey(LOCAL, aside, stored.pmk, times[1], old.revoked if begun else now),
     ]
 
 
