@@ -85,10 +85,13 @@ def test_the_worst_guest_decides(tmp_path: Path, kernel: str, status: int) -> No
     assert ("died or took too long" in said) == (status == LOST)
 
 
-def test_a_guest_may_open_the_files_that_it_needs(tmp_path: Path) -> None:
-    soft = 'ulimit -Sn; readlink -f "$TMPDIR"; echo 0 > "$out/status"'
-    with running(tmp_path, soft, "tests/wifi/test_bound.py") as process:
+def test_a_guest_has_the_files_that_it_needs_a_folder_for_its_memory_and_a_home_that_it_may_write(
+    tmp_path: Path,
+) -> None:
+    has = 'ulimit -Sn; readlink -f "$TMPDIR"; readlink -f "$HOME"; echo 0 > "$out/status"'
+    with running(tmp_path, has, "tests/wifi/test_bound.py") as process:
         said = process.communicate(timeout=20.0)[0].splitlines()
 
     assert int(said[1]) >= 4096
     assert said[2] in {"/dev/shm", str(tmp_path)}  # noqa: S108
+    assert said[3] == str(tmp_path / "out/test_bound")

@@ -105,7 +105,8 @@ class Guest:
                     f"GUEST_OUT={self.out}", f"GUEST_RUN={self._script}",
                 ],
                 stdin=subprocess.DEVNULL, stdout=console, stderr=console, start_new_session=True,
-                env={**os.environ, "TMPDIR": str(memory)},
+                # it makes a folder .uml in its home, and dies where it cannot
+                env={**os.environ, "TMPDIR": str(memory), "HOME": str(self.out)},
             )  # fmt: skip
 
     def ended(self) -> bool:
@@ -131,7 +132,9 @@ class Guest:
         """How it ended, and what pytest printed, without the kernel's own words."""
         how = "the guest died or took too long" if self.status() == LOST else f"status {self.status()}"
         said = self._console.read_text("utf-8", "replace")
-        said = re.sub(r"^(platform regulatory|firmware_class|reboot:).*\n", "", said, flags=re.MULTILINE)
+        said = re.sub(
+            r"^(platform regulatory|firmware_class|reboot:|Warning: tempdir).*\n", "", said, flags=re.MULTILINE
+        )
         return f"--- {self.name}: {self.seconds():.0f} s, {how}; logs in {self.out}\n{said}"
 
 
