@@ -27,7 +27,7 @@ KERNEL, HOSTAPD_211 = CACHE / "linux", CACHE / "hostapd-2.11" / "hostapd"
 SHARED = Path("/dev/shm")  # noqa: S108 -- nothing is named there: the kernel removes its file as soon as it has it
 RADIOS, MEMORY_MB, LIMIT_S = 5, 2048, 480
 FILES = 4096
-"""Descriptors of one guest: each file of this machine that it has looked at is open. 2,000 were seen."""
+"""Descriptors of one guest: each file of this machine that it has looked at is open. 1,750 were seen."""
 NONE_CHOSEN = 5
 """pytest's status where ``-k`` leaves nothing of a file."""
 LOST = 124
