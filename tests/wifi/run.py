@@ -8,6 +8,7 @@ Each file of tests has a guest of its own, as many at a time as there are cores.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import platform
 import re
@@ -116,7 +117,8 @@ class Guest:
         return self._kernel.poll() is not None
 
     def end(self) -> None:
-        os.killpg(self._kernel.pid, signal.SIGKILL)
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(self._kernel.pid, signal.SIGKILL)
         self._kernel.wait()
 
     def seconds(self) -> float:
@@ -145,8 +147,9 @@ def run(guests: list[Guest], most: int) -> list[int]:
     try:
         while waiting or running:
             while waiting and len(running) < most:
-                running.append(waiting.pop(0))
-                running[-1].boot(memory)
+                guest = waiting.pop(0)
+                guest.boot(memory)
+                running.append(guest)
             for guest in [each for each in running if each.ended()]:
                 running.remove(guest)
                 statuses.append(guest.status())

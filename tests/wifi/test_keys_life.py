@@ -20,7 +20,6 @@ LEFT = "CTRL-EVENT-DISCONNECTED"
 SOON = 3.0
 """Seconds from a change to the Disconnect: billing is asked every 0.3, edged looks every second."""
 
-
 _numbers = count(201)
 _others: list[Object] = [*KEYS]
 
@@ -64,10 +63,10 @@ def told(residence: Residence, *command: str) -> None:
     assert said.returncode == 0, said.stderr
 
 
-def sent_away(station: Station, mark: int, *, since: float, within: float = SOON) -> None:
+def sent_away(station: Station, mark: int, *, since: float) -> None:
     """The access point told it to go, in time."""
     station.control.wait(mark, LEFT)
-    assert time.time() - since < within
+    assert time.time() - since < SOON
 
 
 def test_a_full_key_takes_another_device_only_once_one_is_forgotten(residence: Residence, point: AccessPoint) -> None:
