@@ -19,6 +19,7 @@ from tests.wifi.run import HERE, LOST, ROOT
 
 pytestmark = pytest.mark.skipif(platform.machine() != "x86_64", reason="guests run on x86-64 alone")
 WAITS = 'echo $$ > "$out/pid"; exec sleep 60'
+STUBBORN = f"trap '' TERM; {WAITS}"
 
 
 @contextmanager
@@ -49,10 +50,12 @@ def alive(pid: int) -> bool:
         return False
 
 
-@pytest.mark.parametrize("by", [signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
-def test_no_guest_outlives_a_run_that_was_interrupted(tmp_path: Path, by: signal.Signals) -> None:
+@pytest.mark.parametrize(
+    ("by", "kernel"), [(signal.SIGINT, STUBBORN), (signal.SIGTERM, STUBBORN), (signal.SIGKILL, WAITS)]
+)
+def test_no_guest_outlives_a_run_that_was_interrupted(tmp_path: Path, by: signal.Signals, kernel: str) -> None:
     file = tmp_path / "out/test_bound/pid"
-    with running(tmp_path, WAITS, "tests/wifi/test_bound.py") as process:
+    with running(tmp_path, kernel, "tests/wifi/test_bound.py") as process:
         until("the guest runs", lambda: file.exists() and file.read_text().strip(), timeout=20.0)
         guest = int(file.read_text())
         assert alive(guest)
