@@ -174,7 +174,8 @@ def main(arguments: list[str]) -> int:
         return 2
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, FILES), hard))
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for wanted in (signal.SIGINT, signal.SIGTERM):  # in the background the first would be ignored
+        signal.signal(wanted, signal.default_int_handler)
     try:
         statuses = run([Guest(file, [*others, *tests]) for file, tests in files.items()], os.cpu_count() or 1)
     except KeyboardInterrupt:
