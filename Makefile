@@ -78,20 +78,17 @@ WIFI_CACHE ?= .run/wifi
 APT_WIFI := wpasupplicant iw busybox-static flex bison bc xz-utils
 wifi-guest: | apt-test
 	@$(call install,$(APT_WIFI))
-	@mkdir -p $(WIFI_CACHE)
-	flock $(WIFI_CACHE)/lock tests/wifi/guest/build-kernel.sh $(WIFI_CACHE)
-	flock $(WIFI_CACHE)/lock tests/wifi/guest/fetch-hostapd.sh $(WIFI_CACHE)/hostapd-2.11
+	@apt-cache show linux-source-6.1 >/dev/null 2>&1 || $(SUDO) apt-get update -q
+	@mkdir -p "$(WIFI_CACHE)"
+	flock "$(WIFI_CACHE)/lock" tests/wifi/guest/build-kernel.sh "$(WIFI_CACHE)"
+	flock "$(WIFI_CACHE)/lock" tests/wifi/guest/fetch-hostapd.sh "$(WIFI_CACHE)/hostapd-2.11"
 
 test-wifi: wifi-guest $(VENV)/dev.stamp native  ## residents' devices join real hostapd on simulated radios (TESTS: files, -k)
-	@WIFI_CACHE=$(WIFI_CACHE) $(BIN)/python tests/wifi/run.py $(TESTS)
+	@WIFI_CACHE="$(WIFI_CACHE)" $(BIN)/python tests/wifi/run.py $(TESTS)
 
 .PHONY: wifi-vectors
 wifi-vectors:  ## what the last `make test-wifi` recorded -> tests/vectors/mpsk_wifi.json
-	$(BIN)/python -m tests.wifi.wire $(WIFI_CACHE)/out
-
-.PHONY: wifi-vectors
-wifi-vectors:  ## what the last `make test-wifi` recorded -> tests/vectors/mpsk_wifi.json
-	$(BIN)/python -m tests.wifi.wire $(WIFI_CACHE)/out
+	$(BIN)/python -m tests.wifi.wire "$(WIFI_CACHE)/out"
 
 trials: apt-test $(VENV)/dev.stamp  ## which TLS alert makes browsers look for the page: the table of decision 0007 (up to an hour)
 	$(BIN)/python tests/e2e/alert_trials.py $(TRIALS)

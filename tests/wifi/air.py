@@ -183,6 +183,11 @@ class AccessPoint:
             int(vlan) if vlan else None, "[AUTHORIZED]" in flags, facts.get("AKMSuiteSelector", ""), "[MFP]" in flags
         )
 
+    def vlan_of(self, station: Station) -> int | None:
+        """The VLAN that it is let on in; None: it is not, or in none."""
+        member = self.member(station.mac)
+        return member.vlan if member and member.authorized else None
+
     def members(self) -> set[str]:
         """Addresses of the stations that are let on."""
         found: set[str] = set()
@@ -270,6 +275,10 @@ class Station:
     def join(self, ssid: str, passphrase: str, *, key_mgmt: str = "WPA-PSK", **settings: str | int) -> str:
         """``choose`` and ``joined``."""
         return self.joined(self.choose(ssid, passphrase, key_mgmt=key_mgmt, **settings))
+
+    def left(self, mark: int) -> bool:
+        """Whether it was off at any time since ``mark``."""
+        return any("CTRL-EVENT-DISCONNECTED" in event for event in self.control.events(mark))
 
     def roam(self, bssid: str) -> int:
         """Go over to another access point of the network that it is on, as where its signal is better: a mark."""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.wifi.air import AccessPoint
 from tests.wifi.residence import Residence
 
 INSIDE = Path("/run/out")
@@ -28,6 +29,12 @@ def residence(request: pytest.FixtureRequest) -> Iterator[Residence]:
     with Residence(getattr(request.module, "NETWORK", Residence.network)) as built:
         yield built
         built.recorder.write()
+
+
+@pytest.fixture
+def point(residence: Residence) -> AccessPoint:
+    """hostapd 2.11, which asks during the handshake."""
+    return residence.point(version="2.11", mode=3)
 
 
 @pytest.fixture(autouse=True)

@@ -221,6 +221,12 @@ class Residence(Edge):
         """Who is on by the accounting of the access points: the address and the facts of ``edged keys devices``."""
         return {row["mac"]: row for row in self.facts("keys", "devices", "--online")["devices"]}
 
+    def known(self, mac: str) -> Object:
+        """What ``edged keys devices`` says of one device."""
+        rows = [row for row in self.facts("keys", "devices")["devices"] if row["mac"] == mac]
+        assert len(rows) == 1, rows
+        return dict(rows[0])
+
     def ends(self) -> dict[str, int]:
         """How many devices were sent away, by how it ended; ``waiting``: so many are still to leave."""
         said = self.router_get("http://127.0.0.1:9300/metrics")
@@ -267,6 +273,14 @@ class Residence(Edge):
 
         self.wait_for("an IPv6 address", addressed, timeout=15.0)
         return found[0]
+
+    def lands(self, point: AccessPoint, station: Station, vlan: int) -> None:
+        """It is on ``vlan`` for the access point and the bridge behind it, has an address there, and data passes."""
+        self.wait_for(f"{station.name} is on", lambda: station.mac in point.members())
+        assert point.vlan_of(station) == vlan
+        assert self.dhcp(station).rpartition(".")[0] == gateway(vlan)[0].rpartition(".")[0]
+        assert "the internet" in self.sees(station)
+        assert self.on_bridge(point, station) == vlan
 
     def sees(self, station: Station, url: str = "http://example.com/", *flags: str, family: int = 4) -> str:
         """The page that a device gets, redirects followed; empty: none."""

@@ -9,7 +9,6 @@ import time
 
 import pytest
 
-from tests.wifi.air import AccessPoint, Station
 from tests.wifi.residence import (
     ANA_KEY,
     ANA_VLAN,
@@ -39,17 +38,6 @@ def _settings(residence: Residence) -> None:
         residence.change(NO_UNKNOWN)
 
 
-def lands(residence: Residence, point: AccessPoint, station: Station, vlan: int) -> None:
-    """It is on ``vlan`` for the access point and for the bridge behind it, has an address there, and data passes."""
-    residence.wait_for(f"{station.name} is on", lambda: station.mac in point.members())
-    member = point.member(station.mac)
-    assert member is not None
-    assert member.vlan == vlan
-    assert residence.dhcp(station).startswith(f"100.66.{vlan % 256}.")
-    assert "the internet" in residence.sees(station)
-    assert residence.on_bridge(point, station) == vlan
-
-
 @pytest.mark.parametrize("mode", [1, 2])
 def test_two_residents_with_two_keys_on_one_ssid_land_on_two_vlans(residence: Residence, mode: int) -> None:
     point, ana, bob = residence.point(mode=mode, dynamic_vlan=2), residence.device("phone1"), residence.device("phone2")
@@ -58,8 +46,8 @@ def test_two_residents_with_two_keys_on_one_ssid_land_on_two_vlans(residence: Re
     ana.join(SSID, ANA_KEY["passphrase"])
     bob.join(SSID, BOB_KEY["passphrase"])
 
-    lands(residence, point, ana, ANA_VLAN)
-    lands(residence, point, bob, BOB_VLAN)
+    residence.lands(point, ana, ANA_VLAN)
+    residence.lands(point, bob, BOB_VLAN)
     assert "was let on to Residence" in residence.explained(ana)
     assert "key k-101 VLAN 101" in residence.explained(ana)
     assert "key k-102 VLAN 102" in residence.explained(bob)
@@ -102,7 +90,7 @@ def test_a_device_that_no_key_has_is_refused_before_the_handshake_until_it_is_re
     residence.give({**ANA_KEY, "devices": [ana.mac]})
     # it tries by itself, once hostapd has forgotten the reject
     ana.control.wait(mark, "CTRL-EVENT-CONNECTED", timeout=3 * CACHED_S)
-    lands(residence, point, ana, ANA_VLAN)
+    residence.lands(point, ana, ANA_VLAN)
 
 
 def test_in_mode_1_an_unknown_device_gets_on_with_the_access_points_own_passphrase_in_the_vlan_of_the_unknown(
@@ -115,8 +103,8 @@ def test_in_mode_1_an_unknown_device_gets_on_with_the_access_points_own_passphra
     stranger.join(SSID, DEFAULT_PASSPHRASE)
     ana.join(SSID, ANA_KEY["passphrase"])
 
-    lands(residence, point, stranger, UNKNOWN_VLAN)
-    lands(residence, point, ana, ANA_VLAN)
+    residence.lands(point, stranger, UNKNOWN_VLAN)
+    residence.lands(point, ana, ANA_VLAN)
     assert "no key VLAN 999" in residence.explained(stranger)
 
     stranger.leave()
@@ -125,7 +113,7 @@ def test_in_mode_1_an_unknown_device_gets_on_with_the_access_points_own_passphra
     # and the access point takes it from everybody whom edged accepts
     ana.leave()
     ana.join(SSID, DEFAULT_PASSPHRASE)
-    lands(residence, point, ana, ANA_VLAN)
+    residence.lands(point, ana, ANA_VLAN)
 
 
 def test_in_mode_2_an_unknown_device_is_refused_by_hostapd_though_edged_accepts_it(residence: Residence) -> None:
@@ -156,8 +144,8 @@ def test_unknown_devices_get_on_with_any_key_of_the_offer_in_the_vlan_of_the_unk
     # a key with devices of its own is not offered
     assert "reason=WRONG_KEY" in three.refused(three.choose(SSID, others["passphrase"]))
 
-    lands(residence, point, one, UNKNOWN_VLAN)
-    lands(residence, point, two, UNKNOWN_VLAN)
+    residence.lands(point, one, UNKNOWN_VLAN)
+    residence.lands(point, two, UNKNOWN_VLAN)
     assert "no key VLAN 999" in residence.explained(one)
     # nobody knows which key it was
     assert {mac: row["key"] for mac, row in residence.online().items()} == {one.mac: "", two.mac: ""}
@@ -177,7 +165,7 @@ def test_when_a_key_of_the_offer_ends_its_devices_are_out_and_the_others_come_ba
     event = goes.control.wait(mark, "CTRL-EVENT-SSID-TEMP-DISABLED", timeout=2 * CACHED_S)
     assert "reason=WRONG_KEY" in event
     residence.wait_for("the other one is back", lambda: point.members() == {stays.mac}, timeout=30.0)
-    lands(residence, point, stays, UNKNOWN_VLAN)
+    residence.lands(point, stays, UNKNOWN_VLAN)
 
 
 def test_accounting_names_the_key_and_says_who_is_on_and_how_much(residence: Residence) -> None:
@@ -194,7 +182,7 @@ def test_accounting_names_the_key_and_says_who_is_on_and_how_much(residence: Res
     begun = row()
     named = ("k-101", "Apartment 101", "ap1@192.0.2.11")
     assert (begun["key"], begun["label"], begun["nas"]) == named
-    lands(residence, point, ana, ANA_VLAN)
+    residence.lands(point, ana, ANA_VLAN)
     residence.wait_for("traffic is reported", lambda: bool(row()["interim"] and row()["down"] and row()["up"]))
     first = row()
     residence.sees(ana)
@@ -250,7 +238,7 @@ def test_keys_of_every_spelling_work_on_an_ssid_of_every_spelling(residence: Res
 
     residence.wait_for("all are on", lambda: point.members() == {phone.mac for phone in phones})
     assert {row["ssid"] for row in residence.online().values()} == {ODD_SSID}
-    lands(residence, point, phones[-1], BOB_VLAN)
+    residence.lands(point, phones[-1], BOB_VLAN)
 
 
 def _requests(log: str, kind: str) -> list[dict[str, str]]:

@@ -25,16 +25,8 @@ from tests.wifi.residence import (
     Residence,
 )
 
-START, INTERIM = Status.START, Status.INTERIM
 BRIDGE = "br-trunk"
 FT_SECRET = "00112233445566778899aabbccddeeff00112233445566778899aabbccddeeff"
-
-
-def device_row(residence: Residence, mac: str) -> dict[str, Any]:
-    """What ``edged keys devices`` says of one device."""
-    rows = [row for row in residence.facts("keys", "devices")["devices"] if row["mac"] == mac]
-    assert len(rows) == 1, rows
-    return dict(rows[0])
 
 
 def bridged(residence: Residence, name: str) -> str:
@@ -82,12 +74,6 @@ def walk_over(phone: Station, there: AccessPoint) -> None:
     assert reached[-1] == there.bssid, reached
 
 
-def vlan_of(point: AccessPoint, phone: Station) -> int | None:
-    """Its VLAN at that access point; None: it is not on there."""
-    member = point.member(phone.mac)
-    return member.vlan if member and member.authorized else None
-
-
 def bridges_of(residence: Residence, point: AccessPoint, phone: Station) -> set[str]:
     """Bridges that know the phone; hostapd announces it on the untagged one too where it has one."""
     heard = json.loads(residence.lab.run(point.name, "bridge", "-j", "fdb", "show").stdout)
@@ -119,23 +105,23 @@ def test_a_device_that_walks_over_is_asked_about_there_and_stays_in_its_vlan(res
     mac = phone.mac
     open_to_all(residence, {**ANA_KEY, "device_limit": 1}, BOB_KEY)
     join_here(residence, phone, here)
-    residence.wait_for("it is at ap1", lambda: device_row(residence, phone.mac)["nas"] == "ap1@192.0.2.11")
+    residence.wait_for("it is at ap1", lambda: residence.known(phone.mac)["nas"] == "ap1@192.0.2.11")
 
     walk_over(phone, there)
 
     assert asked(residence, phone, there) == 1
-    assert vlan_of(there, phone) == ANA_VLAN
+    assert there.vlan_of(phone) == ANA_VLAN
     assert "the internet" in residence.sees(phone)
     assert residence.on_bridge(there, phone) == ANA_VLAN
     assert [row["mac"] for row in residence.facts("keys", "devices", "k-101")["devices"]] == [phone.mac]
-    residence.wait_for("it is at ap2", lambda: device_row(residence, phone.mac)["nas"] == "ap2@192.0.2.12")
+    residence.wait_for("it is at ap2", lambda: residence.known(phone.mac)["nas"] == "ap2@192.0.2.12")
     # nobody tells the first one that the phone has gone: it reports on
-    told = reports(residence, mac, here, INTERIM)
-    until("ap1 reports on", lambda: reports(residence, mac, here, INTERIM) > told, timeout=15.0)
-    assert device_row(residence, phone.mac)["nas"] == "ap2@192.0.2.12"
+    told = reports(residence, mac, here, Status.INTERIM)
+    until("ap1 reports on", lambda: reports(residence, mac, here, Status.INTERIM) > told, timeout=15.0)
+    assert residence.known(phone.mac)["nas"] == "ap2@192.0.2.12"
     note = "after a reassociation from another access point"
     residence.recorder.access("wifi-m3-roamed", note, there, phone, ANA_KEY["passphrase"])
-    until("ap2 reports too", lambda: reports(residence, mac, there, INTERIM), timeout=15.0)
+    until("ap2 reports too", lambda: reports(residence, mac, there, Status.INTERIM), timeout=15.0)
     phone.leave()
     until("ap2 tells", lambda: reports(residence, mac, there, Status.STOP) == 1, timeout=10.0)
     for status in (Status.START, Status.INTERIM, Status.STOP):
@@ -155,14 +141,14 @@ def test_fast_transition_takes_the_vlan_along_and_nobody_is_asked(residence: Res
 
     assert asked(residence, phone, there) == 0
     assert "FT: Found PMKR1Name (using SHA256) from local cache" in there.log
-    assert vlan_of(there, phone) == ANA_VLAN
+    assert there.vlan_of(phone) == ANA_VLAN
     assert "the internet" in residence.sees(phone)
     assert "brvlan101" in bridges_of(residence, there, phone)
     # nor is anybody told
-    told = reports(residence, mac, here, INTERIM)
-    until("ap1 reports on", lambda: reports(residence, mac, here, INTERIM) > told + 1, timeout=20.0)
+    told = reports(residence, mac, here, Status.INTERIM)
+    until("ap1 reports on", lambda: reports(residence, mac, here, Status.INTERIM) > told + 1, timeout=20.0)
     assert residence.wire.requests(phone.mac, Code.ACCOUNTING_REQUEST)
-    assert reports(residence, mac, there, START) + reports(residence, mac, there, INTERIM) == 0
+    assert reports(residence, mac, there, Status.START) + reports(residence, mac, there, Status.INTERIM) == 0
 
 
 def test_a_resident_who_is_suspended_after_a_fast_transition_is_sent_away_from_where_the_phone_is_now(
@@ -177,10 +163,10 @@ def test_a_resident_who_is_suspended_after_a_fast_transition_is_sent_away_from_w
     residence.tell(ANA, keys=[ANA_KEY, BOB_KEY])
 
     until(
-        "the phone is with the blocked", lambda: BLOCKED_VLAN in {vlan_of(p, phone) for p in (here, there)}, timeout=20
+        "the phone is with the blocked", lambda: BLOCKED_VLAN in {p.vlan_of(phone) for p in (here, there)}, timeout=20
     )
     residence.tell(keys=[ANA_KEY, BOB_KEY])
-    until("the phone is back", lambda: ANA_VLAN in {vlan_of(p, phone) for p in (here, there)}, timeout=20)
+    until("the phone is back", lambda: ANA_VLAN in {p.vlan_of(phone) for p in (here, there)}, timeout=20)
 
 
 def test_a_key_that_ends_after_a_fast_transition_ends_where_the_phone_is_now(residence: Residence) -> None:
@@ -196,7 +182,7 @@ def test_a_key_that_ends_after_a_fast_transition_ends_where_the_phone_is_now(res
     phone.control.wait(mark, f"CTRL-EVENT-DISCONNECTED bssid={there.bssid}")
     phone.refused(mark)
     assert any(said.startswith("reason revoked") for said in residence.facts("explain", phone.mac)["who"])
-    assert (vlan_of(here, phone), vlan_of(there, phone)) == (None, None)
+    assert (here.vlan_of(phone), there.vlan_of(phone)) == (None, None)
 
 
 @pytest.mark.parametrize(("push", "vlan"), [(1, BLOCKED_VLAN), (0, ANA_VLAN)])
@@ -214,10 +200,10 @@ def test_an_access_point_that_is_not_told_keeps_the_vlan_of_before_for_fast_tran
 
     residence.tell(ANA, keys=[ANA_KEY, BOB_KEY])
 
-    until("the phone is with the blocked", lambda: vlan_of(here, phone) == BLOCKED_VLAN, timeout=20)
+    until("the phone is with the blocked", lambda: here.vlan_of(phone) == BLOCKED_VLAN, timeout=20)
     phone.control.tell("SET_NETWORK 0 bssid any")
     walk_over(phone, there)
-    assert vlan_of(there, phone) == vlan
+    assert there.vlan_of(phone) == vlan
     assert asked(residence, phone, there) == 0
 
 
@@ -233,7 +219,7 @@ def test_a_device_that_came_back_from_an_access_points_memory_is_sent_away_from_
     assert (asked(residence, phone, here), asked(residence, phone, there)) == (1, 1)
     note = "2.10, after a reassociation from another access point"
     residence.recorder.access("wifi-m1-roamed", note, there, phone, ANA_KEY["passphrase"])
-    until("ap1 has told", lambda: reports(residence, mac, here, START) == 2, timeout=10.0)
+    until("ap1 has told", lambda: reports(residence, mac, here, Status.START) == 2, timeout=10.0)
     mark = phone.control.mark()
 
     residence.tell(ANA, keys=[key, BOB_KEY])
@@ -242,7 +228,7 @@ def test_a_device_that_came_back_from_an_access_points_memory_is_sent_away_from_
     # the other one remembers it as well, for half a minute
     phone.control.wait(mark, f"CTRL-EVENT-DISCONNECTED bssid={there.bssid}", timeout=60.0)
     until(
-        "the phone is with the blocked", lambda: BLOCKED_VLAN in {vlan_of(p, phone) for p in (here, there)}, timeout=10
+        "the phone is with the blocked", lambda: BLOCKED_VLAN in {p.vlan_of(phone) for p in (here, there)}, timeout=10
     )
     kicks = [event for event in phone.control.events(mark) if "CTRL-EVENT-DISCONNECTED" in event]
     assert len(kicks) <= 3, "it is not sent back and forth for half a minute"

@@ -8,7 +8,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 import pytest
 from playwright.sync_api import BrowserContext, Error, sync_playwright
@@ -128,7 +127,7 @@ def times(station: Station, mark: int, event: str) -> int:
 
 
 def test_a_suspended_residents_browser_shows_the_page_at_its_first_request_and_the_internet_after_payment(
-    residence: Residence, tmp_path: Path, record_property: Any
+    residence: Residence, tmp_path: Path
 ) -> None:
     flat = Flat(residence, mode=2, known_by="devices")
     to_block = flat.suspend()
@@ -156,13 +155,12 @@ def test_a_suspended_residents_browser_shows_the_page_at_its_first_request_and_t
         assert page.url == "http://example.com/"
         assert "the internet" in page.inner_text("body")
     flat.leave_bob_alone()
-    record_property("seconds", f"blocked {to_block:.1f}, open {to_open:.1f}")
     print(f"billing to the VLAN: blocked {to_block:.1f} s, open {to_open:.1f} s")
 
 
 @pytest.mark.parametrize(("mode", "known_by"), [(1, "addresses"), (2, "nothing")])
 def test_whatever_billing_knows_a_resident_by_they_are_moved_to_the_page_and_back(
-    residence: Residence, mode: int, known_by: str, record_property: Any
+    residence: Residence, mode: int, known_by: str
 ) -> None:
     flat = Flat(residence, mode, known_by)
 
@@ -173,12 +171,11 @@ def test_whatever_billing_knows_a_resident_by_they_are_moved_to_the_page_and_bac
 
     assert "the internet" in residence.sees(flat.ana)
     flat.leave_bob_alone()
-    record_property("seconds", f"blocked {to_block:.1f}, open {to_open:.1f}")
     print(f"billing to the VLAN ({known_by}, mode {mode}): blocked {to_block:.1f} s, open {to_open:.1f} s")
 
 
 def test_with_reject_the_device_is_sent_away_and_refused_and_comes_back_by_itself_after_payment(
-    residence: Residence, record_property: Any
+    residence: Residence,
 ) -> None:
     residence.change("{blocked: reject}")
     point, ana = residence.point(mode=2), residence.device()
@@ -206,5 +203,4 @@ def test_with_reject_the_device_is_sent_away_and_refused_and_comes_back_by_itsel
     to_open = time.monotonic() - paid
     settled(residence, point, ana, ANA_VLAN)
     assert "the internet" in residence.sees(ana)
-    record_property("seconds", f"out {to_block:.1f}, on {to_open:.1f}")
     print(f"billing to the reject: {to_block:.1f} s; payment to the own VLAN: {to_open:.1f} s")

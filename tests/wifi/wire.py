@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """What access points and edged say to each other, read off the wire, and vectors made of it. Inside the guest.
 
-``python -m tests.wifi.wire`` puts what a run has recorded together: ``tests/vectors/mpsk_wifi.json``.
+Outside, ``python -m tests.wifi.wire`` puts what a run has recorded together: ``tests/vectors/mpsk_wifi.json``.
 """
 
 from __future__ import annotations

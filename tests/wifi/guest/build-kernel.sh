@@ -5,6 +5,7 @@
 set -eu
 here=$(cd "$(dirname "$0")" && pwd)
 [ "$(uname -m)" = x86_64 ] || { echo "User Mode Linux runs on x86-64, this is $(uname -m)"; exit 0; }
+case $1$here in *" "*) echo "a kernel is not built in a path with a space: $1" >&2; exit 1 ;; esac
 mkdir -p "$1" && cd "$1"
 package=linux-source-6.1
 version=$(apt-cache policy "$package" | sed -n 's/ *Candidate: //p')

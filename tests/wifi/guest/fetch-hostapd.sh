@@ -18,11 +18,13 @@ fetch update
   zlib1g libzstd1)
 for package in apt/archives/*.deb; do dpkg-deb -x "$package" root; done
 rm -r apt
-libraries=$(dirname "$(find "$folder/root" -name 'libc.so.6' | head -n 1)")
+libraries=$(dirname "$(find root -name 'libc.so.6' | head -n 1)")
 loader=$(find "$libraries" -name 'ld-linux*' | head -n 1)
+# the folder may be moved, as caches are
 cat > hostapd.new <<END
 #!/bin/sh
-exec "$loader" --library-path "$libraries" "$folder/root/usr/sbin/hostapd" "\$@"
+here=\${0%/*}
+exec "\$here/$loader" --library-path "\$here/$libraries" "\$here/root/usr/sbin/hostapd" "\$@"
 END
 chmod +x hostapd.new
 case $(./hostapd.new -v 2>&1) in
