@@ -22,8 +22,6 @@ run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, wit
 	@$(BIN)/edged run -c config/example/edged.yaml --try
 
 test: apt-test $(VENV)/dev.stamp native network-manager  ## everything: checks, loopback, end to end in namespaces and on radios
-	@# the guest's kernel is compiled in what the tests leave idle; test-wifi waits for it
-	@mkdir -p .run && chrt --idle 0 $(MAKE) wifi-guest > .run/wifi-guest.log 2>&1 &
 	@CI=$(CI) $(MAKE) --no-print-directory check
 	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -n auto tests/property
 	$(MAKE) --no-print-directory sanitize

@@ -162,13 +162,25 @@ CHECKS = ("--protocols", "--std", "--fs", "--server-preference", "--server-defau
 @pytest.mark.timeout(300)
 async def test_testssl_finds_nothing_but_what_stays_on_purpose(tmp_path: Path) -> None:
     async with portal(tmp_path, "ECDSA") as found:
-        report = tmp_path / "report.json"
-        output = await output_of(
-            "testssl", "--quiet", "--color", "0", "--warnings", "batch", "--nodns", "none", "--ip", "127.0.0.1",
-            "--add-ca", str(tmp_path / "ca.pem"), "--jsonfile", str(report), *CHECKS, f"{HOST}:{found.port}",
-        )  # fmt: skip
+        rows = await testssl(tmp_path, found.port)
+        for _ in range(3):
+            # its client may have left before the session ticket came: that is a check it did not make, and says nothing
+            if not any(row["finding"].startswith("check failed") for row in rows):
+                break
+            rows = await testssl(tmp_path, found.port)
 
-    rows = json.loads(report.read_text())
-    assert len(rows) > 60, output
     bad = {row["id"]: row["finding"] for row in rows if row["severity"] not in {"OK", "INFO", "LOW", "DEBUG"}}
     assert bad.keys() == ACCEPTED.keys(), bad
+
+
+async def testssl(folder: Path, port: int) -> list[dict[str, str]]:
+    """What testssl.sh finds, a row for each check."""
+    report = folder / "report.json"
+    report.unlink(missing_ok=True)
+    output = await output_of(
+        "testssl", "--quiet", "--color", "0", "--warnings", "batch", "--nodns", "none", "--ip", "127.0.0.1",
+        "--add-ca", str(folder / "ca.pem"), "--jsonfile", str(report), *CHECKS, f"{HOST}:{port}",
+    )  # fmt: skip
+    rows: list[dict[str, str]] = json.loads(report.read_text())
+    assert len(rows) > 60, output
+    return rows
