@@ -285,8 +285,11 @@ class Disconnects:
             named = (*(device.session or _station(device)), attribute("Event-Timestamp", int(time.time())))
             send, more = (change, device.reauthenticates) if disconnection.gently else (disconnect, ())
             result = await send(
-                Endpoint(device.nas, port), self._secret(device.nas, client), (*named, *more), waits=self._waits
-            )
+                Endpoint(device.nas, port), self._secret(device.nas, client), (*named, *more), waits=self._waits,
+                moot=lambda: self._is_gone(device),
+            )  # fmt: skip
+        if result.outcome is Outcome.TIMEOUT and self._is_gone(device):
+            return 0.0
         if result.outcome is Outcome.TIMEOUT:
             self._silent.setdefault(device.nas, Silence()).heard_nothing(time.time())
         else:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
 from secrets import randbelow
@@ -43,35 +44,56 @@ class Result:
     """Error-Cause of a NAK, for example 503: no such session; 0: none given."""
 
 
+def _never() -> bool:
+    return False
+
+
 async def disconnect(
-    endpoint: Endpoint, secret: Secret, attributes: Attributes, *, waits: tuple[float, ...] = WAITS
+    endpoint: Endpoint,
+    secret: Secret,
+    attributes: Attributes,
+    *,
+    waits: tuple[float, ...] = WAITS,
+    moot: Callable[[], bool] = _never,
 ) -> Result:
-    """End the session that ``attributes`` name. No reply, unreachable and refused are all TIMEOUT."""
-    return await _exchange(Code.DISCONNECT_REQUEST, endpoint, secret, attributes, waits)
+    """End the session that ``attributes`` name. No reply, unreachable and refused are all TIMEOUT.
+
+    ``moot``: True once there is no more to do, so that it is not sent again; that is TIMEOUT too.
+    """
+    return await _exchange(_request(Code.DISCONNECT_REQUEST, attributes), endpoint, secret, waits, moot)
 
 
 async def change(
-    endpoint: Endpoint, secret: Secret, attributes: Attributes, *, waits: tuple[float, ...] = WAITS
+    endpoint: Endpoint,
+    secret: Secret,
+    attributes: Attributes,
+    *,
+    waits: tuple[float, ...] = WAITS,
+    moot: Callable[[], bool] = _never,
 ) -> Result:
-    """Change the authorization of the session that ``attributes`` name (CoA)."""
-    return await _exchange(Code.COA_REQUEST, endpoint, secret, attributes, waits)
+    """Change the authorization of the session that ``attributes`` name (CoA); as ``disconnect``."""
+    return await _exchange(_request(Code.COA_REQUEST, attributes), endpoint, secret, waits, moot)
+
+
+def _request(code: Code, attributes: Attributes) -> Packet:
+    return Packet(code, randbelow(256), ZERO, attributes)
 
 
 async def _exchange(
-    code: Code, endpoint: Endpoint, secret: Secret, attributes: Attributes, waits: tuple[float, ...]
+    asked: Packet, endpoint: Endpoint, secret: Secret, waits: tuple[float, ...], moot: Callable[[], bool]
 ) -> Result:
     """One exchange; an operating system that gives no socket is as silent as a NAS that is away."""
     try:
-        return await _sent_and_answered(code, endpoint, secret, attributes, waits)
+        return await _sent_and_answered(asked, endpoint, secret, waits, moot)
     except OSError:
         return Result(Outcome.TIMEOUT)
 
 
 async def _sent_and_answered(
-    code: Code, endpoint: Endpoint, secret: Secret, attributes: Attributes, waits: tuple[float, ...]
+    asked: Packet, endpoint: Endpoint, secret: Secret, waits: tuple[float, ...], moot: Callable[[], bool]
 ) -> Result:
     """The same octets each time: same identifier, same authenticator (RFC 5176 section 2.3)."""
-    octets = sign_request(Packet(code, randbelow(256), ZERO, attributes), secret)
+    octets = sign_request(asked, secret)
     request = decode(octets)
     family = socket.AF_INET6 if endpoint.address.version == 6 else socket.AF_INET
     with socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
@@ -80,12 +102,14 @@ async def _sent_and_answered(
         except OSError:
             return Result(Outcome.TIMEOUT)
         for wait in waits:
+            if moot():
+                break
             try:
                 async with asyncio.timeout(wait):
                     reply = await _sent(sock, octets, request, secret)
             except TimeoutError:
                 continue
-            if reply.code is _REPLIES[code][0]:
+            if reply.code is _REPLIES[request.code][0]:
                 return Result(Outcome.ACK)
             return Result(Outcome.NAK, integer(reply.attributes, "Error-Cause") or 0)
     return Result(Outcome.TIMEOUT)

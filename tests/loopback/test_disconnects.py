@@ -164,6 +164,26 @@ async def test_a_device_that_comes_back_from_memory_is_sent_away_again_when_that
     assert disconnections.waiting == 0
 
 
+async def test_a_request_that_was_lost_is_not_sent_again_once_the_device_has_asked_again() -> None:
+    asked = False
+
+    def lost(_request: Packet, _before: int) -> None:
+        nonlocal asked
+        asked = True
+
+    async with AccessPoint(lost) as point:
+        queue = [Stale(HOME, "building-7", MAC, SSID, "vlan")]
+        rooms = Disconnects(
+            lambda: [[queue.pop() for _ in range(len(queue))]], lambda: [nas(point.port)],
+            is_gone=lambda _: asked, waits=(0.05,) * 5,
+        )  # fmt: skip
+        async with at_work(rooms):
+            await until(lambda: rooms.disconnections.ends[End.ASKED])
+
+    assert len(point.heard) == 1
+    assert not rooms.disconnections.silent, "an access point that asks is not silent"
+
+
 async def test_a_device_that_has_asked_again_is_not_sent_away_again(tmp_path: Path) -> None:
     async with AccessPoint() as point, house(tmp_path) as (mpsk, current, _):
         clients = [nas(point.port)]

@@ -283,7 +283,8 @@ class Station:
     def roam(self, bssid: str) -> int:
         """Go over to another access point of the network that it is on, as where its signal is better: a mark."""
         mark = self.control.mark()
-        # it takes the address from what it has heard of late
+        # of another access point that was there before, under the same address, it may still have the beacon
+        self.control.tell("BSS_FLUSH 0")
         until(f"{self.name} hears {bssid}", lambda: self._hears(bssid), timeout=PATIENCE_S)
         self.control.tell(f"ROAM {bssid}")
         return mark
@@ -292,7 +293,7 @@ class Station:
         if self.control.ask(f"BSS {bssid}"):
             return True
         mark = self.control.mark()
-        if self.control.ask(f"SCAN freq={FREQUENCY_MHZ}") == "OK":
+        if self.control.ask(f"SCAN freq={FREQUENCY_MHZ} only_new=1") == "OK":
             self.control.wait(mark, "CTRL-EVENT-SCAN-RESULTS", "CTRL-EVENT-SCAN-FAILED")
         return False
 

@@ -173,6 +173,7 @@ def test_accounting_names_the_key_and_says_who_is_on_and_how_much(residence: Res
     point = residence.point(mode=2, radius_acct_interim_interval=2, radius_auth_req_attr="89:x:00")
     ana, begins = residence.device(), len(point.log)
     residence.give({**ANA_KEY, "devices": [ana.mac]})
+    residence.wait_for("what was before has left", lambda: not residence.ends()["waiting"], timeout=60.0)
     ana.join(SSID, ANA_KEY["passphrase"])
 
     def row() -> Object:
