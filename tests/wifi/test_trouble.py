@@ -21,6 +21,7 @@ from tests.wifi.residence import (
     BOB_KEY,
     BOB_VLAN,
     DEVICES,
+    POINTS,
     ROUTER,
     SECRET,
     SSID,
@@ -109,17 +110,23 @@ def lost(residence: Residence, port: int) -> AbstractContextManager[None]:
 
 @contextmanager
 def bad_cable(residence: Residence, name: str) -> Iterator[None]:
-    """Between the router and an access point, both ways: a third lost, a third doubled, some late and out of order."""
-    ends = ("router", f"p-{name}"), (name, "eth0")
-    how = ("loss", "30%", "duplicate", "30%", "delay", "40ms", "30ms", "reorder", "70%")
+    """Between the router and an access point, both ways: each third packet lost, some doubled, late, out of order."""
+    ends, address = (("router", f"p-{name}"), (name, "eth0")), POINTS[name][1]
+    how = ("duplicate", "30%", "delay", "40ms", "30ms", "reorder", "70%")
+    third = "numgen inc mod 3 0 counter drop"
+    chains = (
+        f"chain {hook} {{ type filter hook {hook} priority 0; ip {side} {address} {third}; }}"
+        for hook, side in (("input", "saddr"), ("output", "daddr"))
+    )
+    residence.lab.run("router", "nft", "-f", "-", input="table inet bad {\n" + "\n".join(chains) + "\n}\n")
     for namespace, device in ends:
         residence.lab.run(namespace, "tc", "qdisc", "add", "dev", device, "root", "netem", *how)
     try:
         yield
-        for namespace, device in ends:
-            said = residence.lab.run(namespace, "tc", "-s", "qdisc", "show", "dev", device).stdout
-            assert "dropped 0" not in said, said
+        lost = residence.lab.run("router", "nft", "list", "table", "inet", "bad").stdout
+        assert "packets 0 " not in lost, lost
     finally:
+        residence.lab.run("router", "nft", "delete", "table", "inet", "bad")
         for namespace, device in ends:
             residence.lab.run(namespace, "tc", "qdisc", "del", "dev", device, "root")
 
