@@ -162,18 +162,18 @@ CHECKS = ("--protocols", "--std", "--fs", "--server-preference", "--server-defau
 @pytest.mark.timeout(300)
 async def test_testssl_finds_nothing_but_what_stays_on_purpose(tmp_path: Path) -> None:
     async with portal(tmp_path, "ECDSA") as found:
-        rows = await testssl(tmp_path, found.port)
+        rows = await findings(tmp_path, found.port)
         for _ in range(3):
             # its client may have left before the session ticket came: that is a check it did not make, and says nothing
             if not any(row["finding"].startswith("check failed") for row in rows):
                 break
-            rows = await testssl(tmp_path, found.port)
+            rows = await findings(tmp_path, found.port)
 
     bad = {row["id"]: row["finding"] for row in rows if row["severity"] not in {"OK", "INFO", "LOW", "DEBUG"}}
     assert bad.keys() == ACCEPTED.keys(), bad
 
 
-async def testssl(folder: Path, port: int) -> list[dict[str, str]]:
+async def findings(folder: Path, port: int) -> list[dict[str, str]]:
     """What testssl.sh finds, a row for each check."""
     report = folder / "report.json"
     report.unlink(missing_ok=True)
