@@ -87,7 +87,7 @@ class House:
             portal_addresses=config.portal.addresses,
             current=self.acting,
             admit=self.enforce.admit,
-            sets=self._garden_sets,
+            sets=self.enforce.garden_sets,
         )
         self._own = own_addresses(config)
         self.office = BackOffice(config, self.database, own=self._own, publish=self._publish, hear=self._online)
@@ -199,11 +199,6 @@ class House:
             await self.mpsk.key_list.reseal(self.sealing)
         except UpstreamError as error:
             log.warning("reseal-unfinished", error=str(error))
-
-    def _garden_sets(self) -> int | None:
-        """Enforcement -> DNS: None while a set may be missing; a new number when somebody may have emptied them."""
-        ready = all(health.ok for health in self.enforce.status().values())
-        return self.enforce.counters.drifted if ready else None
 
     async def run(self) -> None:
         """Run every room until cancelled; a room that fails ends the daemon loudly, and enforcement stays."""

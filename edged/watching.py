@@ -7,17 +7,27 @@ import structlog
 
 from edged.config.schema import Config
 from edged.enforce.targets import TARGETS, Target
+from edged.enforce.targets.memory import MemoryTarget
 from edged.enforce.targets.nftables import NftablesTarget
 from edged.errors import ConfigError, Problem, UpstreamError
+from edged.ops.meaning import target_name
 
 log = structlog.get_logger(__name__)
 
 
 def targets(config: Config) -> dict[str, Target]:
-    """The enforcing targets that this version has; ``edged check`` warned of the others."""
-    kind = "memory" if config.mode == "watch" else "nftables"
-    wanted = any(target.nftables is not None for target in config.enforce)
-    return {"nftables": TARGETS[kind]()} if wanted else {}
+    """One target for each entry of ``enforce:``, by its name; while watching, memory stands in for each of them.
+
+    A second entry of one name is passed over; ``edged check`` says so.
+    """
+    made: dict[str, Target] = {}
+    for entry in config.enforce:
+        name = target_name(entry)
+        if name not in made and entry.kind in TARGETS:
+            target = TARGETS[entry.kind](entry)
+            watches = config.mode == "watch"
+            made[name] = MemoryTarget(name, carries=target.carries, text=target.render) if watches else target
+    return made
 
 
 async def lifted(config: Config) -> tuple[Problem, ...]:

@@ -50,5 +50,12 @@ class TargetSettings(Settings):
             raise wrong("exactly one of nftables, routeros, radius", "- nftables: {interfaces: [lan0]}")
         return self
 
+    @property
+    def kind(self) -> Literal["nftables", "routeros", "radius"]:
+        """The one key that is set."""
+        if self.nftables is not None:
+            return "nftables"
+        return "routeros" if self.routeros is not None else "radius"
+
 
 EnforceSettings = tuple[TargetSettings, ...]
