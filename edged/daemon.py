@@ -22,6 +22,7 @@ from edged.config.loading import Loaded, load
 from edged.config.restart import refuse_restarts
 from edged.dns.service import DnsService
 from edged.enforce.service import EnforceService
+from edged.enforce.targets.radius import RadiusTarget
 from edged.errors import ConfigError, Problem, UpstreamError
 from edged.model import Key, OnlineSession, Snapshot, Subscriber
 from edged.moving import Moving
@@ -47,6 +48,7 @@ from edged.state.overrides import OverrideStore
 from edged.state.sealing_key import SealingKey
 from edged.state.sessions import SessionStore
 from edged.state.signers import SignerStore
+from edged.state.told import ToldStore
 from edged.values import Prefix
 from edged.watching import lifted, targets
 from edged.writer import Writer
@@ -77,9 +79,9 @@ class House:
         self.sessions, self.signers = SessionStore(self.database), SignerStore(self.database)
         self.sealing = SealingKey(directory, systemd.credentials())
         self.keys = KeyStore(self.database, self.sealing.seal())
-        self.enforce = EnforceService(
-            targets(config), rules(config), current=self.current, watch=config.mode == "watch"
-        )
+        named = targets(config)
+        self.bngs = [target for target in named.values() if isinstance(target, RadiusTarget)]
+        self.enforce = EnforceService(named, rules(config), current=self.current, watch=config.mode == "watch")
         self.dns = DnsService(
             config.dns,
             config.garden,
@@ -134,6 +136,7 @@ class House:
             log.error("database-damaged", path=str(aside))
             self.warnings += (_set_aside(aside),)
         await self.relearn()
+        self.accounting.lead(self.bngs, self.current, ToldStore(self.database))
         await self.accounting.open()
         await self.clerk.open(self.loaded.config.portal.pass_)
         self._remind(self.loaded.config.subscribers.notice)

@@ -19,7 +19,7 @@ from edged.config.finding import Found as _Found
 from edged.config.finding import error as _error
 from edged.config.finding import placed
 from edged.config.finding import warning as _warning
-from edged.config.radius import radius_checks, radsec_files
+from edged.config.radius import bng_checks, radius_checks, radsec_files
 from edged.config.schema import Config
 from edged.errors import ConfigError, Problem
 from edged.mpsk.dialects import DIALECTS
@@ -46,6 +46,7 @@ def cross_checks(config: Config, document: Document, *, read_files: bool) -> lis
         *_subscribers(config),
         *_keys(config),
         *radius_checks(config.radius),
+        *bng_checks(config),
         *_billing(config),
         *_not_in_this_version(config),
         *(_files(config) if read_files else ()),
@@ -241,12 +242,11 @@ def _is_near(url: str) -> bool:
 
 def _not_in_this_version(config: Config) -> _Found:
     for index, target in enumerate(config.enforce):
-        for kind in ("routeros", "radius"):
-            if getattr(target, kind) is not None:
-                yield _warning(
-                    ("enforce", index, kind), f"a target of kind {kind}",
-                    f"this version does not enforce on it: nobody is blocked there; {_LATER}",
-                )  # fmt: skip
+        if target.routeros is not None:
+            yield _warning(
+                ("enforce", index, "routeros"), "a target of kind routeros",
+                f"this version does not enforce on it: nobody is blocked there; {_LATER}",
+            )  # fmt: skip
     yield from _not_spoken(config)
     if config.state.database != "sqlite":
         yield _warning(

@@ -22,7 +22,7 @@ from edged.enforce.admission.service import Admission, reminds
 from edged.enforce.desired import Desired, Instant, blocked_count, desired, desired_after
 from edged.enforce.diff import Plan, diff
 from edged.enforce.rules import Rules
-from edged.enforce.standing import Counters, Health
+from edged.enforce.standing import Counters, Health, Shortfall
 from edged.enforce.targets import Target
 from edged.errors import ConfigError, UpstreamError
 from edged.policy.access import Line
@@ -305,7 +305,7 @@ class EnforceService:
             await self._vouch(name, wanted, anew=plan.base)
         self._reached[name] = version
         await self._recover(name)
-        self._succeeded(name, blocked, there)
+        self._compared(name, blocked, there, None if self._watch else target.shortfall)
         self._told()
 
     async def _is_applied(self, name: str, wanted: Desired, plan: Plan) -> bool:
@@ -369,12 +369,16 @@ class EnforceService:
         self._known = _Known(Instant(view, now), version, view.next_end(now), sets)
         return sets
 
-    def _succeeded(self, name: str, wanted: int, actual: int) -> None:
-        now, before = self._clock(), self._health[name]
-        if not before.ok:
+    def _compared(self, name: str, wanted: int, actual: int, shortfall: Shortfall | None) -> None:
+        now, before, ok = self._clock(), self._health[name], shortfall is None
+        error, missing = (shortfall.text, shortfall.missing) if shortfall else ("", 0)
+        if ok and not before.ok:
             log.info("enforce-ok", target=name, wanted=wanted, actual=actual)
-        since = before.since if before.ok else now
-        self._set(name, ok=True, since=since, wanted=wanted, actual=actual, compared=now, error="")
+        elif error != before.error:
+            log.error("enforce-short", target=name, error=error)
+        since = before.since if before.ok is ok and before.since else now
+        actual = max(0, actual - missing)
+        self._set(name, ok=ok, since=since, wanted=wanted, actual=actual, compared=now, error=error)
 
     def _failed(self, name: str, error: str, failures: int) -> None:
         self.counters.failed += 1

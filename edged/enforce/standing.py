@@ -29,6 +29,16 @@ class Counters:
 
 
 @dataclass(frozen=True, slots=True)
+class Shortfall:
+    """What a target goes on trying: it holds the rest of what it should."""
+
+    missing: int
+    """So many that should be blocked there are not."""
+    text: str
+    """Why, for the operator."""
+
+
+@dataclass(frozen=True, slots=True)
 class Health:
     """One target as of now. Times are epoch seconds; 0: never."""
 

@@ -154,6 +154,10 @@ class Roster:
         keys = sorted(self._keys(subscriber, logins), key=repr)[:CROWD]
         return [replace(self._sessions[key], prefixes=tuple(self._holds(key))) for key in keys]
 
+    def held(self, key: Key) -> list[Prefix]:
+        """The addresses of the session called ``key`` that nobody else has had since; none when none such runs."""
+        return self._holds(key) if key in self._sessions else []
+
     def is_crowd(self, subscriber: str, logins: Iterable[str]) -> bool:
         """True when there are more sessions of one subscriber than a household has."""
         return len(self._keys(subscriber, logins)) > CROWD

@@ -11,7 +11,9 @@ from edged.enforce.diff import Actual, Plan
 from edged.enforce.rules import Rules
 from edged.enforce.sets import SetName
 from edged.enforce.settings import TargetSettings
+from edged.enforce.standing import Shortfall
 from edged.enforce.targets.nftables import NftablesTarget
+from edged.enforce.targets.radius import RadiusTarget
 from edged.values import IpAddress, MacAddress, Prefix
 
 
@@ -36,6 +38,11 @@ class Target(Protocol):
     @property
     def lingering(self) -> Collection[Prefix]:
         """Lines that are open there again and whose old connections are still tracked as if they were not."""
+        ...
+
+    @property
+    def shortfall(self) -> Shortfall | None:
+        """What is not as it should be there in spite of the trying, which goes on; None: nothing is."""
         ...
 
     async def start(self, rules: Rules) -> None:
@@ -85,5 +92,7 @@ class Target(Protocol):
 TARGETS: dict[str, Callable[[TargetSettings], Target]] = {
     # this host's kernel
     "nftables": lambda _: NftablesTarget(),
+    # a BNG, by CoA and Disconnect
+    "radius": RadiusTarget.of,
 }
 """By ``TargetSettings.kind``. Making one touches nothing; ``MemoryTarget`` stands in for any of them."""

@@ -11,6 +11,7 @@ from edged.enforce.diff import Actual, Plan
 from edged.enforce.nft_text import change_text
 from edged.enforce.rules import Rules
 from edged.enforce.sets import ALL_SETS, Elements, SetName
+from edged.enforce.standing import Shortfall
 from edged.errors import UpstreamError
 from edged.policy.access import Line
 from edged.values import IpAddress, MacAddress, Prefix, host_prefix
@@ -42,6 +43,7 @@ class MemoryTarget:
         """True: every call fails, like a kernel that says no."""
         self.lingering: tuple[Prefix, ...] = ()
         self.warnings: tuple[str, ...] = ()
+        self.shortfall: Shortfall | None = None
         self._clock = clock
         self._actual: Actual | None = None
 

@@ -23,6 +23,7 @@ from edged.enforce.nft_elements import FEW, Change, admissions, alive, aside, ch
 from edged.enforce.nft_text import TABLE, admit_text, alive_text, aside_text, base_text, change_text
 from edged.enforce.rules import Rules
 from edged.enforce.sets import ALL_SETS, SETS
+from edged.enforce.standing import Shortfall
 from edged.enforce.targets.netlink import Netlink
 from edged.errors import ConfigError, UpstreamError
 from edged.values import IpAddress, MacAddress, Prefix
@@ -51,6 +52,7 @@ class NftablesTarget:
 
     name = "nftables"
     carries = ALL_SETS
+    shortfall: Shortfall | None = None
 
     def __init__(self, *, program: str = "nft") -> None:
         self._foreign: tuple[str, ...] = ()
