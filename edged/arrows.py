@@ -68,14 +68,17 @@ class Accounting:
         self._report(await self._sessions.end_silent(time.time()))
 
     def lead(self, bngs: Iterable[RadiusTarget], current: Current, told: ToldStore) -> None:
-        """Let these targets know of every session, whether it is to be blocked, and what an earlier run told."""
+        """Let these targets know of every session, whether it is to be blocked, and what an earlier run told.
+
+        ``current``: whom the rooms act upon; while watching that is nobody.
+        """
         self._bngs = tuple(bngs)
         for bng in self._bngs:
             bng.follow(lambda s: is_blocked(current.view, s, self.held(s), time.time()), told)
 
     def held(self, session: Session) -> list[Prefix]:
         """The addresses of ``session`` that nobody else has had since."""
-        return [prefix for kind in KINDS for prefix in self._roster.held(_key(session, kind))]
+        return [prefix for kind in KINDS for prefix in self._roster.kept(_key(session, kind))]
 
     def _report(self, sessions: Sequence[Session], given: Attributes = ()) -> None:
         concerned: set[str] = set()

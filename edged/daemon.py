@@ -22,7 +22,6 @@ from edged.config.loading import Loaded, load
 from edged.config.restart import refuse_restarts
 from edged.dns.service import DnsService
 from edged.enforce.service import EnforceService
-from edged.enforce.targets.radius import RadiusTarget
 from edged.errors import ConfigError, Problem, UpstreamError
 from edged.model import Key, OnlineSession, Snapshot, Subscriber
 from edged.moving import Moving
@@ -50,7 +49,7 @@ from edged.state.sessions import SessionStore
 from edged.state.signers import SignerStore
 from edged.state.told import ToldStore
 from edged.values import Prefix
-from edged.watching import lifted, targets
+from edged.watching import bngs, lift_sessions, lifted, targets
 from edged.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -80,7 +79,7 @@ class House:
         self.sealing = SealingKey(directory, systemd.credentials())
         self.keys = KeyStore(self.database, self.sealing.seal())
         named = targets(config)
-        self.bngs = [target for target in named.values() if isinstance(target, RadiusTarget)]
+        self.bngs = bngs(config, named)
         self.enforce = EnforceService(named, rules(config), current=self.current, watch=config.mode == "watch")
         self.dns = DnsService(
             config.dns,
@@ -136,7 +135,7 @@ class House:
             log.error("database-damaged", path=str(aside))
             self.warnings += (_set_aside(aside),)
         await self.relearn()
-        self.accounting.lead(self.bngs, self.current, ToldStore(self.database))
+        self.accounting.lead(self.bngs, self.acting, ToldStore(self.database))
         await self.accounting.open()
         await self.clerk.open(self.loaded.config.portal.pass_)
         self._remind(self.loaded.config.subscribers.notice)
@@ -157,6 +156,7 @@ class House:
             self.loaded.config.radius, exchanges=self.radius.exchanges, clients=self.radius.clients
         )
         self.warnings += await lifted(self.loaded.config)
+        await lift_sessions(self.bngs if self.loaded.config.mode == "watch" else ())
         for start in (
             self.enforce.start,
             self.dns.start,
@@ -241,6 +241,7 @@ class House:
         # reminders go before the page that they lead to
         stops = [self.ops.stop, self.enforce.stop, self.captive.stop, self.dns.stop, self.mpsk.stop]
         stops = [room.stop for room in (self.radius, self.radsec) if room is not None] + stops
+        stops += [bng.close for bng in self.bngs]
         await self.office.stop()
         for stop in stops:
             await stop()

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import structlog
 
 from edged.config.schema import Config
 from edged.enforce.targets import TARGETS, Target
 from edged.enforce.targets.memory import MemoryTarget
 from edged.enforce.targets.nftables import NftablesTarget
+from edged.enforce.targets.radius import RadiusTarget
 from edged.errors import ConfigError, Problem, UpstreamError
 from edged.ops.meaning import target_name
 
@@ -30,6 +33,13 @@ def targets(config: Config) -> dict[str, Target]:
     return made
 
 
+def bngs(config: Config, named: Mapping[str, Target]) -> list[RadiusTarget]:
+    """The BNGs among the targets; while watching those that memory stands in for, to be lifted."""
+    if config.mode != "watch":
+        return [target for target in named.values() if isinstance(target, RadiusTarget)]
+    return [RadiusTarget.of(entry) for entry in config.enforce if entry.radius is not None]
+
+
 async def lifted(config: Config) -> tuple[Problem, ...]:
     """Watching changes nothing for anyone: what an earlier run enforced is lifted; a warning when it cannot be."""
     if config.mode != "watch" or not any(t.nftables is not None for t in config.enforce):
@@ -44,6 +54,15 @@ async def lifted(config: Config) -> tuple[Problem, ...]:
             return ()
     found = "the table inet edged of an earlier run is still in force, and edged may not remove it"
     return (Problem("enforce", found, "no table while watching", "nft delete table inet edged", warning=True),)
+
+
+async def lift_sessions(targets: Iterable[RadiusTarget]) -> None:
+    """The same for sessions: each is told, and goes on being told, until its BNG has opened it."""
+    for target in targets:
+        try:
+            await target.lift()
+        except UpstreamError as error:
+            log.warning("watch-not-lifted", target=target.name, error=str(error))
 
 
 async def _stands(target: NftablesTarget) -> bool:

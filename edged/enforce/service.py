@@ -377,8 +377,7 @@ class EnforceService:
         elif error != before.error:
             log.error("enforce-short", target=name, error=error)
         since = before.since if before.ok is ok and before.since else now
-        actual = max(0, actual - missing)
-        self._set(name, ok=ok, since=since, wanted=wanted, actual=actual, compared=now, error=error)
+        self._set(name, ok=ok, since=since, wanted=wanted, actual=max(0, actual - missing), compared=now, error=error)
 
     def _failed(self, name: str, error: str, failures: int) -> None:
         self.counters.failed += 1

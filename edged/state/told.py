@@ -23,12 +23,14 @@ class Told(NamedTuple):
     started: float
     """Which of several sessions of one name it is, epoch seconds."""
     acknowledged: bool
+    value: str
+    """What it was told."""
     at: float
     """Epoch seconds."""
 
 
 _COLUMNS = ", ".join(Told._fields)
-_PUT = f"INSERT OR REPLACE INTO told ({_COLUMNS}) VALUES ({', '.join('?' * 6)})"  # noqa: S608  # our own text
+_PUT = f"INSERT OR REPLACE INTO told ({_COLUMNS}) VALUES ({', '.join('?' * 7)})"  # noqa: S608  # our own text
 _GONE = "DELETE FROM told WHERE target = ? AND nas = ? AND session = ?"
 _OLD = (
     "DELETE FROM told WHERE at < ? AND NOT EXISTS (SELECT 1 FROM sessions WHERE sessions.nas = told.nas"

@@ -72,10 +72,8 @@ class Lost:
 class Desk:
     """edged around one target: who is blocked, which sessions run, and one enforcement service."""
 
-    def __init__(self, bng: Bng, memory: Memory | None = None, **more: Any) -> None:
-        entry = TargetSettings.model_validate(
-            {"radius": {"nas": "127.0.0.1", "secret": SECRET, "port": bng.port} | more}
-        )
+    def __init__(self, port: int, memory: Memory | None = None, **more: Any) -> None:
+        entry = TargetSettings.model_validate({"radius": {"nas": "127.0.0.1", "secret": SECRET, "port": port} | more})
         assert entry.kind == "radius"
         assert entry.radius is not None
         self.current = Current()
@@ -131,7 +129,7 @@ def soon(monkeypatch: pytest.MonkeyPatch) -> None:
 
 async def test_a_payment_moves_the_session_to_the_other_list_and_the_line_counts_as_lifted_then() -> None:
     async with Bng() as bng:
-        desk, one = Desk(bng), now_session()
+        desk, one = Desk(bng.port), now_session()
         bng.has(one)
         desk.blocks("100.64.1.7")
         desk.hears(one)
@@ -154,7 +152,7 @@ async def test_a_payment_moves_the_session_to_the_other_list_and_the_line_counts
 
 async def test_a_request_names_the_session_as_accounting_spelled_it_and_says_when() -> None:
     async with Bng() as bng:
-        desk, one = Desk(bng), now_session(login="anna@example.net")
+        desk, one = Desk(bng.port), now_session(login="anna@example.net")
         bng.has(one)
         desk.blocks("100.64.1.7")
         desk.hears(one)
@@ -170,7 +168,7 @@ async def test_a_request_names_the_session_as_accounting_spelled_it_and_says_whe
 
 async def test_a_session_that_begins_while_its_subscriber_is_blocked_is_told_at_once() -> None:
     async with Bng() as bng:
-        desk, one = Desk(bng), now_session()
+        desk, one = Desk(bng.port), now_session()
         desk.blocks("100.64.1.7")
         desk.service._every = 60.0  # not at the next comparison
         async with desk.at_work():
@@ -184,7 +182,7 @@ async def test_a_session_that_begins_while_its_subscriber_is_blocked_is_told_at_
 
 async def test_sessions_of_another_nas_are_told_nothing() -> None:
     async with Bng() as bng:
-        desk = Desk(bng)
+        desk = Desk(bng.port)
         others = [now_session(f"o-{n}", nas=nas) for n, nas in enumerate(("10.0.0.1", "core@10.0.0.1", "10.0.0.1/bng"))]
         own = [now_session(f"s-{n}", nas=nas) for n, nas in enumerate(("127.0.0.1", "a@b@127.0.0.1", "127.0.0.1/bng"))]
         bng.has(*others, *own)
@@ -199,7 +197,7 @@ async def test_sessions_of_another_nas_are_told_nothing() -> None:
 
 async def test_a_client_named_in_the_settings_says_whose_sessions_they_are() -> None:
     async with Bng() as bng:
-        desk = Desk(bng, client="proxy")
+        desk = Desk(bng.port, client="proxy")
         sessions = [now_session("s-1", nas="10.0.0.1", client="proxy"), now_session("s-2", client="bng")]
         bng.has(*sessions)
         desk.blocks("100.64.1.7")
@@ -213,7 +211,7 @@ async def test_a_client_named_in_the_settings_says_whose_sessions_they_are() -> 
 
 async def test_a_refusal_shows_in_health_with_the_name_and_goes_when_the_bng_takes_it() -> None:
     async with Bng() as bng:
-        desk, one, two = Desk(bng), now_session(), now_session("s-2", login="bert", ipv4="100.64.1.8")
+        desk, one, two = Desk(bng.port), now_session(), now_session("s-2", login="bert", ipv4="100.64.1.8")
         bng.has(one, two)
         bng.refuses = {"s-1": 506}
         desk.blocks("100.64.1.7", "100.64.1.8")
@@ -235,7 +233,7 @@ async def test_a_refusal_shows_in_health_with_the_name_and_goes_when_the_bng_tak
 @pytest.mark.parametrize("secret", [Secret(b"another"), SECRET])
 async def test_a_bng_that_does_not_answer_is_named_and_told_everything_when_it_does(secret: Secret) -> None:
     async with Bng(secret=secret, silent=secret == SECRET) as bng:
-        desk = Desk(bng)
+        desk = Desk(bng.port)
         sessions = [now_session(f"s-{n}", login=f"u{n}", ipv4=f"100.64.2.{n}") for n in range(40)]
         bng.has(*sessions)
         desk.blocks("100.64.2.0/24")
@@ -253,7 +251,7 @@ async def test_a_bng_that_does_not_answer_is_named_and_told_everything_when_it_d
 async def test_lost_and_repeated_datagrams_change_nothing_in_the_end() -> None:
     fates = random.Random(4711)
     async with Bng(loses=lambda _n: fates.choice(["request", "reply", "twice", ""])) as bng:
-        desk = Desk(bng)
+        desk = Desk(bng.port)
         sessions = [now_session(f"s-{n}", login=f"u{n}", ipv4=f"100.64.2.{n}") for n in range(20)]
         bng.has(*sessions)
         desk.blocks("100.64.2.0/24")
@@ -267,7 +265,7 @@ async def test_lost_and_repeated_datagrams_change_nothing_in_the_end() -> None:
 
 async def test_a_bng_that_restarts_has_new_sessions_and_each_is_told() -> None:
     async with Bng() as bng:
-        desk, one = Desk(bng), now_session()
+        desk, one = Desk(bng.port), now_session()
         bng.has(one)
         desk.blocks("100.64.1.7")
         desk.hears(one)
@@ -283,7 +281,7 @@ async def test_a_bng_that_restarts_has_new_sessions_and_each_is_told() -> None:
 
 async def test_a_session_that_the_bng_does_not_have_is_a_warning_and_keeps_nobody_up() -> None:
     async with Bng() as bng:
-        desk = Desk(bng)
+        desk = Desk(bng.port)
         desk.blocks("100.64.1.7")
         desk.hears(now_session())
         async with desk.at_work():
@@ -301,7 +299,7 @@ async def test_who_paid_while_edged_was_down_is_opened_and_the_others_are_not_to
     async with Bng() as bng:
         sessions = [now_session(f"s-{n}", login=f"u{n}", ipv4=f"100.64.1.{n}") for n in range(3)]
         bng.has(*sessions)
-        first = Desk(bng, ToldStore(database))
+        first = Desk(bng.port, ToldStore(database))
         first.blocks("100.64.1.0", "100.64.1.1")
         first.hears(*sessions)
         async with first.at_work():
@@ -309,7 +307,7 @@ async def test_who_paid_while_edged_was_down_is_opened_and_the_others_are_not_to
             await until(lambda: first.health.ok)
         bng.acted.clear()
 
-        second = Desk(bng, ToldStore(database))
+        second = Desk(bng.port, ToldStore(database))
         second.hears(*sessions)
         assert await second.target.read() is not None, "something of ours is there"
         second.blocks("100.64.1.1")
@@ -321,12 +319,48 @@ async def test_who_paid_while_edged_was_down_is_opened_and_the_others_are_not_to
     await database.close()
 
 
+async def test_watching_opens_what_was_blocked(tmp_path: Path) -> None:
+    database = Database(tmp_path / "edged.sqlite")
+    await database.open()
+    async with Bng() as bng:
+        one = now_session()
+        bng.has(one)
+        first = Desk(bng.port, ToldStore(database))
+        first.blocks("100.64.1.7")
+        first.hears(one)
+        async with first.at_work():
+            await until(lambda: bng.lists() == {"s-1": "edged-blocked"})
+
+        second = Desk(bng.port, ToldStore(database))  # nobody is blocked for who acts upon a view while watching
+        second.hears(one)
+        bng.silent = True
+        await second.target.lift()
+        await asyncio.sleep(0.2)
+        bng.silent = False
+        await until(lambda: bng.lists() == {"s-1": "edged-open"})
+        await second.target.close()
+        assert await ToldStore(database).load("127.0.0.1", time.time()) == []
+    await database.close()
+
+
+async def test_a_session_whose_name_was_no_text_is_named_in_health() -> None:
+    async with Bng() as bng:
+        desk = Desk(bng.port)
+        desk.blocks("100.64.1.7")
+        desk.hears(now_session("s-\ufffd", login="anna\x1b[2J"))
+        async with desk.at_work():
+            await until(lambda: "not UTF-8 text (anna?[2J)" in desk.health.error)
+    assert bng.heard == []
+
+
 async def test_with_no_list_at_all_nobody_is_opened_after_a_start() -> None:
     memory, one = Lost(), now_session()
-    memory.rows[one.nas, one.session] = Told("127.0.0.1", one.nas, one.session, one.started, True, 0.0)
+    memory.rows[one.nas, one.session] = Told(
+        "127.0.0.1", one.nas, one.session, one.started, True, "Mikrotik-Address-List=edged-blocked", 0.0
+    )
     async with Bng() as bng:
         bng.has(one)
-        desk = Desk(bng, memory)
+        desk = Desk(bng.port, memory)
         desk.current.publish(View(compile_table(None, NETWORKS)))
         desk.hears(one)
         async with desk.at_work():
@@ -338,7 +372,7 @@ async def test_with_no_list_at_all_nobody_is_opened_after_a_start() -> None:
 async def test_nobody_is_blocked_who_could_be_forgotten_and_who_has_paid_is_opened_all_the_same() -> None:
     async with Bng() as bng:
         memory, sessions = Lost(), [now_session(f"s-{n}", login=f"u{n}", ipv4=f"100.64.1.{n}") for n in range(2)]
-        desk = Desk(bng, memory)
+        desk = Desk(bng.port, memory)
         bng.has(*sessions)
         desk.blocks("100.64.1.0")
         desk.hears(*sessions)
@@ -358,7 +392,7 @@ async def test_a_row_of_a_session_that_still_runs_is_kept_however_old_it_is(tmp_
     database = Database(tmp_path / "edged.sqlite")
     await database.open()
     store, now = ToldStore(database), time.time()
-    rows = [Told("bng", "nas", name, 0.0, True, now - 2 * KEEP_TOLD) for name in ("runs", "stopped", "unheard")]
+    rows = [Told("bng", "nas", name, 0.0, True, "", now - 2 * KEEP_TOLD) for name in ("runs", "stopped", "unheard")]
     await store.save("bng", rows, [])
     sessions = SessionStore(database)
     for status, name in ((Status.START, "runs"), (Status.START, "stopped"), (Status.STOP, "stopped")):
@@ -376,7 +410,7 @@ async def test_a_row_of_a_session_that_still_runs_is_kept_however_old_it_is(tmp_
 
 async def test_a_filter_that_accounting_shows_is_believed() -> None:
     async with Bng(attribute="Filter-Id") as bng:
-        desk, one = Desk(bng, attribute="Filter-Id", blocked="garden", open="plain"), now_session()
+        desk, one = Desk(bng.port, attribute="Filter-Id", blocked="garden", open="plain"), now_session()
         bng.has(one)
         desk.blocks("100.64.1.7")
         desk.hears(one)
@@ -392,7 +426,7 @@ async def test_a_filter_that_accounting_shows_is_believed() -> None:
 
 async def test_a_session_leaves_the_wrong_pool_and_is_left_alone_in_the_right_one() -> None:
     async with Bng() as bng:
-        desk = Desk(bng, attribute="Framed-Pool", pool=["100.64.255.0/24"])
+        desk = Desk(bng.port, attribute="Framed-Pool", pool=["100.64.255.0/24"])
         one, count = now_session(), iter(range(2, 99))
 
         def comes_back(name: str, _line: Any) -> None:
@@ -430,7 +464,7 @@ def wanted(*addresses: str) -> Desired:
 
 async def test_what_the_service_asks_of_every_target_is_answered() -> None:
     async with Bng() as bng:
-        desk = Desk(bng)
+        desk = Desk(bng.port)
         target: Target = desk.target
         one = now_session(ipv6="2001:db8:1::/64", delegated="2001:db8:2::/56", mac="02:00:5e:10:00:01")
         bng.has(one)
@@ -460,7 +494,7 @@ async def test_what_the_service_asks_of_every_target_is_answered() -> None:
 
 async def test_requests_keep_to_the_rate() -> None:
     async with Bng() as bng:
-        desk = Desk(bng, rate=20)
+        desk = Desk(bng.port, rate=20)
         sessions = [now_session(f"s-{n}", login=f"u{n}", ipv4=f"100.64.2.{n}") for n in range(20)]
         bng.has(*sessions)
         desk.blocks("100.64.2.0/24")

@@ -151,6 +151,20 @@ def test_a_bng_that_is_silent_is_left_alone_and_then_tried_with_one_session() ->
     assert book.waiting == 0
 
 
+def test_who_pays_is_told_at_once_though_others_are_not_answered() -> None:
+    book = ledger()
+    for number in range(3):
+        book.seen(("nas", str(number)), session(str(number)), NOW, blocked=True)
+    told(book, ACK, NOW)
+    told(book, SILENCE, NOW + 1)
+    assert book.take(NOW + 1) is None
+    book.wants(("nas", "0"), NOW + 1, blocked=False)
+
+    assert book.next_due(NOW + 1) == NOW + 1
+    assert told(book, SILENCE, NOW + 1) is Act.OPEN
+    assert book.take(NOW + 1) is None, "and then as all others"
+
+
 def test_a_long_silence_ends_for_all_with_the_first_answer() -> None:
     book = ledger()
     for number in range(8):
@@ -204,6 +218,18 @@ def test_accounting_that_shows_another_value_is_believed_and_the_session_told_ag
     assert book.counters.reverted == 1
 
 
+def test_a_report_that_came_while_a_request_was_under_way_proves_nothing() -> None:
+    book = ledger("Filter-Id")
+    book.seen(KEY, ONE, NOW, blocked=True, shown=False)
+    order = taken(book, NOW)
+    book.seen(KEY, reported(NOW + 5), NOW + 5, blocked=True, shown=False)
+    book.answered(order, SILENCE, NOW + 7)  # it may have been taken all the same
+
+    book.wants(KEY, NOW + 8, blocked=False)
+
+    assert told(book, ACK, NOW + 100) is Act.OPEN
+
+
 def test_accounting_that_shows_the_value_confirms_once() -> None:
     book = blocked(ledger("Filter-Id"))
     told(book, ACK, NOW)
@@ -232,6 +258,22 @@ def test_a_session_with_the_name_of_one_that_was_told_is_another_one() -> None:
     assert told(book, ACK, NOW + 600) is Act.BLOCK
 
 
+def test_what_was_said_to_a_session_whose_beginning_is_reported_late_is_undone() -> None:
+    """The BNG restarted and counts from 1 again, and neither its On nor the new session's Start has come."""
+    for restarted in (False, True):
+        book = blocked()
+        order = taken(book, NOW + 600)
+        rows, _ = book.unwritten("bng", NOW + 600)
+        book.answered(order, SILENCE, NOW + 607)
+        if restarted:
+            book = ledger()
+            book.remember(rows, NOW + 610)
+
+        book.seen(KEY, replace(ONE, started=NOW + 500, updated=NOW + 650), NOW + 650, blocked=False)
+
+        assert told(book, ACK, NOW + 650) is Act.OPEN
+
+
 def test_the_answer_to_a_session_that_has_ended_is_not_the_next_ones() -> None:
     book = blocked()
     order = taken(book, NOW)
@@ -257,9 +299,9 @@ def kept(book: Ledger) -> dict[str, bool]:
 def test_a_block_is_on_record_before_it_is_answered_and_until_it_is_undone() -> None:
     book = blocked()
     order = taken(book, NOW)
-    assert book.unwritten("bng", NOW)[0] == [Told("bng", *KEY, NOW, False, NOW)]
+    assert book.unwritten("bng", NOW)[0] == [Told("bng", *KEY, NOW, False, "", NOW)]
     book.answered(order, ACK, NOW)
-    assert book.unwritten("bng", NOW)[0] == [Told("bng", *KEY, NOW, True, NOW)]
+    assert book.unwritten("bng", NOW)[0] == [Told("bng", *KEY, NOW, True, "", NOW)]
     book.wants(KEY, NOW, blocked=False)
     order = taken(book, NOW)
     assert book.unwritten("bng", NOW)[0][0].acknowledged is False
@@ -289,7 +331,7 @@ def test_a_block_that_cannot_be_remembered_is_tried_later() -> None:
 @pytest.mark.parametrize("acknowledged", [True, False])
 def test_who_paid_while_edged_was_down_is_opened_after_its_start(sessions_first: bool, acknowledged: bool) -> None:
     book = ledger()
-    rows = [Told("bng", *KEY, NOW, acknowledged, NOW)]
+    rows = [Told("bng", *KEY, NOW, acknowledged, "", NOW)]
     if not sessions_first:
         book.remember(rows, NOW)
     book.seen(KEY, ONE, NOW, blocked=False)
@@ -303,15 +345,24 @@ def test_who_paid_while_edged_was_down_is_opened_after_its_start(sessions_first:
 def test_what_was_acknowledged_before_a_restart_is_not_said_again_and_what_was_not_is() -> None:
     for acknowledged in (True, False):
         book = ledger()
-        book.remember([Told("bng", *KEY, NOW, acknowledged, NOW)], NOW)
+        book.remember([Told("bng", *KEY, NOW, acknowledged, "", NOW)], NOW)
         book.seen(KEY, ONE, NOW, blocked=True)
 
         assert (book.take(NOW) is None) is acknowledged
 
 
+def test_a_session_that_was_told_another_value_is_told_again() -> None:
+    book = Ledger(WAYS["Filter-Id"], "Filter-Id=new")
+    book.remember([Told("bng", *KEY, NOW, True, "Filter-Id=old", NOW)], NOW)
+    book.seen(KEY, ONE, NOW, blocked=True)
+
+    assert told(book, ACK, NOW) is Act.BLOCK
+    assert book.unwritten("bng", NOW)[0][0].value == "Filter-Id=new"
+
+
 def test_a_row_of_a_session_that_is_another_one_by_now_is_forgotten() -> None:
     book = ledger()
-    book.remember([Told("bng", *KEY, NOW - 600, True, NOW)], NOW)
+    book.remember([Told("bng", *KEY, NOW - 600, True, "", NOW - 600)], NOW)
     book.seen(KEY, ONE, NOW, blocked=False)
 
     assert book.take(NOW) is None
@@ -334,7 +385,7 @@ def test_a_session_that_was_silent_for_long_and_comes_back_is_still_known_to_be_
     told(book, ACK, NOW)
 
     book.slept(KEY, "bng", NOW)
-    assert book.unwritten("bng", NOW) == ([Told("bng", *KEY, NOW, True, NOW)], [])
+    assert book.unwritten("bng", NOW) == ([Told("bng", *KEY, NOW, True, "", NOW)], [])
     book.seen(KEY, reported(NOW + 1e5), NOW + 1e5, blocked=False)
 
     assert told(book, ACK, NOW + 1e5) is Act.OPEN
@@ -384,3 +435,46 @@ def test_a_subscriber_who_comes_back_in_the_wrong_pool_is_not_thrown_out_again_a
         book.ended(key)
         now += 3.6
     assert 3 <= ends <= 10, "an hour of a RADIUS server that gives the wrong pool"
+
+
+def test_who_has_paid_is_ended_again_when_the_radius_server_was_late_and_gave_the_old_pool() -> None:
+    book = ledger("Framed-Pool")
+    book.seen(KEY, ONE, NOW, blocked=True, shown=True)
+    book.wants(KEY, NOW, blocked=False)
+    assert told(book, ACK, NOW) is Act.OPEN
+    book.ended(KEY)
+    again = session("s-2", started=NOW + 1, updated=NOW + 1)
+
+    book.seen(("nas", "s-2"), again, NOW + 1, blocked=False, shown=True)
+
+    assert book.take(NOW + 1) is None, "in its time"
+    assert told(book, ACK, NOW + REFUSED_WAITS[0]) is Act.OPEN
+
+
+def test_who_pays_does_not_wait_for_what_the_wrong_pool_has_cost() -> None:
+    book, now = ledger("Framed-Pool"), NOW
+    for number in range(6):
+        key = ("nas", str(number))
+        book.seen(key, session(str(number), started=now, updated=now), now, blocked=True, shown=False)
+        while (order := book.take(now)) is None:
+            now = max(now + 1, book.next_due(now))
+        book.answered(order, ACK, now)
+        book.ended(key)
+    one = session("6", started=now, updated=now)
+    book.seen(KEY, one, now, blocked=True, shown=True)
+
+    book.wants(KEY, now, blocked=False)
+
+    assert told(book, ACK, now) is Act.OPEN
+
+
+def test_who_pays_while_the_session_is_ending_is_not_ended_twice() -> None:
+    book = ledger("Framed-Pool")
+    book.seen(KEY, ONE, NOW, blocked=True, shown=True)
+    book.wants(KEY, NOW, blocked=False)
+    told(book, ACK, NOW)
+    book.wants(KEY, NOW + 1, blocked=True)
+    book.wants(KEY, NOW + 2, blocked=False)
+
+    assert book.take(NOW + 3) is None
+    assert told(book, ACK, NOW + LEAVES_WITHIN) is Act.OPEN

@@ -40,7 +40,7 @@ class Entry:
     confirmed: bool = False
     """A report has shown since the acknowledgement that it is so."""
     answered: float = 0.0
-    """When the BNG last acknowledged or refused something, epoch seconds."""
+    """When the last exchange about it ended, with or without an answer, epoch seconds."""
     flying: bool = False
     tries: int = 0
     """Attempts of late without success."""
@@ -51,6 +51,13 @@ class Entry:
     """The BNG says that it has no such session."""
     alive: bool = False
     """And it has reported on it since."""
+
+    sent: float = 0.0
+    """When the latest request about it first went out, epoch seconds."""
+    left: float = 0.0
+    """When the BNG last acknowledged that it ends the session, epoch seconds."""
+    returned: bool = False
+    """It began after edged had ended another one of the same subscriber."""
 
     @property
     def need(self) -> Act | None:

@@ -9,7 +9,8 @@ Opening goes before blocking. RFC 5176 sections 2.3 and 3.5.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable
+from collections import OrderedDict
+from collections.abc import Iterable, Iterator
 from heapq import heappop, heappush
 
 from edged.enforce.bng.entry import Counters, Entry, Held, Order
@@ -33,6 +34,8 @@ LEAVES_WITHIN = 15.0
 NO_SESSION = 503
 """Session-Context-Not-Found."""
 SILENCE = "no answer"
+LATE = 10.0
+"""Seconds after its first sending in which a request may still arrive: its retransmissions take seven."""
 MOST_RETURNS = 10_000
 """Logins whose sessions were ended, remembered at once."""
 
@@ -40,14 +43,16 @@ MOST_RETURNS = 10_000
 class Ledger:
     """Every session of one BNG that runs."""
 
-    def __init__(self, way: Way) -> None:
+    def __init__(self, way: Way, value: str = "") -> None:
+        """``value``: what who is blocked is told now; a session that was told another is told again."""
         self.counters = Counters()
         self._way = way
+        self._value = value
         self._entries: dict[Key, Entry] = {}
         self._remembered: dict[Key, Told] = {}
         """Of sessions on record that nobody reports on."""
         self._unwritten: set[Key] = set()
-        self._ready: dict[Act, dict[Key, None]] = {act: {} for act in (Act.OPEN, Act.BLOCK)}
+        self._ready: dict[Act, OrderedDict[Key, None]] = {act: OrderedDict() for act in (Act.OPEN, Act.BLOCK)}
         """In the order in which they are told."""
         self._later: list[tuple[float, Key]] = []
         self._needing: dict[Key, None] = {}
@@ -67,25 +72,29 @@ class Ledger:
             entry = self._entries.get((row.nas, row.session))
             if entry is None:
                 self._remembered[row.nas, row.session] = row
-            elif not _is_another(entry.session, row.started):
-                entry.held = Held.BLOCKED if row.acknowledged else Held.MAYBE
-                self._place((row.nas, row.session), entry, now)
             else:
-                self._unwritten.add((row.nas, row.session))
+                self._recall((row.nas, row.session), entry, row)
+                self._place((row.nas, row.session), entry, now)
 
     def seen(self, key: Key, session: Session, now: float, *, blocked: bool, shown: bool | None = None) -> None:
         """``session`` runs, as of a report, and is to be ``blocked`` or not; ``shown``: as in ``Entry``."""
         entry = self._entries.get(key)
         if entry is None or _is_another(session, entry.session.started):
-            if entry is not None:
+            before, entry = entry, Entry(session, blocked)
+            if before is not None:
                 self.ended(key)
-            entry = self._entries[key] = self._begun(key, session, now)
+                # its beginning was reported late: what was said since was said to it
+                if before.on_record and session.started <= before.sent + LATE:
+                    entry.held, entry.sent = Held.MAYBE, before.sent
+            self._entries[key] = entry
+            self._begin(key, entry, now)
         entry.session = session
-        if session.updated > entry.answered + MARGIN:
+        is_news = session.updated > entry.answered + MARGIN
+        if self._way.leaves or (is_news and not entry.flying):
             entry.shown = shown
-            if entry.absent:
-                entry.due = now if entry.gone else entry.due
-                entry.alive = True
+        if is_news and entry.absent:
+            entry.due = now if entry.gone else entry.due
+            entry.alive = True
         self._want(key, entry, now, blocked=blocked)
         self._place(key, entry, now)
 
@@ -106,7 +115,7 @@ class Ledger:
         """Nobody has reported on the session for long; it may come back, and then be as it was told."""
         entry = self._drop(key)
         if entry is not None and entry.on_record:
-            self._remembered[key] = _row(target, key, entry, now)
+            self._remembered[key] = self._row(target, key, entry, now)
 
     def _drop(self, key: Key) -> Entry | None:
         entry = self._entries.pop(key, None)
@@ -115,23 +124,32 @@ class Ledger:
         self._flying -= entry is not None and entry.flying
         return entry
 
-    def _begun(self, key: Key, session: Session, now: float) -> Entry:
-        entry = Entry(session)
+    def _begin(self, key: Key, entry: Entry, now: float) -> None:
         row = self._remembered.pop(key, None)
-        if row is not None and not _is_another(session, row.started):
-            entry.held = Held.BLOCKED if row.acknowledged else Held.MAYBE
-        elif row is not None:
-            self._unwritten.add(key)
+        if row is not None:
+            self._recall(key, entry, row)
         if self._way.leaves:
-            entry.due = max(now, self._returns.get(_who(session), (0, 0.0))[1])
-        return entry
+            entry.returned = _who(entry.session) in self._returns
+            entry.due = max(now, self._returns.get(_who(entry.session), (0, 0.0))[1])
+
+    def _recall(self, key: Key, entry: Entry, row: Told) -> None:
+        """Take what is on record of a session of this name; what cannot have been said to this one is forgotten."""
+        if not _is_another(entry.session, row.started):
+            acknowledged = row.acknowledged and row.value == self._value
+            entry.held, entry.sent = Held.BLOCKED if acknowledged else Held.MAYBE, row.at
+            if acknowledged is row.acknowledged:
+                return
+        elif entry.session.started <= row.at + LATE:
+            entry.held, entry.sent = Held.MAYBE, row.at
+        self._unwritten.add(key)
 
     def _want(self, key: Key, entry: Entry, now: float, *, blocked: bool) -> None:
         if entry.blocked is not blocked:
-            entry.blocked, entry.confirmed = blocked, False
-            # somebody has paid, or has not: nothing is left to wait for
-            entry.tries, entry.cause, entry.due = 0, "", max(now, entry.due) if self._way.leaves else now
-            entry.absent = entry.alive = False
+            entry.blocked, entry.confirmed, entry.absent, entry.alive = blocked, False, False, False
+            # somebody has paid, or has not: nothing is left to wait for, but the end of what has been ended
+            entry.tries, entry.cause, entry.due = 0, "", max(now, entry.left + LEAVES_WITHIN)
+            if _who(entry.session) in self._returns:
+                self._returns[_who(entry.session)] = (0, 0.0)
         before = entry.held
         self._hold(key, entry, self._as_shown(entry))
         if before is not entry.held:
@@ -147,7 +165,8 @@ class Ledger:
             return Held.NEVER
         if entry.shown and entry.held is not Held.BLOCKED:
             # an address in the pool of the blocked may be there for reasons that are not edged's
-            return Held.BLOCKED if self._way.is_ours or entry.blocked or entry.on_record else entry.held
+            ours = self._way.is_ours or entry.blocked or entry.on_record or entry.returned
+            return Held.BLOCKED if ours else entry.held
         return entry.held
 
     # --- what is said next --------------------------------------------------------------------------
@@ -159,27 +178,38 @@ class Ledger:
             entry = self._entries.get(key)
             if entry is not None and entry.due <= now:
                 self._place(key, entry, now)
-        if self._pauses and (now < self._silent_until or self._flying):
+        if self._pauses and self._flying:
             return None
+        paused = self._pauses and now < self._silent_until
         for act, ready in self._ready.items():
-            while ready:
-                key = next(iter(ready))
-                del ready[key]
+            for key in self._unasked() if paused else _emptying(ready):
+                ready.pop(key, None)
                 entry = self._entries.get(key)
                 if entry is not None and entry.need is act and not entry.flying and entry.due <= now:
-                    entry.flying = True
-                    self._flying += 1
-                    # whatever it says may hold from the moment that it goes out
-                    self._hold(key, entry, Held.MAYBE)
-                    return Order(key, act, entry.session, entry)
+                    return self._order(key, act, entry, now)
+            if paused:
+                return None
         return None
+
+    def _order(self, key: Key, act: Act, entry: Entry, now: float) -> Order:
+        entry.flying, entry.sent = True, now
+        self._flying += 1
+        # whatever it says may hold from the moment that it goes out, and only a report after the exchange can tell
+        entry.shown = entry.shown if self._way.leaves else None
+        self._hold(key, entry, Held.MAYBE)
+        return Order(key, act, entry.session, entry)
+
+    def _unasked(self) -> list[Key]:
+        """Who has paid, and was not told yet: what others are not answered holds none of them up."""
+        waiting = ((key, self._entries.get(key)) for key in self._ready[Act.OPEN])
+        return [key for key, entry in waiting if entry is not None and not entry.tries]
 
     def next_due(self, now: float) -> float:
         """When ``take`` may next have something, epoch seconds; infinity: only after news."""
         if self._pauses and self._flying:
             return math.inf
         first = now if any(self._ready.values()) else self._later[0][0] if self._later else math.inf
-        return max(first, self._silent_until) if self._pauses else first
+        return max(first, self._silent_until) if self._pauses and not self._unasked() else first
 
     def answered(self, order: Order, result: Result, now: float) -> None:
         """``order`` ended so."""
@@ -192,11 +222,12 @@ class Ledger:
         entry = order.entry
         if not self._landed(order):
             return
+        entry.answered = now
         match result.outcome:
             case Outcome.ACK:
                 self._acknowledged(order, now)
             case Outcome.NAK:
-                entry.answered, entry.absent = now, result.error_cause == NO_SESSION
+                entry.absent = result.error_cause == NO_SESSION
                 self._failed(entry, refusal(result.error_cause), REFUSED_WAITS, now)
             case Outcome.TIMEOUT:
                 self._failed(entry, SILENCE, SILENT_WAITS, now)
@@ -218,12 +249,13 @@ class Ledger:
 
     def _acknowledged(self, order: Order, now: float) -> None:
         entry = order.entry
-        entry.answered, entry.shown, entry.absent, entry.alive = now, None, False, False
+        entry.absent, entry.alive = False, False
         if not self._way.leaves:
             self._hold(order.key, entry, Held.BLOCKED if order.act is Act.BLOCK else Held.OPENED)
             entry.tries, entry.cause, entry.confirmed = 0, "", False
             return
         # its end is what counts, and that is accounting's word
+        entry.left = now
         times = self._returns.pop(_who(entry.session), (0, 0.0))[0]
         if len(self._returns) >= MOST_RETURNS:
             del self._returns[next(iter(self._returns))]
@@ -281,12 +313,15 @@ class Ledger:
         for key in keys:
             entry = self._entries.get(key)
             if entry is not None and entry.on_record:
-                rows.append(_row(target, key, entry, now))
+                rows.append(self._row(target, key, entry, now))
             elif key in self._remembered:
                 rows.append(self._remembered[key])
             else:
                 gone.append(key)
         return rows, gone
+
+    def _row(self, target: str, key: Key, entry: Entry, now: float) -> Told:
+        return Told(target, *key, entry.session.started, entry.held is Held.BLOCKED, self._value, now)
 
     def unkept_rows(self, rows: list[Told], gone: list[Key]) -> None:
         """They could not be written: the next time."""
@@ -316,6 +351,11 @@ class Ledger:
         return [self._entries[key] for key in self._gone]
 
     @property
+    def silent(self) -> bool:
+        """True while the BNG answers nothing."""
+        return self._pauses > 0
+
+    @property
     def waiting(self) -> int:
         """How many sessions are not as they should be yet."""
         return len(self._needing)
@@ -334,12 +374,14 @@ class Ledger:
         return [entry.session for entry in self._entries.values() if entry.on_record]
 
 
-def _row(target: str, key: Key, entry: Entry, now: float) -> Told:
-    return Told(target, *key, entry.session.started, entry.held is Held.BLOCKED, now)
+def _emptying(ready: OrderedDict[Key, None]) -> Iterator[Key]:
+    while ready:
+        yield ready.popitem(last=False)[0]
 
 
 def _who(session: Session) -> str:
-    return session.login or session.mac
+    """Whoever comes back after a session has ended."""
+    return session.login or session.mac or f"{session.nas} {session.session}"
 
 
 def _is_another(session: Session, started: float) -> bool:

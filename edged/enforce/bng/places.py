@@ -57,34 +57,33 @@ class Places:
     __slots__ = ("_devices", "_of", "_order")
 
     def __init__(self) -> None:
-        self._of: dict[Key, Session] = {}
+        self._of: dict[Key, tuple[tuple[Prefix, ...], str]] = {}
+        """Session to its addresses and its device."""
         self._order: list[tuple[int, int, Key]] = []
         """IP version, first address, session."""
         self._devices: dict[str, set[Key]] = {}
 
     def put(self, key: Key, session: Session) -> None:
         """``session`` is at its addresses now, and nowhere else."""
-        before = self._of.get(key)
-        if before is not None and prefixes_of(before) == prefixes_of(session) and before.mac == session.mac:
+        place = (prefixes_of(session), session.mac)
+        if self._of.get(key) == place:
             return
         self.remove(key)
-        self._of[key] = session
-        for prefix in prefixes_of(session):
+        self._of[key] = place
+        for prefix in place[0]:
             insort(self._order, (prefix.version, prefix.network, key))
         if session.mac:
             self._devices.setdefault(session.mac, set()).add(key)
 
     def remove(self, key: Key) -> None:
         """The session is nowhere."""
-        before = self._of.pop(key, None)
-        if before is None:
-            return
-        for prefix in prefixes_of(before):
+        prefixes, mac = self._of.pop(key, ((), ""))
+        for prefix in prefixes:
             del self._order[bisect_left(self._order, (prefix.version, prefix.network, key))]
-        devices = self._devices.get(before.mac, set())
+        devices = self._devices.get(mac, set())
         devices.discard(key)
         if not devices:
-            self._devices.pop(before.mac, None)
+            self._devices.pop(mac, None)
 
     def within(self, prefix: Prefix) -> Iterator[Key]:
         """The sessions one of whose addresses begins in ``prefix``."""
@@ -99,7 +98,7 @@ class Places:
         for length in range(bits + 1):
             start = address.network >> (bits - length) << (bits - length)
             for key in self.within(Prefix(address.version, start, bits)):
-                if any(prefix.contains(address) for prefix in prefixes_of(self._of[key])):
+                if any(prefix.contains(address) for prefix in self._of[key][0]):
                     found.add(key)
         return found
 

@@ -86,7 +86,7 @@ class RadiusTarget:
         self._endpoint = Endpoint(settings.nas, settings.port)
         self._clock = clock
         self._waits = waits
-        self._ledger = Ledger(self._way)
+        self._ledger = Ledger(self._way, f"{settings.attribute}={settings.blocked}")
         self._places = Places()
         self._judge: Judge = lambda _session: False
         self._memory: Memory | None = None
@@ -161,10 +161,11 @@ class RadiusTarget:
         failing = self._ledger.failing
         if not failing:
             return None
-        causes = sorted({entry.cause for entry in failing})
+        causes, one = sorted({entry.cause for entry in failing}), len(failing) == 1
         return Shortfall(
             sum(entry.blocked for entry in failing),
-            f"{_sessions(failing)} not as they should be there: {', '.join(causes[:3])} ({_whose(failing)})",
+            f"{_sessions(failing)} not as {'it' if one else 'they'} should be there: {', '.join(causes[:3])}"
+            f" ({_whose(failing)})",
         )
 
     async def start(self, rules: Rules) -> None:
@@ -190,10 +191,8 @@ class RadiusTarget:
             self._judge_again(key)
             if number % PIECE == 0:
                 await asyncio.sleep(0)
-        if self._task is None:
-            self._task = asyncio.create_task(self._tell_all(), name=f"enforce-tell-{self.name}")
-        self._stir.set()
-        if len(keys) <= FEW:
+        self._begin()
+        if len(keys) <= FEW and not self._ledger.silent:
             await self._settled(keys)
         return True
 
@@ -233,6 +232,17 @@ class RadiusTarget:
                 lines.append(self._spelt(entry.session, Act.OPEN))
         return "\n".join(lines)
 
+    async def lift(self) -> None:
+        """Open whatever an earlier run blocked, while nobody is to be blocked. UpstreamError: that is not known."""
+        await self._recall()
+        self._wanted = Desired(Rules(), dict.fromkeys(SetName, frozenset()))
+        self._begin()
+
+    def _begin(self) -> None:
+        if self._task is None:
+            self._task = asyncio.create_task(self._tell_all(), name=f"enforce-tell-{self.name}")
+        self._stir.set()
+
     async def close(self) -> None:
         """As in ``Target``."""
         if self._task is not None:
@@ -240,7 +250,8 @@ class RadiusTarget:
             with contextlib.suppress(asyncio.CancelledError):
                 await self._task
             self._task = None
-        await self._write()
+        with contextlib.suppress(UpstreamError):  # the record is of what may be so, and stays true without this
+            await self._write()
 
     # --- what is counted --------------------------------------------------------------------------
 
@@ -302,7 +313,7 @@ class RadiusTarget:
     async def _ask(self, order: Order) -> Result:
         names = named(order.session, self._settings.identify)
         if not names:
-            return Result(Outcome.NAK)
+            raise UpstreamError("its names in accounting are not UTF-8 text")
         # a BNG with a window refuses what is older, and so what was late on its way (RFC 5176, section 6.3)
         stamp = attribute("Event-Timestamp", int(self._clock()))
         send = disconnect if self._way.leaves else change
@@ -353,7 +364,7 @@ class RadiusTarget:
     def _spelt(self, session: Session, act: Act) -> str:
         kind = "Disconnect-Request" if self._way.leaves else "CoA-Request"
         value = self._settings.blocked if act is Act.BLOCK else self._settings.open
-        words = [f"Acct-Session-Id={session.session}", f"User-Name={session.login}"]
+        words = [f"Acct-Session-Id={_shown(session.session)}", f"User-Name={_shown(session.login)}"]
         words += [] if self._way.leaves else [f"{self._way.attribute}={value}"]
         return f"{kind} {self._endpoint} {' '.join(words)}"
 
@@ -364,8 +375,13 @@ def _sessions(entries: Sequence[Entry]) -> str:
 
 def _whose(entries: Sequence[Entry]) -> str:
     """Up to three of them by name."""
-    names = [entry.session.login or entry.session.mac or entry.session.session for entry in entries[:3]]
+    names = [_shown(entry.session.login or entry.session.mac or entry.session.session) for entry in entries[:3]]
     return ", ".join(names) + (", …" if len(entries) > len(names) else "")
+
+
+def _shown(name: str) -> str:
+    """What a subscriber's device has chosen itself moves no operator's cursor and fills no screen."""
+    return "".join(c if c.isprintable() else "?" for c in name[:64])
 
 
 def _sets(sessions: Iterable[Session]) -> dict[SetName, Elements]:

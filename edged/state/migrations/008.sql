@@ -6,6 +6,7 @@ CREATE TABLE told (
     session      TEXT NOT NULL,
     started      REAL NOT NULL,
     acknowledged INTEGER NOT NULL,
+    value        TEXT NOT NULL,
     at           REAL NOT NULL,
     PRIMARY KEY (target, nas, session)
 ) STRICT;
