@@ -63,13 +63,13 @@ async def measure(count: int, folder: Path) -> None:
         target = RadiusTarget(settings(port=bng.port, rate=1000))
         target.follow(lambda s: is_blocked(current.view, s, prefixes_of(s), time.time()), ToldStore(database))
         service = EnforceService({target.name: target}, Rules(), current=current)
-        known = sessions(count)
-        bng.sessions = {one.session: Line(one.login, one.ipv4) for one in known}
-        before, start = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.perf_counter()
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        known, start = sessions(count), time.perf_counter()
         target.heard(known)
         took = time.perf_counter() - start
         grown = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before
         print(f"known        {count:8,} sessions  {took / count * 1e6:8.1f} us each, {grown / count:.2f} KB each")
+        bng.sessions = {one.session: Line(one.login, one.ipv4) for one in known}
         current.publish(view(count))
         running, start = asyncio.create_task(service.run()), time.perf_counter()
         await until(lambda: len(bng.acted) >= count // 2)
