@@ -15,6 +15,7 @@ from edged.captive.settings import CertificateAcme, CertificateFiles
 from edged.config.brands import brand_checks, heavy_logo
 from edged.config.derived import served_interfaces
 from edged.config.document import Document, Location
+from edged.config.enforce import enforce_checks, enforce_files
 from edged.config.finding import Found as _Found
 from edged.config.finding import error as _error
 from edged.config.finding import placed
@@ -47,8 +48,10 @@ def cross_checks(config: Config, document: Document, *, read_files: bool) -> lis
         *_keys(config),
         *radius_checks(config.radius),
         *_billing(config),
+        *enforce_checks(config.enforce),
         *_not_in_this_version(config),
         *(_files(config) if read_files else ()),
+        *(enforce_files(config.enforce) if read_files else ()),
         *(radsec_files(config.radius) if read_files else ()),
     ]
     return [placed(problem, location, document) for location, problem in found]
@@ -241,12 +244,11 @@ def _is_near(url: str) -> bool:
 
 def _not_in_this_version(config: Config) -> _Found:
     for index, target in enumerate(config.enforce):
-        for kind in ("routeros", "radius"):
-            if getattr(target, kind) is not None:
-                yield _warning(
-                    ("enforce", index, kind), f"a target of kind {kind}",
-                    f"this version does not enforce on it: nobody is blocked there; {_LATER}",
-                )  # fmt: skip
+        if target.radius is not None:
+            yield _warning(
+                ("enforce", index, "radius"), "a target of kind radius",
+                f"this version does not enforce on it: nobody is blocked there; {_LATER}",
+            )  # fmt: skip
     yield from _not_spoken(config)
     if config.state.database != "sqlite":
         yield _warning(

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from edged.enforce.desired import REMINDED
+from edged.enforce.sets import SetName, Sets
 from edged.values import IpAddress
 
 REMEMBERED = 65536
@@ -45,6 +47,18 @@ class Health:
     drift: int = 0
     """Elements that somebody else had changed, at the last comparison that found any."""
     drifted: float = 0.0
+
+
+def left_out(sets: Sets, carried: Collection[SetName]) -> tuple[str, ...]:
+    """What no target can do that should be done, as sentences for the operator."""
+    devices = sum(len(sets[name]) for name in (SetName.BLOCKED_MACS, SetName.MOVED_MACS) if name not in carried)
+    reminded = sum(len(sets[name]) for name in REMINDED.names if name not in carried)
+    found = []
+    if devices:
+        found.append(f"{devices:,} devices cannot be blocked by their MAC here: only what has an address is")
+    if reminded:
+        found.append(f"{reminded:,} reminders are due, and none leads to the page from here")
+    return tuple(found)
 
 
 class Learned:
