@@ -76,7 +76,8 @@ class Learned:
         for address, seconds in entries:
             end = max(now + seconds, self._ends.pop(address, 0.0))
             self._ends[address] = end
-        if len(self._ends) > self._most:
+        # not at each one: it looks at all of them
+        if len(self._ends) > self._most + self._most // 4:
             self._ends = dict(list(self._alive(now).items())[-self._most :])
 
     def left(self, now: float) -> list[tuple[IpAddress, float]]:

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from ipaddress import ip_address
+import time
+from ipaddress import IPv4Address, ip_address
 
 from edged.enforce.routeros.layout import CARRIED
 from edged.enforce.sets import ALL_SETS
@@ -32,6 +33,15 @@ def test_when_there_are_too_many_the_ended_go_and_then_those_learned_first() -> 
 
     learned.remember([(ONE, 30.0)], now=102.0)
     assert [address for address, _ in learned.left(102.0)] == [THREE, ONE]
+
+
+def test_a_hundred_thousand_addresses_are_remembered_in_no_time() -> None:
+    learned, begun = Learned(), time.process_time()
+    for number in range(100_000):
+        learned.remember([(IPv4Address(number), 600.0)], now=100.0)
+
+    assert time.process_time() - begun < 2.0, "all of them are looked at now and then, not at each"
+    assert len(learned) < 100_000
 
 
 def test_devices_and_reminders_that_nobody_can_carry_are_told_of() -> None:
