@@ -12,9 +12,8 @@ import dataclasses
 import math
 import random
 import time
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TypeVar
 
 import structlog
 
@@ -22,7 +21,7 @@ from edged.enforce.admission.service import Admission, reminds
 from edged.enforce.desired import Desired, Instant, blocked_count, desired, desired_after
 from edged.enforce.diff import Plan, diff
 from edged.enforce.rules import Rules
-from edged.enforce.standing import Counters, Health, Shortfall
+from edged.enforce.standing import Counters, Health, Shortfall, left_out
 from edged.enforce.targets import Target
 from edged.errors import ConfigError, UpstreamError
 from edged.policy.access import Line
@@ -35,8 +34,6 @@ COMPARE_EVERY = 5.0
 """Seconds between comparisons: a table that somebody flushed is back within five. Nearly free when intact."""
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0
 """Seconds; doubled at each failure in a row, and jittered so that a fleet does not knock in step."""
-ASK_TIMEOUT = 10.0
-"""Seconds that a question of a person may wait for one target; the others have answered by then."""
 VOUCH = 3.0
 """So many times ``every`` reminders go on without a word of ours: a slow comparison or two may be missed."""
 FEW = 64
@@ -55,9 +52,6 @@ class _Known:
     until: float
     """Epoch seconds: an override or a pass ends then."""
     sets: Desired
-
-
-T = TypeVar("T")
 
 
 class EnforceService:
@@ -165,7 +159,7 @@ class EnforceService:
         async def plan(target: Target) -> Plan:
             return diff(wanted, await target.read(), target.carries)
 
-        answers = await self._of_each(plan)
+        answers = await self._admission.ask_each(plan)
         plans = {name: answer for name, answer in answers.items() if isinstance(answer, Plan)}
         if answers and not plans:
             raise UpstreamError("; ".join(str(answer) for answer in answers.values()))
@@ -178,7 +172,7 @@ class EnforceService:
 
     async def in_place(self, address: IpAddress, *devices: MacAddress) -> dict[str, bool]:
         """Whether each target really blocks ``address``, or a device, asked of itself; who cannot say is left out."""
-        answers = await self._of_each(lambda target: target.contains(address, *devices))
+        answers = await self._admission.ask_each(lambda target: target.contains(address, *devices))
         return {name: answer for name, answer in answers.items() if not isinstance(answer, UpstreamError)}
 
     def lifted(self, line: Line) -> bool:
@@ -213,32 +207,24 @@ class EnforceService:
     @property
     def warnings(self) -> dict[str, tuple[str, ...]]:
         """What stands in our way, per target."""
-        return {name: tuple(target.warnings) for name, target in self._targets.items()}
+        carried = frozenset(name for target in self._targets.values() for name in target.carries)
+        missing = left_out(self._known.sets.sets, carried) if self._known is not None else ()
+        return {name: (*target.warnings, *missing) for name, target in self._targets.items()}
+
+    @property
+    def leads(self) -> bool:
+        """True when a target can lead lines with a reminder to the page."""
+        return any(map(reminds, self._targets.values()))
 
     async def packets(self) -> dict[str, dict[str, int]]:
         """The packet filters' own counters, per target; one that cannot say is left out."""
-        answers = await self._of_each(lambda target: target.counters())
+        answers = await self._admission.ask_each(lambda target: target.counters())
         return {name: answer for name, answer in answers.items() if not isinstance(answer, UpstreamError)}
 
     def garden_sets(self) -> int | None:
         """None: no target can be told of the garden. A new number: somebody may have emptied what it was told."""
         status = self._health.values()
         return self.counters.drifted if not status or any(health.ok for health in status) else None
-
-    async def _of_each(self, ask: Callable[[Target], Awaitable[T]]) -> dict[str, T | UpstreamError]:
-        """What each target answers to a person's question, all at once; an error where one cannot."""
-
-        async def answer(name: str, target: Target) -> T | UpstreamError:
-            try:
-                async with asyncio.timeout(0 if name in self._down and len(self._targets) > 1 else ASK_TIMEOUT):
-                    return await ask(target)
-            except UpstreamError as error:
-                return error
-            except TimeoutError:
-                return UpstreamError(self._health[name].error or f"{name} did not answer")
-
-        answers = await asyncio.gather(*(answer(name, target) for name, target in self._targets.items()))
-        return dict(zip(self._targets, answers, strict=True))
 
     async def _follow(self) -> None:
         """Wake every target at each new version."""

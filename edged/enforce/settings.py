@@ -3,16 +3,37 @@
 
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, StringConstraints, model_validator
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from edged.fields import AddressField, InterfaceName, PrefixField, SecretField, Settings, wrong
+from edged.fields import AddressField, Duration, InterfaceName, PrefixField, SecretField, Settings, wrong
 
 Attribute = Literal["Mikrotik-Address-List", "Filter-Id", "Framed-Pool"]
 Name = Literal["Acct-Session-Id", "User-Name", "Framed-IP-Address"]
 ValueText = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[!-~]+$")]
 """A name that every BNG takes: no space, nothing outside ASCII."""
+_LIST = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+
+
+def _list(value: str) -> str:
+    if not _LIST.fullmatch(value):
+        raise wrong("the name of an address list: letters, digits, _ . -", "for example edged-blocked or SpLBL_blocked")
+    return value
+
+
+def _fingerprint(value: str) -> str:
+    bare = value.replace(":", "").lower()
+    if not _FINGERPRINT.fullmatch(bare):
+        raise wrong("the SHA-256 of a certificate, 64 hexadecimal digits", "RouterOS: /certificate print detail")
+    return bare
+
+
+ListName = Annotated[str, AfterValidator(_list)]
+FingerprintField = Annotated[str, AfterValidator(_fingerprint)]
 
 
 class NftablesSettings(Settings):
@@ -25,13 +46,33 @@ class NftablesSettings(Settings):
 
 
 class RouterosSettings(Settings):
-    """A MikroTik router through its API (not in this version: see docs/configure.md)."""
+    """A MikroTik router through its API; see docs/mikrotik.md."""
 
     host: str
+    """Its name or address."""
     user: str
     password: SecretField
     tls: bool = True
-    list: str = "edged-blocked"
+    port: int | None = Field(default=None, ge=1, le=65535)
+    """None: 8729 with TLS, 8728 without."""
+    ca: Path | None = None
+    """The authority of its certificate; none: those that this host trusts."""
+    fingerprint: FingerprintField | None = None
+    """SHA-256 of its certificate; no other one is accepted then, whoever signed it."""
+    list: ListName = "edged-blocked"
+    garden_list: ListName = "edged-garden"
+    portal_list: ListName = "edged-portal"
+    rules: Literal["write", "leave"] = "write"
+    """``leave``: the lists alone; what is done with them is the router's own rules'."""
+    forward: Literal["reject", "drop"] = "reject"
+    """What the traffic of a blocked subscriber gets: an answer at once, or silence."""
+    entries: Literal["memory", "flash"] = "memory"
+    """Of blocked lines: for ``lease`` in the router's memory, or for good on its flash."""
+    lease: Duration = Field(default=30 * 86400.0, ge=600.0, le=240 * 86400.0)
+    rate: int = Field(default=1000, ge=1, le=100_000)
+    """Entries, rules and connections that are changed in a second, at most."""
+    timeout: Duration = Field(default=10.0, ge=1.0, le=120.0)
+    """Seconds without an octet, after which a connection is given up."""
 
 
 class RadiusTargetSettings(Settings):

@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
+from edged.enforce.desired import REMINDED
+from edged.enforce.sets import SetName, Sets
 from edged.values import IpAddress
 
 REMEMBERED = 65536
@@ -57,6 +59,18 @@ class Health:
     drifted: float = 0.0
 
 
+def left_out(sets: Sets, carried: Collection[SetName]) -> tuple[str, ...]:
+    """What no target can do that should be done, as sentences for the operator."""
+    devices = sum(len(sets[name]) for name in (SetName.BLOCKED_MACS, SetName.MOVED_MACS) if name not in carried)
+    reminded = sum(len(sets[name]) for name in REMINDED.names if name not in carried)
+    found = []
+    if devices:
+        found.append(f"{devices:,} devices cannot be blocked by their MAC here: only what has an address is")
+    if reminded:
+        found.append(f"{reminded:,} reminders are due, and none leads to the page from here")
+    return tuple(found)
+
+
 class Learned:
     """The learned garden, each address with its end in seconds of a clock that is passed in."""
 
@@ -72,7 +86,8 @@ class Learned:
         for address, seconds in entries:
             end = max(now + seconds, self._ends.pop(address, 0.0))
             self._ends[address] = end
-        if len(self._ends) > self._most:
+        # not at each one: it looks at all of them
+        if len(self._ends) > self._most + self._most // 4:
             self._ends = dict(list(self._alive(now).items())[-self._most :])
 
     def left(self, now: float) -> list[tuple[IpAddress, float]]:

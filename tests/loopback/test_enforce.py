@@ -487,7 +487,7 @@ async def test_a_target_that_was_away_is_told_of_the_garden_that_it_missed() -> 
 
 
 async def test_questions_about_a_line_do_not_wait_for_a_target_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edged.enforce.service.ASK_TIMEOUT", 0.05)
+    monkeypatch.setattr("edged.enforce.admission.service.ASK_TIMEOUT", 0.05)
     hung, good = Hung(), MemoryTarget()
     hung.hung = True
     async with running(hung, good, view=view_of(LINE)) as (service, _):

@@ -1,2 +1,2 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What is opened on every target the moment that somebody asks: the garden, and ways that a reminder leaves alone."""
+"""What is opened on every target, or asked of each, while somebody waits for it."""

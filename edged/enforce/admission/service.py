@@ -1,10 +1,14 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Opens addresses on every target at once, and tells one that was away what it missed. I/O through the targets."""
+"""Opens and asks on every target at once, waits for none that is down, and tells it later what it missed.
+
+I/O through the targets.
+"""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import TypeVar
 
 from edged.enforce.desired import REMINDED
 from edged.enforce.standing import Counters, Learned
@@ -14,8 +18,13 @@ from edged.values import IpAddress
 
 ADMIT_TIMEOUT = 2.0
 """Seconds a DNS answer may wait for the garden to open: resolvers' clients ask again after about two."""
+ASK_TIMEOUT = 10.0
+"""Seconds that a question of a person may wait for one target; the others have answered by then."""
 ASIDE_S = 600.0
 """Seconds a reminded line's way to one destination is left alone: most devices call home more often."""
+
+
+T = TypeVar("T")
 
 
 class Admission:
@@ -53,14 +62,38 @@ class Admission:
         asked = (self._set_aside(self._targets[name], source, destination) for name in names)
         return all(await asyncio.gather(*asked))
 
+    async def ask_each(self, ask: Callable[[Target], Awaitable[T]]) -> dict[str, T | UpstreamError]:
+        """What each target answers to a person's question, all at once; an error where one cannot, or is down."""
+
+        async def answer(name: str, target: Target) -> T | UpstreamError:
+            if name in self.down and len(self._targets) > 1:
+                return UpstreamError(f"{name} is down")
+            try:
+                async with asyncio.timeout(ASK_TIMEOUT):
+                    return await ask(target)
+            except UpstreamError as error:
+                return error
+            except TimeoutError:
+                return UpstreamError(f"{name} did not answer")
+
+        answers = await asyncio.gather(*(answer(name, target) for name, target in self._targets.items()))
+        return dict(zip(self._targets, answers, strict=True))
+
     async def recovered(self, name: str) -> None:
-        """The target is well again: open what it was not asked for, or did not open. UpstreamError when it does not."""
-        if name in self._behind | self.down:
-            left = self._learned.left(asyncio.get_running_loop().time())
+        """The target is well again: open what it was not asked for, or did not open. It stays behind if it fails."""
+        if name not in self._behind | self.down:
+            return
+        self.down.discard(name)
+        self._behind.add(name)
+        left = self._learned.left(asyncio.get_running_loop().time())
+        try:
             if left:
                 await self._targets[name].admit(left)
             self._behind.discard(name)
-            self.down.discard(name)
+        except (UpstreamError, ConfigError):
+            # who is blocked there is right all the same, so it is not down
+            self._counters.admit_failed += 1
+            self._counters.admit_failed_at = self._clock()
 
     async def _admit(self, name: str, entries: Sequence[tuple[IpAddress, float]]) -> bool:
         if name not in self._behind | self.down:

@@ -89,9 +89,19 @@ class Target(Protocol):
         ...
 
 
+def _routeros(entry: TargetSettings) -> Target:
+    from edged.enforce.targets.mikrotik import RouterosTarget  # its library costs those nothing who have no such router
+
+    if entry.routeros is None:
+        raise ValueError("no entry of kind routeros")
+    return RouterosTarget(entry.routeros)
+
+
 TARGETS: dict[str, Callable[[TargetSettings], Target]] = {
     # this host's kernel
     "nftables": lambda _: NftablesTarget(),
+    # a MikroTik router, through its API
+    "routeros": _routeros,
     # a BNG, by CoA and Disconnect
     "radius": RadiusTarget.of,
 }
