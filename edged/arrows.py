@@ -6,27 +6,31 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Self
 
 import structlog
 
+from edged.enforce.bng.places import is_blocked
+from edged.enforce.targets.radius import RadiusTarget
 from edged.errors import UpstreamError
 from edged.mpsk.disconnect import Disconnection, Disconnections, End, Silence
 from edged.mpsk.grants import MAX_GRANTS, MAX_STRANGERS
 from edged.mpsk.memory import Stale
 from edged.mpsk.service import MpskService
 from edged.mpsk.usage import used_key
-from edged.policy.sessions import Roster
+from edged.policy.sessions import Key, Roster
 from edged.radius.accounting import read
 from edged.radius.attributes import Attributes, attribute
 from edged.radius.client import WAITS, Outcome, change, disconnect
 from edged.radius.clients import Clients
 from edged.radius.packet import Packet
 from edged.radius.settings import ClientSettings
+from edged.state.current import Current
 from edged.state.grants import GrantStore
-from edged.state.sessions import Session, SessionStore, Status
-from edged.values import Endpoint, IpAddress, MacAddress, Secret, host_prefix, parse_address, parse_mac
+from edged.state.sessions import KINDS, Session, SessionStore, Status
+from edged.state.told import ToldStore
+from edged.values import Endpoint, IpAddress, MacAddress, Prefix, Secret, host_prefix, parse_address, parse_mac
 
 log = structlog.get_logger(__name__)
 
@@ -49,6 +53,7 @@ class Accounting:
         heard: Callable[[set[str]], None],
         keys: MpskService | None = None,
     ) -> None:
+        self._bngs: tuple[RadiusTarget, ...] = ()
         self._sessions = sessions
         self._roster = roster
         self._heard = heard
@@ -65,13 +70,29 @@ class Accounting:
         """End what no NAS has reported on for long."""
         self._report(await self._sessions.end_silent(time.time()))
 
-    def _report(self, sessions: Iterable[Session]) -> None:
+    def lead(self, bngs: Iterable[RadiusTarget], current: Current, told: ToldStore) -> None:
+        """Let these targets know of every session, whether it is to be blocked, and what an earlier run told.
+
+        ``current``: whom the rooms act upon; while watching that is nobody.
+        """
+        self._bngs = tuple(bngs)
+        for bng in self._bngs:
+            bng.follow(lambda s: is_blocked(current.view, s, self.held(s), time.time()), told)
+
+    def held(self, session: Session) -> list[Prefix]:
+        """The addresses of ``session`` that nobody else has had since."""
+        return [prefix for kind in KINDS for prefix in self._roster.kept(_key(session, kind))]
+
+    def _report(self, sessions: Sequence[Session], given: Attributes = ()) -> None:
         concerned: set[str] = set()
         now = time.time()
         for session in sessions:
             for kind, line in session.online().items():
-                concerned |= self._roster.report(("radius", (session.nas, session.session, kind)), line, now)
+                concerned |= self._roster.report(_key(session, kind), line, now)
         self._heard(concerned)
+        # after the policy: a session that begins while its subscriber is blocked is told so at once
+        for bng in self._bngs:
+            bng.heard(sessions, given)
 
     async def account(self, request: Packet, client: ClientSettings, source: IpAddress) -> bool:
         """True once the record is kept; False: silence, so that the NAS sends it again."""
@@ -111,7 +132,7 @@ class Accounting:
         if self._keys is not None and named.ssid and event.status == Status.START:
             device = (named.ssid, MacAddress(mac))
             self._keys.grants.began(device, client.name, source, request.attributes, at)
-        self._report(sessions)
+        self._report(sessions, request.attributes)
         return True
 
 
@@ -122,6 +143,11 @@ def _ago(delay: int) -> float:
     of less than a second, and would be a session that never ends.
     """
     return delay + 1.0 if delay else 0.0
+
+
+def _key(session: Session, kind: str) -> Key:
+    """A session's one kind of addresses in the roster: each may come and go by itself."""
+    return ("radius", (session.nas, session.session, kind))
 
 
 def _mac(calling_station_id: str) -> str:

@@ -47,8 +47,9 @@ from edged.state.overrides import OverrideStore
 from edged.state.sealing_key import SealingKey
 from edged.state.sessions import SessionStore
 from edged.state.signers import SignerStore
+from edged.state.told import ToldStore
 from edged.values import Prefix
-from edged.watching import lifted, targets
+from edged.watching import bngs, lift_sessions, lifted, targets
 from edged.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -77,9 +78,9 @@ class House:
         self.sessions, self.signers = SessionStore(self.database), SignerStore(self.database)
         self.sealing = SealingKey(directory, systemd.credentials())
         self.keys = KeyStore(self.database, self.sealing.seal())
-        self.enforce = EnforceService(
-            targets(config), rules(config), current=self.current, watch=config.mode == "watch"
-        )
+        named = targets(config)
+        self.bngs = bngs(config, named)
+        self.enforce = EnforceService(named, rules(config), current=self.current, watch=config.mode == "watch")
         self.dns = DnsService(
             config.dns,
             config.garden,
@@ -87,7 +88,7 @@ class House:
             portal_addresses=config.portal.addresses,
             current=self.acting,
             admit=self.enforce.admit,
-            sets=self._garden_sets,
+            sets=self.enforce.garden_sets,
         )
         self._own = own_addresses(config)
         self.office = BackOffice(config, self.database, own=self._own, publish=self._publish, hear=self._online)
@@ -134,6 +135,7 @@ class House:
             log.error("database-damaged", path=str(aside))
             self.warnings += (_set_aside(aside),)
         await self.relearn()
+        self.accounting.lead(self.bngs, self.acting, ToldStore(self.database))
         await self.accounting.open()
         await self.clerk.open(self.loaded.config.portal.pass_)
         self._remind(self.loaded.config.subscribers.notice)
@@ -154,6 +156,7 @@ class House:
             self.loaded.config.radius, exchanges=self.radius.exchanges, clients=self.radius.clients
         )
         self.warnings += await lifted(self.loaded.config)
+        await lift_sessions(self.bngs if self.loaded.config.mode == "watch" else ())
         for start in (
             self.enforce.start,
             self.dns.start,
@@ -200,11 +203,6 @@ class House:
         except UpstreamError as error:
             log.warning("reseal-unfinished", error=str(error))
 
-    def _garden_sets(self) -> int | None:
-        """Enforcement -> DNS: None while a set may be missing; a new number when somebody may have emptied them."""
-        ready = all(health.ok for health in self.enforce.status().values())
-        return self.enforce.counters.drifted if ready else None
-
     async def run(self) -> None:
         """Run every room until cancelled; a room that fails ends the daemon loudly, and enforcement stays."""
         async with asyncio.TaskGroup() as group:
@@ -243,6 +241,7 @@ class House:
         # reminders go before the page that they lead to
         stops = [self.ops.stop, self.enforce.stop, self.captive.stop, self.dns.stop, self.mpsk.stop]
         stops = [room.stop for room in (self.radius, self.radsec) if room is not None] + stops
+        stops += [bng.close for bng in self.bngs]
         await self.office.stop()
         for stop in stops:
             await stop()

@@ -15,11 +15,12 @@ from edged.captive.settings import CertificateAcme, CertificateFiles
 from edged.config.brands import brand_checks, heavy_logo
 from edged.config.derived import served_interfaces
 from edged.config.document import Document, Location
+from edged.config.enforce import enforce_checks, enforce_files
 from edged.config.finding import Found as _Found
 from edged.config.finding import error as _error
 from edged.config.finding import placed
 from edged.config.finding import warning as _warning
-from edged.config.radius import radius_checks, radsec_files
+from edged.config.radius import bng_checks, radius_checks, radsec_files
 from edged.config.schema import Config
 from edged.errors import ConfigError, Problem
 from edged.mpsk.dialects import DIALECTS
@@ -27,8 +28,6 @@ from edged.native import datagrams
 from edged.policy.presets import PRESETS
 from edged.policy.probes import PROBE_HOSTS
 from edged.values import Prefix, host_prefix, parse_prefix
-
-_LATER = "everything else works"
 
 # RFC 1918 and RFC 4193 space: resolvers with rebind protection drop answers that point there
 _PRIVATE = tuple(parse_prefix(p) for p in ("10.0.0.0/8", "172.16.0.0/12", "192.168.0.0/16", "fc00::/7"))
@@ -46,9 +45,12 @@ def cross_checks(config: Config, document: Document, *, read_files: bool) -> lis
         *_subscribers(config),
         *_keys(config),
         *radius_checks(config.radius),
+        *bng_checks(config),
         *_billing(config),
+        *enforce_checks(config.enforce),
         *_not_in_this_version(config),
         *(_files(config) if read_files else ()),
+        *(enforce_files(config.enforce) if read_files else ()),
         *(radsec_files(config.radius) if read_files else ()),
     ]
     return [placed(problem, location, document) for location, problem in found]
@@ -240,13 +242,6 @@ def _is_near(url: str) -> bool:
 
 
 def _not_in_this_version(config: Config) -> _Found:
-    for index, target in enumerate(config.enforce):
-        for kind in ("routeros", "radius"):
-            if getattr(target, kind) is not None:
-                yield _warning(
-                    ("enforce", index, kind), f"a target of kind {kind}",
-                    f"this version does not enforce on it: nobody is blocked there; {_LATER}",
-                )  # fmt: skip
     yield from _not_spoken(config)
     if config.state.database != "sqlite":
         yield _warning(

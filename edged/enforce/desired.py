@@ -8,12 +8,12 @@ when it says that the reminder is due.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 
 from edged.enforce.ranges import Clip, longest_match, outermost, prefixes_of
 from edged.enforce.rules import Rules
-from edged.enforce.sets import Element, Elements, SetName, Sets
+from edged.enforce.sets import ALL_SETS, Element, Elements, SetName, Sets
 from edged.model import Access
 from edged.policy.access import Decision, Line, View
 from edged.values import BITS, IpAddress, MacAddress, Prefix, host_prefix
@@ -108,9 +108,9 @@ def is_held(sets: Sets, line: Line) -> bool:
     return any(holds(sets, BLOCKED, prefix) for prefix in line.prefixes)
 
 
-def blocked_count(sets: Sets) -> int:
-    """How many hosts, prefixes and devices the blocked sets hold."""
-    return sum(len(sets[name]) for name in _BLOCKED_SETS)
+def blocked_count(sets: Sets, carried: Collection[SetName] = ALL_SETS) -> int:
+    """How many hosts, prefixes and devices the blocked sets hold, of those that are ``carried``."""
+    return sum(len(sets[name]) for name in _BLOCKED_SETS if name in carried)
 
 
 def desired(view: View, rules: Rules, now: float) -> Desired:

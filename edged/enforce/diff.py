@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import dataclass, field
 
 from edged.enforce.desired import Desired, blocked_count
 from edged.enforce.rules import Rules
-from edged.enforce.sets import SETS, Elements, Kind, SetName, Sets
+from edged.enforce.sets import ALL_SETS, SETS, Elements, Kind, SetName, Sets
 from edged.policy.access import View
 from edged.values import BITS, Prefix
 
@@ -74,17 +74,17 @@ class Plan:
         return "\n".join(lines) or "nothing to change"
 
 
-def diff(desired: Desired, actual: Actual | None) -> Plan:
-    """The change from ``actual`` (None: our table is absent) to ``desired``."""
+def diff(desired: Desired, actual: Actual | None, carried: Collection[SetName] = ALL_SETS) -> Plan:
+    """The change from ``actual`` (None: our table is absent) to ``desired``, in the sets that are ``carried`` there."""
     step = desired.step
     if actual is not None and step is not None and actual.sets is step.before:
-        return Plan(actual.rules != desired.rules, step.add, step.remove)
+        return Plan(actual.rules != desired.rules, _only(step.add, carried), _only(step.remove, carried))
     add: dict[SetName, Elements] = {}
     remove: dict[SetName, Elements] = {}
     nothing: Elements = frozenset()
     for name, wanted in desired.sets.items():
         there = nothing if actual is None else actual.sets.get(name, nothing)
-        if wanted is there:
+        if wanted is there or name not in carried:
             continue
         if missing := wanted - there:
             add[name] = missing
@@ -108,6 +108,10 @@ def element_texts(name: SetName, elements: Elements) -> Iterator[str]:
     version = SETS[name].version
     for element in sorted(elements):
         yield str(Prefix(version, element, BITS[version])) if isinstance(element, int) else str(element)
+
+
+def _only(sets: Sets, carried: Collection[SetName]) -> Sets:
+    return {name: elements for name, elements in sets.items() if name in carried}
 
 
 def _addresses(sets: Sets) -> Iterator[Prefix]:

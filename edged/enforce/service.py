@@ -17,9 +17,11 @@ from dataclasses import dataclass
 
 import structlog
 
-from edged.enforce.desired import Desired, Instant, desired, desired_after
+from edged.enforce.admission.service import Admission, reminds
+from edged.enforce.desired import Desired, Instant, blocked_count, desired, desired_after
 from edged.enforce.diff import Plan, diff
 from edged.enforce.rules import Rules
+from edged.enforce.standing import Counters, Health, Shortfall, left_out
 from edged.enforce.targets import Target
 from edged.errors import ConfigError, UpstreamError
 from edged.policy.access import Line
@@ -32,51 +34,12 @@ COMPARE_EVERY = 5.0
 """Seconds between comparisons: a table that somebody flushed is back within five. Nearly free when intact."""
 FIRST_RETRY, LAST_RETRY = 0.5, 30.0
 """Seconds; doubled at each failure in a row, and jittered so that a fleet does not knock in step."""
-ADMIT_TIMEOUT = 2.0
-"""Seconds a DNS answer may wait for the garden to open: resolvers' clients ask again after about two."""
 VOUCH = 3.0
 """So many times ``every`` reminders go on without a word of ours: a slow comparison or two may be missed."""
-ASIDE_S = 600.0
-"""Seconds a reminded line's way to one destination is left alone: most devices call home more often."""
 FEW = 64
 """Up to so many changed subscribers the sets are changed, not made anew."""
 LARGE = 2000
 """From so many subscribers and devices on the sets are computed in a thread: below it the loop is held under 20 ms."""
-
-
-@dataclass(slots=True)
-class Counters:
-    """Plain counts since the start."""
-
-    applied: int = 0
-    failed: int = 0
-    drifted: int = 0
-    """Comparisons that found a difference nobody had asked for."""
-    added: int = 0
-    removed: int = 0
-    admitted: int = 0
-    admit_failed: int = 0
-    admit_failed_at: float = 0.0
-    """Epoch seconds of the latest; 0: never."""
-
-
-@dataclass(frozen=True, slots=True)
-class Health:
-    """One target as of now. Times are epoch seconds; 0: never."""
-
-    ok: bool = False
-    since: float = 0.0
-    """When ``ok`` last changed."""
-    wanted: int = 0
-    """Hosts, prefixes and devices that should be blocked there."""
-    actual: int = 0
-    """And that are."""
-    compared: float = 0.0
-    error: str = ""
-    """Why it is not ok, or the last error while it was not."""
-    drift: int = 0
-    """Elements that somebody else had changed, at the last comparison that found any."""
-    drifted: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +87,13 @@ class EnforceService:
         """Set when that may be another than before; then there is a new one."""
         self._vouched: dict[str, float] = {}
         """When each target was last told that we live, in the loop's seconds."""
+        self._admission = Admission(
+            self._targets, self.counters, clock=clock, failed=lambda name: self._wake[name].set()
+        )
+        self._down = self._admission.down
+        """Targets whose last comparison failed: nobody waits for them."""
+        self._begun: dict[str, Plan] = {}
+        """The whole of a change of which a part is done."""
 
     async def start(self) -> None:
         """Find out whether every target can enforce. ConfigError with all problems when one cannot."""
@@ -159,33 +129,41 @@ class EnforceService:
 
     async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
         """Open the garden for addresses (each with seconds) on every target; never raises, is bounded."""
-        if self._watch or not entries:
-            return
-        results = await asyncio.gather(
-            *(self._admit(target, entries) for target in self._targets.values()), return_exceptions=False
-        )
-        self.counters.admitted += len(entries) * all(results)
+        if entries and not self._watch:
+            await self._admission.admit(entries)
 
     async def set_aside(self, source: IpAddress, destination: IpAddress) -> bool:
         """Leave the way from a reminded ``source`` to ``destination`` alone; True once it is so on every target."""
-        targets = self._targets.values()
-        if self._watch or not targets:
-            return False  # whoever led it here is not ours to tell
-        return all(await asyncio.gather(*(self._set_aside(target, source, destination) for target in targets)))
+        return not self._watch and await self._admission.set_aside(source, destination)
 
     async def caught_up(self, seconds: float) -> bool:
-        """True once every target holds what the view of now says; False when that takes longer than ``seconds``."""
+        """True once every target holds what the view of now says; False when that takes longer than ``seconds``.
+
+        Those that are down are not waited for.
+        """
         version = self._current.version
+
+        def behind() -> set[str]:
+            return {name for name, reached in self._reached.items() if reached < version}
+
         with contextlib.suppress(TimeoutError):
             async with asyncio.timeout(seconds):
-                while any(reached < version for reached in self._reached.values()):
+                while behind() - self._down:
                     await self._news.wait()
-        return all(reached >= version for reached in self._reached.values())
+        return not behind()
 
     async def plan(self) -> dict[str, Plan]:
-        """What each target would be changed by now. UpstreamError when one cannot be read."""
+        """What each target would be changed by now; one that cannot be read is left out. UpstreamError: none can."""
         wanted = await self._wanted()
-        return {name: diff(wanted, await target.read()) for name, target in self._targets.items()}
+
+        async def plan(target: Target) -> Plan:
+            return diff(wanted, await target.read(), target.carries)
+
+        answers = await self._admission.ask_each(plan)
+        plans = {name: answer for name, answer in answers.items() if isinstance(answer, Plan)}
+        if answers and not plans:
+            raise UpstreamError("; ".join(str(answer) for answer in answers.values()))
+        return plans
 
     async def render(self, plans: Mapping[str, Plan]) -> dict[str, str]:
         """``plans`` in each target's own language."""
@@ -194,17 +172,18 @@ class EnforceService:
 
     async def in_place(self, address: IpAddress, *devices: MacAddress) -> dict[str, bool]:
         """Whether each target really blocks ``address``, or a device, asked of itself; who cannot say is left out."""
-        answers: dict[str, bool] = {}
-        for name, target in self._targets.items():
-            with contextlib.suppress(UpstreamError):
-                answers[name] = await target.contains(address, *devices)
-        return answers
+        answers = await self._admission.ask_each(lambda target: target.contains(address, *devices))
+        return {name: answer for name, answer in answers.items() if not isinstance(answer, UpstreamError)}
 
     def lifted(self, line: Line) -> bool:
-        """True when every target is known to let ``line`` through and has let its old connections go."""
+        """True when every target is known to let ``line`` through and has let its old connections go.
+
+        One that is down is no proof, and stands in nobody's way where another one is well.
+        """
         if self._watch:
             return True
-        for name, target in self._targets.items():
+        well = {name: target for name, target in self._targets.items() if name not in self._down}
+        for name, target in (well or self._targets).items():
             held = self._held.get(name)
             if held is None or held.holds(line):
                 return False
@@ -228,33 +207,24 @@ class EnforceService:
     @property
     def warnings(self) -> dict[str, tuple[str, ...]]:
         """What stands in our way, per target."""
-        return {name: tuple(target.warnings) for name, target in self._targets.items()}
+        carried = frozenset(name for target in self._targets.values() for name in target.carries)
+        missing = left_out(self._known.sets.sets, carried) if self._known is not None else ()
+        return {name: (*target.warnings, *missing) for name, target in self._targets.items()}
+
+    @property
+    def leads(self) -> bool:
+        """True when a target can lead lines with a reminder to the page."""
+        return any(map(reminds, self._targets.values()))
 
     async def packets(self) -> dict[str, dict[str, int]]:
         """The packet filters' own counters, per target; one that cannot say is left out."""
-        answers: dict[str, dict[str, int]] = {}
-        for name, target in self._targets.items():
-            with contextlib.suppress(UpstreamError):
-                answers[name] = await target.counters()
-        return answers
+        answers = await self._admission.ask_each(lambda target: target.counters())
+        return {name: answer for name, answer in answers.items() if not isinstance(answer, UpstreamError)}
 
-    async def _set_aside(self, target: Target, source: IpAddress, destination: IpAddress) -> bool:
-        try:
-            async with asyncio.timeout(ADMIT_TIMEOUT):
-                await target.set_aside(source, destination, ASIDE_S)
-        except (UpstreamError, TimeoutError):
-            return False
-        return True
-
-    async def _admit(self, target: Target, entries: Sequence[tuple[IpAddress, float]]) -> bool:
-        try:
-            async with asyncio.timeout(ADMIT_TIMEOUT):
-                await target.admit(entries)
-        except (UpstreamError, ConfigError, TimeoutError):
-            self.counters.admit_failed += 1
-            self.counters.admit_failed_at = self._clock()
-            return False
-        return True
+    def garden_sets(self) -> int | None:
+        """None: no target can be told of the garden. A new number: somebody may have emptied what it was told."""
+        status = self._health.values()
+        return self.counters.drifted if not status or any(health.ok for health in status) else None
 
     async def _follow(self) -> None:
         """Wake every target at each new version."""
@@ -292,14 +262,18 @@ class EnforceService:
     async def _reconcile(self, name: str) -> None:
         target, version, wanted = self._targets[name], self._current.version, await self._wanted()
         actual = await target.read()
-        plan = diff(wanted, actual)
+        plan = diff(wanted, actual, target.carries)
         there = 0 if actual is None else actual.count
+        blocked = blocked_count(wanted.sets, target.carries)
         if there and not self._current.view.table.snapshot_id:
             # fail static: with no list at all, what an earlier run enforced is the best word there is
             raise UpstreamError(f"there is no list yet, so the {there:,} entries of an earlier run stay")
         if not plan.empty and not self._watch:
             self._note_drift(name, wanted, plan)
-            await target.apply(wanted, plan)
+            if not await self._is_applied(name, wanted, plan):
+                self._set(name, wanted=blocked, actual=there)
+                return
+            plan = self._begun.pop(name, plan)
             self.counters.applied += 1
             self.counters.added += plan.added
             self.counters.removed += plan.removed
@@ -310,19 +284,44 @@ class EnforceService:
                 removed=plan.removed,
                 rules_written=plan.base,
             )
-            there = wanted.count
+            there = blocked
         if not self._watch:
             self._asked[name] = wanted
             self._held[name] = wanted
             await self._vouch(name, wanted, anew=plan.base)
         self._reached[name] = version
+        await self._recover(name)
+        self._compared(name, blocked, there, None if self._watch else target.shortfall)
+        self._told()
+
+    async def _is_applied(self, name: str, wanted: Desired, plan: Plan) -> bool:
+        """Carry ``plan`` out; False: a part of it, and the next comparison comes at once, with the view of then."""
+        try:
+            if await self._targets[name].apply(wanted, plan):
+                return True
+        except (UpstreamError, ConfigError):
+            self._begun.pop(name, None)
+            raise
+        self._begun.setdefault(name, plan)
+        self._asked.pop(name, None)  # what is still missing then is nobody else's doing
+        self._wake[name].set()
+        return False
+
+    async def _recover(self, name: str) -> None:
+        if self._watch:
+            self._down.discard(name)
+        else:
+            await self._admission.recovered(name)
+
+    def _told(self) -> None:
         self._news.set()
         self._news = asyncio.Event()
-        self._succeeded(name, wanted.count, there)
 
     async def _vouch(self, name: str, wanted: Desired, *, anew: bool) -> None:
         """Let reminders lead to the page for some time more, where there are any; not at each of many changes."""
         now = asyncio.get_running_loop().time()
+        if not reminds(self._targets[name]):
+            return
         if wanted.reminding and (anew or now - self._vouched.get(name, -math.inf) >= self._every / 2):
             await self._targets[name].vouch(VOUCH * self._every)
             self._vouched[name] = now
@@ -356,12 +355,15 @@ class EnforceService:
         self._known = _Known(Instant(view, now), version, view.next_end(now), sets)
         return sets
 
-    def _succeeded(self, name: str, wanted: int, actual: int) -> None:
-        now, before = self._clock(), self._health[name]
-        if not before.ok:
+    def _compared(self, name: str, wanted: int, actual: int, shortfall: Shortfall | None) -> None:
+        now, before, ok = self._clock(), self._health[name], shortfall is None
+        error, missing = (shortfall.text, shortfall.missing) if shortfall else ("", 0)
+        if ok and not before.ok:
             log.info("enforce-ok", target=name, wanted=wanted, actual=actual)
-        since = before.since if before.ok else now
-        self._set(name, ok=True, since=since, wanted=wanted, actual=actual, compared=now, error="")
+        elif error != before.error:
+            log.error("enforce-short", target=name, error=error)
+        since = before.since if before.ok is ok and before.since else now
+        self._set(name, ok=ok, since=since, wanted=wanted, actual=max(0, actual - missing), compared=now, error=error)
 
     def _failed(self, name: str, error: str, failures: int) -> None:
         self.counters.failed += 1
@@ -370,6 +372,8 @@ class EnforceService:
             log.error("enforce-failed", target=name, error=error)
         since = self._clock() if before.ok or not before.since else before.since
         self._set(name, ok=False, since=since, error=error)
+        self._down.add(name)
+        self._told()  # who waits need not wait for this one
 
     def _set(self, name: str, **fields: float | str | bool) -> None:
         self._health[name] = dataclasses.replace(self._health[name], **fields)  # type: ignore[arg-type]  # by name

@@ -98,6 +98,9 @@ ASIDE_SET = {4: "aside4", 6: "aside6"}
 ALIVE_SET = "alive"
 """Holds TCP for as long as edged lives, a few seconds at a time: no reminder leads anywhere without it."""
 
+ALL_SETS = frozenset(SetName)
+"""What a target can hold that leaves nothing out."""
+
 Elements = AbstractSet[Element]
 """Never changed once it is made."""
 Sets = Mapping[SetName, Elements]

@@ -137,7 +137,8 @@ def _target_alarms(house: House) -> Iterator[Alarm]:
             yield Alarm("target-failing", f"{name}: {health.error}. What it enforces stays as it was.", "edged plan")
     for name, warnings in house.enforce.warnings.items():
         for warning in warnings:
-            yield Alarm("target-in-the-way", f"{name}: {warning}.", "nft list ruleset")
+            look = "nft list ruleset" if name == "nftables" else "edged plan"
+            yield Alarm("target-in-the-way", f"{name}: {warning}.", look)
 
 
 def _certificate_alarms(house: House, now: float) -> Iterator[Alarm]:

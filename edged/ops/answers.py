@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -123,10 +124,11 @@ class Answers:
         except UpstreamError as error:
             raise Refused(f"a target cannot be read: {error}") from None
         watching = self._house.loaded.config.mode == "watch"
+        unread = {name: health.error for name, health in enforce.status().items() if name not in plans}
         return {
             "schema": SCHEMA,
             "site": self._house.loaded.config.site,
-            **plan_facts(self._house.current.view, plans, texts, watching=watching),
+            **plan_facts(self._house.current.view, plans, texts, watching=watching, unread=unread),
         }
 
     # --- what changes something ------------------------------------------------------------------
@@ -180,8 +182,15 @@ class Answers:
         return {"schema": SCHEMA, "done": state.ok, "sentence": sentence, "problems": problems}
 
 
-def plan_facts(view: View, plans: dict[str, Plan], texts: dict[str, str], *, watching: bool) -> dict[str, Any]:
-    """The plan of every target, and who it concerns."""
+def plan_facts(
+    view: View,
+    plans: dict[str, Plan],
+    texts: dict[str, str],
+    *,
+    watching: bool,
+    unread: Mapping[str, str],
+) -> dict[str, Any]:
+    """The plan of every target, who it concerns, and why a target is ``unread``."""
     blocked: set[str] = set()
     unblocked: set[str] = set()
     for plan in plans.values():
@@ -191,8 +200,10 @@ def plan_facts(view: View, plans: dict[str, Plan], texts: dict[str, str], *, wat
     who = [
         {"sign": "+", "subscriber": s, "why": (view.table.subscribers[s].reason or "blocked")} for s in sorted(blocked)
     ] + [{"sign": "-", "subscriber": s, "why": "open again"} for s in sorted(unblocked)]
-    changes = sum(not plan.empty for plan in plans.values())
-    would = f"watch: {len(blocked):,} subscribers would be cut off" if watching else _changes(changes, len(plans))
+    changes, count = sum(not plan.empty for plan in plans.values()), len(plans) + len(unread)
+    would = f"watch: {len(blocked):,} subscribers would be cut off"
+    if not watching:
+        would = _changes(changes, count, len(unread))
     return {
         "verdict": would,
         "targets": [
@@ -201,15 +212,21 @@ def plan_facts(view: View, plans: dict[str, Plan], texts: dict[str, str], *, wat
                 "add": plan.added, "remove": plan.removed, "text": texts[name] if not plan.empty else "",
             }
             for name, plan in plans.items()
+        ] + [
+            {"name": name, "summary": f"not read: {error}", "add": 0, "remove": 0, "text": ""}
+            for name, error in unread.items()
         ],
         "who": who,
     }  # fmt: skip
 
 
-def _changes(changed: int, targets: int) -> str:
+def _changes(changed: int, targets: int, unread: int) -> str:
     if not targets:
         return "no target is configured; nothing is enforced"
-    return "every target is as it should be" if not changed else f"{changed} of {targets} targets would change"
+    said = f"{changed} of {targets} targets would change" if changed else ""
+    if unread:
+        return f"{said or 'those that were read are as they should be'}; {unread} of {targets} could not be read"
+    return said or "every target is as it should be"
 
 
 def _verdict(found: list[Any], *, watching: bool, listed: bool) -> str:

@@ -242,7 +242,7 @@ class Explainer:
                 http = f"closed: {answer.reason}"
             case _:
                 http = "answered by the page"
-        if decision.reminds and not self._house.enforce.status():
+        if decision.reminds and not self._house.enforce.leads:
             return [{"protocol": "HTTP", "answer": "its own way: no target of enforce leads anybody to the reminder"}]
         if decision.reminds:
             return [{"protocol": "HTTP", "answer": f"page loads on port 80 {http}, all else its own way"}]

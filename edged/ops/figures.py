@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edged import __version__
 from edged.billing.status import Health
+from edged.enforce.targets.radius import RadiusTarget
 from edged.ops.alarms import alarms
 from edged.ops.metrics import Sample
 from edged.ops.nases import old_secrets
@@ -221,3 +222,20 @@ def _targets(house: House) -> Iterator[Sample]:
     yield _count("edged_enforce_applied", "Changes carried out.", enforce.applied)
     yield _count("edged_enforce_failed", "Attempts that failed.", enforce.failed)
     yield _count("edged_enforce_drifted", "Comparisons that found somebody else's change.", enforce.drifted)
+    for bng in house.bngs:
+        yield from _bng(bng)
+
+
+def _bng(bng: RadiusTarget) -> Iterator[Sample]:
+    target, counters = ("target", bng.name), bng.requests
+    for (asked, outcome), count in counters.requests.items():
+        labels = (target, ("asked", asked), ("outcome", outcome))
+        yield Sample("edged_bng_requests", "Requests to a BNG, by how they ended.", "counter", count, labels)
+    for state, count in bng.sessions.items():
+        yield Sample("edged_bng_sessions", "Sessions of a BNG, by state.", "gauge", count, (target, ("state", state)))
+    yield Sample(
+        "edged_bng_reverted", "Sessions found otherwise than acknowledged.", "counter", counters.reverted, (target,)
+    )
+    yield Sample(
+        "edged_bng_confirmed", "Sessions that accounting has confirmed.", "counter", counters.confirmed, (target,)
+    )

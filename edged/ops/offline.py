@@ -13,6 +13,7 @@ from edged.enforce.desired import desired
 from edged.enforce.diff import diff
 from edged.enforce.targets import TARGETS
 from edged.ops.answers import SCHEMA, plan_facts
+from edged.ops.meaning import target_name
 from edged.policy.access import View
 from edged.policy.table import compile_table
 from edged.state.snapshots import SnapshotFiles
@@ -23,11 +24,12 @@ def offline_plan(path: Path) -> dict[str, Any]:
     config = load(path).config
     view = View(compile_table(SnapshotFiles(config.state.directory).load().snapshot, config.subscribers))
     wanted = desired(view, rules(config), time.time())
-    plan = diff(wanted, None)
-    kinds = ["nftables" for target in config.enforce if target.nftables is not None]
+    named = {target_name(entry): TARGETS[entry.kind](entry) for entry in config.enforce if entry.kind in TARGETS}
+    planned = {name: (target, diff(wanted, None, target.carries)) for name, target in named.items()}
     facts = plan_facts(
-        view, dict.fromkeys(kinds, plan), {kind: TARGETS[kind]().render(wanted, plan) for kind in kinds},
-        watching=config.mode == "watch",
+        view, {name: plan for name, (_, plan) in planned.items()},
+        {name: target.render(wanted, plan) for name, (target, plan) in planned.items()},
+        watching=config.mode == "watch", unread={},
     )  # fmt: skip
     facts["verdict"] = f"edged is not running; from nothing, {facts['verdict']}"
     return {"schema": SCHEMA, "site": config.site, **facts}

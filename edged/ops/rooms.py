@@ -13,6 +13,7 @@ from edged.captive.service import CaptiveService
 from edged.config.loading import Loaded
 from edged.dns.service import DnsService
 from edged.enforce.service import EnforceService
+from edged.enforce.targets.radius import RadiusTarget
 from edged.errors import Problem
 from edged.mpsk.service import MpskService
 from edged.ops.census import CensusTaker
@@ -50,6 +51,7 @@ class House(Protocol):
     captive: CaptiveService
     acme: AcmeService
     enforce: EnforceService
+    bngs: list[RadiusTarget]
     mpsk: MpskService
     sealing: SealingKey
     radius: RadiusService | None

@@ -154,6 +154,21 @@ class Roster:
         keys = sorted(self._keys(subscriber, logins), key=repr)[:CROWD]
         return [replace(self._sessions[key], prefixes=tuple(self._holds(key))) for key in keys]
 
+    def kept(self, key: Key) -> list[Prefix]:
+        """The addresses of the session called ``key`` that nobody else has had since; none when none such runs.
+
+        Another report of the same login takes nothing from it, nor one of billing's that names no login.
+        """
+        session = self._sessions.get(key)
+        if session is None:
+            return []
+        holders = ((prefix, self._held.get(prefix)) for prefix in session.prefixes)
+        return [
+            prefix
+            for prefix, holder in holders
+            if holder == key or (holder is not None and self._sessions[holder].login in {"", session.login})
+        ]
+
     def is_crowd(self, subscriber: str, logins: Iterable[str]) -> bool:
         """True when there are more sessions of one subscriber than a household has."""
         return len(self._keys(subscriber, logins)) > CROWD

@@ -626,9 +626,9 @@ import asyncio
 from tests.e2e.enforce_contract import subscriber, view_of
 from tests.e2e.test_enforce_nftables import BAD, LAN_RULES
 from edged.enforce.service import EnforceService
-from edged.enforce.targets import TARGETS
+from edged.enforce.targets.nftables import NftablesTarget
 from edged.state.current import Current
-service = EnforceService({"nftables": TARGETS["nftables"]()}, LAN_RULES, current=Current(view_of(BAD)))
+service = EnforceService({"nftables": NftablesTarget()}, LAN_RULES, current=Current(view_of(BAD)))
 async def main():
     await service.start()
     running = asyncio.create_task(service.run())

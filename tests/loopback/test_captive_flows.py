@@ -68,10 +68,11 @@ class Gated(MemoryTarget):
         self.may.set()
         self.log: list[str] = []
 
-    async def apply(self, desired: Desired, plan: Plan) -> None:
+    async def apply(self, desired: Desired, plan: Plan) -> bool:
         await self.may.wait()
-        await super().apply(desired, plan)
+        done = await super().apply(desired, plan)
         self.log.append("applied")
+        return done
 
 
 class Billing(ToldFeedServer):

@@ -6,22 +6,22 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import dataclasses
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from ipaddress import ip_address
 
 import pytest
 
 from edged.enforce.desired import Desired
-from edged.enforce.diff import Plan
+from edged.enforce.diff import Actual, Plan
 from edged.enforce.rules import Rules
 from edged.enforce.service import COMPARE_EVERY, FEW, LARGE, VOUCH, EnforceService
-from edged.enforce.sets import SetName
+from edged.enforce.sets import ALL_SETS, SetName
 from edged.enforce.targets.memory import MemoryTarget
 from edged.errors import ConfigError
 from edged.model import State
 from edged.policy.access import Learned, Line, View
 from edged.state.current import Current
-from edged.values import parse_address, parse_mac, parse_prefix
+from edged.values import IpAddress, MacAddress, parse_address, parse_mac, parse_prefix
 from tests.e2e.enforce_contract import NOW, RULES, subscriber, view_of
 
 LINE = subscriber("1", "100.64.1.7")
@@ -227,10 +227,10 @@ class Gated(MemoryTarget):
         self.may.set()
         self.waiting = asyncio.Event()
 
-    async def apply(self, desired: Desired, plan: Plan) -> None:
+    async def apply(self, desired: Desired, plan: Plan) -> bool:
         self.waiting.set()
         await self.may.wait()
-        await super().apply(desired, plan)
+        return await super().apply(desired, plan)
 
 
 HERE = View().line_at(ADDRESS)
@@ -419,3 +419,128 @@ async def test_no_way_is_set_aside_where_there_is_no_target() -> None:
     async with running(view=view_of(REMINDED)) as (service, _):
         assert not await service.set_aside(REMINDED_AT, WEB), "the sender would be sent round in circles"
         assert await service.caught_up(1.0)
+
+
+# --- one that hangs, is down or does things bit by bit ----------------------------------------------
+
+
+class Hung(MemoryTarget):
+    """A target that never answers, once it is ``hung``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hung = False
+        self.asked = 0
+
+    async def _answer(self) -> None:
+        self.asked += 1
+        if self.hung:
+            await asyncio.Event().wait()
+
+    async def read(self) -> Actual | None:
+        await self._answer()
+        return await super().read()
+
+    async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
+        await self._answer()
+        await super().admit(entries)
+
+    async def contains(self, address: IpAddress, *devices: MacAddress) -> bool:
+        await self._answer()
+        return await super().contains(address, *devices)
+
+    async def counters(self) -> dict[str, int]:
+        await self._answer()
+        return await super().counters()
+
+
+async def test_a_target_that_hangs_delays_one_answer_of_the_garden_and_no_other(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edged.enforce.admission.service.ADMIT_TIMEOUT", 0.05)
+    bad, good = Hung(), MemoryTarget()
+    async with running(bad, good, view=view_of()) as (service, _):
+        await settles(lambda: all(h.ok for h in service.status().values()))
+        bad.hung = True
+        await service.admit([(WEB, 30.0)])
+        asked = bad.asked
+        for number in range(50):
+            await asyncio.wait_for(service.admit([(parse_address(f"203.0.113.{number}"), 30.0)]), 0.02)
+        assert bad.asked <= asked + 1, "the one comparison that found it hung"
+        assert service.counters.admit_failed == 51
+        assert good.admits(WEB)
+
+
+async def test_a_target_that_was_away_is_told_of_the_garden_that_it_missed() -> None:
+    bad, good = MemoryTarget(), MemoryTarget()
+    other = parse_address("203.0.113.81")
+    async with running(bad, good, view=view_of()) as (service, _):
+        await settles(lambda: all(h.ok for h in service.status().values()))
+        bad.broken = True
+        for address in (WEB, other):
+            await service.admit([(address, 30.0)])
+        assert not bad.admits(WEB)
+        bad.broken = False
+        await settles(lambda: bad.admits(WEB) and bad.admits(other))
+        await service.admit([(parse_address("203.0.113.82"), 30.0)])
+        assert bad.admits(parse_address("203.0.113.82")), "it is asked again"
+
+
+async def test_questions_about_a_line_do_not_wait_for_a_target_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.enforce.admission.service.ASK_TIMEOUT", 0.05)
+    hung, good = Hung(), MemoryTarget()
+    hung.hung = True
+    async with running(hung, good, view=view_of(LINE)) as (service, _):
+        await settles(lambda: service.status()["memory-1"].ok)
+        assert set(await service.plan()) == {"memory-1"}
+        assert await service.in_place(ADDRESS) == {"memory-1": True}
+        assert await service.packets() == {"memory-1": {}}
+
+
+async def test_a_line_is_lifted_and_a_change_in_force_whoever_is_down() -> None:
+    down, good = MemoryTarget(), MemoryTarget()
+    async with running(down, good, view=view_of(LINE)) as (service, current):
+        await settles(lambda: all(h.ok for h in service.status().values()))
+        down.broken = True
+        current.publish(view_of())
+        assert not await service.caught_up(5.0), "it says so as soon as it is known"
+        await settles(lambda: service.lifted(HERE))
+        assert service.holds(HERE), "the one that is down held it"
+        good.broken = True
+        current.publish(view_of(LINE))
+        await settles(lambda: service.counters.failed > 1 and not service.status()["memory-1"].ok)
+        assert not service.lifted(HERE), "with all of them down nothing is proven"
+        assert service.garden_sets() is None
+
+
+class Slicing(MemoryTarget):
+    """A target that carries prefixes of nobody and adds one host at a time."""
+
+    def __init__(self) -> None:
+        super().__init__(carries=ALL_SETS - {SetName.BLOCKED_PREFIXES_6})
+        self.slices = 0
+        self.between: Callable[[], None] = lambda: None
+
+    async def apply(self, desired: Desired, plan: Plan) -> bool:
+        self.slices += 1
+        if self.slices == 3:
+            self.between()
+        hosts = sorted(plan.add.get(SetName.BLOCKED_HOSTS_4, frozenset()))[:1]
+        some = dict(plan.add) | {SetName.BLOCKED_HOSTS_4: frozenset(hosts)}
+        await super().apply(desired, Plan(plan.base, some, plan.remove))
+        return len(plan.add.get(SetName.BLOCKED_HOSTS_4, ())) < 2
+
+
+async def test_a_change_that_is_made_bit_by_bit_is_one_change_and_a_word_between_goes_first() -> None:
+    target = Slicing()
+    lines = [subscriber(str(n), f"100.64.1.{n}", f"2001:db8:100:{n}00::/56") for n in range(1, 9)]
+    async with running(target, view=view_of(*lines)) as (service, current):
+        assert target.slices == 0
+        target.between = lambda: current.publish(view_of(*lines[1:]))
+        await settles(lambda: service.status()["memory-0"].ok)
+        assert not await target.contains(parse_address("100.64.1.1"))
+        health, counters = service.status()["memory-0"], service.counters
+        assert (health.wanted, health.actual) == (7, 7), "what is not carried there is not counted there"
+        assert (counters.applied, counters.drifted) == (1, 0)
+        assert await service.plan() == {"memory-0": Plan()}
+        assert not await target.contains(parse_address("2001:db8:100:200::1"))

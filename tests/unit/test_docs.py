@@ -91,6 +91,7 @@ CONFIGURATIONS = [
     for name in (
         "billing-splynx.md",
         "billing-uisp.md",
+        "bng.md",
         "certificates.md",
         "configure.md",
         "everyday.md",

@@ -305,3 +305,25 @@ def test_a_session_within_a_listed_prefix_is_the_longer_match() -> None:
 
 def test_a_session_of_nobody_in_the_list_means_nothing() -> None:
     assert access(view(online={"gone": (HOME,)}), HOME) is Access.OPEN
+
+
+# --- what a session keeps, for whoever tells its NAS -------------------------------------------------
+
+
+def test_a_session_keeps_what_another_report_of_the_same_customer_says_too() -> None:
+    roster = Roster()
+    roster.report(("radius", "a"), session("ana", HOME, HOME6))
+    roster.report(("billing", "a"), session("ana", HOME, since=NOW + 1))
+    roster.report(("billing", "b"), session("", HOME6, since=NOW + 1, subscriber="1001"))
+
+    assert {str(prefix) for prefix in roster.kept(("radius", "a"))} == {HOME, HOME6}
+
+
+def test_a_session_keeps_nothing_that_is_another_customers_by_now_and_nothing_after_its_end() -> None:
+    roster = Roster()
+    roster.report(("radius", "a"), session("ana", HOME, HOME6))
+    roster.report(("radius", "b"), session("ben", HOME, since=NOW + 1))
+
+    assert [str(prefix) for prefix in roster.kept(("radius", "a"))] == [HOME6]
+    roster.report(("radius", "a"), None)
+    assert roster.kept(("radius", "a")) == []

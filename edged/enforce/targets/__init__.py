@@ -9,8 +9,11 @@ from typing import Protocol
 from edged.enforce.desired import Desired
 from edged.enforce.diff import Actual, Plan
 from edged.enforce.rules import Rules
-from edged.enforce.targets.memory import MemoryTarget
+from edged.enforce.sets import SetName
+from edged.enforce.settings import TargetSettings
+from edged.enforce.standing import Shortfall
 from edged.enforce.targets.nftables import NftablesTarget
+from edged.enforce.targets.radius import RadiusTarget
 from edged.values import IpAddress, MacAddress, Prefix
 
 
@@ -19,7 +22,12 @@ class Target(Protocol):
 
     @property
     def name(self) -> str:
-        """One of the names in ``TARGETS``, or one of its own where there are several of a kind."""
+        """How it is called in status, metrics and logs: a kind that there is one of, or the other machine's address."""
+        ...
+
+    @property
+    def carries(self) -> Collection[SetName]:
+        """The sets that it can hold; the others are left out there, and a warning says so where it matters."""
         ...
 
     @property
@@ -32,6 +40,11 @@ class Target(Protocol):
         """Lines that are open there again and whose old connections are still tracked as if they were not."""
         ...
 
+    @property
+    def shortfall(self) -> Shortfall | None:
+        """What is not as it should be there in spite of the trying, which goes on; None: nothing is."""
+        ...
+
     async def start(self, rules: Rules) -> None:
         """Find out whether enforcing can work here; nothing is changed. ConfigError when it cannot."""
         ...
@@ -40,8 +53,11 @@ class Target(Protocol):
         """What is in force there now; None: nothing of ours is."""
         ...
 
-    async def apply(self, desired: Desired, plan: Plan) -> None:
-        """Carry ``plan`` out, wholly or not at all, then let the changed lines' old connections go."""
+    async def apply(self, desired: Desired, plan: Plan) -> bool:
+        """Carry ``plan`` out, then let the changed lines' old connections go. Wholly or not at all where it can be.
+
+        False: only a part is done, so that a word that has come meanwhile need not wait. Called again at once.
+        """
         ...
 
     async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
@@ -73,9 +89,20 @@ class Target(Protocol):
         ...
 
 
-TARGETS: dict[str, Callable[[], Target]] = {
+def _routeros(entry: TargetSettings) -> Target:
+    from edged.enforce.targets.mikrotik import RouterosTarget  # its library costs those nothing who have no such router
+
+    if entry.routeros is None:
+        raise ValueError("no entry of kind routeros")
+    return RouterosTarget(entry.routeros)
+
+
+TARGETS: dict[str, Callable[[TargetSettings], Target]] = {
     # this host's kernel
-    "nftables": NftablesTarget,
-    # nobody's: watching, planning, tests
-    "memory": MemoryTarget,
+    "nftables": lambda _: NftablesTarget(),
+    # a MikroTik router, through its API
+    "routeros": _routeros,
+    # a BNG, by CoA and Disconnect
+    "radius": RadiusTarget.of,
 }
+"""By ``TargetSettings.kind``. Making one touches nothing; ``MemoryTarget`` stands in for any of them."""

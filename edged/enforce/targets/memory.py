@@ -4,13 +4,14 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 
 from edged.enforce.desired import REMINDED, Desired, holds, is_held
 from edged.enforce.diff import Actual, Plan
 from edged.enforce.nft_text import change_text
 from edged.enforce.rules import Rules
-from edged.enforce.sets import Elements, SetName
+from edged.enforce.sets import ALL_SETS, Elements, SetName
+from edged.enforce.standing import Shortfall
 from edged.errors import UpstreamError
 from edged.policy.access import Line
 from edged.values import IpAddress, MacAddress, Prefix, host_prefix
@@ -19,9 +20,17 @@ from edged.values import IpAddress, MacAddress, Prefix, host_prefix
 class MemoryTarget:
     """Keeps what it is told, refuses what nft would refuse."""
 
-    name = "memory"
-
-    def __init__(self, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self,
+        name: str = "memory",
+        *,
+        carries: Collection[SetName] = ALL_SETS,
+        text: Callable[[Desired, Plan], str] = change_text,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.name = name
+        self.carries = carries
+        self._text = text
         self.garden: dict[IpAddress, float] = {}
         """Address to its end, in the clock's seconds."""
         self.aside: dict[tuple[IpAddress, IpAddress], float] = {}
@@ -34,6 +43,7 @@ class MemoryTarget:
         """True: every call fails, like a kernel that says no."""
         self.lingering: tuple[Prefix, ...] = ()
         self.warnings: tuple[str, ...] = ()
+        self.shortfall: Shortfall | None = None
         self._clock = clock
         self._actual: Actual | None = None
 
@@ -46,7 +56,7 @@ class MemoryTarget:
         self._refuse_when_broken()
         return self._actual
 
-    async def apply(self, desired: Desired, plan: Plan) -> None:
+    async def apply(self, desired: Desired, plan: Plan) -> bool:
         """As in ``Target``; removing what is not there fails as a whole, as it does in the kernel."""
         self._refuse_when_broken()
         if self._actual is None and not plan.base:
@@ -62,6 +72,7 @@ class MemoryTarget:
         rules = desired.rules if plan.base or self._actual is None else self._actual.rules
         self._actual = Actual(rules, sets)
         self.forgotten += [str(prefix) for prefix in (*plan.blocked(), *plan.unblocked())]
+        return True
 
     async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
         """As in ``Target``."""
@@ -109,8 +120,8 @@ class MemoryTarget:
         return {}
 
     def render(self, desired: Desired, plan: Plan) -> str:
-        """As in ``Target``: what nftables would be sent."""
-        return change_text(desired, plan)
+        """As in ``Target``: what the one that it stands in for would be sent."""
+        return self._text(desired, plan)
 
     async def close(self) -> None:
         """As in ``Target``."""

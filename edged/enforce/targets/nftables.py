@@ -22,7 +22,8 @@ from edged.enforce.diff import Actual, Plan
 from edged.enforce.nft_elements import FEW, Change, admissions, alive, aside, changes, is_small
 from edged.enforce.nft_text import TABLE, admit_text, alive_text, aside_text, base_text, change_text
 from edged.enforce.rules import Rules
-from edged.enforce.sets import SETS
+from edged.enforce.sets import ALL_SETS, SETS
+from edged.enforce.standing import Shortfall
 from edged.enforce.targets.netlink import Netlink
 from edged.errors import ConfigError, UpstreamError
 from edged.values import IpAddress, MacAddress, Prefix
@@ -50,6 +51,8 @@ class NftablesTarget:
     """The table ``inet edged`` of the network namespace that the process is in."""
 
     name = "nftables"
+    carries = ALL_SETS
+    shortfall: Shortfall | None = None
 
     def __init__(self, *, program: str = "nft") -> None:
         self._foreign: tuple[str, ...] = ()
@@ -118,7 +121,7 @@ class NftablesTarget:
                 return self._actual
             return await self._read_all(generation, own)
 
-    async def apply(self, desired: Desired, plan: Plan) -> None:
+    async def apply(self, desired: Desired, plan: Plan) -> bool:
         """As in ``Target``."""
         async with self._comparing:
             self._actual = None  # unknown, should the change be cut short
@@ -135,6 +138,7 @@ class NftablesTarget:
             self._blocked.update(plan.blocked())
             self._opened.update(plan.unblocked())
             await self._forget()
+            return True
 
     async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
         """As in ``Target``: one transaction at a time; what comes meanwhile goes together into the next."""

@@ -1,0 +1,84 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Commands of a RouterOS console as values: menu, verb, arguments; as a script's text. Pure.
+
+The spellings are those of the manuals "Scripting", "API" and "Firewall/Address lists".
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+
+ALREADY = "already have such entry"
+"""What a trap says where an address is in its list already."""
+ABSENT = "no such item"
+NO_MENU = "no such command"
+"""Also ``no such command prefix``: the router has no such menu."""
+
+_BARE = re.compile(r"[A-Za-z0-9!][A-Za-z0-9_.:/,!-]*")
+_UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
+_WORDED = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
+_CLOCKED = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(\d+):(\d+)(?::(\d+))?")
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One command."""
+
+    menu: str
+    """``/ip/firewall/nat``."""
+    verb: str
+    arguments: Mapping[str, str] = field(default_factory=dict)
+
+    def __str__(self) -> str:
+        given = " ".join(f"{name}={quoted(value)}" for name, value in self.arguments.items())
+        return f"{self.menu}/{self.verb} {given}".rstrip()
+
+
+def add(menu: str, arguments: Mapping[str, str]) -> Command:
+    """A new item."""
+    return Command(menu, "add", arguments)
+
+
+def change(menu: str, item: str, arguments: Mapping[str, str]) -> Command:
+    """Other values of an item."""
+    return Command(menu, "set", {".id": item, **arguments})
+
+
+def remove(menu: str, item: str) -> Command:
+    """An item less."""
+    return Command(menu, "remove", {".id": item})
+
+
+def guarded(commands: Iterable[Command]) -> str:
+    """A script that does every command, whatever becomes of the others; what failed must be read back."""
+    return "\n".join(f":do {{ {command} }} on-error={{}}" for command in commands)
+
+
+def quoted(value: str) -> str:
+    """A value as a script has it."""
+    if _BARE.fullmatch(value):
+        return value
+    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
+    return f'"{escaped}"'
+
+
+def interval(seconds: float) -> str:
+    """Whole seconds, rounded up, as RouterOS prints them: ``1w2d``; at least one."""
+    parts, rest = [], max(1, -int(-seconds // 1))
+    for unit, size in _UNITS.items():
+        count, rest = divmod(rest, size)
+        if count:
+            parts.append(f"{count}{unit}")
+    return "".join(parts)
+
+
+def seconds(text: str) -> float | None:
+    """Seconds of ``1w2d3h4m5s``, ``1d00:01:00`` or ``90``; None for what is none of them."""
+    if text.isdecimal():
+        return float(text)
+    match = (_WORDED.fullmatch(text) or _CLOCKED.fullmatch(text)) if text else None
+    if match is None:
+        return None
+    return float(sum(int(match[at] or 0) * size for at, size in enumerate(_UNITS.values(), start=1)))

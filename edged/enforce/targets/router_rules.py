@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The nat and filter rules of a RouterOS router, of ours alone: looked at, written, put in their place. I/O.
+
+Written in rounds, each from what the router shows then: only it knows how it spells and where it puts a rule.
+"""
+
+from __future__ import annotations
+
+from edged.enforce.routeros.commands import NO_MENU, Command
+from edged.enforce.routeros.layout import Layout, is_ours
+from edged.enforce.routeros.order import Accepted, Printed, Round, accept, next_round
+from edged.enforce.routeros.rows import Row, menus
+from edged.enforce.rules import Rules
+from edged.enforce.targets.router_thread import RouterThread
+from edged.errors import UpstreamError
+
+MOST_ROUNDS = 6
+"""Adds, moves, and what a hand does meanwhile; after so many somebody undoes what we do."""
+
+
+class RouterRules:
+    """The four menus of one router."""
+
+    def __init__(self, thread: RouterThread, layout: Layout) -> None:
+        self._thread = thread
+        self._layout = layout
+        self._accepted: Accepted = {}
+        self._absent: set[str] = set()
+        """Menus that the router has not: IPv6 NAT before RouterOS 7."""
+        self._refused: dict[str, str] = {}
+        """Optional rows that the router does not take, each with its reason."""
+
+    @property
+    def warnings(self) -> tuple[str, ...]:
+        """What the router has not or will not."""
+        absent = [f"the router has no {menu}: that family is rejected, never steered" for menu in sorted(self._absent)]
+        return (*absent, *(f"the router does not take a rule ({why})" for why in self._refused.values()))
+
+    async def look(self, rules: Rules) -> tuple[bool, bool]:
+        """Whether all is as ``rules`` say, and whether anything of ours is there."""
+        is_right, are_there = True, False
+        for menu, rows in menus(rules, self._layout).items():
+            there = await self._print(menu)
+            is_right &= self._next(menu, there, rows).is_empty
+            are_there |= any(is_ours(printed.get("comment", "")) for printed in there)
+        return is_right, are_there
+
+    async def write(self, rules: Rules) -> None:
+        """Bring every menu to what ``rules`` say, in as few commands. UpstreamError when it does not stay so."""
+        for menu, rows in menus(rules, self._layout).items():
+            for _ in range(MOST_ROUNDS):
+                there = await self._print(menu)
+                round_ = self._next(menu, there, rows)
+                if round_.is_empty:
+                    break
+                await self._change(menu, round_)
+            else:
+                raise UpstreamError(f"the rules of {menu} do not stay as they are written")
+
+    def _next(self, menu: str, there: list[Printed], rows: tuple[Row, ...]) -> Round:
+        wanted = () if menu in self._absent else [row for row in rows if row.text not in self._refused]
+        return next_round(menu, there, wanted, self._accepted)
+
+    async def _change(self, menu: str, round_: Round) -> None:
+        written: dict[str, Row] = {}
+        for row in round_.adds:
+            (answer,) = await self._thread.many([row.command(menu)])
+            if answer.trap and not row.is_optional:
+                raise UpstreamError(f"a rule of {menu} is refused: {answer.trap}")
+            if answer.trap:
+                self._refused[row.text] = f"{row.key}: {answer.trap}"
+            else:
+                written[answer.ret] = row
+        for answer in await self._thread.many([*round_.removes, *round_.moves]):
+            if answer.trap:
+                raise UpstreamError(f"a rule of {menu} cannot be put right: {answer.trap}")
+        if written:
+            accept(menu, await self._print(menu), written, self._accepted)
+
+    async def _print(self, menu: str) -> list[Printed]:
+        answer = await self._thread.ask(Command(menu, "print"))
+        if answer.trap.startswith(NO_MENU):
+            self._absent.add(menu)
+            return []
+        if answer.trap:
+            raise UpstreamError(f"{menu} cannot be read: {answer.trap}")
+        self._absent.discard(menu)
+        return list(answer.rows)

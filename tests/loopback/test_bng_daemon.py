@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The whole house and a BNG: accounting in, CoA out, a payment, a restart, a refusal that an operator sees."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import hmac
+import json
+import socket
+import time
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
+from datetime import UTC, datetime
+from ipaddress import IPv4Address
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from edged.config import load
+from edged.daemon import House
+from edged.enforce import service
+from edged.ops.alarms import alarms
+from edged.ops.figures import figures
+from edged.radius.attributes import attribute
+from edged.radius.authenticator import sign_request
+from edged.radius.packet import Code, Packet
+from edged.state.sessions import Status
+from tests.bng_world import SECRET, Bng, Line
+from tests.loopback.feed_server import Feed, ToldFeedServer, serve
+
+HOOK = "a-secret-of-a-test"
+ADDRESS = "100.64.1.7"
+CONFIGURATION = """\
+site: tower-12
+mode: {mode}
+state: {{directory: {directory}/state}}
+billing:
+  source: rest
+  url: {url}
+  key: a-key-of-a-test
+  poll: {{changes: 1h, full: 1h}}
+  guard: {{first: accept}}
+  webhook: {{listen: "127.0.0.1:0", path: /hooks/billing, secret: {hook}}}
+subscribers: {{networks: ["100.64.0.0/10"]}}
+radius:
+  acct: ["127.0.0.1:0"]
+  clients: [{{name: bng, networks: ["127.0.0.1/32"], secret: {secret}}}]
+enforce:
+  - radius: {{nas: 127.0.0.1, port: {port}, secret: {secret}}}
+ops: {{listen: "127.0.0.1:0", socket: {directory}/control.sock}}
+"""
+
+
+class Billing(ToldFeedServer):
+    """One subscriber, known by login alone, who owes."""
+
+    def __init__(self) -> None:
+        blocked = {"id": "1001", "state": "blocked", "reason": "unpaid", "logins": ["anna"]}
+        super().__init__(Feed([blocked], known=100), token="a-key-of-a-test")
+
+    def is_paid(self) -> None:
+        self.feed = Feed([], known=100, active={"1001"})
+
+
+@asynccontextmanager
+async def house_in(directory: Path, url: str, port: int, mode: str = "enforce") -> AsyncIterator[House]:
+    path = directory / "edged.yaml"
+    text = CONFIGURATION.format(
+        directory=directory, url=url, hook=HOOK, secret=SECRET.reveal_text(), port=port, mode=mode
+    )
+    path.write_text(text)
+    house = House(load(path))
+    await house.open()
+    running = asyncio.create_task(house.run())
+    try:
+        yield house
+        assert not running.done()
+    finally:
+        running.cancel()
+        with suppress(asyncio.CancelledError):
+            await running
+        await house.close()
+
+
+async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
+    async with asyncio.timeout(seconds):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def reports(house: House, status: Status, name: str = "s-1", address: str = ADDRESS) -> None:
+    """One Accounting-Request of the BNG, and its answer."""
+    assert house.radius is not None
+    given = (
+        attribute("Acct-Status-Type", int(status)), attribute("Acct-Session-Id", name),
+        attribute("User-Name", "anna"), attribute("Framed-IP-Address", IPv4Address(address)),
+    )  # fmt: skip
+    octets = sign_request(Packet(Code.ACCOUNTING_REQUEST, 1, bytes(16), given), SECRET)
+    endpoint = dict(house.radius.endpoints)["acct"]
+    loop = asyncio.get_running_loop()
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK) as sock:
+        sock.connect((str(endpoint.address), endpoint.port))
+        await loop.sock_sendall(sock, octets)
+        async with asyncio.timeout(5.0):
+            await loop.sock_recv(sock, 4096)
+
+
+async def billing_tells(house: House, post_id: str) -> None:
+    assert house.office.hooks is not None
+    octets = json.dumps({"id": post_id, "at": datetime.now(UTC).isoformat(), "subscribers": ["1001"]}).encode()
+    headers = {"X-Edged-Signature": "sha256=" + hmac.new(HOOK.encode(), octets, hashlib.sha256).hexdigest()}
+    url = f"http://{house.office.hooks.endpoint}/hooks/billing"
+    async with aiohttp.ClientSession() as session, session.post(url, data=octets, headers=headers) as reply:
+        assert reply.status == 202
+
+
+@pytest.fixture(autouse=True)
+def soon(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "COMPARE_EVERY", 0.1)
+
+
+async def test_from_accounting_to_the_list_and_back_over_a_restart(tmp_path: Path) -> None:
+    billing = Billing()
+    async with Bng() as bng, serve(billing):
+        bng.sessions["s-1"] = Line("anna", ADDRESS)
+        async with house_in(tmp_path, billing.url, bng.port) as house:
+            assert any("no session is known there" in alarm.sentence for alarm in alarms(house, time.time()))
+            began = time.monotonic()
+            await reports(house, Status.START)
+            await until(lambda: bng.lists() == {"s-1": "edged-blocked"})
+            assert time.monotonic() - began < 1.0
+            await until(lambda: house.enforce.status()["127.0.0.1"].ok)
+            values = {(s.name, *dict(s.labels).values()): s.value for s in figures(house)}
+            assert values["edged_bng_requests", "127.0.0.1", "block", "ack"] == 1
+            assert values["edged_bng_sessions", "127.0.0.1", "blocked"] == 1
+        bng.acted.clear()
+        async with house_in(tmp_path, billing.url, bng.port) as house:
+            await until(lambda: house.enforce.status()["127.0.0.1"].ok)
+            await reports(house, Status.INTERIM)
+            assert bng.acted == [], "it was acknowledged before the restart"
+            billing.is_paid()
+            began = time.monotonic()
+            await billing_tells(house, "e-1")
+            await until(lambda: bng.lists() == {"s-1": "edged-open"})
+            assert time.monotonic() - began < 1.0
+
+
+async def test_a_refusal_is_an_alarm_with_the_name_until_the_session_ends(tmp_path: Path) -> None:
+    billing = Billing()
+    async with Bng(refuses={"s-1": 401}) as bng, serve(billing), house_in(tmp_path, billing.url, bng.port) as house:
+        await reports(house, Status.START)
+        await until(lambda: not house.enforce.status()["127.0.0.1"].ok)
+        await until(lambda: any(a.code == "target-failing" for a in alarms(house, time.time())))
+        said = next(a.sentence for a in alarms(house, time.time()) if a.code == "target-failing")
+        assert "1 session is not as it should be there: NAK 401 Unsupported-Attribute (anna)" in said
+
+        await reports(house, Status.STOP)
+        await until(lambda: house.enforce.status()["127.0.0.1"].ok)
+
+
+async def test_watching_tells_nobody_and_opens_what_an_earlier_run_blocked(tmp_path: Path) -> None:
+    billing = Billing()
+    async with Bng() as bng, serve(billing):
+        bng.sessions["s-1"] = Line("anna", ADDRESS)
+        async with house_in(tmp_path, billing.url, bng.port) as house:
+            await reports(house, Status.START)
+            await until(lambda: bng.lists() == {"s-1": "edged-blocked"})
+        async with house_in(tmp_path, billing.url, bng.port, "watch") as house:
+            await until(lambda: bng.lists() == {"s-1": "edged-open"})
+            bng.acted.clear()
+            bng.sessions["s-2"] = Line("anna", "100.64.1.8")
+            await reports(house, Status.START, "s-2", "100.64.1.8")
+            await until(lambda: house.enforce.status()["127.0.0.1"].compared)
+            await asyncio.sleep(0.3)
+            assert bng.acted == []

@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What the mode means for a router: memory stands in while watching, what an earlier run blocked is lifted."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from edged.config.loading import load
+from edged.config.schema import Config
+from edged.enforce.diff import diff
+from edged.enforce.targets.memory import MemoryTarget
+from edged.enforce.targets.mikrotik import RouterosTarget
+from edged.watching import lifted, targets
+from tests.e2e.enforce_contract import RULES, subscriber, wanted
+from tests.routeros.background import Background, running
+from tests.routeros.server import router
+from tests.routeros_lab import bring, listed, target
+
+VALUE = wanted(subscriber("1", "100.64.1.7", "2001:db8:100:700::/56"))
+
+
+@pytest.fixture
+def at() -> Iterator[Background]:
+    with running(router()) as background:
+        yield background
+
+
+def config(tmp_path: Path, port: int, mode: str, entry: str = "") -> Config:
+    path = tmp_path / "edged.yaml"
+    given = f"host: 127.0.0.1, port: {port}, user: edged, password: secret, tls: false"
+    path.write_text(f"mode: {mode}\nenforce: [{{routeros: {{{given}}}}}{entry}]\n")
+    return load(str(path)).config
+
+
+def test_every_entry_has_a_target_of_its_name_and_memory_while_watching(tmp_path: Path) -> None:
+    enforcing = targets(config(tmp_path, 8728, "enforce", ", {nftables: {}}, {nftables: {}}"))
+    watching = targets(config(tmp_path, 8728, "watch", ", {nftables: {}}"))
+
+    assert list(enforcing) == list(watching) == ["127.0.0.1", "nftables"]
+    assert isinstance(enforcing["127.0.0.1"], RouterosTarget)
+    assert all(isinstance(stand_in, MemoryTarget) for stand_in in watching.values())
+    stand_in = watching["127.0.0.1"]
+    text = stand_in.render(VALUE, diff(VALUE, None, stand_in.carries))
+    assert "/ipv6/firewall/address-list/add list=edged-blocked address=2001:db8:100:700::/56" in text
+    assert stand_in.carries == enforcing["127.0.0.1"].carries
+
+
+async def test_what_an_earlier_run_blocked_on_a_router_is_lifted(at: Background, tmp_path: Path) -> None:
+    async with target(at) as ours:
+        await ours.start(RULES)
+        await bring(ours, VALUE)
+    assert len(listed(at)) == 2
+
+    assert await lifted(config(tmp_path, at.server.port, "enforce")) == ()
+    assert len(listed(at)) == 2
+    assert await lifted(config(tmp_path, at.server.port, "watch")) == ()
+    assert listed(at) == set()
+
+
+async def test_a_router_that_cannot_be_asked_is_told_of(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+    (problem,) = await lifted(config(tmp_path, port, "watch"))
+
+    assert problem.warning
+    assert problem.found.startswith("127.0.0.1 cannot be asked (cannot be reached: Connection refused)")
