@@ -8,6 +8,7 @@ import contextlib
 import dataclasses
 import hashlib
 import random
+import socket
 import ssl
 import threading
 import time
@@ -15,14 +16,17 @@ import traceback
 from collections.abc import Iterator
 from ipaddress import ip_address
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from edged.enforce.diff import Plan, diff
+from edged.enforce.routeros.commands import Command
 from edged.enforce.rules import Portal
 from edged.enforce.service import EnforceService
 from edged.enforce.targets.memory import MemoryTarget
 from edged.enforce.targets.mikrotik import SLICE
+from edged.enforce.targets.routeros import Router
 from edged.errors import ConfigError, UpstreamError
 from edged.state.current import Current
 from edged.values import parse_prefix
@@ -32,7 +36,7 @@ from tests.routeros.console import Console
 from tests.routeros.faults import FAULTS
 from tests.routeros.latency import LATENCIES
 from tests.routeros.server import RouterServer, router
-from tests.routeros_lab import LISTS, authority, bring, comments, listed, target
+from tests.routeros_lab import LISTS, authority, bring, comments, listed, settings, target
 
 LIST = LISTS[0]
 
@@ -627,6 +631,48 @@ async def test_a_refused_login_says_whose_it_was_and_what_the_router_said(at: Ba
             await ours.read()
 
 
+def test_what_is_said_for_one_connection_is_never_said_on_the_next(at: Background) -> None:
+    made = Router(settings(at))
+    with contextlib.closing(made):
+        first = made.connect()
+        added = made.ask(first, Command(LIST, "add", {"list": "a", "address": "192.0.2.1"})).ret
+        assert made.connect() == first, "there is one already"
+        at.do(at.server.cut)
+        with pytest.raises(UpstreamError):
+            made.ask(first, Command("/system/resource", "print"))
+        second = made.connect()
+        with pytest.raises(UpstreamError, match="the connection ended"):
+            made.many(first, [Command(LIST, "remove", {".id": added})])
+        assert listed(at, "a") == {"192.0.2.1"}, "by now that id may be another item's"
+        assert made.ask(second, Command("/system/resource", "print")).rows, "and the new connection is as it was"
+
+
+def test_a_command_goes_out_at_once_and_whole(at: Background) -> None:
+    made = Router(settings(at))
+    with contextlib.closing(made):
+        number = made.connect()
+        assert made._stream is not None
+        assert made._stream._socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        sent: list[bytes] = []
+        made._stream._socket = Recorded(made._stream._socket, sent)  # type: ignore[assignment]
+        made.ask(number, Command("/system/resource", "print", {".proplist": "uptime"}))
+    assert len(sent) == 1, "not a packet for each word"
+
+
+class Recorded:
+    """A socket, and what was sent through it."""
+
+    def __init__(self, real: socket.socket, sent: list[bytes]) -> None:
+        self._real, self._sent = real, sent
+
+    def sendall(self, octets: bytes) -> None:
+        self._sent.append(octets)
+        self._real.sendall(octets)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._real, name)
+
+
 # --- time ------------------------------------------------------------------------------------------
 
 
@@ -671,7 +717,9 @@ async def test_the_garden_opens_between_the_pieces_of_a_long_change(at: Backgrou
         await ours.start(RULES)
         await bring(ours, wanted())
         filling = asyncio.create_task(bring(ours, many))
-        await asyncio.sleep(0.3)
+        async with asyncio.timeout(10.0):
+            while "/execute" not in at.server.commands:
+                await asyncio.sleep(0.01)
         took = []
         for number in range(5):
             begun = time.monotonic()
