@@ -30,18 +30,17 @@ from typing import Any
 
 from aiohttp import web
 
-from tests.e2e import edge as scene
-from tests.e2e.edge import Edge
+from tests.e2e.edge import BLOCKED, CONFIG, Edge
 from tests.e2e.lab import BAD4, BAD_PREFIX6, PORTAL4, RESOLVER4
 
 PAGE = 5000
 FIRST4, FIRST6 = int(IPv4Address("100.96.0.0")), int(IPv6Address("2001:db8:4000::"))
 SECRET = "bench-hook-secret"  # of a namespace
-CONFIG = (
-    scene.CONFIG.replace("poll: {{changes: 300ms, full: 5s}}", "poll: {{changes: 10m, full: 1h}}")
+PAYDAY = (
+    CONFIG.replace("poll: {{changes: 300ms, full: 5s}}", "poll: {{changes: 10m, full: 1h}}")
     .replace(
-        "  guard: {{first: accept}}\n",
-        "  guard: {{first: accept}}\n"
+        "  guard: {guard}\n",
+        "  guard: {guard}\n"
         '  webhook: {{listen: "127.0.0.1:9301", path: /hooks, secret: !file {directory}/hook.secret}}\n',
     )
     .replace("2001:db8:100::/40", "2001:db8::/32")
@@ -62,7 +61,7 @@ def subscriber(number: int) -> dict[str, Any]:
 
 def serve(count: int, ready: Any) -> None:
     """The billing system: a list of ``count``, and subscriber 1001, whom ``POST /flip`` blocks or activates."""
-    one = dict(scene.BLOCKED)
+    one = dict(BLOCKED)
     objects = [subscriber(n) for n in range(count)]
     pages = [objects[first : first + PAGE] for first in range(0, count, PAGE)] or [[]]
     bodies = [json.dumps(page)[1:-1].encode() for page in pages]
@@ -105,6 +104,8 @@ def serve(count: int, ready: Any) -> None:
 class Crowd(Edge):
     """The lab's edge with a large billing system."""
 
+    template = PAYDAY
+
     def __init__(self, count: int) -> None:
         super().__init__(prefix=f"edged-b{os.getpid()}")
         self.count = count
@@ -112,7 +113,6 @@ class Crowd(Edge):
         self.server: multiprocessing.Process | None = None
 
     def _write_files(self) -> None:
-        scene.CONFIG = CONFIG
         super()._write_files()
         (self.directory / "hook.secret").write_text(SECRET)
         (self.directory / "hook.secret").chmod(0o600)

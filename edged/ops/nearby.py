@@ -27,7 +27,7 @@ _AT_ONCE = 64
 _ETHERNET = 6
 
 
-class Sighting(NamedTuple):
+class NewNeighbour(NamedTuple):
     """One neighbour, as the kernel has met it or thinks of it anew."""
 
     address: IpAddress
@@ -50,9 +50,9 @@ class Nearby:
         """To wait for."""
         return self._socket.fileno()
 
-    def heard(self) -> list[Sighting] | None:
+    def heard(self) -> list[NewNeighbour] | None:
         """Some of what has come; None: some of it was lost."""
-        found: list[Sighting] = []
+        found: list[NewNeighbour] = []
         for _ in range(_AT_ONCE):
             try:
                 octets = self._socket.recv(_OCTETS)
@@ -62,7 +62,7 @@ class Nearby:
                 if error.errno == errno.ENOBUFS:
                     return None
                 raise
-            found += sightings(octets)
+            found += new_neighbours(octets)
         return found
 
     def close(self) -> None:
@@ -70,7 +70,7 @@ class Nearby:
         self._socket.close()
 
 
-def sightings(octets: bytes) -> Iterator[Sighting]:
+def new_neighbours(octets: bytes) -> Iterator[NewNeighbour]:
     """The neighbours of one datagram who have an Ethernet address; what is cut short is left out."""
     for kind, body in _records(octets, _HEADER):
         if kind != _NEW_NEIGHBOUR or len(body) < _NEIGHBOUR.size:
@@ -79,7 +79,7 @@ def sightings(octets: bytes) -> Iterator[Sighting]:
         destination, mac = attributes.get(_DESTINATION, b""), attributes.get(_LINK_ADDRESS, b"")
         if len(mac) == _ETHERNET:
             with suppress(ValueError):
-                yield Sighting(ip_address(destination), parse_mac(mac.hex()), _NEIGHBOUR.unpack_from(body)[1])
+                yield NewNeighbour(ip_address(destination), parse_mac(mac.hex()), _NEIGHBOUR.unpack_from(body)[1])
 
 
 def _records(octets: bytes, header: struct.Struct) -> Iterator[tuple[int, bytes]]:

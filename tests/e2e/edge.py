@@ -64,7 +64,7 @@ KEYS: list[dict[str, Any]] = [
      "devices": ["02:00:5e:10:00:0a"]},
 ]  # fmt: skip
 
-CONFIG = """\
+COMMON = """\
 site: lab
 mode: {mode}
 state: {{directory: {directory}/state}}
@@ -73,7 +73,7 @@ billing:
   url: http://127.0.0.1:9400
   secret: !file {directory}/feed.secret
   poll: {{changes: 300ms, full: 5s}}
-  guard: {{first: accept}}
+  guard: {guard}
 subscribers:
   networks: ["100.64.0.0/10", "2001:db8:100::/40"]
   exempt: ["100.64.0.53"]
@@ -93,6 +93,14 @@ garden:
 dns:
   listen: ["0.0.0.0:5300", "[::]:5300"]
   upstreams: ["{resolver4}", "{resolver6}"]
+ops:
+  listen: "127.0.0.1:9300"
+  socket: {directory}/control.sock
+"""
+"""What every edge of the labs has: billing, the page, the garden, DNS."""
+CONFIG = (
+    COMMON
+    + """\
 radius:
   auth: ["0.0.0.0:1812"]
   acct: ["0.0.0.0:1813"]
@@ -103,10 +111,8 @@ mpsk:
     Residence: {{blocked: {{vlan: 666}}}}
 enforce:
   - nftables: {{interfaces: [lan0]}}
-ops:
-  listen: "127.0.0.1:9300"
-  socket: {directory}/control.sock
 """
+)
 
 
 class Edge:
@@ -114,6 +120,8 @@ class Edge:
 
     lab_class: type[Lab] = Lab
     template = CONFIG
+    """The configuration, with the names of ``fields`` in it."""
+    guard = "{first: accept}"
 
     def __init__(self, *, prefix: str = "edged-e2e", mode: str = "enforce", notice: str = "{}") -> None:
         self.lab = self.lab_class(prefix=prefix)
@@ -250,13 +258,15 @@ class Edge:
     def configure(self, mode: str | None = None) -> None:
         """Write the configuration."""
         self._mode = mode or self._mode
-        self.config.write_text(
-            self.template.format(
-                mode=self._mode, notice=self.notice, directory=self.directory, root=ROOT, host=PORTAL_HOST,
-                portal4=PORTAL4, portal6=PORTAL6,
-                garden=GARDEN_HOST, resolver4=RESOLVER4, resolver6=RESOLVER6,
-            )
-        )  # fmt: skip
+        self.config.write_text(self.template.format(**self.fields()))
+
+    def fields(self) -> dict[str, object]:
+        """What stands in the template."""
+        return {
+            "mode": self._mode, "notice": self.notice, "guard": self.guard, "directory": self.directory, "root": ROOT,
+            "host": PORTAL_HOST, "portal4": PORTAL4, "portal6": PORTAL6, "garden": GARDEN_HOST,
+            "resolver4": RESOLVER4, "resolver6": RESOLVER6,
+        }  # fmt: skip
 
     def _start_internet(self) -> None:
         hosts = {

@@ -26,7 +26,7 @@ from edged.mpsk.wpa import pmk_of
 from edged.ops import text
 from edged.ops.alarms import alarms
 from edged.ops.control import call
-from edged.ops.nearby import Nearby, Sighting
+from edged.ops.nearby import Nearby, NewNeighbour
 from edged.policy.moved import Holder, Moved
 from edged.radius.authenticator import sign_request
 from edged.radius.packet import Packet
@@ -218,10 +218,10 @@ class Told(Nearby):
         super().__init__()
         self.count = 0
 
-    def heard(self) -> list[Sighting]:
+    def heard(self) -> list[NewNeighbour]:
         self.count += 1
         return [
-            Sighting(parse_address(f"127.6.{self.count >> 8}.{self.count & 255}"), MAC, socket.if_nametoindex("lo"))
+            NewNeighbour(parse_address(f"127.6.{self.count >> 8}.{self.count & 255}"), MAC, socket.if_nametoindex("lo"))
         ]
 
 

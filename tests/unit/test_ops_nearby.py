@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.ops.nearby import Sighting, sightings
+from edged.ops.nearby import NewNeighbour, new_neighbours
 from edged.values import parse_mac
 
 PHONE = parse_mac("02:00:5e:10:00:0a")
@@ -35,22 +35,22 @@ pytestmark = pytest.mark.skipif(sys.byteorder != "little", reason="netlink is in
 
 
 def test_a_neighbour_of_either_family_is_read_with_its_interface() -> None:
-    assert list(sightings(STALE4 + REACHABLE6)) == [
-        Sighting(ip_address("100.66.6.7"), PHONE, 3),
-        Sighting(ip_address("2001:db8:100:666::7"), PHONE, 3),
+    assert list(new_neighbours(STALE4 + REACHABLE6)) == [
+        NewNeighbour(ip_address("100.66.6.7"), PHONE, 3),
+        NewNeighbour(ip_address("2001:db8:100:666::7"), PHONE, 3),
     ]
 
 
 def test_one_that_does_not_answer_and_one_that_is_gone_are_no_news() -> None:
-    assert list(sightings(FAILED + GONE + STALE4)) == [Sighting(ip_address("100.66.6.7"), PHONE, 3)]
+    assert list(new_neighbours(FAILED + GONE + STALE4)) == [NewNeighbour(ip_address("100.66.6.7"), PHONE, 3)]
 
 
 @given(st.integers(0, len(STALE4) - 1))
 def test_what_is_cut_short_is_left_out(length: int) -> None:
-    assert list(sightings(STALE4[:length])) == []
+    assert list(new_neighbours(STALE4[:length])) == []
 
 
 @given(st.binary(max_size=300))
 def test_rubbish_ends_nothing(octets: bytes) -> None:
-    for found in sightings(octets + REACHABLE6):
-        assert isinstance(found, Sighting)
+    for found in new_neighbours(octets + REACHABLE6):
+        assert isinstance(found, NewNeighbour)

@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from edged import cli
-from tests.e2e.edge import GARDEN_HOST, Edge
+from tests.e2e.edge import COMMON, GARDEN_HOST, Edge
 from tests.e2e.lab import LAN, RESOLVER4, Lab
 from tests.wifi.air import LOGS, AccessPoint, Settings, Station
 from tests.wifi.wire import Recorder, Wire
@@ -50,33 +50,9 @@ BOB_KEY: Object = {
     "passphrase": "copper otter & violin: 42", "label": "Apartment 102",
 }  # fmt: skip
 
-CONFIG = """\
-site: lab
-mode: {mode}
-state: {{directory: {directory}/state}}
-billing:
-  source: rest
-  url: http://127.0.0.1:9400
-  secret: !file {directory}/feed.secret
-  poll: {{changes: 300ms, full: 5s}}
-  guard: {{first: accept, floor: 1000}}
-subscribers:
-  networks: ["100.64.0.0/10", "2001:db8:100::/40"]
-  notice: {notice}
-portal:
-  url: https://{host}
-  addresses: ["{portal4}", "{portal6}"]
-  certificate: {{chain: {directory}/portal.pem, key: {directory}/portal.key}}
-  listen: {{http: ["0.0.0.0:8080", "[::]:8080"], https: ["0.0.0.0:8443", "[::]:8443"]}}
-  brands:
-    default: {{name: Example ISP}}
-    north: {{name: North Fibre, logo: {root}/config/example/north-fibre.svg, colour: "#0f766e",
-             phone: "+1 555 0101"}}
-garden:
-  names: [{garden}]
-dns:
-  listen: ["0.0.0.0:5300", "[::]:5300"]
-  upstreams: ["{resolver4}", "{resolver6}"]
+CONFIG = (
+    COMMON
+    + """\
 radius:
   auth: ["0.0.0.0:1812"]
   acct: ["0.0.0.0:1813"]
@@ -88,10 +64,8 @@ mpsk:
     Residence: {network}
 enforce:
   - nftables: {{interfaces: [vlan101, vlan102, vlan666, vlan999]}}
-ops:
-  listen: "127.0.0.1:9300"
-  socket: {directory}/control.sock
 """
+)
 
 
 def gateway(vlan: int) -> tuple[str, str]:
@@ -127,6 +101,8 @@ class Residence(Edge):
     """The building, in use. ``tell`` is billing, ``point`` an access point that is plugged in, ``device`` a phone."""
 
     lab_class = Air
+    template = CONFIG
+    guard = "{first: accept, floor: 1000}"
     network = "{blocked: {vlan: 666}}"
     """What ``mpsk.networks`` says of the SSID; ``configure`` writes it."""
 
@@ -161,9 +137,8 @@ class Residence(Edge):
             status = cli.main([name, "-c", str(self.config), *rest])
         return subprocess.CompletedProcess(arguments, status, said.getvalue(), complained.getvalue())
 
-    def configure(self, mode: str | None = None) -> None:
-        self.template = CONFIG.replace("{network}", self.network.replace("{", "{{").replace("}", "}}"))
-        super().configure(mode)
+    def fields(self) -> dict[str, object]:
+        return super().fields() | {"network": self.network}
 
     def change(self, network: str) -> None:
         """Let ``mpsk.networks`` say this of the SSID from now on."""
