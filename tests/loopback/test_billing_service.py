@@ -29,7 +29,7 @@ async def server() -> AsyncIterator[FeedServer]:
 
 @pytest.fixture
 async def source(server: FeedServer) -> AsyncIterator[RestSource]:
-    opened = RestSource(server.url, None, bounds=Bounds(request=0.5), clock=lambda: START)
+    opened = RestSource(server.url, None, bounds=Bounds(request=2.0), clock=lambda: START)
     yield opened
     await opened.close()
 
