@@ -27,7 +27,7 @@ test: apt-test $(VENV)/dev.stamp native network-manager  ## everything: checks, 
 	$(MAKE) --no-print-directory sanitize
 	$(BIN)/python -m pytest -q tests/simulation --seconds $(SIMULATED)
 	$(BIN)/python -m pytest -q -n auto tests/loopback
-	$(BIN)/python -m pytest -q tests/e2e
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e
 	@CI=$(CI) $(MAKE) --no-print-directory test-wifi
 
 check: $(VENV)/dev.stamp fmt-check lint types layers unit  ## format, lint, types, layers, unit: under a minute
@@ -39,7 +39,7 @@ unit: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/test_architecture.py tests/unit tests/property
 
 e2e: apt-test $(VENV)/dev.stamp network-manager
-	$(BIN)/python -m pytest -q tests/e2e
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e
 
 # installed, it would take this machine's network over; unpacked, it runs in a namespace of the lab alone
 .PHONY: network-manager

@@ -469,6 +469,6 @@ def test_a_hundred_thousand_names_do_not_crash_anything(edge: Garden) -> None:
         assert edge.resolves("w24999.example") == [PORTAL4]
         begun = time.monotonic()
         assert edge.facts("status")["alarms"] is not None
-        assert time.monotonic() - begun < 5.0
+        assert time.monotonic() - begun < 20.0
     finally:
         taken(edge, *GARDEN_NAMES)
