@@ -21,7 +21,7 @@ def meaning(loaded: Loaded) -> dict[str, str]:
         "guard": _guard(config),
         "garden": _garden(config),
         "page": _page(config),
-        "enforces": ", ".join(target_name(t) for t in config.enforce) or "nothing: no target is named",
+        "enforces": "; ".join(map(_enforces, config.enforce)) or "nothing: no target is named",
         "keys": _keys(config),
     }
     return {label: sentence for label, sentence in sentences.items() if sentence}
@@ -76,6 +76,12 @@ def _keys(config: Config) -> str:
         blocked = f"VLAN {network.blocked.vlan}" if network.blocked else "a reject"
         networks.append(f"{ssid} (a blocked resident gets {blocked})")
     return f"{', '.join(networks)}; {len(config.radius.clients)} RADIUS clients"
+
+
+def _enforces(target: TargetSettings) -> str:
+    if target.nftables is not None:
+        return f"nftables on {', '.join(target.nftables.interfaces) or 'every interface'}"
+    return f"{target.kind} {target_name(target)}"
 
 
 def target_name(target: TargetSettings) -> str:

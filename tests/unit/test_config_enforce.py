@@ -9,6 +9,7 @@ import pytest
 
 from edged.config.loading import load
 from edged.errors import ConfigError
+from edged.ops.meaning import meaning
 
 ROUTER = "host: 192.0.2.1, user: edged, password: geheim"
 
@@ -58,3 +59,17 @@ def test_an_authority_that_is_absent_or_read_by_nothing_is_told(tmp_path: Path) 
 def test_one_list_for_two_purposes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="edged-blocked for two lists; expected three lists"):
         said(tmp_path, f"routeros: {{{ROUTER}, garden_list: edged-blocked}}")
+
+
+def test_what_enforces_is_named_with_its_kind(tmp_path: Path) -> None:
+    path = tmp_path / "edged.yaml"
+    entries = (
+        "nftables: {interfaces: [lan0, ppp*]}",
+        f"routeros: {{{ROUTER}}}",
+        "radius: {nas: 192.0.2.5, secret: 0123456789abcdef}",
+    )
+    path.write_text(f"enforce: [{', '.join('{' + entry + '}' for entry in entries)}]\n")
+
+    assert meaning(load(str(path)))["enforces"] == "nftables on lan0, ppp*; routeros 192.0.2.1; radius 192.0.2.5"
+    path.write_text("enforce: [{nftables: {}}]\n")
+    assert meaning(load(str(path)))["enforces"] == "nftables on every interface"
