@@ -306,6 +306,17 @@ def _reload(arguments: Arguments) -> int:
     return 0 if answer["done"] else os.EX_CONFIG
 
 
+def _routeros(arguments: Arguments) -> int:
+    from edged.config import load
+    from edged.ops.routerscript import router_script
+
+    path = "-" if str(arguments.config) == "-" else arguments.config
+    # without its secrets: none of them is wanted here, and whoever may not read them can have the script
+    config = load(path, read_files=False).config
+    print(end=router_script(config, arguments.router, arguments.source, arguments.only, remove=arguments.remove))
+    return 0
+
+
 def _schema(_arguments: Arguments) -> int:
     from edged.config.schema import json_schema
 
@@ -348,6 +359,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "pass": _pass,
     "keys": _keys,
     "reload": _reload,
+    "routeros": _routeros,
     "schema": _schema,
 }
 

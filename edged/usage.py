@@ -32,6 +32,7 @@ edged: blocked-subscriber redirection and per-resident Wi-Fi keys.
   edged block 20417 --why T-4471  block one line for two hours; or unblock
   edged pass 20417 --why "phone"  open it for some minutes, to pay with
   edged keys list                 who may use the Wi-Fi?
+  edged routeros script           what to import on a MikroTik router
 
 edged COMMAND --help says more of each."""
 
@@ -192,6 +193,28 @@ def _keys_arguments(keys: argparse.ArgumentParser) -> None:
     add_arguments(keys)
 
 
+def _routeros_arguments(routeros: argparse.ArgumentParser) -> None:
+    routeros.add_argument("action", choices=("script",), metavar="ACTION", help="script: print one for /import")
+    routeros.add_argument("router", nargs="?", help="host (or nas) of its entry in enforce, where there are several")
+    routeros.add_argument(
+        "--from",
+        dest="source",
+        action="append",
+        default=[],
+        metavar="ADDRESS",
+        help="where edged comes from, as the router sees it, and may come from alone; more than once for more than one",
+    )
+    routeros.add_argument(
+        "--only",
+        nargs="+",
+        choices=("rules", "access", "dhcp"),
+        default=[],
+        metavar="PART",
+        help="rules (and lists), access (user and API, or CoA), dhcp (option 114); default: all three",
+    )
+    routeros.add_argument("--remove", action="store_true", help="print what takes all of it away")
+
+
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
     "run": ("run the daemon in the foreground", "edged run -c edged.yaml", _run_arguments),
     "check": (
@@ -242,6 +265,15 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
         _pass_arguments,
     ),
     "reload": ("take the changed file into force, or say why not", "edged reload", _facts),
+    "routeros": (
+        "print the script that prepares a MikroTik router; reads the configuration, asks nobody",
+        (
+            "edged routeros script --from 192.0.2.10 > edged.rsc\n"
+            "edged routeros script 192.0.2.1 --only rules\n"
+            "edged routeros script 192.0.2.1 --remove"
+        ),
+        _routeros_arguments,
+    ),
     "keys": (
         "the Wi-Fi keys",
         (

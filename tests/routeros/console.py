@@ -5,14 +5,18 @@ What a hand or an accident does to a router is here too: ``hand``, ``reboot``, `
 
 from __future__ import annotations
 
+import hashlib
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from tests.routeros.latency import Work
+from tests.routeros.lookup import found_by, property_of
 from tests.routeros.menus import MENUS
 from tests.routeros.query import Query
 from tests.routeros.script import LARGEST, Script
+from tests.routeros.script import text as spelled_out
 from tests.routeros.sentences import API, MISSING, SCRIPT, Command, Pairs, Reply, TrapError, done, to_octets
 from tests.routeros.table import Stored, Table, Values
 from tests.routeros.values import Version, interval, truth
@@ -78,6 +82,7 @@ class Console:
         self._put("/system/identity", name="MikroTik")
         self._put("/user/group", name="full", policy=FULL)
         self._put("/user/group", name="read", policy=READ)
+        self._put("/radius/incoming")
         for name, port in (("api", "8728"), ("api-ssl", "8729")):
             self._put("/ip/service", {"name": name}, port=port)
 
@@ -189,6 +194,9 @@ class Console:
                 table.move(numbers, arguments.get("destination"))
             case "remove":
                 table.remove(numbers)
+            case "sign":
+                for number in numbers:
+                    table.rows[number].shown["fingerprint"] = hashlib.sha256(table.rows[number].id.encode()).hexdigest()
 
     def _add(self, table: Table, arguments: Values) -> Outcome:
         if self.is_full:
@@ -234,13 +242,20 @@ class Console:
             raise TrapError("stand-in: scripts that run scripts go no deeper", SCRIPT)
         self._depth += 1
 
-        def run(path: str, arguments: dict[str, str]) -> None:
+        def run(path: str, arguments: dict[str, Any]) -> Any:
             nonlocal count
             menu, _, verb = path.rpartition("/")
             count += 1
-            self.execute(Command(menu, verb, arguments), policy)
+            if verb in {"find", "get"} and menu in self.tables:
+                return self._look_up(self.tables[menu], verb, arguments)
+            # a list is given with commas
+            spelled = {
+                name: ",".join(map(spelled_out, value)) if isinstance(value, list) else spelled_out(value)
+                for name, value in arguments.items()
+            }
+            return self.execute(Command(menu, verb, spelled), policy).replies[-1].pairs.get("ret")
 
-        script = Script(run)
+        script = Script(run, self.knows)
         try:
             return script.execute(source), count
         except TrapError as error:
@@ -250,6 +265,21 @@ class Console:
             return "\n".join([*script.output, error.message]), count
         finally:
             self._depth -= 1
+
+    def knows(self, menu: str) -> bool:
+        """True where there is such a menu; a package that is not installed has none."""
+        return menu in self.tables or menu in {"", "/system/script"} or menu in _parents(self.tables)
+
+    def _look_up(self, table: Table, verb: str, arguments: dict[str, Any]) -> Any:
+        """What only scripts can do: items by what they are, and what an item is."""
+        table.expire(self.now)
+        if verb == "find":
+            return found_by(table, arguments, self.now)
+        return property_of(table, arguments, self.now)
+
+    def script(self, source: str) -> str:
+        """What ``/import`` of a file with ``source`` prints, with every right. TrapError when it stops."""
+        return self._run_script(source, FULL)[0]
 
     # --- what a hand or an accident does -----------------------------------------------------------
 

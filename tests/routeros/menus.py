@@ -20,6 +20,7 @@ from tests.routeros.values import (
     host,
     negated,
     one_of,
+    or_name,
     ports,
     timeout,
     truth,
@@ -76,7 +77,7 @@ _RULES = _ITEMS | {"move"}
 def _address_list(path: str, spell: Spell) -> Menu:
     fields = {
         "list": TEXT,
-        "address": Field(spell),
+        "address": Field(or_name(spell)),
         "timeout": TIME,
         "comment": COMMENT,
         "dynamic": Field(truth, "false"),
@@ -185,7 +186,77 @@ _STATIC = Menu(
     shown=("dynamic",),
 )
 _POLICY = Field()
+_DHCP = (
+    Menu(
+        "/ip/dhcp-server/option",
+        {"name": TEXT, "code": Field(ports), "value": TEXT, "force": Field(truth, "false", since=V7)},
+        _ITEMS - {"unset", "enable", "disable", "comment"},
+        ("name", "code"),
+        alike=("name",),
+        shown=("raw-value",),
+    ),
+    Menu(
+        "/ip/dhcp-server/network",
+        {
+            "address": Field(address_4),
+            "gateway": TEXT,
+            "dns-server": TEXT,
+            "domain": TEXT,
+            "dhcp-option": TEXT,
+            "dhcp-option-set": TEXT,
+            "comment": COMMENT,
+        },
+        _ITEMS - {"enable", "disable"},
+        ("address",),
+        alike=("address",),
+        shown=("dynamic",),
+    ),
+)
+_RADIUS = (
+    Menu(
+        "/radius",
+        {
+            "address": Field(host),
+            "secret": TEXT,
+            "service": TEXT,
+            "authentication-port": Field(ports, "1812"),
+            "accounting-port": Field(ports, "1813"),
+            "accounting-backup": Field(truth, "false"),
+            "timeout": TEXT,
+            "src-address": Field(host),
+            "realm": TEXT,
+            "require-message-auth": Field(since=Version(7, 15)),
+            "comment": COMMENT,
+            "disabled": DISABLED,
+        },
+        _RULES,
+        ("address",),
+        ordered=True,
+        hidden=("secret",),
+    ),
+    Menu("/radius/incoming", {"accept": Field(truth, "false"), "port": Field(ports, "3799")},
+         frozenset({"print", "getall", "set"}), single=True),
+)  # fmt: skip
+_CERTIFICATE = Menu(
+    "/certificate",
+    {
+        "name": TEXT,
+        "common-name": TEXT,
+        "subject-alt-name": TEXT,
+        "key-usage": TEXT,
+        "key-size": TEXT,
+        "days-valid": Field(ports),
+        "trusted": TRUTH,
+    },
+    _READ | {"add", "set", "remove", "sign"},
+    ("name",),
+    alike=("name",),
+    shown=("fingerprint",),
+)
 _MENUS = (
+    *_DHCP,
+    *_RADIUS,
+    _CERTIFICATE,
     _address_list("/ip/firewall/address-list", address_4),
     _address_list("/ipv6/firewall/address-list", address_6),
     *_all_rules(4),

@@ -25,6 +25,7 @@ LONGEST_TIMEOUT = ((((35 * 7 + 3) * 24) + 13) * 60 + 13) * 60 + 56
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _WORDED = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _CLOCKED = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(\d+):(\d+)(?::(\d+))?")
+_HOST_NAME = re.compile(r"(?=.*[a-z])[a-z0-9_-]+(\.[a-z0-9_-]+)+")
 _PORT = re.compile(r"!?\d{1,5}(-\d{1,5})?(,\d{1,5}(-\d{1,5})?)*")
 
 Spell = Callable[[str], str]
@@ -112,6 +113,11 @@ def host(text: str) -> str:
 def negated(spell: Spell) -> Spell:
     """The same, with an exclamation mark before it or not."""
     return lambda text: f"!{spell(text[1:])}" if text.startswith("!") else spell(text)
+
+
+def or_name(spell: Spell) -> Spell:
+    """The same, or a DNS name, which is kept as it is; the entries that it would spawn are not played."""
+    return lambda text: text if _HOST_NAME.fullmatch(text) else spell(text)
 
 
 def seconds(text: str) -> int:

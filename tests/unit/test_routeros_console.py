@@ -10,6 +10,7 @@ import pytest
 
 from tests.routeros.console import READ, Console
 from tests.routeros.latency import LATENCIES, Work
+from tests.routeros.script import Script
 from tests.routeros.sentences import ARGUMENT, MISSING, Command, TrapError
 from tests.routeros.session import Session
 
@@ -69,7 +70,7 @@ def test_an_address_is_kept_in_one_spelling(console: Console, path: str, typed: 
 
 
 @pytest.mark.parametrize(
-    "address", ["300.0.0.1", "www.example.net", "192.0.2.9-192.0.2.1", "192.0.2.0/33", "2001:db8::1"]
+    "address", ["300.0.0.1", "www.example net", "192.0.2.9-192.0.2.1", "192.0.2.0/33", "2001:db8::1"]
 )
 def test_what_is_no_address_is_a_trap_of_its_argument(console: Console, address: str) -> None:
     error = trap(console, f"{V4}/add", list="a", address=address)
@@ -304,6 +305,12 @@ def test_a_backup_brings_back_what_was_removed_and_takes_what_came_since(console
     assert listed(console, V4, "address") == ["192.0.2.1"], "a backup can be restored twice"
 
 
+def test_a_dns_name_is_kept_as_it_is(console: Console) -> None:
+    console.hand(f"{V4}/add", list="a", address="www.example.net")
+
+    assert listed(console, V4, "address") == ["www.example.net"]
+
+
 # --- scripts ---------------------------------------------------------------------------------------
 
 GUARDED = """
@@ -341,7 +348,7 @@ def test_a_stored_script_runs_and_says_nothing(clock: Clock) -> None:
     [
         "/ip/firewall/address-list/add list=a",
         ":do { /ip/firewall/address-list/add list=a }",
-        ":foreach i in={1} do={}",
+        ":for i from=1 to=2 do={}",
         ":do {",
         ":put (",
         "foo",
@@ -353,6 +360,81 @@ def test_an_error_of_a_script_is_output_of_execute_and_a_trap_of_a_stored_one(co
 
     assert said
     assert trap(console, "/system/script/run", number=name).message == said
+
+
+SAID = [
+    (':local a {"x"=1; "y-z"="b"}; :put ($a->"y-z")', "b"),
+    (':local a [:toarray ""]; :set a ($a , 5); :put ([:len $a] . [:pick $a 0])', "15"),
+    (":foreach i in={3;4} do={ :put $i }", "3\n4"),
+    (':foreach k,v in={"a"="b"} do={ :put ($k . $v) }', "ab"),
+    (":local f do={ :if ($1 > 2) do={ :return yes }; :return no }; :put [$f 3]; :put [$f 1]", "true\nfalse"),
+    (':local f [:parse ":put \\"in\\""]; $f', "in"),
+    (":local n 3; :while ($n > 0) do={ :set n ($n - 1); :put $n }", "2\n1\n0"),
+    (":put (10.1.0.0/16 in 10.0.0.0/8); :put (10.0.0.0/8 in 10.1.0.0/16)", "true\nfalse"),
+    (':put [:pick "abcd" 1 3]; :put [:find "abcd" "cd"]; :put [:len [:find "abcd" "x"]]', "bc\n2\n0"),
+    (':put "\\C3\\A9 \\\n   and"', "é and"),
+    (':if (!(1 = 2) && ("a" ~ "^a")) do={ :put a } else={ :put b }', "a"),
+    (':do { :error "e" } on-error={ :put "caught" }', "caught"),
+]
+
+
+@pytest.mark.parametrize(("source", "said"), SAID)
+def test_the_language_does_what_the_manual_says(console: Console, source: str, said: str) -> None:
+    assert console.script(source) == said
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        ":put 1\n/ip wrong find",
+        ":put 1\n/ipv6 firewall nat find",
+        ":put 1\n:put (1 + 2 . 3)",
+        ':put 1\n:put "$[1]"',
+        ':put 1\n:put "\\q"',
+        ":put 1\n:do {",
+    ],
+)
+def test_what_cannot_be_read_is_an_error_before_anything_is_done(clock: Clock, source: str) -> None:
+    console, said = Console("6.49.10", clock=clock), list[str]()
+    script = Script(lambda _path, _arguments: None, console.knows, said)
+
+    with pytest.raises(TrapError):
+        script.execute(source)
+    assert said == []
+
+
+@pytest.mark.parametrize(
+    "source",
+    [
+        ":local a 1; :local f do={ :put $a }; $f",
+        ':local a 1; :local f [:parse ":put \\$a"]; $f',
+        "{ :local a 1 }; :put $a",
+        ":set a 1",
+        ':if ("true") do={}',
+        ":while (true) do={}",
+        ":foo 1",
+    ],
+)
+def test_a_name_from_outside_a_truth_that_is_none_and_a_loop_without_end_are_errors(
+    console: Console, source: str
+) -> None:
+    with pytest.raises(TrapError):
+        console.script(source)
+
+
+def test_find_and_get_give_what_is_there_with_types(console: Console) -> None:
+    item = console.hand(f"{NAT}/add", chain="dstnat", to_addresses="192.0.2.1", comment="edged: a", dst_port="443,853")
+    console.hand(f"{NAT}/add", chain="srcnat", action="masquerade")
+
+    assert console.script(f':put [{NAT} find chain=dstnat comment~"^edged: " dynamic=no]') == item
+    assert console.script(f":foreach i in=[{NAT} find] do={{ :put [{NAT} get $i chain] }}") == "dstnat\nsrcnat"
+    assert console.script(f':put ([{NAT} get {item} to-addresses] = "192.0.2.1")') == "false", "an address is no text"
+    assert console.script(f':put ([:tostr [{NAT} get {item} to-addresses]] = "192.0.2.1")') == "true"
+    assert console.script(f":put [:tostr [{NAT} get {item} dst-port]]") == "443;853"
+    assert console.script(f':put [:len [:tostr ([{NAT} get {item}]->"src-address")]]') == "0"
+    for wrong in (f'[{NAT} find to-addresses="192.0.2.1"]', f"[{NAT} get *FF chain]", f"[{NAT} get {item} colour]"):
+        with pytest.raises(TrapError):
+            console.script(f":put {wrong}")
 
 
 def test_a_script_that_runs_itself_ends(console: Console) -> None:

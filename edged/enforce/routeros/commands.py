@@ -17,6 +17,8 @@ NO_MENU = "no such command"
 """Also ``no such command prefix``: the router has no such menu."""
 
 _BARE = re.compile(r"[A-Za-z0-9!][A-Za-z0-9_.:/,!-]*")
+_ESCAPES = {ord(c): f"\\{c}" for c in '"\\$?'} | {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
+"""Of the manual "Scripting"; every other octet that is not printed is its two hexadecimal digits."""
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
 _WORDED = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
 _CLOCKED = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(\d+):(\d+)(?::(\d+))?")
@@ -60,8 +62,17 @@ def quoted(value: str) -> str:
     """A value as a script has it."""
     if _BARE.fullmatch(value):
         return value
-    escaped = value.replace("\\", "\\\\").replace('"', '\\"').replace("$", "\\$")
-    return f'"{escaped}"'
+    return literal(value)
+
+
+def literal(value: str) -> str:
+    """A text in double quotes, of ASCII alone: nothing in it ends it, names a variable or calls a console's help."""
+    octets = value.encode("utf-8", "surrogateescape")
+    return '"' + "".join(_ESCAPES.get(octet) or _octet(octet) for octet in octets) + '"'
+
+
+def _octet(octet: int) -> str:
+    return chr(octet) if 0x20 <= octet < 0x7F else f"\\{octet:02X}"
 
 
 def interval(seconds: float) -> str:
