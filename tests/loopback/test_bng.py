@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+import sqlite3
 import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
@@ -53,6 +54,9 @@ class Lost:
 
     rows: dict[tuple[str, str], Told] = field(default_factory=dict)
     fails: bool = False
+    free: asyncio.Event = field(default_factory=asyncio.Event)
+    hangs: bool = False
+    """Until ``free``."""
 
     async def load(self, _target: str, _now: float) -> list[Told]:
         self._fail()
@@ -60,6 +64,8 @@ class Lost:
 
     async def save(self, _target: str, rows: Sequence[Told], gone: Any) -> None:
         self._fail()
+        if self.hangs:
+            await self.free.wait()
         self.rows.update({(row.nas, row.session): row for row in rows})
         for key in gone:
             self.rows.pop(key, None)
@@ -353,6 +359,17 @@ async def test_a_session_whose_name_was_no_text_is_named_in_health() -> None:
     assert bng.heard == []
 
 
+async def test_a_session_that_has_none_of_the_names_that_are_to_name_it_is_named_in_health() -> None:
+    async with Bng() as bng:
+        desk = Desk(bng.port, identify=["Framed-IP-Address"])
+        desk.service._current.publish(view("2001:db8::/64"))
+        desk.target.follow(lambda _one: True, desk.memory)
+        desk.hears(now_session(ipv4="", ipv6="2001:db8::/64"))
+        async with desk.at_work():
+            await until(lambda: "its accounting has no Framed-IP-Address (anna)" in desk.health.error)
+    assert bng.heard == []
+
+
 async def test_with_no_list_at_all_nobody_is_opened_after_a_start() -> None:
     memory, one = Lost(), now_session()
     memory.rows[one.nas, one.session] = Told(
@@ -386,6 +403,133 @@ async def test_nobody_is_blocked_who_could_be_forgotten_and_who_has_paid_is_open
             assert bng.lists()["s-1"] == ""
             memory.fails = False
             await until(lambda: bng.lists()["s-1"] == "edged-blocked")
+
+
+async def test_who_has_paid_is_not_on_record_as_blocked_once_the_bng_is_asked_to_open() -> None:
+    """A kill may come at any time, and who is blocked again while edged is down must be told so again."""
+    async with Bng() as bng:
+        memory, one = Lost(), now_session()
+        desk, seen = Desk(bng.port, memory), list[bool]()
+
+        def looks(_number: int) -> str:
+            seen.extend(row.acknowledged for row in memory.rows.values())
+            return ""
+
+        bng.has(one)
+        bng.loses = looks
+        desk.blocks("100.64.1.7")
+        desk.hears(one)
+        async with desk.at_work():
+            await until(lambda: desk.health.ok and [row.acknowledged for row in memory.rows.values()] == [True])
+            desk.blocks()
+            await until(lambda: bng.lists() == {"s-1": "edged-open"})
+            await until(lambda: memory.rows == {})
+    assert seen == [False, False]
+
+
+async def test_a_disk_that_hangs_keeps_nobody_waiting_who_has_paid() -> None:
+    async with Bng() as bng:
+        memory = Lost()
+        sessions = [now_session(f"s-{n}", login=f"u{n}", ipv4=f"100.64.2.{n}") for n in range(40)]
+        desk = Desk(bng.port, memory, rate=1000)
+        bng.has(*sessions)
+        desk.blocks("100.64.2.0")
+        desk.hears(*sessions)
+        async with desk.at_work():
+            await until(lambda: desk.health.ok and all(row.acknowledged for row in memory.rows.values()))
+            memory.hangs = True
+            desk.blocks(*(f"100.64.2.{n}" for n in range(1, 40)))
+            await until(lambda: bng.lists()["s-0"] == "edged-open", 4.0)
+            await until(lambda: "database: it is busy" in desk.health.error)
+            assert [name for name, on in bng.lists().items() if on == "edged-blocked"] == []
+            memory.hangs = False
+            memory.free.set()
+            await until(lambda: desk.health.ok and len(memory.rows) == 39)
+
+
+async def test_what_is_being_written_when_edged_stops_is_written() -> None:
+    async with Bng() as bng:
+        memory, one = Lost(), now_session()
+        desk = Desk(bng.port, memory)
+        bng.has(one)
+        desk.blocks("100.64.1.7")
+        desk.hears(one)
+        async with desk.at_work():
+            await until(lambda: desk.health.ok and [row.acknowledged for row in memory.rows.values()] == [True])
+            memory.hangs = True
+            desk.blocks()
+            await until(lambda: bng.lists() == {"s-1": "edged-open"})
+            await until(lambda: desk.target.sessions["blocked"] == 0)
+            await asyncio.sleep(0.05)  # the writing has begun
+            memory.hangs = False
+    assert memory.rows == {}
+
+
+async def test_a_record_that_cannot_be_purged_is_read_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edged.state.database._BUSY_MS", 50)
+    database = Database(tmp_path / "edged.sqlite")
+    await database.open()
+    row = Told("bng", "nas", "s-1", 0.0, True, "", time.time())
+    await ToldStore(database).save("bng", [row], [])
+    other = sqlite3.connect(tmp_path / "edged.sqlite", isolation_level=None)
+    other.execute("BEGIN IMMEDIATE")
+
+    assert await ToldStore(database).load("bng", time.time()) == [row]
+    other.close()
+    await database.close()
+
+
+async def test_watching_opens_what_was_blocked_once_the_record_can_be_read() -> None:
+    async with Bng() as bng:
+        one = now_session()
+        bng.has(one)
+        memory = Lost({(one.nas, "s-1"): Told("127.0.0.1", one.nas, "s-1", one.started, True, "", time.time())})
+        memory.fails = True
+        desk = Desk(bng.port, memory)
+        desk.hears(one)
+        with pytest.raises(UpstreamError):
+            await desk.target.lift()
+        memory.fails = False
+        desk.hears(one)
+        await until(lambda: bng.lists() == {"s-1": "edged-open"})
+        await desk.target.close()
+    assert memory.rows == {}
+
+
+@pytest.mark.parametrize("blocked", [True, False])
+async def test_what_another_attribute_has_done_to_a_session_is_undone(blocked: bool) -> None:
+    memory, one = Lost(), now_session()
+    memory.rows[one.nas, "s-1"] = Told(
+        "127.0.0.1", one.nas, "s-1", one.started, True, "Mikrotik-Address-List=edged-blocked", time.time()
+    )
+    async with Bng() as bng:
+        bng.has(one)
+        desk = Desk(bng.port, memory, attribute="Filter-Id", blocked="garden", open="plain")
+        desk.blocks(*["100.64.1.7"] * blocked)
+        desk.hears(one)
+        async with desk.at_work():
+            await until(lambda: bng.acted)
+            await until(lambda: desk.health.ok)
+    (packet,) = bng.heard
+    assert text(packet.attributes, "Mikrotik-Address-List") == "plain"
+    assert text(packet.attributes, "Filter-Id") == ("garden" if blocked else "plain")
+
+
+async def test_a_session_that_another_configuration_has_put_into_a_pool_is_ended() -> None:
+    memory, one = Lost(), now_session()
+    memory.rows[one.nas, "s-1"] = Told(
+        "127.0.0.1", one.nas, "s-1", one.started, True, "Framed-Pool=edged-blocked", time.time()
+    )
+    async with Bng() as bng:
+        bng.has(one)
+        desk = Desk(bng.port, memory)
+        desk.blocks()
+        desk.hears(one)
+        async with desk.at_work():
+            await until(lambda: bng.acted == [("s-1", "end")])
+    assert bng.heard[0].code is Code.DISCONNECT_REQUEST
 
 
 async def test_a_row_of_a_session_that_still_runs_is_kept_however_old_it_is(tmp_path: Path) -> None:

@@ -78,6 +78,19 @@ def named(session: Session, names: tuple[str, ...]) -> Attributes:
     return tuple(attribute(name, text) for name, text in zip(names, texts, strict=True) if text)
 
 
+def unnamed(session: Session, names: tuple[str, ...]) -> str:
+    """Why ``named`` has nothing."""
+    if any("\ufffd" in text for text in (session.session, session.login)):
+        return "its names in accounting are not UTF-8 text"
+    return f"its accounting has no {' and no '.join(names)}"
+
+
+def former(told: tuple[str, ...]) -> tuple[Way, ...]:
+    """By what a session may still be blocked that an earlier configuration told ``told``: attributes with values."""
+    found = (WAYS.get(value.partition("=")[0]) for value in told)
+    return tuple(way for way in found if way is not None)
+
+
 def observed(
     way: Way, session: Session, given: Attributes, *, blocked: str, pool: tuple[Prefix, ...] = ()
 ) -> bool | None:
