@@ -465,6 +465,28 @@ async def test_what_is_being_written_when_edged_stops_is_written() -> None:
     assert memory.rows == {}
 
 
+async def test_the_record_is_taken_once_and_whole_whoever_asks_for_it() -> None:
+    """Read again, it would say of who has been opened meanwhile that they are blocked."""
+    memory, at, reads = Lost(), time.time(), list[float]()
+    for n in range(250):
+        one = now_session(f"s-{n}", started=at)
+        memory.rows[one.nas, one.session] = Told("127.0.0.1", one.nas, one.session, one.started, True, "", at)
+
+    class Counted(Lost):
+        async def load(self, target: str, now: float) -> list[Told]:
+            reads.append(now)
+            await asyncio.sleep(0)
+            return await super().load(target, now)
+
+    desk = Desk(9, Counted(memory.rows))
+    desk.hears(*(now_session(f"s-{n}", started=at) for n in range(250)))
+    desk.target.heard([now_session("asleep", started=at, stopped=at, silent=1)])
+    await asyncio.gather(desk.target.read(), desk.target.read())
+
+    assert len(reads) == 1
+    assert desk.target.sessions["blocked"] == 250
+
+
 async def test_a_record_that_cannot_be_purged_is_read_all_the_same(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from edged.config.loading import load
-from edged.enforce.bng.places import Places, is_blocked, prefixes_of
+from edged.enforce.bng.places import MANY, Places, is_blocked, prefixes_of, stays_blocked
 from edged.enforce.bng.ways import NAMES, WAYS, Act, named, observed, refusal, said
+from edged.enforce.diff import Plan
+from edged.enforce.sets import SetName
 from edged.errors import ConfigError, Problem
 from edged.model import Snapshot, State, Subscriber
 from edged.policy.access import View
@@ -168,6 +171,21 @@ def test_an_exempt_address_keeps_the_whole_session_open() -> None:
     assert not is_blocked(view(listed("1", BLOCKED, "2001:db8:1::/64")), one, prefixes_of(one), NOW)
 
 
+def test_a_session_that_is_not_reported_on_is_judged_by_its_login() -> None:
+    anna = Subscriber("1", BLOCKED, logins=("anna",))
+    rows = [
+        ((anna,), ONE, True),
+        ((replace(anna, state=NOTICE),), ONE, False),
+        ((), ONE, False),
+        ((listed("1", BLOCKED, "100.64.1.7"),), ONE, True),
+        # the address is somebody else's, the login is not
+        ((replace(anna, state=NOTICE), listed("2", BLOCKED, "100.64.1.7")), ONE, False),
+        ((anna,), session(ipv4="100.64.0.53"), False),
+    ]
+    for number, (subscribers, one, verdict) in enumerate(rows):
+        assert stays_blocked(view(*subscribers), one, NOW) is verdict, number
+
+
 def test_an_address_that_is_anothers_by_now_blocks_nobody_else() -> None:
     assert not is_blocked(view(listed("1", BLOCKED, "100.64.1.7")), ONE, (), NOW)
 
@@ -192,3 +210,12 @@ def test_a_session_that_has_moved_is_found_where_it_is() -> None:
     places.remove(("nas", "1"))
     places.remove(("nas", "2"))
     assert list(places.within(parse_prefix("0.0.0.0/0"))) == []
+
+
+def test_a_change_of_very_many_is_one_of_all() -> None:
+    places, hosts = Places(), frozenset(range(MANY + 1))
+    places.put(("nas", "1"), session())
+    few = Plan(add={SetName.BLOCKED_HOSTS_4: frozenset(range(MANY))})
+
+    assert places.concerned(few) == set()
+    assert places.concerned(replace(few, add={SetName.BLOCKED_HOSTS_4: hosts})) is None

@@ -69,8 +69,8 @@ class Ledger:
 
     # --- what is reported, and what is wanted -------------------------------------------------------
 
-    def remember(self, rows: list[Told], now: float) -> None:
-        """Take what an earlier run may have told."""
+    def remember(self, rows: list[Told], now: float, *, more: bool = False) -> None:
+        """Take what an earlier run may have told; ``more``: that was not all."""
         for row in rows:
             entry = self._entries.get((row.nas, row.session))
             if entry is None:
@@ -78,8 +78,8 @@ class Ledger:
             else:
                 self._record.recall((row.nas, row.session), entry, row)
                 self._place((row.nas, row.session), entry, now)
-        self._recalled = True
-        for key in [key for key, entry in self._entries.items() if entry.asleep]:
+        self._recalled = not more
+        for key in [] if more else [key for key, entry in self._entries.items() if entry.asleep]:
             self._place(key, self._entries[key], now)
 
     def seen(self, key: Key, session: Session, now: float, *, blocked: bool, shown: bool | None = None) -> None:

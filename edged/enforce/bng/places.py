@@ -21,6 +21,8 @@ from edged.values import BITS, IpAddress, MacAddress, Prefix, parse_prefix
 Key = tuple[str, str]
 """The NAS as accounting has it, and its name of the session."""
 
+MANY = 1000
+"""From so many changed elements on it costs the loop less to look at every session, piece by piece."""
 _SESSIONS = frozenset(BLOCKED.names)
 _NETWORKS = frozenset((SetName.EXEMPT_4, SetName.EXEMPT_6, SetName.SERVED_4, SetName.SERVED_6))
 
@@ -133,7 +135,7 @@ class Places:
 
     def concerned(self, plan: Plan) -> set[Key] | None:
         """The sessions that ``plan`` may concern; None: any."""
-        if plan.base or plan.changed & _NETWORKS:
+        if plan.base or plan.changed & _NETWORKS or plan.added + plan.removed > MANY:
             return None
         found: set[Key] = set()
         for sets in (plan.add, plan.remove):

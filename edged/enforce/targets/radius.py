@@ -99,7 +99,7 @@ class RadiusTarget:
         self._audited: list[Key] = []
         self._task: asyncio.Task[None] | None = None
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._writing = asyncio.Lock()
+        self._recalling, self._writing = asyncio.Lock(), asyncio.Lock()
         self._stir = asyncio.Event()
         self._unkept = asyncio.Event()
         self._answers = asyncio.Event()
@@ -186,7 +186,7 @@ class RadiusTarget:
         if self._wanted is not None:
             return Actual(self._wanted.rules, self._wanted.sets)
         told = self._ledger.on_record()
-        return Actual(None, sets_of(told)) if told else None
+        return Actual(None, await asyncio.to_thread(sets_of, told)) if told else None
 
     async def apply(self, desired: Desired, plan: Plan) -> bool:
         """As in ``Target``, save that the BNG is told by a task that goes on; its first answers are waited for."""
@@ -232,10 +232,9 @@ class RadiusTarget:
             if entry is None:
                 continue
             blocked = self._judge(entry.session)
-            if blocked and entry.held is not Held.BLOCKED:
-                lines.append(self._spelt(entry.session, Act.BLOCK))
-            elif not blocked and entry.on_record:
-                lines.append(self._spelt(entry.session, Act.OPEN))
+            if entry.held is not Held.BLOCKED if blocked else entry.on_record:
+                value = self._settings.blocked if blocked else self._settings.open
+                lines.append(words.request(self._endpoint, self._way, entry.session, value))
         return "\n".join(lines)
 
     async def lift(self) -> None:
@@ -372,11 +371,16 @@ class RadiusTarget:
         self._stir.set()
 
     async def _recall(self) -> None:
-        if self._memory is not None and not self._recalled:
-            now = self._clock()
-            self._ledger.remember(await self._memory.load(self.name, now), now)
+        async with self._recalling:
+            if self._memory is None or self._recalled:
+                return
+            rows = await self._memory.load(self.name, self._clock())
+            for start in range(0, len(rows), PIECE):
+                self._ledger.remember(rows[start : start + PIECE], self._clock(), more=True)
+                await asyncio.sleep(0)
+            self._ledger.remember([], self._clock())
             self._recalled = True
-            self._stir.set()
+        self._stir.set()
 
     async def _write(self) -> None:
         """Everything that is not on record yet; durable on return."""
@@ -391,10 +395,3 @@ class RadiusTarget:
             except BaseException:  # a cancelled one may not have been written either
                 self._ledger.unkept_rows(rows, gone)
                 raise
-
-    def _spelt(self, session: Session, act: Act) -> str:
-        kind = "Disconnect-Request" if self._way.leaves else "CoA-Request"
-        value = self._settings.blocked if act is Act.BLOCK else self._settings.open
-        said_of = [f"Acct-Session-Id={words.shown(session.session)}", f"User-Name={words.shown(session.login)}"]
-        said_of += [] if self._way.leaves else [f"{self._way.attribute}={value}"]
-        return f"{kind} {self._endpoint} {' '.join(said_of)}"
