@@ -44,7 +44,7 @@ billing:
   poll: {{changes: 1h, full: 1h}}
   guard: {{first: accept}}
   webhook: {{listen: "127.0.0.1:0", path: /hooks/billing, secret: {hook}}}
-subscribers: {{networks: ["100.64.0.0/10"]}}
+subscribers: {{networks: ["100.64.0.0/10", "2001:db8::/32"]}}
 radius:
   acct: ["127.0.0.1:0"]
   clients: [{{name: bng, networks: ["127.0.0.1/32"], secret: {secret}}}]

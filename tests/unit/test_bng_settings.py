@@ -50,6 +50,10 @@ def test_a_bng_whose_accounting_is_heard_is_nothing_to_warn_of(tmp_path: Path) -
         ("nas: 192.0.2.99", "acct: ['127.0.0.1:1813']", "enforce[0].radius.nas", "192.0.2.99, which is no client"),
         ("nas: 192.0.2.5, client: core", "acct: ['127.0.0.1:1813']", "enforce[0].radius.client", '"core"'),
         (
+            "nas: 192.0.2.5, identify: [User-Name]", "acct: ['127.0.0.1:1813']", "enforce[0].radius.identify",
+            "no Acct-Session-Id",
+        ),
+        (
             "nas: 192.0.2.5, attribute: Framed-Pool, pool: ['10.0.0.0/24']", "acct: ['127.0.0.1:1813']",
             "enforce[0].radius.pool[0]", "10.0.0.0/24, which subscribers.networks does not hold",
         ),
