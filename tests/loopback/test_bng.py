@@ -189,7 +189,10 @@ async def test_a_session_that_begins_while_its_subscriber_is_blocked_is_told_at_
 async def test_sessions_of_another_nas_are_told_nothing() -> None:
     async with Bng() as bng:
         desk = Desk(bng.port)
-        others = [now_session(f"o-{n}", nas=nas) for n, nas in enumerate(("10.0.0.1", "core@10.0.0.1", "10.0.0.1/bng"))]
+        others = [
+            now_session(f"o-{n}", nas=nas)
+            for n, nas in enumerate(("10.0.0.1", "127.0.0.1@10.0.0.1", "127.0.0.10", "127.0.0.1/x"))
+        ]
         own = [now_session(f"s-{n}", nas=nas) for n, nas in enumerate(("127.0.0.1", "a@b@127.0.0.1", "127.0.0.1/bng"))]
         bng.has(*others, *own)
         desk.blocks("100.64.1.7")
@@ -552,6 +555,7 @@ async def test_a_session_that_another_configuration_has_put_into_a_pool_is_ended
         async with desk.at_work():
             await until(lambda: bng.acted == [("s-1", "end")])
     assert bng.heard[0].code is Code.DISCONNECT_REQUEST
+    assert text(bng.heard[0].attributes, "Mikrotik-Address-List") == "", "an end has nothing else to say"
 
 
 async def test_a_row_of_a_session_that_still_runs_is_kept_however_old_it_is(tmp_path: Path) -> None:
@@ -619,6 +623,8 @@ async def test_a_session_leaves_the_wrong_pool_and_is_left_alone_in_the_right_on
             await until(lambda: [line.ipv4 for line in bng.sessions.values()] == ["100.64.1.7"])
             await until(lambda: desk.health.ok)
     assert [packet.code for packet in bng.heard] == [Code.DISCONNECT_REQUEST] * 2
+    named = {1, 8, 44, 55, 80}  # who, when, and the signature
+    assert {one.type for packet in bng.heard for one in packet.attributes} == named, "an end has nothing else to say"
 
 
 # --- as a target ------------------------------------------------------------------------------------
@@ -656,6 +662,20 @@ async def test_what_the_service_asks_of_every_target_is_answered() -> None:
         await target.set_aside(parse_address("100.64.1.7"), parse_address("203.0.113.99"), 5.0)
         assert await target.counters() == {}
         await target.close()
+
+
+async def test_a_fault_of_ours_in_telling_ends_us_loudly(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(_now: float) -> None:
+        raise ZeroDivisionError
+
+    desk = Desk(9)
+    monkeypatch.setattr(desk.target._ledger, "take", fails)
+    await desk.target.apply(wanted(), diff(wanted(), None, desk.target.carries))
+    await asyncio.sleep(0.01)
+
+    with pytest.raises(ExceptionGroup):
+        await desk.target.read()
+    await desk.target.close()  # and what else stops, stops
 
 
 async def test_requests_keep_to_the_rate() -> None:

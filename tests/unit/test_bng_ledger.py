@@ -3,13 +3,16 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
+from edged.enforce.bng import returns
 from edged.enforce.bng.entry import GONE_AFTER, Order
 from edged.enforce.bng.ledger import IN_SILENCE, LEAVES_WITHIN, MOST_BLOCKS, PAUSES, REFUSED_WAITS, Ledger
+from edged.enforce.bng.returns import Returns
 from edged.enforce.bng.ways import WAYS, Act
 from edged.radius.client import Outcome, Result
 from edged.state.told import Told
@@ -30,7 +33,7 @@ def ledger(attribute: str = "Mikrotik-Address-List") -> Ledger:
 
 
 def blocked(book: Ledger | None = None) -> Ledger:
-    book = book or ledger()
+    book = ledger() if book is None else book  # an empty one is false
     book.seen(KEY, ONE, NOW, blocked=True)
     return book
 
@@ -189,7 +192,7 @@ def test_a_session_that_the_bng_does_not_know_is_given_up_until_it_reports_on_it
     assert book.take(now + 1e6) is None
     assert [len(book.failing), len(book.absent), book.waiting] == [0, 1, 0]
 
-    now += 300
+    now += 5  # at once, whatever was waited for
     book.seen(KEY, reported(now), now, blocked=True)
 
     assert told(book, nak(503), now) is Act.BLOCK
@@ -240,6 +243,11 @@ def test_accounting_that_shows_the_value_confirms_once() -> None:
     assert book.counters.confirmed == 1
     assert book.take(NOW + 120) is None
 
+    book.wants(KEY, NOW + 130, blocked=False)
+    told(book, ACK, NOW + 130)
+    book.seen(KEY, reported(NOW + 180), NOW + 180, blocked=False, shown=False)
+    assert (book.counters.confirmed, book.counters.reverted) == (2, 0)
+
 
 def test_a_session_on_our_own_filter_that_nothing_is_remembered_of_is_opened() -> None:
     book = ledger("Filter-Id")
@@ -273,6 +281,20 @@ def test_what_was_said_to_a_session_whose_beginning_is_reported_late_is_undone()
         book.seen(KEY, replace(ONE, started=NOW + 500, updated=NOW + 650), NOW + 650, blocked=False)
 
         assert told(book, ACK, NOW + 650) is Act.OPEN
+
+
+def test_what_was_said_to_a_session_that_began_while_it_was_on_its_way_is_undone() -> None:
+    for later, held in ((5.0, True), (60.0, False)):
+        book = Ledger(WAYS["Filter-Id"], "Filter-Id=b")
+        book.remember([Told("bng", *KEY, NOW, True, "Mikrotik-Address-List=a", NOW)], NOW)
+        blocked(book)
+        taken(book, NOW)
+
+        book.seen(KEY, replace(ONE, started=NOW + later, updated=NOW + 60), NOW + 60, blocked=False)
+
+        order = book.take(NOW + 60)
+        assert (order is not None) is held
+        assert order is None or order.entry.formers == ("Mikrotik-Address-List=a",)
 
 
 def test_the_answer_to_a_session_that_has_ended_is_not_the_next_ones() -> None:
@@ -391,6 +413,51 @@ def test_the_addresses_that_wait_to_be_opened_are_those_of_now() -> None:
     assert book.closed() == (parse_prefix("100.64.1.8"),)
     told(book, ACK, NOW + 1)
     assert book.closed() == ()
+
+
+def test_nothing_is_left_of_sessions_that_are_over() -> None:
+    for attribute in WAYS:
+        book, now = ledger(attribute), NOW
+        book.remember([], NOW)
+        for number in range(300):
+            key, one = ("nas", str(number)), session(str(number), login=f"u{number}", started=now, updated=now)
+            book.seen(key, one, now, blocked=number % 2 == 0)
+            for result in (ACK, nak(), nak(503), SILENCE)[: number % 5]:
+                order = book.take(now)
+                if order is not None:
+                    book.answered(order, result, now)
+                book.wants(key, now, blocked=number % 3 == 0)
+            flying = book.take(now)
+            if number % 7:
+                book.ended(key)
+            else:
+                book.slept(key, replace(one, stopped=now, silent=1), now, blocked=False)
+            if flying is not None:
+                book.answered(flying, ACK, now)
+            now += 30.0
+        for _ in range(2000):
+            order = book.take(now)
+            if order is not None:
+                book.answered(order, ACK if attribute != "Framed-Pool" else nak(503), now)
+            elif book.next_due(now) == math.inf:
+                break
+            else:
+                now = max(now, book.next_due(now))
+        book.unwritten("bng", now)
+
+        left = (
+            book._entries,
+            book._needing,
+            book._failing,
+            book._gone,
+            book._shut,
+            book._turns._later,
+            book._turns._due,
+        )
+        assert [len(some) for some in left] == [0] * len(left), attribute
+        assert book._flying.total() == 0
+        assert not book._turns.any()
+        assert book.unwritten("bng", now) == ([], [])
 
 
 # --- the record --------------------------------------------------------------------------------------
@@ -512,9 +579,11 @@ def test_a_session_that_was_silent_for_long_and_comes_back_is_still_known_to_be_
     book.slept(KEY, replace(ONE, stopped=NOW, silent=1), NOW, blocked=True)
     assert book.unwritten("bng", NOW) == ([Told("bng", *KEY, NOW, True, "", NOW)], [])
     assert len(book) == 0, "it is not known to run"
+    book.remember([], NOW)
     book.seen(KEY, reported(NOW + 1e5), NOW + 1e5, blocked=False)
 
     assert told(book, ACK, NOW + 1e5) is Act.OPEN
+    assert len(book) == 1, "and it is known to run again"
 
 
 ASLEEP = replace(ONE, stopped=NOW, silent=1)
@@ -589,8 +658,8 @@ def test_what_an_earlier_configuration_told_is_on_record_until_it_is_undone() ->
     assert row.value == "Filter-Id=b Mikrotik-Address-List=a", "a kill may come before the answer"
     again = Ledger(WAYS["Filter-Id"], "Filter-Id=b")
     again.remember([row], NOW)
-    again.seen(KEY, ONE, NOW, blocked=True, shown=False)
-    assert taken(again, NOW).entry.formers == order.entry.formers
+    again.seen(KEY, ONE, NOW, blocked=False, shown=False)
+    assert taken(again, NOW).entry.formers == order.entry.formers, "a report shows nothing of the other attribute"
 
     book.answered(order, ACK, NOW)
     assert book.unwritten("bng", NOW)[0][0].value == "Filter-Id=b"
@@ -673,6 +742,10 @@ def test_who_pays_does_not_wait_for_what_the_wrong_pool_has_cost() -> None:
     book.wants(KEY, now, blocked=False)
 
     assert told(book, ACK, now) is Act.OPEN
+    # and the RADIUS server was late
+    book.ended(KEY)
+    book.seen(("nas", "7"), session("7", started=now, updated=now), now, blocked=False, shown=True)
+    assert told(book, ACK, now + REFUSED_WAITS[0]) is Act.OPEN
 
 
 def test_who_pays_while_the_session_is_ending_is_not_ended_twice() -> None:
@@ -685,6 +758,22 @@ def test_who_pays_while_the_session_is_ending_is_not_ended_twice() -> None:
 
     assert book.take(NOW + 3) is None
     assert told(book, ACK, NOW + LEAVES_WITHIN) is Act.OPEN
+
+
+def test_who_was_sent_away_is_known_again_by_login_or_device_and_not_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(returns, "MOST", 2)
+    sent_away, stations = (
+        Returns(),
+        [session("x", login=login, mac=mac) for login, mac in (("a", "1"), ("", "2"), ("", ""))],
+    )
+    for one in stations[:2]:
+        sent_away.sent_away(one, NOW, REFUSED_WAITS)
+    assert [replace(one, session="y") in sent_away for one in stations] == [True, True, False]
+    assert sent_away.due(stations[0]) == NOW + REFUSED_WAITS[0]
+
+    sent_away.sent_away(stations[2], NOW, REFUSED_WAITS)
+
+    assert [one in sent_away for one in stations] == [False, True, True]
 
 
 def test_one_line_in_the_right_pool_does_not_throw_another_line_of_the_login_out_again_and_again() -> None:

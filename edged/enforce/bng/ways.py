@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address
 
-from edged.radius.attributes import Attributes, attribute, values
+from edged.radius.attributes import Attribute, Attributes, attribute, values
 from edged.state.sessions import Session
 from edged.values import IpAddress, Prefix, parse_prefix
 
@@ -61,9 +61,9 @@ def refusal(error_cause: int) -> str:
     return f"NAK {error_cause} {CAUSES.get(error_cause, '')}".strip() if error_cause else "NAK without Error-Cause"
 
 
-def said(way: Way, act: Act, *, blocked: str, opened: str) -> Attributes:
-    """What a request says of the session that it names; nothing where it ends it."""
-    return () if way.leaves else (attribute(way.attribute, blocked if act is Act.BLOCK else opened),)
+def said(way: Way, act: Act, blocked: str, opened: str) -> Attribute:
+    """What a CoA-Request says of the session that it names."""
+    return attribute(way.attribute, blocked if act is Act.BLOCK else opened)
 
 
 def named(session: Session, names: tuple[str, ...]) -> Attributes:

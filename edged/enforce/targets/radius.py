@@ -253,8 +253,7 @@ class RadiusTarget:
         """As in ``Target``."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait((self._task,))  # a bug of ours was said, and what is known is written all the same
             self._task = None
         with contextlib.suppress(UpstreamError):  # the record is of what may be so, and stays true without this
             await self._write()
@@ -342,12 +341,14 @@ class RadiusTarget:
             raise UpstreamError(unnamed(order.session, self._settings.identify))
         # a BNG with a window refuses what is older, and so what was late on its way (RFC 5176, section 6.3)
         stamp = attribute("Event-Timestamp", int(self._clock()))
-        formers = former(order.entry.formers)
-        send = disconnect if self._way.leaves or any(way.leaves for way in formers) else change
-        more = said(self._way, order.act, blocked=self._settings.blocked, opened=self._settings.open)
-        for way in formers if send is change else ():
-            more += said(way, Act.OPEN, blocked="", opened=self._settings.open)
-        return await send(self._endpoint, self._settings.secret, (*names, stamp, *more), waits=self._waits)
+        ways = (self._way, *former(order.entry.formers))
+        if any(way.leaves for way in ways):
+            return await disconnect(self._endpoint, self._settings.secret, (*names, stamp), waits=self._waits)
+        acts = (order.act, *[Act.OPEN] * (len(ways) - 1))
+        more = [
+            said(way, act, self._settings.blocked, self._settings.open) for way, act in zip(ways, acts, strict=True)
+        ]
+        return await change(self._endpoint, self._settings.secret, (*names, stamp, *more), waits=self._waits)
 
     async def _settled(self, keys: Collection[Key]) -> None:
         with contextlib.suppress(TimeoutError):
