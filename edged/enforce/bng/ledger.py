@@ -150,7 +150,6 @@ class Ledger:
             entry.blocked, entry.confirmed, entry.absent, entry.alive = blocked, False, False, False
             # somebody has paid, or has not: nothing is left to wait for, but the end of what has been ended
             entry.tries, entry.cause, entry.due = 0, "", max(now, entry.left + LEAVES_WITHIN)
-            self._returns.forgive(entry.session)
         before = entry.held
         self._hold(key, entry, self._as_shown(entry))
         if before is not entry.held:
@@ -225,7 +224,6 @@ class Ledger:
             return
         self._silent_until -= by
         self._returns.set_back(by)
-        self._turns.clear()
         for key, entry in tuple(self._entries.items()):
             entry.due, entry.left, entry.sent, entry.answered = (
                 at - by for at in (entry.due, entry.left, entry.sent, entry.answered)

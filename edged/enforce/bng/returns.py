@@ -35,11 +35,6 @@ class Returns:
             del self._of[next(iter(self._of))]
         self._of[_who(session)] = (times + 1, now + waits[min(times, len(waits) - 1)])
 
-    def forgive(self, session: Session) -> None:
-        """They have paid, or have not: whatever was waited for is over."""
-        if _who(session) in self._of:
-            self._of[_who(session)] = (0, 0.0)
-
     def settle(self, session: Session) -> None:
         """They are where they should be."""
         self._of.pop(_who(session), None)

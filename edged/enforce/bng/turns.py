@@ -66,10 +66,3 @@ class Turns:
     def next(self) -> float:
         """When the time of the next one comes that waits, epoch seconds; infinity: nobody does."""
         return self._later[0][0] if self._later else math.inf
-
-    def clear(self) -> None:
-        """Nobody is to be told anything."""
-        self._later.clear()
-        self._due.clear()
-        for ready in self._ready.values():
-            ready.clear()
