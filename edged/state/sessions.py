@@ -149,8 +149,8 @@ class SessionStore:
 
     async def silent_on_record(self) -> list[Session]:
         """Those that nobody reported on for long, and that a BNG may have been told to block."""
-        told = "SELECT 1 FROM told WHERE told.nas = sessions.nas AND told.session = sessions.session"
-        rows = await self._database.read(f"{_SELECT} WHERE silent = 1 AND EXISTS ({told})")
+        which = "silent = 1 AND (nas, session) IN (SELECT nas, session FROM told)"
+        rows = await self._database.read(f"{_SELECT} WHERE {which}")
         return [Session(*row) for row in rows]
 
     async def wireless(
