@@ -34,7 +34,7 @@ from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.sessions import Session, SessionStore, Status
 from edged.state.told import KEEP_TOLD, Told, ToldStore
-from edged.values import Secret, parse_address, parse_prefix
+from edged.values import Secret, host_prefix, parse_address, parse_prefix
 from tests.bng_world import SECRET, Bng, session, settings
 
 RULES = Rules()
@@ -237,6 +237,13 @@ async def test_a_refusal_shows_in_health_with_the_name_and_goes_when_the_bng_tak
             bng.refuses = {}
             await until(lambda: desk.health.ok)
             assert bng.lists() == {"s-1": "edged-blocked", "s-2": "edged-open"}
+            # who is not opened is not missing among the blocked
+            bng.refuses = {"s-1": 506}
+            desk.blocks()
+            await until(lambda: desk.health.error)
+            assert (desk.health.wanted, desk.health.actual) == (0, 0)
+            assert desk.target.shortfall is not None
+            assert desk.target.shortfall.missing == 0
 
 
 @pytest.mark.parametrize("secret", [Secret(b"another"), SECRET])
@@ -661,6 +668,8 @@ async def test_what_the_service_asks_of_every_target_is_answered() -> None:
         await target.vouch(5.0)
         await target.set_aside(parse_address("100.64.1.7"), parse_address("203.0.113.99"), 5.0)
         assert await target.counters() == {}
+        desk.hears(replace(one, stopped=time.time()))
+        assert desk.target._places.around(host_prefix(parse_address("100.64.1.7"))) == set(), "it is nowhere"
         await target.close()
 
 
