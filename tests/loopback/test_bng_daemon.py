@@ -17,9 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import aiohttp
+import pytest
 
 from edged.config import load
 from edged.daemon import House
+from edged.enforce.bng import ledger
 from edged.ops.alarms import alarms
 from edged.ops.figures import figures
 from edged.radius.attributes import attribute
@@ -49,7 +51,7 @@ radius:
   acct: ["127.0.0.1:0"]
   clients: [{{name: bng, networks: ["127.0.0.1/32"], secret: {secret}}}]
 enforce:
-  - radius: {{nas: 127.0.0.1, port: {port}, secret: {secret}}}
+  - radius: {{nas: 127.0.0.1, port: {port}, secret: {secret}, attribute: {attribute}}}
 ops: {{listen: "127.0.0.1:0", socket: {directory}/control.sock}}
 """
 
@@ -66,10 +68,12 @@ class Billing(ToldFeedServer):
 
 
 @asynccontextmanager
-async def house_in(directory: Path, url: str, port: int, mode: str = "enforce") -> AsyncIterator[House]:
+async def house_in(
+    directory: Path, url: str, port: int, mode: str = "enforce", attribute: str = "Mikrotik-Address-List"
+) -> AsyncIterator[House]:
     path = directory / "edged.yaml"
     text = CONFIGURATION.format(
-        directory=directory, url=url, hook=HOOK, secret=SECRET.reveal_text(), port=port, mode=mode
+        directory=directory, url=url, hook=HOOK, secret=SECRET.reveal_text(), port=port, mode=mode, attribute=attribute
     )
     path.write_text(text)
     house = House(load(path))
@@ -91,12 +95,15 @@ async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
             await asyncio.sleep(0.01)
 
 
-async def reports(house: House, status: Status, name: str = "s-1", address: str = ADDRESS, login: str = "anna") -> None:
+async def reports(
+    house: House, status: Status, name: str = "s-1", address: str = ADDRESS, login: str = "anna", *, filter_id: str = ""
+) -> None:
     """One Accounting-Request of the BNG, and its answer."""
     assert house.radius is not None
     given = (
         attribute("Acct-Status-Type", int(status)), attribute("Acct-Session-Id", name),
         attribute("User-Name", login), attribute("Framed-IP-Address", IPv4Address(address)),
+        *[attribute("Filter-Id", filter_id)] * bool(filter_id),
     )  # fmt: skip
     octets = sign_request(Packet(Code.ACCOUNTING_REQUEST, 1, bytes(16), given), SECRET)
     endpoint = dict(house.radius.endpoints)["acct"]
@@ -141,6 +148,24 @@ async def test_from_accounting_to_the_list_and_back_over_a_restart(tmp_path: Pat
             await billing_tells(house, "e-1")
             await until(lambda: bng.lists() == {"s-1": "edged-open"})
             assert time.monotonic() - began < 1.0
+
+
+async def test_a_filter_that_accounting_shows_goes_before_what_was_acknowledged(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "MARGIN", 0.0)
+    billing = Billing()
+    async with (
+        Bng(attribute="Filter-Id") as bng, serve(billing),
+        house_in(tmp_path, billing.url, bng.port, attribute="Filter-Id") as house,
+    ):  # fmt: skip
+        bng.sessions["s-1"] = Line("anna", ADDRESS)
+        await reports(house, Status.START)
+        await until(lambda: house.bngs[0].requests.requests["block", "ack"])
+        bng.sessions["s-1"].list = "plain"
+        await reports(house, Status.INTERIM, filter_id="plain")
+        await until(lambda: bng.lists() == {"s-1": "edged-blocked"})
+        assert house.bngs[0].requests.reverted == 1
 
 
 async def test_a_refusal_is_an_alarm_with_the_name_until_the_session_ends(tmp_path: Path) -> None:

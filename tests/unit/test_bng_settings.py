@@ -217,4 +217,5 @@ def test_a_change_of_very_many_is_one_of_all() -> None:
     few = Plan(add={SetName.BLOCKED_HOSTS_4: frozenset(range(MANY))})
 
     assert places.concerned(few) == set()
+    assert places.concerned(replace(few, remove={SetName.EXEMPT_4: frozenset({0})})) is None, "who is exempt stays open"
     assert places.concerned(replace(few, add={SetName.BLOCKED_HOSTS_4: hosts})) is None
