@@ -274,7 +274,7 @@ def test_a_session_on_our_own_filter_that_nothing_is_remembered_of_is_opened() -
 def test_a_session_with_the_name_of_one_that_was_told_is_another_one() -> None:
     book = blocked()
     told(book, ACK, NOW)
-    later = replace(ONE, started=NOW + 600, updated=NOW + 600)
+    later = replace(ONE, started=NOW + 30, updated=NOW + 600)
     book.seen(KEY, replace(ONE, started=NOW + 0.9), NOW, blocked=True)
     assert book.take(NOW) is None, "seconds are rounded"
 

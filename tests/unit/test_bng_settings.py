@@ -119,6 +119,8 @@ def test_an_address_in_the_pool_of_the_blocked_shows_by_itself() -> None:
         ("100.64.255.7", "2001:db8::/64", True), ("", "", None),
     ):  # fmt: skip
         assert observed(way, session(ipv4=ipv4, ipv6=ipv6), (), blocked="", pool=pool) is shown
+    both = (*pool, parse_prefix("2001:db8:ff::/48"))
+    assert observed(way, session(ipv4="100.64.255.7", ipv6="2001:db8::/64"), (), blocked="", pool=both) is False
 
 
 def test_a_refusal_is_spelled_as_the_standard_does() -> None:
@@ -217,5 +219,6 @@ def test_a_change_of_very_many_is_one_of_all() -> None:
     few = Plan(add={SetName.BLOCKED_HOSTS_4: frozenset(range(MANY))})
 
     assert places.concerned(few) == set()
-    assert places.concerned(replace(few, remove={SetName.EXEMPT_4: frozenset({0})})) is None, "who is exempt stays open"
+    assert places.concerned(Plan(base=True)) is None
+    assert places.concerned(Plan(remove={SetName.EXEMPT_4: frozenset({0})})) is None, "who is exempt stays open"
     assert places.concerned(replace(few, add={SetName.BLOCKED_HOSTS_4: hosts})) is None
