@@ -183,7 +183,7 @@ async def test_a_session_that_begins_while_its_subscriber_is_blocked_is_told_at_
             began = time.monotonic()
             desk.hears(one)
             await until(lambda: bng.lists() == {"s-1": "edged-blocked"})
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < 3.0, "at once, and not at the next comparison"
 
 
 async def test_sessions_of_another_nas_are_told_nothing() -> None:
@@ -449,7 +449,7 @@ async def test_a_disk_that_hangs_keeps_nobody_waiting_who_has_paid() -> None:
             await until(lambda: desk.health.ok and all(row.acknowledged for row in memory.rows.values()))
             memory.hangs = True
             desk.blocks(*(f"100.64.2.{n}" for n in range(1, 40)))
-            await until(lambda: bng.lists()["s-0"] == "edged-open", 4.0)
+            await until(lambda: bng.lists()["s-0"] == "edged-open")
             await until(lambda: "database: it is busy" in desk.health.error)
             assert [name for name, on in bng.lists().items() if on == "edged-blocked"] == []
             memory.hangs = False

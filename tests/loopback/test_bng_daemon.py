@@ -133,7 +133,7 @@ async def test_from_accounting_to_the_list_and_back_over_a_restart(tmp_path: Pat
             began = time.monotonic()
             await reports(house, Status.START)
             await until(lambda: bng.lists() == {"s-1": "edged-blocked"})
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < 3.0, "at once, and not at the next comparison"
             await until(lambda: house.enforce.status()["127.0.0.1"].ok)
             values = {(s.name, *dict(s.labels).values()): s.value for s in figures(house)}
             assert values["edged_bng_requests", "127.0.0.1", "block", "ack"] == 1
@@ -147,7 +147,7 @@ async def test_from_accounting_to_the_list_and_back_over_a_restart(tmp_path: Pat
             began = time.monotonic()
             await billing_tells(house, "e-1")
             await until(lambda: bng.lists() == {"s-1": "edged-open"})
-            assert time.monotonic() - began < 1.0
+            assert time.monotonic() - began < 3.0, "at once, and not at the next comparison"
 
 
 async def test_a_filter_that_accounting_shows_goes_before_what_was_acknowledged(
