@@ -11,7 +11,7 @@ from typing import Self
 
 import structlog
 
-from edged.enforce.bng.places import is_blocked
+from edged.enforce.bng.places import is_blocked, stays_blocked
 from edged.enforce.targets.radius import RadiusTarget
 from edged.errors import UpstreamError
 from edged.mpsk.disconnect import Disconnection, Disconnections, End, Silence
@@ -19,6 +19,7 @@ from edged.mpsk.grants import MAX_GRANTS, MAX_STRANGERS
 from edged.mpsk.memory import Stale
 from edged.mpsk.service import MpskService
 from edged.mpsk.usage import used_key
+from edged.policy.access import View
 from edged.policy.sessions import Key, Roster
 from edged.radius.accounting import read
 from edged.radius.attributes import Attributes, attribute
@@ -65,6 +66,8 @@ class Accounting:
         sessions = await self._sessions.open()
         # what was bound in the future was told while the clock was wrong: everything else is the better word
         self._report(sorted(sessions, key=lambda s: (s.updated <= now, s.updated)))
+        # they may run all the same, and be blocked
+        self._report(await self._sessions.silent_on_record())
 
     async def end_silent(self) -> None:
         """End what no NAS has reported on for long."""
@@ -77,7 +80,12 @@ class Accounting:
         """
         self._bngs = tuple(bngs)
         for bng in self._bngs:
-            bng.follow(lambda s: is_blocked(current.view, s, self.held(s), time.time()), told)
+            bng.follow(lambda s: self._is_blocked(current.view, s), told)
+
+    def _is_blocked(self, view: View, session: Session) -> bool:
+        if session.silent:
+            return stays_blocked(view, session, time.time())
+        return is_blocked(view, session, self.held(session), time.time())
 
     def held(self, session: Session) -> list[Prefix]:
         """The addresses of ``session`` that nobody else has had since."""

@@ -40,7 +40,8 @@ def bngs(config: Config, named: Mapping[str, Target]) -> list[RadiusTarget]:
     """The BNGs among the targets; while watching those that memory stands in for, to be lifted."""
     if config.mode != "watch":
         return [target for target in named.values() if isinstance(target, RadiusTarget)]
-    return [RadiusTarget.of(entry) for entry in config.enforce if entry.radius is not None]
+    made = [RadiusTarget.of(entry) for entry in config.enforce if entry.radius is not None]
+    return list({target.name: target for target in reversed(made)}.values())
 
 
 async def lifted(config: Config) -> tuple[Problem, ...]:

@@ -53,6 +53,12 @@ def bng_checks(config: Config) -> Found:
                 (*where, "client" if bng.client else "nas"), f"{found} of radius.clients",
                 "a client whose accounting is taken, or no session is known and nobody is blocked there",
             )  # fmt: skip
+        if "Acct-Session-Id" not in bng.identify:
+            yield warning(
+                (*where, "identify"), "no Acct-Session-Id",
+                "a request may reach another session than it speaks of: an address or a login may be another's by then",
+                "identify: [Acct-Session-Id]",
+            )  # fmt: skip
         for number, network in enumerate(bng.pool):
             if not any(served.contains(network) for served in config.subscribers.networks):
                 yield error(

@@ -147,6 +147,12 @@ class SessionStore:
         rows = await self._database.read(_SELECT + " WHERE stopped IS NULL")
         return [Session(*row) for row in rows]
 
+    async def silent_on_record(self) -> list[Session]:
+        """Those that nobody reported on for long, and that a BNG may have been told to block."""
+        which = "silent = 1 AND (nas, session) IN (SELECT nas, session FROM told)"
+        rows = await self._database.read(f"{_SELECT} WHERE {which}")
+        return [Session(*row) for row in rows]
+
     async def wireless(
         self, after: tuple[str, str] = ("", ""), limit: int = -1, *, running: bool = False
     ) -> list[Session]:  # fmt: skip

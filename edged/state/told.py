@@ -4,8 +4,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from contextlib import suppress
 from typing import NamedTuple
 
+from edged.errors import UpstreamError
 from edged.state.database import Database
 
 KEEP_TOLD = 31 * 86400.0
@@ -46,7 +48,8 @@ class ToldStore:
 
     async def load(self, target: str, now: float) -> list[Told]:
         """What ``target`` may have been told and not untold."""
-        await self._database.write((_OLD, (now - KEEP_TOLD,)))
+        with suppress(UpstreamError):  # full, or locked: who has paid is opened all the same
+            await self._database.write((_OLD, (now - KEEP_TOLD,)))
         rows = await self._database.read(f"SELECT {_COLUMNS} FROM told WHERE target = ?", (target,))  # noqa: S608  # our own text
         return [Told(*row)._replace(acknowledged=bool(row[4])) for row in rows]
 

@@ -18,8 +18,10 @@ from pyrad.client import Client
 from pyrad.dictionary import Dictionary
 from pyrad.packet import CoAACK, CoANAK, CoARequest, DisconnectACK, DisconnectRequest
 
-from tests.bng_world import SECRET, Bng
+from tests.bng_world import SECRET, Bng, Line
+from tests.loopback.feed_server import Feed, serve
 from tests.loopback.test_bng import Desk, now_session, soon, until
+from tests.loopback.test_bng_daemon import Billing, house_in
 
 __all__ = ["soon"]
 
@@ -200,6 +202,40 @@ async def test_freeradius_takes_a_disconnect(
             await until(taken)
             await until(lambda: desk.health.ok)
     assert [row[:5] for row in taken()] == [["Disconnect-Request", "s-1", "anna", "100.64.1.7", ""]]
+
+
+# --- accounting of another program -----------------------------------------------------------------
+
+
+@needs_freeradius
+async def test_sessions_that_radclient_reports_are_told_whatever_they_have_been_given(tmp_path: Path) -> None:
+    """IPv6 alone, a delegated prefix alone, a login as long as an attribute may be, a login beyond ASCII."""
+    long, rows = "n" * 253, {}
+    for number, (login, has) in enumerate(
+        ((long, "Framed-IP-Address=100.64.1.7"), ("v6", "Framed-IPv6-Prefix=2001:db8:1::/64"),
+         ("zoë@example.net", "Delegated-IPv6-Prefix=2001:db8:2::/56"))
+    ):  # fmt: skip
+        rows[f"s-{number}"] = (login, has)
+    billing = Billing()
+    listed = [{"id": name, "state": "blocked", "reason": "unpaid", "logins": [row[0]]} for name, row in rows.items()]
+    billing.feed = Feed(listed, known=100)
+    async with Bng() as bng, serve(billing), house_in(tmp_path, billing.url, bng.port) as house:
+        assert house.radius is not None
+        port = dict(house.radius.endpoints)["acct"].port
+        for name, (login, has) in rows.items():
+            bng.sessions[name] = Line(login, "100.64.1.7")
+            given = f'Acct-Status-Type=Start,Acct-Session-Id={name},User-Name="{login}",{has}'
+            assert "Received Accounting-Response" in await radclient(port, "acct", given)
+        await until(lambda: set(bng.lists().values()) == {"edged-blocked"})
+        await radclient(port, "acct", 'Acct-Status-Type=Stop,Acct-Session-Id=s-1,User-Name="v6"')
+        await radclient(port, "acct", 'Acct-Status-Type=Interim-Update,Acct-Session-Id=s-1,User-Name="v6"')
+        assert house.bngs[0].sessions["known"] == 2, "what comes late after a Stop wakes nobody"
+        await radclient(port, "acct", "Acct-Status-Type=Accounting-On,NAS-Identifier=another")
+        assert house.bngs[0].sessions["known"] == 2
+        await radclient(port, "acct", "Acct-Status-Type=Accounting-On")
+        assert house.bngs[0].sessions == {"known": 0, "blocked": 0, "waiting": 0, "failing": 0, "absent": 0}
+        await until(lambda: house.bngs[0]._ledger.unwritten("127.0.0.1", 0.0) == ([], []))
+        assert await house.database.read("SELECT * FROM told") == []
 
 
 # --- the stand-in, asked by others ------------------------------------------------------------------

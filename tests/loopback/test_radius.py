@@ -8,12 +8,13 @@ import shutil
 import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
+from hashlib import md5
 from typing import Any, Self
 
 import pytest
 
 from edged.errors import ConfigError, WireError
-from edged.radius import admission
+from edged.radius import admission, client
 from edged.radius.accounting import SessionEvent, read
 from edged.radius.attributes import Attribute, Attributes, attribute, text
 from edged.radius.authenticator import reply_is_authentic, request_is_authentic, sign_reply, sign_request
@@ -596,6 +597,33 @@ async def test_another_secret_is_a_timeout() -> None:
 async def test_forged_replies_are_passed_over() -> None:
     async with DynamicAuthorizationServer(Code.DISCONNECT_NAK, stray=b"junk") as nas:
         assert await disconnect(nas.endpoint, SECRET, STATION) == Result(Outcome.NAK, 0)
+
+
+async def test_a_flood_of_forged_replies_costs_a_few_looks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(client, "MAX_STRAY", 2)
+    async with DynamicAuthorizationServer(Code.DISCONNECT_ACK, stray=b"junk") as nas:
+        assert await disconnect(nas.endpoint, SECRET, STATION, waits=(0.2,)) == Result(Outcome.TIMEOUT)
+
+
+@pytest.mark.parametrize("wrong", ["identifier", "port", "signature"])
+async def test_an_answer_that_is_not_to_this_request_or_not_from_where_it_went_is_passed_over(wrong: str) -> None:
+    """Whoever has the secret may still be mistaken: another request's answer is no answer to this one."""
+    loop = asyncio.get_running_loop()
+    with Nas() as here, Nas() as other:
+        endpoint = Endpoint(HOME, here.socket.getsockname()[1])
+        asked = asyncio.create_task(disconnect(endpoint, SECRET, STATION, waits=(0.3,)))
+        octets, peer = await loop.sock_recvfrom(here.socket, 4096)
+        request = decode(octets)
+        reply = sign_reply(Code.DISCONNECT_ACK, (), request, SECRET)
+        if wrong == "identifier":
+            later = Packet(request.code, request.identifier ^ 1, request.authenticator, ())
+            reply = sign_reply(Code.DISCONNECT_ACK, (), later, SECRET)
+        if wrong == "signature":  # the Response Authenticator is right, the Message-Authenticator is not
+            unsigned = reply[:4] + request.authenticator + reply[20:22] + bytes(16)
+            reply = unsigned[:4] + md5(unsigned + SECRET.reveal()).digest() + unsigned[20:]
+        (other if wrong == "port" else here).socket.sendto(reply, peer)
+
+        assert await asked == Result(Outcome.TIMEOUT)
 
 
 async def test_the_acknowledgement_of_another_kind_of_request_is_passed_over() -> None:

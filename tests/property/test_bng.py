@@ -87,6 +87,15 @@ class World:
             del self.known[name]
             self.book.ended((NAS, name))
 
+    def sleep(self, name: str) -> None:
+        """Nobody has reported on it for long: it may run all the same."""
+        if name in self.known:
+            one = self.known[name]
+            self.book.slept((NAS, name), replace(one, stopped=one.updated, silent=1), self.now, blocked=self.owes(one))
+
+    def owes(self, one: Session) -> bool:
+        return one.login in self.debtors
+
     def reboot(self, *, reported: bool) -> None:
         for name in tuple(self.there):
             self.end(name, reported=reported)
@@ -97,9 +106,9 @@ class World:
             self.book.wants((NAS, name), self.now, blocked=one.login in self.debtors)
 
     def take(self) -> Order | None:
-        """What goes out now; on disk before it does, when it blocks."""
+        """What goes out now; on disk before it does."""
         order = self.book.take(self.now)
-        if order is not None and order.act is Act.BLOCK:
+        if order is not None:
             self.write()
         return order
 
@@ -126,6 +135,9 @@ class World:
                 self.report(name)
             self.now += 3.0
         match fate.removeprefix("overtaken-"):
+            case "unkept":
+                self.book.unkept(order, "disk is full", self.now)
+                return
             case "refused":
                 result = Result(Outcome.NAK, 506)
             case "lost":
@@ -153,7 +165,9 @@ class World:
 
 
 OVERTAKEN = ("overtaken-lost", "overtaken-unanswered", "overtaken-answered")
-FATES = st.sampled_from(["answered", "answered", "refused", "lost", "unanswered", "killed", "killed-later", *OVERTAKEN])
+FATES = st.sampled_from(
+    ["answered", "answered", "refused", "lost", "unanswered", "unkept", "killed", "killed-later", *OVERTAKEN]
+)
 LOGIN, NAME = st.sampled_from(LOGINS), st.sampled_from(NAMES)
 OWES = st.tuples(st.just("owes"), LOGIN, st.booleans())
 EXCHANGE = st.tuples(st.just("exchange"), FATES)
@@ -162,6 +176,7 @@ RARE = st.one_of(
     st.tuples(st.just("reboot"), st.booleans()),
     st.tuples(st.just("restart")),
     st.tuples(st.just("write")),
+    st.tuples(st.just("sleep"), NAME),
 )
 STEPS = st.one_of(
     OWES, OWES, EXCHANGE, EXCHANGE, EXCHANGE, RARE,
@@ -190,6 +205,8 @@ def step(world: World, what: str, *how: object) -> None:
             world.write()
         case "exchange", (str(fate),):
             world.exchange(fate)
+        case "sleep", (str(name),):
+            world.sleep(name)
         case "wait", (float(seconds),):
             world.now += seconds
         case other:

@@ -3,14 +3,17 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 from pydantic import ValidationError
 
 from edged.config.loading import load
-from edged.enforce.bng.places import Places, is_blocked, prefixes_of
+from edged.enforce.bng.places import MANY, Places, is_blocked, prefixes_of, stays_blocked
 from edged.enforce.bng.ways import NAMES, WAYS, Act, named, observed, refusal, said
+from edged.enforce.diff import Plan
+from edged.enforce.sets import SetName
 from edged.errors import ConfigError, Problem
 from edged.model import Snapshot, State, Subscriber
 from edged.policy.access import View
@@ -46,6 +49,10 @@ def test_a_bng_whose_accounting_is_heard_is_nothing_to_warn_of(tmp_path: Path) -
         ("nas: 192.0.2.5", "auth: ['127.0.0.1:1812']", "enforce[0].radius", "no radius.acct"),
         ("nas: 192.0.2.99", "acct: ['127.0.0.1:1813']", "enforce[0].radius.nas", "192.0.2.99, which is no client"),
         ("nas: 192.0.2.5, client: core", "acct: ['127.0.0.1:1813']", "enforce[0].radius.client", '"core"'),
+        (
+            "nas: 192.0.2.5, identify: [User-Name]", "acct: ['127.0.0.1:1813']", "enforce[0].radius.identify",
+            "no Acct-Session-Id",
+        ),
         (
             "nas: 192.0.2.5, attribute: Framed-Pool, pool: ['10.0.0.0/24']", "acct: ['127.0.0.1:1813']",
             "enforce[0].radius.pool[0]", "10.0.0.0/24, which subscribers.networks does not hold",
@@ -85,12 +92,7 @@ def test_what_could_not_work_is_refused(more: dict[str, object]) -> None:
 def test_to_open_another_value_is_said_and_never_none() -> None:
     for name in ("Mikrotik-Address-List", "Filter-Id"):
         for act, value in ((Act.BLOCK, "b"), (Act.OPEN, "o")):
-            (one,) = said(WAYS[name], act, blocked="b", opened="o")
-            assert text((one,), name) == value
-
-
-def test_a_session_that_is_ended_is_told_nothing_else() -> None:
-    assert said(WAYS["Framed-Pool"], Act.BLOCK, blocked="b", opened="o") == ()
+            assert text((said(WAYS[name], act, "b", "o"),), name) == value
 
 
 def test_what_a_session_does_not_have_does_not_name_it() -> None:
@@ -117,6 +119,8 @@ def test_an_address_in_the_pool_of_the_blocked_shows_by_itself() -> None:
         ("100.64.255.7", "2001:db8::/64", True), ("", "", None),
     ):  # fmt: skip
         assert observed(way, session(ipv4=ipv4, ipv6=ipv6), (), blocked="", pool=pool) is shown
+    both = (*pool, parse_prefix("2001:db8:ff::/48"))
+    assert observed(way, session(ipv4="100.64.255.7", ipv6="2001:db8::/64"), (), blocked="", pool=both) is False
 
 
 def test_a_refusal_is_spelled_as_the_standard_does() -> None:
@@ -168,6 +172,21 @@ def test_an_exempt_address_keeps_the_whole_session_open() -> None:
     assert not is_blocked(view(listed("1", BLOCKED, "2001:db8:1::/64")), one, prefixes_of(one), NOW)
 
 
+def test_a_session_that_is_not_reported_on_is_judged_by_its_login() -> None:
+    anna = Subscriber("1", BLOCKED, logins=("anna",))
+    rows = [
+        ((anna,), ONE, True),
+        ((replace(anna, state=NOTICE),), ONE, False),
+        ((), ONE, False),
+        ((listed("1", BLOCKED, "100.64.1.7"),), ONE, True),
+        # the address is somebody else's, the login is not
+        ((replace(anna, state=NOTICE), listed("2", BLOCKED, "100.64.1.7")), ONE, False),
+        ((anna,), session(ipv4="100.64.0.53"), False),
+    ]
+    for number, (subscribers, one, verdict) in enumerate(rows):
+        assert stays_blocked(view(*subscribers), one, NOW) is verdict, number
+
+
 def test_an_address_that_is_anothers_by_now_blocks_nobody_else() -> None:
     assert not is_blocked(view(listed("1", BLOCKED, "100.64.1.7")), ONE, (), NOW)
 
@@ -192,3 +211,14 @@ def test_a_session_that_has_moved_is_found_where_it_is() -> None:
     places.remove(("nas", "1"))
     places.remove(("nas", "2"))
     assert list(places.within(parse_prefix("0.0.0.0/0"))) == []
+
+
+def test_a_change_of_very_many_is_one_of_all() -> None:
+    places, hosts = Places(), frozenset(range(MANY + 1))
+    places.put(("nas", "1"), session())
+    few = Plan(add={SetName.BLOCKED_HOSTS_4: frozenset(range(MANY))})
+
+    assert places.concerned(few) == set()
+    assert places.concerned(Plan(base=True)) is None
+    assert places.concerned(Plan(remove={SetName.EXEMPT_4: frozenset({0})})) is None, "who is exempt stays open"
+    assert places.concerned(replace(few, add={SetName.BLOCKED_HOSTS_4: hosts})) is None

@@ -15,6 +15,14 @@ from edged.state.sessions import Session
 GONE_AFTER = 3
 """So many times a BNG may say that it has no such session before it is believed, until it reports on it."""
 
+LATE = 10.0
+"""Seconds after its first sending in which a request may still arrive: its retransmissions take seven."""
+
+
+def is_another(session: Session, started: float) -> bool:
+    """A NAS that counts from 1 again: what is known of a session's beginning only ever gets earlier."""
+    return session.started > started + 1.0
+
 
 class Held(Enum):
     """What the BNG is known to do with a session."""
@@ -41,7 +49,8 @@ class Entry:
     """A report has shown since the acknowledgement that it is so."""
     answered: float = 0.0
     """When the last exchange about it ended, with or without an answer, epoch seconds."""
-    flying: bool = False
+    flying: Act | None = None
+    """What is said just now; None: nothing is."""
     tries: int = 0
     """Attempts of late without success."""
     due: float = 0.0
@@ -58,6 +67,12 @@ class Entry:
     """When the BNG last acknowledged that it ends the session, epoch seconds."""
     returned: bool = False
     """It began after edged had ended another one of the same subscriber."""
+    settled: bool = False
+    """It was where it should be, and has been since."""
+    asleep: bool = False
+    """Nobody has reported on it for long; it may run all the same."""
+    formers: tuple[str, ...] = ()
+    """Attributes with their values that it was told by an earlier configuration, and is to be freed of."""
 
     @property
     def need(self) -> Act | None:
@@ -84,6 +99,8 @@ class Order(NamedTuple):
     act: Act
     session: Session
     entry: Entry
+    before: Held
+    """What was known of it before this."""
 
 
 def _by_outcome() -> dict[tuple[str, str], int]:

@@ -9,12 +9,15 @@ Opening goes before blocking. RFC 5176 sections 2.3 and 3.5.
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
-from collections.abc import Iterable, Iterator
-from heapq import heappop, heappush
+from collections import Counter
+from collections.abc import Iterable
+from itertools import chain
 
-from edged.enforce.bng.entry import Counters, Entry, Held, Order
+from edged.enforce.bng.entry import LATE, Counters, Entry, Held, Order, is_another
 from edged.enforce.bng.places import Key, prefixes_of
+from edged.enforce.bng.record import Record
+from edged.enforce.bng.returns import Returns
+from edged.enforce.bng.turns import FRESH_FIRST, IN_TURN, Kind, Turns
 from edged.enforce.bng.ways import Act, Way, refusal
 from edged.radius.client import Outcome, Result
 from edged.state.sessions import Session
@@ -34,10 +37,10 @@ LEAVES_WITHIN = 15.0
 NO_SESSION = 503
 """Session-Context-Not-Found."""
 SILENCE = "no answer"
-LATE = 10.0
-"""Seconds after its first sending in which a request may still arrive: its retransmissions take seven."""
-MOST_RETURNS = 10_000
-"""Logins whose sessions were ended, remembered at once."""
+MOST_BLOCKS = 12
+"""Requests that block under way at once: there is always room for somebody who has paid."""
+IN_SILENCE = 4
+"""Requests under way at once at a BNG that answers nothing."""
 
 
 class Ledger:
@@ -47,50 +50,55 @@ class Ledger:
         """``value``: what who is blocked is told now; a session that was told another is told again."""
         self.counters = Counters()
         self._way = way
-        self._value = value
+        self._record = Record(value)
         self._entries: dict[Key, Entry] = {}
-        self._remembered: dict[Key, Told] = {}
-        """Of sessions on record that nobody reports on."""
-        self._unwritten: set[Key] = set()
-        self._ready: dict[Act, OrderedDict[Key, None]] = {act: OrderedDict() for act in (Act.OPEN, Act.BLOCK)}
-        """In the order in which they are told."""
-        self._later: list[tuple[float, Key]] = []
+        self._recalled = False
+        self._lifting = False
+        self._turns = Turns()
         self._needing: dict[Key, None] = {}
+        self._shut: dict[Key, tuple[Prefix, ...]] = {}
+        """Of sessions that are to be opened, their addresses."""
         self._failing: dict[Key, None] = {}
         self._gone: dict[Key, None] = {}
-        self._flying = 0
-        self._returns: dict[str, tuple[int, float]] = {}
-        """Logins whose sessions were ended: how often of late, and when the next may be."""
+        self._flying: Counter[Act] = Counter()
+        self._returns = Returns()
         self._silent_until = 0.0
         self._pauses = 0
+        self._latest = 0.0
+        """The clock when it was last looked at."""
 
     # --- what is reported, and what is wanted -------------------------------------------------------
 
-    def remember(self, rows: list[Told], now: float) -> None:
-        """Take what an earlier run may have told."""
+    def remember(self, rows: list[Told], now: float, *, more: bool = False) -> None:
+        """Take what an earlier run may have told; ``more``: that was not all."""
         for row in rows:
             entry = self._entries.get((row.nas, row.session))
             if entry is None:
-                self._remembered[row.nas, row.session] = row
+                self._record.remember(row)
             else:
-                self._recall((row.nas, row.session), entry, row)
+                self._record.recall((row.nas, row.session), entry, row)
                 self._place((row.nas, row.session), entry, now)
+        self._recalled = not more
+        for key in [] if more else [key for key, entry in self._entries.items() if entry.asleep]:
+            self._place(key, self._entries[key], now)
 
     def seen(self, key: Key, session: Session, now: float, *, blocked: bool, shown: bool | None = None) -> None:
         """``session`` runs, as of a report, and is to be ``blocked`` or not; ``shown``: as in ``Entry``."""
+        self._steady(now)
         entry = self._entries.get(key)
-        if entry is None or _is_another(session, entry.session.started):
+        if entry is None or is_another(session, entry.session.started):
             before, entry = entry, Entry(session, blocked)
             if before is not None:
                 self.ended(key)
                 # its beginning was reported late: what was said since was said to it
                 if before.on_record and session.started <= before.sent + LATE:
-                    entry.held, entry.sent = Held.MAYBE, before.sent
+                    entry.held, entry.sent, entry.formers = Held.MAYBE, before.sent, before.formers
             self._entries[key] = entry
             self._begin(key, entry, now)
-        entry.session = session
+        entry.session, entry.asleep = session, False
+        self._shut.pop(key, None)
         is_news = session.updated > entry.answered + MARGIN
-        if self._way.leaves or (is_news and not entry.flying):
+        if self._way.leaves or (is_news and entry.flying is None):
             entry.shown = shown
         if is_news and entry.absent:
             entry.due = now if entry.gone else entry.due
@@ -100,6 +108,7 @@ class Ledger:
 
     def wants(self, key: Key, now: float, *, blocked: bool) -> None:
         """The session, if it runs, is to be blocked or not."""
+        self._steady(now)
         entry = self._entries.get(key)
         if entry is not None and entry.blocked is not blocked:
             self._want(key, entry, now, blocked=blocked)
@@ -108,48 +117,39 @@ class Ledger:
     def ended(self, key: Key) -> None:
         """The session is over."""
         entry = self._drop(key)
-        if self._remembered.pop(key, None) is not None or (entry is not None and entry.on_record):
-            self._unwritten.add(key)
+        if self._record.forget(key) or (entry is not None and entry.on_record):
+            self._record.change(key)
 
-    def slept(self, key: Key, target: str, now: float) -> None:
-        """Nobody has reported on the session for long; it may come back, and then be as it was told."""
-        entry = self._drop(key)
-        if entry is not None and entry.on_record:
-            self._remembered[key] = self._row(target, key, entry, now)
+    def slept(self, key: Key, session: Session, now: float, *, blocked: bool) -> None:
+        """Nobody has reported on ``session`` for long. It may run, and be blocked by us: who pays is opened."""
+        entry = self._entries.get(key)
+        if entry is None:
+            entry = self._entries[key] = Entry(session, blocked)
+            self._begin(key, entry, now)
+        entry.session, entry.asleep = session, True
+        self._want(key, entry, now, blocked=blocked)
+        self._place(key, entry, now)
 
     def _drop(self, key: Key) -> Entry | None:
         entry = self._entries.pop(key, None)
-        for some in (*self._ready.values(), self._needing, self._failing, self._gone):
+        self._turns.drop(key)
+        for some in (self._needing, self._failing, self._gone, self._shut):
             some.pop(key, None)
-        self._flying -= entry is not None and entry.flying
+        if entry is not None and entry.flying is not None:
+            self._flying[entry.flying] -= 1
         return entry
 
     def _begin(self, key: Key, entry: Entry, now: float) -> None:
-        row = self._remembered.pop(key, None)
-        if row is not None:
-            self._recall(key, entry, row)
+        self._record.recall(key, entry)
         if self._way.leaves:
-            entry.returned = _who(entry.session) in self._returns
-            entry.due = max(now, self._returns.get(_who(entry.session), (0, 0.0))[1])
-
-    def _recall(self, key: Key, entry: Entry, row: Told) -> None:
-        """Take what is on record of a session of this name; what cannot have been said to this one is forgotten."""
-        if not _is_another(entry.session, row.started):
-            acknowledged = row.acknowledged and row.value == self._value
-            entry.held, entry.sent = Held.BLOCKED if acknowledged else Held.MAYBE, row.at
-            if acknowledged is row.acknowledged:
-                return
-        elif entry.session.started <= row.at + LATE:
-            entry.held, entry.sent = Held.MAYBE, row.at
-        self._unwritten.add(key)
+            entry.returned = entry.session in self._returns
+            entry.due = max(now, self._returns.due(entry.session))
 
     def _want(self, key: Key, entry: Entry, now: float, *, blocked: bool) -> None:
         if entry.blocked is not blocked:
             entry.blocked, entry.confirmed, entry.absent, entry.alive = blocked, False, False, False
             # somebody has paid, or has not: nothing is left to wait for, but the end of what has been ended
             entry.tries, entry.cause, entry.due = 0, "", max(now, entry.left + LEAVES_WITHIN)
-            if _who(entry.session) in self._returns:
-                self._returns[_who(entry.session)] = (0, 0.0)
         before = entry.held
         self._hold(key, entry, self._as_shown(entry))
         if before is not entry.held:
@@ -161,58 +161,78 @@ class Ledger:
 
     def _as_shown(self, entry: Entry) -> Held:
         """What a report shows goes before what was acknowledged."""
-        if entry.shown is False and entry.on_record:
+        if entry.shown is False and entry.on_record and not entry.formers:
             return Held.NEVER
         if entry.shown and entry.held is not Held.BLOCKED:
             # an address in the pool of the blocked may be there for reasons that are not edged's
-            ours = self._way.is_ours or entry.blocked or entry.on_record or entry.returned
+            ours = self._way.is_ours or entry.blocked or entry.on_record or (entry.returned and not self._lifting)
             return Held.BLOCKED if ours else entry.held
         return entry.held
+
+    def lift(self) -> None:
+        """Nobody is to be blocked by edged any more: what another than edged puts in a pool stays there."""
+        self._lifting = True
 
     # --- what is said next --------------------------------------------------------------------------
 
     def take(self, now: float) -> Order | None:
         """The next request to send; ``answered`` or ``unkept`` is to be called for it. None: nothing is due."""
-        while self._later and self._later[0][0] <= now:
-            _, key = heappop(self._later)
+        self._steady(now)
+        for key in self._turns.ripe(now):
             entry = self._entries.get(key)
             if entry is not None and entry.due <= now:
                 self._place(key, entry, now)
-        if self._pauses and self._flying:
-            return None
-        paused = self._pauses and now < self._silent_until
-        for act, ready in self._ready.items():
-            for key in self._unasked() if paused else _emptying(ready):
-                ready.pop(key, None)
+        for kind in self._allowed(now):
+            for key in self._turns.taken(kind):
                 entry = self._entries.get(key)
-                if entry is not None and entry.need is act and not entry.flying and entry.due <= now:
-                    return self._order(key, act, entry, now)
-            if paused:
-                return None
+                if entry is not None and entry.flying is None and entry.due <= now and _kind(entry) == kind:
+                    return self._order(key, kind[0], entry, now)
         return None
 
+    def _allowed(self, now: float) -> tuple[Kind, ...]:
+        """What may be said now. What others are not answered holds up nobody who has just paid."""
+        flying = self._flying.total()
+        if self._pauses and (flying or now < self._silent_until):
+            return IN_TURN[:1] if flying < IN_SILENCE else ()
+        if self._pauses:
+            return FRESH_FIRST
+        return IN_TURN if self._flying[Act.BLOCK] < MOST_BLOCKS else IN_TURN[:2]
+
     def _order(self, key: Key, act: Act, entry: Entry, now: float) -> Order:
-        entry.flying, entry.sent = True, now
-        self._flying += 1
+        order = Order(key, act, entry.session, entry, entry.held)
+        entry.flying, entry.sent = act, now
+        self._flying[act] += 1
         # whatever it says may hold from the moment that it goes out, and only a report after the exchange can tell
         entry.shown = entry.shown if self._way.leaves else None
         self._hold(key, entry, Held.MAYBE)
-        return Order(key, act, entry.session, entry)
-
-    def _unasked(self) -> list[Key]:
-        """Who has paid, and was not told yet: what others are not answered holds none of them up."""
-        waiting = ((key, self._entries.get(key)) for key in self._ready[Act.OPEN])
-        return [key for key, entry in waiting if entry is not None and not entry.tries]
+        return order
 
     def next_due(self, now: float) -> float:
         """When ``take`` may next have something, epoch seconds; infinity: only after news."""
-        if self._pauses and self._flying:
+        if self._turns.any(self._allowed(now)):
+            return now
+        if not self._pauses:
+            return self._turns.next
+        if self._flying.total():
             return math.inf
-        first = now if any(self._ready.values()) else self._later[0][0] if self._later else math.inf
-        return max(first, self._silent_until) if self._pauses and not self._unasked() else first
+        return max(now if self._turns.any() else self._turns.next, self._silent_until)
+
+    def _steady(self, now: float) -> None:
+        """A clock that went back leaves nobody waiting for a time that is far away by now."""
+        by, self._latest = self._latest - now, now
+        if by <= 1.0:
+            return
+        self._silent_until -= by
+        self._returns.set_back(by)
+        for key, entry in tuple(self._entries.items()):
+            entry.due, entry.left, entry.sent, entry.answered = (
+                at - by for at in (entry.due, entry.left, entry.sent, entry.answered)
+            )
+            self._place(key, entry, now)
 
     def answered(self, order: Order, result: Result, now: float) -> None:
         """``order`` ended so."""
+        self._steady(now)
         self.counters.requests[order.act.value, result.outcome.value] += 1
         if result.outcome is not Outcome.TIMEOUT:
             self._speaks(now)
@@ -234,8 +254,10 @@ class Ledger:
         self._place(order.key, entry, now)
 
     def unkept(self, order: Order, why: str, now: float) -> None:
-        """``order`` was not sent, since it cannot be remembered."""
+        """``order`` was not sent, since it cannot be remembered, or cannot name its session."""
         if self._landed(order):
+            if order.entry.held is Held.MAYBE:
+                self._hold(order.key, order.entry, order.before)
             self._failed(order.entry, why, REFUSED_WAITS, now)
             self._place(order.key, order.entry, now)
 
@@ -243,23 +265,20 @@ class Ledger:
         """True when the session that ``order`` was about still runs."""
         if self._entries.get(order.key) is not order.entry:
             return False
-        order.entry.flying = False
-        self._flying -= 1
+        order.entry.flying = None
+        self._flying[order.act] -= 1
         return True
 
     def _acknowledged(self, order: Order, now: float) -> None:
         entry = order.entry
-        entry.absent, entry.alive = False, False
+        entry.absent, entry.alive, entry.formers = False, False, ()
         if not self._way.leaves:
             self._hold(order.key, entry, Held.BLOCKED if order.act is Act.BLOCK else Held.OPENED)
             entry.tries, entry.cause, entry.confirmed = 0, "", False
             return
         # its end is what counts, and that is accounting's word
         entry.left = now
-        times = self._returns.pop(_who(entry.session), (0, 0.0))[0]
-        if len(self._returns) >= MOST_RETURNS:
-            del self._returns[next(iter(self._returns))]
-        self._returns[_who(entry.session)] = (times + 1, now + REFUSED_WAITS[min(times, len(REFUSED_WAITS) - 1)])
+        self._returns.sent_away(entry.session, now, REFUSED_WAITS)
         self._failed(entry, "acknowledged, and it goes on" if entry.tries else "", (LEAVES_WITHIN,), now)
 
     def _failed(self, entry: Entry, cause: str, waits: tuple[float, ...], now: float) -> None:
@@ -279,15 +298,20 @@ class Ledger:
     def _hold(self, key: Key, entry: Entry, held: Held) -> None:
         if entry.held is not held:
             entry.held = held
-            self._unwritten.add(key)
+            self._record.change(key)
 
     def _place(self, key: Key, entry: Entry, now: float) -> None:
         """Put ``entry`` where it belongs."""
         need = entry.need
         if need is None:
             entry.tries, entry.cause = 0, ""
-            if self._way.leaves:
-                self._returns.pop(_who(entry.session), None)
+            # once: the next report of one line says nothing of another line of the same login
+            if self._way.leaves and not entry.settled:
+                self._returns.settle(entry.session)
+        entry.settled = need is None
+        if entry.asleep and self._recalled and entry.flying is None and (entry.gone or not entry.on_record):
+            self.ended(key)  # there is nothing to undo
+            return
         for where, belongs in (
             (self._needing, need is not None and not entry.gone),
             (self._failing, need is not None and not entry.gone and bool(entry.cause)),
@@ -297,35 +321,24 @@ class Ledger:
                 where.setdefault(key)
             else:
                 where.pop(key, None)
-        if need is None or entry.gone or entry.flying:
-            return
-        if entry.due <= now:
-            self._ready[need].setdefault(key)
-        else:
-            heappush(self._later, (entry.due, key))
+        if need is not Act.OPEN or entry.gone:
+            self._shut.pop(key, None)
+        elif key not in self._shut:
+            self._shut[key] = prefixes_of(entry.session)
+        kind = _kind(entry)
+        if kind is not None and not entry.gone and entry.flying is None:
+            self._turns.put(key, kind, entry.due, now)
 
     # --- what is on record --------------------------------------------------------------------------
 
     def unwritten(self, target: str, now: float) -> tuple[list[Told], list[Key]]:
         """What is to be kept, and what is to be forgotten, since it was last asked."""
-        keys, self._unwritten = self._unwritten, set()
-        rows, gone = [], []
-        for key in keys:
-            entry = self._entries.get(key)
-            if entry is not None and entry.on_record:
-                rows.append(self._row(target, key, entry, now))
-            elif key in self._remembered:
-                rows.append(self._remembered[key])
-            else:
-                gone.append(key)
-        return rows, gone
-
-    def _row(self, target: str, key: Key, entry: Entry, now: float) -> Told:
-        return Told(target, *key, entry.session.started, entry.held is Held.BLOCKED, self._value, now)
+        return self._record.unwritten(self._entries, target, now)
 
     def unkept_rows(self, rows: list[Told], gone: list[Key]) -> None:
         """They could not be written: the next time."""
-        self._unwritten.update(((row.nas, row.session) for row in rows), gone)
+        for key in chain(((row.nas, row.session) for row in rows), gone):
+            self._record.change(key)
 
     # --- what is so ---------------------------------------------------------------------------------
 
@@ -338,7 +351,7 @@ class Ledger:
         return list(self._entries)
 
     def __len__(self) -> int:
-        return len(self._entries)
+        return sum(not entry.asleep for entry in self._entries.values())
 
     @property
     def failing(self) -> list[Entry]:
@@ -366,24 +379,13 @@ class Ledger:
 
     def closed(self) -> tuple[Prefix, ...]:
         """The addresses of sessions that are to be open and that the BNG has not opened, as far as it is known."""
-        shut = (self._entries[key] for key in self._needing)
-        return tuple(prefix for entry in shut if not entry.blocked for prefix in prefixes_of(entry.session))
+        return tuple(chain.from_iterable(self._shut.values()))
 
     def on_record(self) -> list[Session]:
         """The sessions that may be blocked there by a word of ours."""
         return [entry.session for entry in self._entries.values() if entry.on_record]
 
 
-def _emptying(ready: OrderedDict[Key, None]) -> Iterator[Key]:
-    while ready:
-        yield ready.popitem(last=False)[0]
-
-
-def _who(session: Session) -> str:
-    """Whoever comes back after a session has ended."""
-    return session.login or session.mac or f"{session.nas} {session.session}"
-
-
-def _is_another(session: Session, started: float) -> bool:
-    """A NAS that counts from 1 again: what is known of a session's beginning only ever gets earlier."""
-    return session.started > started + 1.0
+def _kind(entry: Entry) -> Kind | None:
+    """What is still to be said, and whether it was tried in vain."""
+    return None if entry.need is None else (entry.need, bool(entry.tries))

@@ -12,7 +12,7 @@ from ipaddress import IPv4Address, IPv6Address
 
 from edged.enforce.desired import BLOCKED
 from edged.enforce.diff import Plan
-from edged.enforce.sets import Element, SetName
+from edged.enforce.sets import Element, Elements, SetName
 from edged.model import Access
 from edged.policy.access import View
 from edged.state.sessions import Session
@@ -21,6 +21,8 @@ from edged.values import BITS, IpAddress, MacAddress, Prefix, parse_prefix
 Key = tuple[str, str]
 """The NAS as accounting has it, and its name of the session."""
 
+MANY = 1000
+"""From so many changed elements on it costs the loop less to look at every session, piece by piece."""
 _SESSIONS = frozenset(BLOCKED.names)
 _NETWORKS = frozenset((SetName.EXEMPT_4, SetName.EXEMPT_6, SetName.SERVED_4, SetName.SERVED_6))
 
@@ -49,6 +51,31 @@ def is_blocked(view: View, session: Session, held: Iterable[Prefix], now: float)
         return True
     served = any(d.access is not Access.STRANGER for d in decisions)
     return bool(served and session.mac and view.decide_listed(MacAddress(session.mac), now).access is Access.BLOCKED)
+
+
+def stays_blocked(view: View, session: Session, now: float) -> bool:
+    """Whether the subscriber of ``session`` is still to be blocked, of which nobody has reported for long.
+
+    Its addresses may be somebody else's by now; its login is not.
+    """
+    held = prefixes_of(session)
+    if any(view.decide(first(prefix), now).access is Access.EXEMPT for prefix in held):
+        return False
+    subscriber = view.table.logins.get(session.login)
+    if subscriber is not None:
+        return view.decide_subscriber(subscriber, now).access is Access.BLOCKED
+    return is_blocked(view, session, held, now)
+
+
+def sets_of(sessions: Iterable[Session]) -> dict[SetName, Elements]:
+    """The addresses of ``sessions`` as the sets of the blocked."""
+    prefixes = [prefix for session in sessions for prefix in prefixes_of(session)]
+    hosts = {v: frozenset(p.network for p in prefixes if p.version == v and p.is_host) for v in (4, 6)}
+    networks = {v: frozenset(p for p in prefixes if p.version == v and not p.is_host) for v in (4, 6)}
+    sets: dict[SetName, Elements] = dict.fromkeys(SetName, frozenset())
+    sets[SetName.BLOCKED_HOSTS_4], sets[SetName.BLOCKED_HOSTS_6] = hosts[4], hosts[6]
+    sets[SetName.BLOCKED_PREFIXES_4], sets[SetName.BLOCKED_PREFIXES_6] = networks[4], networks[6]
+    return sets
 
 
 class Places:
@@ -108,7 +135,7 @@ class Places:
 
     def concerned(self, plan: Plan) -> set[Key] | None:
         """The sessions that ``plan`` may concern; None: any."""
-        if plan.base or plan.changed & _NETWORKS:
+        if plan.base or plan.changed & _NETWORKS or plan.added + plan.removed > MANY:
             return None
         found: set[Key] = set()
         for sets in (plan.add, plan.remove):

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from ipaddress import IPv4Address
 
-from edged.radius.attributes import Attributes, attribute, values
+from edged.radius.attributes import Attribute, Attributes, attribute, values
 from edged.state.sessions import Session
 from edged.values import IpAddress, Prefix, parse_prefix
 
@@ -61,9 +61,9 @@ def refusal(error_cause: int) -> str:
     return f"NAK {error_cause} {CAUSES.get(error_cause, '')}".strip() if error_cause else "NAK without Error-Cause"
 
 
-def said(way: Way, act: Act, *, blocked: str, opened: str) -> Attributes:
-    """What a request says of the session that it names; nothing where it ends it."""
-    return () if way.leaves else (attribute(way.attribute, blocked if act is Act.BLOCK else opened),)
+def said(way: Way, act: Act, blocked: str, opened: str) -> Attribute:
+    """What a CoA-Request says of the session that it names."""
+    return attribute(way.attribute, blocked if act is Act.BLOCK else opened)
 
 
 def named(session: Session, names: tuple[str, ...]) -> Attributes:
@@ -76,6 +76,19 @@ def named(session: Session, names: tuple[str, ...]) -> Attributes:
     if any(isinstance(text, str) and "\ufffd" in text for text in texts):
         return ()
     return tuple(attribute(name, text) for name, text in zip(names, texts, strict=True) if text)
+
+
+def unnamed(session: Session, names: tuple[str, ...]) -> str:
+    """Why ``named`` has nothing."""
+    if any("\ufffd" in text for text in (session.session, session.login)):
+        return "its names in accounting are not UTF-8 text"
+    return f"its accounting has no {' and no '.join(names)}"
+
+
+def former(told: tuple[str, ...]) -> tuple[Way, ...]:
+    """By what a session may still be blocked that an earlier configuration told ``told``: attributes with values."""
+    found = (WAYS.get(value.partition("=")[0]) for value in told)
+    return tuple(way for way in found if way is not None)
 
 
 def observed(

@@ -16,14 +16,15 @@ from typing import Protocol
 
 import structlog
 
-from edged.enforce.bng.entry import Counters, Entry, Held, Order
+from edged.enforce.bng import words
+from edged.enforce.bng.entry import Counters, Held, Order
 from edged.enforce.bng.ledger import Ledger
-from edged.enforce.bng.places import Key, Places, prefixes_of
-from edged.enforce.bng.ways import WAYS, Act, named, observed, said
+from edged.enforce.bng.places import Key, Places, sets_of
+from edged.enforce.bng.ways import WAYS, Act, former, named, observed, said, unnamed
 from edged.enforce.desired import BLOCKED, Desired
 from edged.enforce.diff import Actual, Plan
 from edged.enforce.rules import Rules
-from edged.enforce.sets import Elements, SetName
+from edged.enforce.sets import SetName
 from edged.enforce.settings import RadiusTargetSettings, TargetSettings
 from edged.enforce.standing import Shortfall
 from edged.errors import UpstreamError
@@ -41,8 +42,10 @@ SETTLE_S = 2.0
 """Seconds that ``apply`` waits for the first answer about what it concerns: most BNGs need milliseconds."""
 FEW = 64
 """Up to so many sessions are waited for."""
-PIECE = 500
-"""Sessions judged between two turns of the loop."""
+PIECE = 100
+"""Sessions judged between two turns of the loop: a few milliseconds."""
+DISK_S = 1.0
+"""Seconds that a request waits for the disk: who is blocked waits longer then, who has paid no longer."""
 AUDIT = 200
 """Sessions judged again at each reading, in turn, whatever the sets say."""
 REST_S = 5.0
@@ -96,8 +99,9 @@ class RadiusTarget:
         self._audited: list[Key] = []
         self._task: asyncio.Task[None] | None = None
         self._slots = asyncio.Semaphore(AT_ONCE)
-        self._writing = asyncio.Lock()
+        self._recalling, self._writing = asyncio.Lock(), asyncio.Lock()
         self._stir = asyncio.Event()
+        self._unkept = asyncio.Event()
         self._answers = asyncio.Event()
 
     @classmethod
@@ -120,17 +124,18 @@ class RadiusTarget:
             if session.stopped is not None:
                 self._places.remove(key)
                 if session.silent:
-                    self._ledger.slept(key, self.name, now)
+                    self._ledger.slept(key, session, now, blocked=self._is_to_be_blocked(session))
                 else:
                     self._ledger.ended(key)
             else:
                 self._places.put(key, session)
                 about = given if reported == session.session else ()
                 shown = observed(self._way, session, about, blocked=self._settings.blocked, pool=self._settings.pool)
-                self._ledger.seen(
-                    key, session, now, blocked=self._wanted is not None and self._judge(session), shown=shown
-                )
+                self._ledger.seen(key, session, now, blocked=self._is_to_be_blocked(session), shown=shown)
         self._stir.set()
+
+    def _is_to_be_blocked(self, session: Session) -> bool:
+        return self._wanted is not None and self._judge(session)
 
     def _is_here(self, session: Session) -> bool:
         if self._settings.client:
@@ -147,7 +152,8 @@ class RadiusTarget:
         if not len(self._ledger):
             found.append("no session is known there: without its accounting at radius.acct nobody is blocked there")
         if absent := self._ledger.absent:
-            found.append(f"{_sessions(absent)} by its accounting, and unknown to it by RFC 5176 ({_whose(absent)})")
+            whose = words.whose(absent)
+            found.append(f"{words.sessions(absent)} by its accounting, and unknown to it by RFC 5176 ({whose})")
         return tuple(found)
 
     @property
@@ -164,8 +170,8 @@ class RadiusTarget:
         causes, one = sorted({entry.cause for entry in failing}), len(failing) == 1
         return Shortfall(
             sum(entry.blocked for entry in failing),
-            f"{_sessions(failing)} not as {'it' if one else 'they'} should be there: {', '.join(causes[:3])}"
-            f" ({_whose(failing)})",
+            f"{words.sessions(failing)} not as {'it' if one else 'they'} should be there: {', '.join(causes[:3])}"
+            f" ({words.whose(failing)})",
         )
 
     async def start(self, rules: Rules) -> None:
@@ -180,7 +186,7 @@ class RadiusTarget:
         if self._wanted is not None:
             return Actual(self._wanted.rules, self._wanted.sets)
         told = self._ledger.on_record()
-        return Actual(None, _sets(told)) if told else None
+        return Actual(None, await asyncio.to_thread(sets_of, told)) if told else None
 
     async def apply(self, desired: Desired, plan: Plan) -> bool:
         """As in ``Target``, save that the BNG is told by a task that goes on; its first answers are waited for."""
@@ -226,17 +232,17 @@ class RadiusTarget:
             if entry is None:
                 continue
             blocked = self._judge(entry.session)
-            if blocked and entry.held is not Held.BLOCKED:
-                lines.append(self._spelt(entry.session, Act.BLOCK))
-            elif not blocked and entry.on_record:
-                lines.append(self._spelt(entry.session, Act.OPEN))
+            if entry.held is not Held.BLOCKED if blocked else entry.on_record:
+                value = self._settings.blocked if blocked else self._settings.open
+                lines.append(words.request(self._endpoint, self._way, entry.session, value))
         return "\n".join(lines)
 
     async def lift(self) -> None:
-        """Open whatever an earlier run blocked, while nobody is to be blocked. UpstreamError: that is not known."""
-        await self._recall()
+        """Open whatever an earlier run blocked, while nobody is to be blocked. UpstreamError: it is not known yet."""
         self._wanted = Desired(Rules(), dict.fromkeys(SetName, frozenset()))
+        self._ledger.lift()
         self._begin()
+        await self._recall()
 
     def _begin(self) -> None:
         if self._task is None:
@@ -247,8 +253,7 @@ class RadiusTarget:
         """As in ``Target``."""
         if self._task is not None:
             self._task.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await self._task
+            await asyncio.wait((self._task,))  # a bug of ours was said, and what is known is written all the same
             self._task = None
         with contextlib.suppress(UpstreamError):  # the record is of what may be so, and stays true without this
             await self._write()
@@ -274,6 +279,7 @@ class RadiusTarget:
     async def _tell_all(self) -> None:
         """Until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self._keep_record(), name=f"enforce-record-{self.name}")
             while True:
                 await self._slots.acquire()
                 self._stir.clear()
@@ -283,17 +289,24 @@ class RadiusTarget:
                     await asyncio.sleep(1 / self._settings.rate)
                     continue
                 self._slots.release()
-                with contextlib.suppress(UpstreamError):
-                    await self._write()
+                self._unkept.set()
                 now = self._clock()
                 with contextlib.suppress(TimeoutError):
                     async with asyncio.timeout(max(0.001, min(REST_S, self._ledger.next_due(now) - now))):
                         await self._stir.wait()
 
+    async def _keep_record(self) -> None:
+        """What has changed since it was last written, in time: a disk that hangs keeps nobody waiting."""
+        while True:
+            await self._unkept.wait()
+            self._unkept.clear()
+            with contextlib.suppress(UpstreamError):
+                await self._recall()
+                await self._write()
+
     async def _tell(self, order: Order) -> None:
         try:
-            if order.act is Act.BLOCK:
-                await self._write()
+            await self._make_durable(order.act)
             result = await self._ask(order)
         except UpstreamError as error:
             self._ledger.unkept(order, str(error), self._clock())
@@ -310,15 +323,32 @@ class RadiusTarget:
             self._answers.set()
             self._answers = asyncio.Event()
 
+    async def _make_durable(self, act: Act) -> None:
+        """That something is said, before it is. Nobody is blocked who could be forgotten; who has paid is opened."""
+        try:
+            async with asyncio.timeout(DISK_S):
+                await self._write()
+        except TimeoutError:
+            if act is Act.BLOCK:
+                raise UpstreamError("database: it is busy") from None
+        except UpstreamError:
+            if act is Act.BLOCK:
+                raise
+
     async def _ask(self, order: Order) -> Result:
         names = named(order.session, self._settings.identify)
         if not names:
-            raise UpstreamError("its names in accounting are not UTF-8 text")
+            raise UpstreamError(unnamed(order.session, self._settings.identify))
         # a BNG with a window refuses what is older, and so what was late on its way (RFC 5176, section 6.3)
         stamp = attribute("Event-Timestamp", int(self._clock()))
-        send = disconnect if self._way.leaves else change
-        more = said(self._way, order.act, blocked=self._settings.blocked, opened=self._settings.open)
-        return await send(self._endpoint, self._settings.secret, (*names, stamp, *more), waits=self._waits)
+        ways = (self._way, *former(order.entry.formers))
+        if any(way.leaves for way in ways):
+            return await disconnect(self._endpoint, self._settings.secret, (*names, stamp), waits=self._waits)
+        acts = (order.act, *[Act.OPEN] * (len(ways) - 1))
+        more = [
+            said(way, act, self._settings.blocked, self._settings.open) for way, act in zip(ways, acts, strict=True)
+        ]
+        return await change(self._endpoint, self._settings.secret, (*names, stamp, *more), waits=self._waits)
 
     async def _settled(self, keys: Collection[Key]) -> None:
         with contextlib.suppress(TimeoutError):
@@ -342,10 +372,16 @@ class RadiusTarget:
         self._stir.set()
 
     async def _recall(self) -> None:
-        if self._memory is not None and not self._recalled:
-            now = self._clock()
-            self._ledger.remember(await self._memory.load(self.name, now), now)
+        async with self._recalling:
+            if self._memory is None or self._recalled:
+                return
+            rows = await self._memory.load(self.name, self._clock())
+            for start in range(0, len(rows), PIECE):
+                self._ledger.remember(rows[start : start + PIECE], self._clock(), more=True)
+                await asyncio.sleep(0)
+            self._ledger.remember([], self._clock())
             self._recalled = True
+        self._stir.set()
 
     async def _write(self) -> None:
         """Everything that is not on record yet; durable on return."""
@@ -357,39 +393,6 @@ class RadiusTarget:
                 return
             try:
                 await self._memory.save(self.name, rows, gone)
-            except UpstreamError:
+            except BaseException:  # a cancelled one may not have been written either
                 self._ledger.unkept_rows(rows, gone)
                 raise
-
-    def _spelt(self, session: Session, act: Act) -> str:
-        kind = "Disconnect-Request" if self._way.leaves else "CoA-Request"
-        value = self._settings.blocked if act is Act.BLOCK else self._settings.open
-        words = [f"Acct-Session-Id={_shown(session.session)}", f"User-Name={_shown(session.login)}"]
-        words += [] if self._way.leaves else [f"{self._way.attribute}={value}"]
-        return f"{kind} {self._endpoint} {' '.join(words)}"
-
-
-def _sessions(entries: Sequence[Entry]) -> str:
-    return "1 session is" if len(entries) == 1 else f"{len(entries):,} sessions are"
-
-
-def _whose(entries: Sequence[Entry]) -> str:
-    """Up to three of them by name."""
-    names = [_shown(entry.session.login or entry.session.mac or entry.session.session) for entry in entries[:3]]
-    return ", ".join(names) + (", …" if len(entries) > len(names) else "")
-
-
-def _shown(name: str) -> str:
-    """What a subscriber's device has chosen itself moves no operator's cursor and fills no screen."""
-    return "".join(c if c.isprintable() else "?" for c in name[:64])
-
-
-def _sets(sessions: Iterable[Session]) -> dict[SetName, Elements]:
-    """The addresses of ``sessions`` as the sets of the blocked."""
-    prefixes = [prefix for session in sessions for prefix in prefixes_of(session)]
-    hosts = {v: frozenset(p.network for p in prefixes if p.version == v and p.is_host) for v in (4, 6)}
-    networks = {v: frozenset(p for p in prefixes if p.version == v and not p.is_host) for v in (4, 6)}
-    sets: dict[SetName, Elements] = dict.fromkeys(SetName, frozenset())
-    sets[SetName.BLOCKED_HOSTS_4], sets[SetName.BLOCKED_HOSTS_6] = hosts[4], hosts[6]
-    sets[SetName.BLOCKED_PREFIXES_4], sets[SetName.BLOCKED_PREFIXES_6] = networks[4], networks[6]
-    return sets
