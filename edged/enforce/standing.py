@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from edged.enforce.desired import REMINDED
+from edged.enforce.desired import BLOCKED, REMINDED
 from edged.enforce.sets import SetName, Sets
 from edged.values import IpAddress
 
@@ -63,7 +63,10 @@ def left_out(sets: Sets, carried: Collection[SetName]) -> tuple[str, ...]:
     """What no target can do that should be done, as sentences for the operator."""
     devices = sum(len(sets[name]) for name in (SetName.BLOCKED_MACS, SetName.MOVED_MACS) if name not in carried)
     reminded = sum(len(sets[name]) for name in REMINDED.names if name not in carried)
+    lines = sum(len(sets[name]) for name in (BLOCKED.hosts[6], BLOCKED.prefixes[6]) if name not in carried)
     found = []
+    if lines:
+        found.append(f"{lines:,} IPv6 lines cannot be blocked: there is no IPv6 here")
     if devices:
         found.append(f"{devices:,} devices cannot be blocked by their MAC here: only what has an address is")
     if reminded:

@@ -293,6 +293,27 @@ async def test_a_word_in_the_midst_of_a_long_change_goes_first(at: Background) -
         assert len(listed(at)) == 2498
 
 
+async def test_a_router_without_ipv6_blocks_what_it_has_until_it_has_both() -> None:
+    both = wanted(subscriber("1", "100.64.1.7", "2001:db8:100:700::/56"))
+    with running(router("6.49.10")) as at:
+        console = at.server.console
+        away = at.do(lambda: {menu: console.tables.pop(menu) for menu in [*console.tables] if menu.startswith("/ipv6")})
+        async with target(at) as ours:
+            await ours.start(RULES)
+            await bring(ours, both)
+            assert listed(at, menus=LISTS[:1]) == {"100.64.1.7"}
+            assert (await bring(ours, both)).empty
+            assert ours.warnings == (), "nobody could be steered there"
+            await ours.admit([(WEB, 30.0), (ip_address("2001:db8::99"), 30.0)])
+            assert str(WEB) in listed(at, "edged-garden", menus=LISTS[:1])
+            assert not await ours.contains(ip_address("2001:db8:100:700::1"))
+            await ours.close()
+            at.do(lambda: console.tables.update(away))
+            await bring(ours, both)
+            assert listed(at) == {"100.64.1.7", "2001:db8:100:700::/56"}
+            assert [warning for warning in ours.warnings if "/ipv6/firewall/nat" in warning], "RouterOS 6 has none"
+
+
 # --- what is not ours ------------------------------------------------------------------------------
 
 

@@ -7,7 +7,7 @@ import time
 from ipaddress import IPv4Address, ip_address
 
 from edged.enforce.routeros.layout import CARRIED
-from edged.enforce.sets import ALL_SETS
+from edged.enforce.sets import ALL_SETS, SETS
 from edged.enforce.standing import Learned, left_out
 from edged.model import State
 from tests.e2e.enforce_contract import subscriber, wanted
@@ -56,3 +56,6 @@ def test_devices_and_reminders_that_nobody_can_carry_are_told_of() -> None:
         "1 reminders are due, and none leads to the page from here",
     )
     assert left_out(wanted(subscriber("1", "100.64.1.7")).sets, CARRIED) == ()
+    value = wanted(subscriber("1", "100.64.1.7", "2001:db8:100:700::/56", "2001:db8:100::7"))
+    without = {name for name in CARRIED if SETS[name].version != 6}
+    assert left_out(value.sets, without) == ("2 IPv6 lines cannot be blocked: there is no IPv6 here",)

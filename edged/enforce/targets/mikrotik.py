@@ -20,6 +20,7 @@ from edged.enforce.routeros.entries import spelled
 from edged.enforce.routeros.layout import ADDRESS_LISTS, CARRIED, layout_of
 from edged.enforce.routeros.text import change_text
 from edged.enforce.rules import Rules
+from edged.enforce.sets import SETS, SetName
 from edged.enforce.settings import RouterosSettings
 from edged.enforce.standing import Shortfall
 from edged.enforce.targets.router_connections import RouterConnections
@@ -43,7 +44,6 @@ SLACK_S = 3.0
 class RouterosTarget:
     """One router."""
 
-    carries = CARRIED
     shortfall: Shortfall | None = None
 
     def __init__(self, settings: RouterosSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -65,6 +65,12 @@ class RouterosTarget:
         self._comparing = asyncio.Lock()
         """One reading or change at a time; what opens the garden goes between their pieces."""
         self._admitting: set[asyncio.Task[None]] = set()
+
+    @property
+    def carries(self) -> frozenset[SetName]:
+        """As in ``Target``: a family that the router has not is left out there."""
+        absent = self._entries.absent
+        return frozenset(name for name in CARRIED if SETS[name].version not in absent) if absent else CARRIED
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -134,6 +140,7 @@ class RouterosTarget:
     async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
         """As in ``Target``; goes between the pieces of a larger change."""
         mirror, now = self._entries.whole(), self._clock()
+        entries = [(address, life) for address, life in entries if address.version not in self._entries.absent]
         if all(mirror.is_open(address, now + life) for address, life in entries):
             return
         # whoever waits may give up; what the router was told is noted all the same
@@ -154,6 +161,8 @@ class RouterosTarget:
             async with self._comparing:
                 await self._read_all()
         version, number = address.version, int(address)
+        if version in self._entries.absent:
+            return False
         lengths = {p.length for p in self._entries.whole().prefixes(version)} | {BITS[version]}
         around = [Prefix(version, number >> (BITS[version] - n) << (BITS[version] - n), n) for n in sorted(lengths)]
         query = [{"list": [self._layout.blocked]}, {"address": [spelled(prefix) for prefix in around]}]

@@ -7,7 +7,7 @@ Written in rounds, each from what the router shows then: only it knows how it sp
 from __future__ import annotations
 
 from edged.enforce.routeros.commands import NO_MENU, Command
-from edged.enforce.routeros.layout import Layout, is_ours
+from edged.enforce.routeros.layout import FILTER, NAT, Layout, is_ours
 from edged.enforce.routeros.order import Accepted, Printed, Round, accept, next_round
 from edged.enforce.routeros.rows import Row, menus
 from edged.enforce.rules import Rules
@@ -33,7 +33,9 @@ class RouterRules:
     @property
     def warnings(self) -> tuple[str, ...]:
         """What the router has not or will not."""
-        absent = [f"the router has no {menu}: that family is rejected, never steered" for menu in sorted(self._absent)]
+        # without its filter too the router has not that family at all
+        steerless = [NAT[v] for v in sorted(NAT) if NAT[v] in self._absent and FILTER[v] not in self._absent]
+        absent = [f"the router has no {menu}: that family is rejected, never steered" for menu in steerless]
         return (*absent, *(f"the router does not take a rule ({why})" for why in self._refused.values()))
 
     async def look(self, rules: Rules) -> tuple[bool, bool]:

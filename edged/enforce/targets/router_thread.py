@@ -54,9 +54,13 @@ class RouterThread:
         router, connection = self.router, self._connection
         return await self.run(lambda: router.ask(connection, command, alternatives, patience=patience))
 
+    async def walk(self, command: Command, alternatives: Alternatives = ()) -> Answer:
+        """A print that may take its time. UpstreamError when it is not answered."""
+        return await self.ask(command, alternatives, patience=READ_PATIENCE)
+
     async def rows(self, command: Command, alternatives: Alternatives = ()) -> list[dict[str, str]]:
         """The rows of a print that may take its time. UpstreamError also when the router will not."""
-        answer = await self.ask(command, alternatives, patience=READ_PATIENCE)
+        answer = await self.walk(command, alternatives)
         if answer.trap:
             raise UpstreamError(f"{command.menu} cannot be read: {answer.trap}")
         return answer.rows
