@@ -579,6 +579,80 @@ async def test_connections_of_a_changed_line_go_both_ways_and_no_others(at: Back
         assert "dns" not in at.do(tracked)
 
 
+CONNECTIONS = "/ip/firewall/connection"
+
+
+def track(at: Background, *sources: str, joins: bool = False) -> None:
+    pairs = {"protocol": "udp", "dst-address": "198.51.100.1", "src-port": "4000", "dst-port": "53"}
+    at.do(lambda: at.server.console.track(CONNECTIONS, [pairs | {"src-address": it} for it in sources], joins=joins))
+
+
+def tracked(at: Background) -> list[str]:
+    return [row["src-address"] for row in at.do(lambda: at.server.console.items(CONNECTIONS))]
+
+
+async def test_all_tracked_connections_are_read_once_for_a_long_change(at: Background) -> None:
+    many = wanted(*(subscriber(str(n), f"100.64.{n // 250}.{n % 250 + 1}") for n in range(2 * SLICE + 10)))
+    async with target(at, rate=100_000) as ours:
+        await ours.start(RULES)
+        await bring(ours, wanted())
+        track(at, "100.64.1.1", "100.64.8.1", "100.64.200.1")
+        at.do(at.server.commands.clear)
+        await bring(ours, many)
+        assert at.server.commands.count(f"{CONNECTIONS}/print") == 1
+        assert tracked(at) == ["100.64.200.1"]
+
+
+async def test_connections_go_also_where_only_a_part_of_the_change_was_taken(at: Background) -> None:
+    value = wanted(subscriber("1", "100.64.1.1"), subscriber("2", "100.64.1.2"))
+    async with target(at) as ours:
+        await ours.start(RULES)
+        await bring(ours, wanted())
+        track(at, "100.64.1.1", "100.64.1.2")
+        at.do(lambda: at.server.turns.extend(["", "", "full"]))
+        with pytest.raises(UpstreamError, match="1 entries were refused"):
+            await bring(ours, value)
+        await bring(ours, value)
+        assert tracked(at) == []
+        track(at, "100.64.1.1", "100.64.1.2")
+        at.do(lambda: at.server.turns.extend(["", "read-only"]))
+        with pytest.raises(UpstreamError, match="1 entries stay"):
+            await bring(ours, wanted())
+        await bring(ours, wanted())
+        assert tracked(at) == [], "nor when a line opens"
+
+
+async def test_a_router_that_refuses_to_forget_is_not_asked_at_each_comparison(at: Background) -> None:
+    now = [0.0]
+    async with target(at, clock=lambda: time.monotonic() + now[0]) as ours:
+        await ours.start(RULES)
+        await bring(ours, wanted())
+        track(at, "100.64.1.7")
+        at.do(lambda: at.server.turns.extend([""] * 5 + ["read-only"]))
+        await bring(ours, FEW)
+        assert "connections are not forgotten" in ours.warnings[-1]
+        at.do(at.server.commands.clear)
+        for _ in range(3):
+            await ours.read()
+        assert at.server.commands == ["/system/resource/print"] * 3
+        now[0] += 61.0
+        await ours.read()
+        assert (tracked(at), ours.warnings) == ([], ())
+
+
+async def test_after_a_new_connection_it_is_asked_again_how_the_router_spells_an_end(at: Background) -> None:
+    async with target(at) as ours:
+        await ours.start(RULES)
+        await bring(ours, wanted())
+        track(at, "100.64.1.7")
+        await bring(ours, wanted(subscriber("1", "100.64.1.7")))
+        assert tracked(at) == []
+        at.do(at.server.cut)
+        track(at, "100.64.1.8", joins=True)
+        await bring(ours, wanted(subscriber("2", "100.64.1.8")))
+        assert tracked(at) == []
+
+
 # --- what it takes to be let in --------------------------------------------------------------------
 
 

@@ -53,13 +53,15 @@ class RouterosTarget:
         self._thread = RouterThread(settings, lost=self._lost)
         self._entries = RouterEntries(self._thread, self._layout, clock)
         self._rules = RouterRules(self._thread, self._layout)
-        self._connections = RouterConnections(self._thread)
+        self._connections = RouterConnections(self._thread, clock)
         self._garden = RouterGarden(self._thread, self._layout, clock)
         self._wanted_rules: Rules | None = None
         self._in_force: Rules | None = None
         """The rules that are on the router, as far as we know."""
         self._is_ours = False
         """True when anything of ours was there."""
+        self._is_midway = False
+        """True while a part of a change is done: with its end all its connections are looked for at once."""
         self._uptime, self._uptime_at = 0.0, 0.0
         self._read_at, self._read_took = 0.0, 0.0
         self._comparing = asyncio.Lock()
@@ -102,7 +104,8 @@ class RouterosTarget:
             if not await self._is_known():
                 await self._read_all()
             await self._entries.renew()
-            await self._connections.forget()
+            if not self._is_midway:
+                await self._connections.forget()
             if not self._is_ours:
                 return None
             return Actual(self._in_force, self._entries.sets(self._entries.whole()))
@@ -110,11 +113,13 @@ class RouterosTarget:
     async def apply(self, desired: Desired, plan: Plan) -> bool:
         """As in ``Target``, bit by bit: who is open again first, then the garden, the rules, and who is blocked."""
         async with self._comparing:
+            self._is_midway = False
             if self._entries.mirror is None:
                 await self._read_all()
             opened = list(elements_of(plan.remove, BLOCKED))
-            await self._entries.take_away(opened)
+            # before: of a change that fails in the midst nobody knows whom it reached
             self._connections.changed((), map(prefix_at, opened))
+            await self._entries.take_away(opened)
             await self._entries.add(list(elements_of(plan.add, OTHERS)))
             self._is_ours = True
             if plan.base or self._wanted_rules != desired.rules:
@@ -123,8 +128,9 @@ class RouterosTarget:
                 self._in_force = desired.rules
             missing = [it for it in elements_of(plan.add, BLOCKED) if not self._entries.holds(it)]
             now, later = missing[:SLICE], missing[SLICE:]
-            await self._entries.add(now)
             self._connections.changed(map(prefix_at, now), ())
+            await self._entries.add(now)
+            self._is_midway = bool(later)
             return not later and await self._is_finished(plan)
 
     async def _is_finished(self, plan: Plan) -> bool:
@@ -186,8 +192,8 @@ class RouterosTarget:
             await self._read_all()
             ours = self._entries.whole().ours
             blocked = [(name, element) for name in BLOCKED for element in ours[name]]
-            await self._entries.take_away(blocked)
             self._connections.changed((), map(prefix_at, blocked))
+            await self._entries.take_away(blocked)
             await self._connections.forget()
             return bool(blocked)
 
@@ -233,6 +239,7 @@ class RouterosTarget:
         begun = self._clock()
         if await self._thread.connect():
             self._entries.has_scripts = True
+            self._connections.reconnected()
         await self._ask_uptime()
         rules = self._wanted_rules or Rules()
         is_right, are_there = await self._rules.look(rules)

@@ -6,7 +6,8 @@ Fasttracked connections pass no rule, so that this is what ends those from befor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+import asyncio
+from collections.abc import Callable, Collection, Iterable
 
 from edged.enforce.routeros.commands import ABSENT, Command, remove
 from edged.enforce.routeros.entries import spelled
@@ -18,13 +19,18 @@ from edged.values import Prefix
 
 FEW = 8
 """Up to so many single addresses the router is asked for their connections alone; more, and all are read."""
+REFUSED_S, REFUSED_SHARE = 60.0, 40.0
+"""Seconds after which a router that refused is asked again, and at least so many times what the asking took."""
 
 
 class RouterConnections:
     """Of one router."""
 
-    def __init__(self, thread: RouterThread) -> None:
+    def __init__(self, thread: RouterThread, clock: Callable[[], float]) -> None:
         self._thread = thread
+        self._clock = clock
+        self._again_at = 0.0
+        """Until then the router is not asked again what it refused."""
         self.opened: set[Prefix] = set()
         self._blocked: set[Prefix] = set()
         self._separate: set[int] = set()
@@ -37,8 +43,15 @@ class RouterConnections:
         self._blocked.update(blocked)
         self.opened.update(opened)
 
+    def reconnected(self) -> None:
+        """Take nothing for known of the router: it may be another version now."""
+        self._separate.clear()
+
     async def forget(self) -> None:
         """Let them go. UpstreamError when the connection to the router is lost; what the router refuses stays due."""
+        if self.reluctant and self._clock() < self._again_at:
+            return
+        begun = self._clock()
         blocked, opened = frozenset(self._blocked), frozenset(self.opened) - frozenset(self._blocked)
         refused = ""
         for version, menu in CONNECTIONS.items():
@@ -46,7 +59,9 @@ class RouterConnections:
             if concerned:
                 refused = await self._forget(menu, version, concerned, blocked, opened) or refused
         self.reluctant = f"connections are not forgotten ({refused}): old flows outlive a change" if refused else ""
-        if not refused:
+        if refused:
+            self._again_at = self._clock() + max(REFUSED_S, REFUSED_SHARE * (self._clock() - begun))
+        else:
             self._blocked -= blocked
             self.opened -= blocked | opened
 
@@ -66,7 +81,8 @@ class RouterConnections:
             if not self._thread.router.is_connected:
                 raise
             return str(error)
-        ids = due(rows, blocked, opened, version)
+        # a router may track a hundred thousand
+        ids = await asyncio.to_thread(due, rows, blocked, opened, version)
         refusals = []
         for piece in self._thread.pieces(ids):
             answers = await self._thread.many([remove(menu, item) for item in piece])
