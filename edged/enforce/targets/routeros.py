@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import socket
 import ssl
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -34,6 +35,7 @@ CONNECT_S = 5.0
 LONGEST = 6.0
 """So many times ``timeout`` one call may take, however lively the router dribbles."""
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
+_ENDED = "the connection ended"
 _FAILURES = (RouterOsApiError, OSError, ValueError, LookupError, TypeError, AssertionError)
 """What the library raises at octets that it does not understand, and lets through from below."""
 
@@ -61,6 +63,7 @@ class Router:
         self._api: Any = None
         self._stream: _Stream | None = None
         self._connections = 0
+        self._is_over = False
 
     def check(self) -> None:
         """ConfigError when the files that it needs cannot be read."""
@@ -111,7 +114,8 @@ class Router:
             stream.close()
 
     def interrupt(self) -> None:
-        """Let a call that waits in the other thread fail now."""
+        """Let a call that waits in the other thread fail now, and every later one; there is no more after this."""
+        self._is_over = True
         stream = self._stream
         if stream is not None:
             stream.interrupt()
@@ -120,7 +124,7 @@ class Router:
 
     def _on(self, connection: int, call: Callable[[], T], patience: float = 1.0) -> T:
         if self._api is None or self._stream is None or connection != self._connections:
-            raise UpstreamError("the connection ended")
+            raise UpstreamError(_ENDED)
         self._stream.begin(self._settings.timeout * patience)
         return self._safely(call)
 
@@ -146,8 +150,7 @@ class Router:
             response = promise.get()
         except RouterOsApiCommunicationError as error:
             return Answer(trap=_text(error.original_message)[:200] or "no reason given")
-        rows = [{(".id" if name == "id" else name): _text(value) for name, value in row.items()} for row in response]
-        return Answer(rows, _text(response.done_message.get("ret", b"")))
+        return Answer(_rows(response), _text(response.done_message.get("ret", b"")))
 
     def _pipelined(self, commands: Iterable[Command]) -> Iterator[Answer]:
         waiting: deque[Any] = deque()
@@ -169,12 +172,16 @@ class Router:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _KEEPALIVE:
                 raw.setsockopt(socket.IPPROTO_TCP, option, value)
-            connected = self._secured(raw) if settings.tls else raw
+            connected = self._wrapped(raw) if settings.tls else raw
         except BaseException:
             raw.close()
             raise
         self._stream = _Stream(connected)
         self._stream.begin(settings.timeout)
+        if self._is_over:  # only now: from here on ``interrupt`` finds the stream
+            raise UpstreamError(_ENDED)
+        if isinstance(connected, ssl.SSLSocket):
+            self._greet(connected)
         api = RouterOsApi(ApiCommunicator(Connection(self._stream)))
         try:
             # a router before 6.43 answers this with its challenge, and the library goes on with it
@@ -194,14 +201,16 @@ class Router:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
 
-    def _secured(self, raw: socket.socket) -> ssl.SSLSocket:
-        secured = self._context().wrap_socket(raw, server_hostname=self._settings.host)
+    def _wrapped(self, raw: socket.socket) -> ssl.SSLSocket:
+        return self._context().wrap_socket(raw, server_hostname=self._settings.host, do_handshake_on_connect=False)
+
+    def _greet(self, secured: ssl.SSLSocket) -> None:
+        """Nothing is said to whoever is not the router."""
+        secured.do_handshake()
         expected = self._settings.fingerprint
         found = hashlib.sha256(secured.getpeercert(binary_form=True) or b"").hexdigest()
         if expected and found != expected:
-            secured.close()
             raise UpstreamError(f"shows another certificate than the one that is pinned: its SHA-256 is {found}")
-        return secured
 
 
 class _Stream:
@@ -245,7 +254,8 @@ class _Stream:
     def interrupt(self) -> None:
         """End both directions: whoever waits for octets waits no more."""
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+            # not TLS's own, which forgets the encryption first: a word on its way would go out in clear
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Let the socket go."""
@@ -262,6 +272,16 @@ def _queries(alternatives: Alternatives) -> Iterator[Any]:
             for value in values
         ]
         yield words[0] if len(words) == 1 else OrQuery(*words)
+
+
+def _rows(response: list[dict[str, bytes]]) -> list[dict[str, str]]:
+    """The rows, in whose stead nothing stays: a router may track a hundred thousand connections."""
+    rows = []
+    response.reverse()
+    while response:
+        row = response.pop()
+        rows.append({sys.intern(".id" if name == "id" else name): _text(value) for name, value in row.items()})
+    return rows
 
 
 def _text(octets: bytes) -> str:
@@ -281,5 +301,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"cannot be reached: {error.strerror or type(error).__name__}"
     if isinstance(error, RouterOsApiConnectionError):
-        return "the connection ended"
+        return _ENDED
     return f"answers what is no API of RouterOS ({type(error).__name__})"
