@@ -22,19 +22,21 @@ import pytest
 
 from edged.enforce.diff import Plan, diff
 from edged.enforce.routeros.commands import Command
-from edged.enforce.rules import Portal
+from edged.enforce.rules import Portal, Rules
 from edged.enforce.service import EnforceService
+from edged.enforce.settings import RouterosSettings
 from edged.enforce.targets.memory import MemoryTarget
-from edged.enforce.targets.mikrotik import SLICE
+from edged.enforce.targets.mikrotik import SLICE, RouterosTarget
 from edged.enforce.targets.routeros import Router
 from edged.errors import ConfigError, UpstreamError
 from edged.state.current import Current
 from edged.values import parse_prefix
 from tests.e2e.enforce_contract import RULES, STATES, subscriber, view_of, wanted
 from tests.routeros.background import Background, running
-from tests.routeros.console import Console
+from tests.routeros.console import Console, Outcome
 from tests.routeros.faults import FAULTS
 from tests.routeros.latency import LATENCIES
+from tests.routeros.sentences import done
 from tests.routeros.server import RouterServer, router
 from tests.routeros_lab import LISTS, authority, bring, comments, listed, settings, target
 
@@ -279,6 +281,51 @@ async def test_what_a_script_did_not_add_is_added_one_by_one_and_the_router_says
         assert len(listed(at)) == 299
 
 
+async def test_a_router_that_says_done_and_does_nothing_is_a_failure_and_not_a_loop(
+    at: Background, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with target(at) as ours:
+        await ours.start(RULES)
+        await bring(ours, wanted())
+        with monkeypatch.context() as patch:
+            patch.setattr(at.server.console, "_add", lambda _table, _arguments: Outcome([done()]))
+            with pytest.raises(UpstreamError, match="3 entries are not there after they were added"):
+                await bring(ours, FEW)
+        await bring(ours, FEW)
+        assert listed(at) == FEW_LISTED
+
+
+async def test_a_rule_that_shows_no_id_is_passed_over(at: Background, monkeypatch: pytest.MonkeyPatch) -> None:
+    items = type(at.server.console)._print
+
+    def nameless(console: Console, table: Any, command: Any) -> Outcome:
+        outcome = items(console, table, command)
+        outcome.replies[0].pairs.pop(".id", None)
+        return outcome
+
+    async with target(at) as ours:
+        await ours.start(RULES)
+        at.do(lambda: at.server.console.hand("/ip/firewall/filter/add", chain="forward", comment="edged: out tcp"))
+        with monkeypatch.context() as patch:
+            patch.setattr(Console, "_print", nameless)
+            with contextlib.suppress(UpstreamError):
+                await bring(ours, FEW)
+        await bring(ours, FEW)
+        assert (await bring(ours, FEW)).empty
+
+
+async def test_lists_alone_of_which_nothing_is_wanted_are_as_they_should_be(at: Background) -> None:
+    nothing = wanted(rules=Rules())
+    async with target(at, rules="leave") as ours:
+        await ours.start(nothing.rules)
+        assert diff(nothing, await ours.read(), ours.carries).empty
+        await bring(ours, wanted(subscriber("1", "100.64.1.7"), rules=Rules()))
+        assert listed(at) == {"100.64.1.7"}
+        await bring(ours, nothing)
+        await ours.close()
+        assert (await bring(ours, nothing)).empty, "and nobody's drift"
+
+
 async def test_a_word_in_the_midst_of_a_long_change_goes_first(at: Background) -> None:
     many = [subscriber(str(n), f"100.64.{n // 250}.{n % 250 + 1}") for n in range(2500)]
     async with target(at, rate=100_000) as ours:
@@ -303,7 +350,7 @@ async def test_a_router_without_ipv6_blocks_what_it_has_until_it_has_both() -> N
             await bring(ours, both)
             assert listed(at, menus=LISTS[:1]) == {"100.64.1.7"}
             assert (await bring(ours, both)).empty
-            assert ours.warnings == (), "nobody could be steered there"
+            assert not ours.warnings, "nobody could be steered there"
             await ours.admit([(WEB, 30.0), (ip_address("2001:db8::99"), 30.0)])
             assert str(WEB) in listed(at, "edged-garden", menus=LISTS[:1])
             assert not await ours.contains(ip_address("2001:db8:100:700::1"))
@@ -311,7 +358,7 @@ async def test_a_router_without_ipv6_blocks_what_it_has_until_it_has_both() -> N
             at.do(lambda: console.tables.update(away))
             await bring(ours, both)
             assert listed(at) == {"100.64.1.7", "2001:db8:100:700::/56"}
-            assert [warning for warning in ours.warnings if "/ipv6/firewall/nat" in warning], "RouterOS 6 has none"
+            assert any("/ipv6/firewall/nat" in it for it in ours.warnings), "RouterOS 6 has none"
 
 
 # --- what is not ours ------------------------------------------------------------------------------
@@ -742,6 +789,17 @@ def test_what_is_said_for_one_connection_is_never_said_on_the_next(at: Backgroun
         assert made.ask(second, Command("/system/resource", "print")).rows, "and the new connection is as it was"
 
 
+def test_an_answer_shares_its_names(at: Background) -> None:
+    made = Router(settings(at))
+    with contextlib.closing(made):
+        number = made.connect()
+        for last in ("1", "2"):
+            made.ask(number, Command(LIST, "add", {"list": "a", "address": f"192.0.2.{last}"}))
+        one, two = made.ask(number, Command(LIST, "print")).rows
+        pairs = zip(sorted(one), sorted(two), strict=True)
+        assert all(name is another for name, another in pairs), "a hundred thousand connections have but one each"
+
+
 def test_a_command_goes_out_at_once_and_whole(at: Background) -> None:
     made = Router(settings(at))
     with contextlib.closing(made):
@@ -803,6 +861,27 @@ async def test_a_hung_router_is_given_up_and_holds_nobody_up_when_edged_ends(at:
         while any(thread.name.startswith("routeros") for thread in threading.enumerate()):
             await asyncio.sleep(0.01)
         assert time.monotonic() - begun < 1.0, "edged may end"
+
+
+@pytest.mark.parametrize("tls", [True, False], ids=["greeting", "logging in"])
+@pytest.mark.parametrize("soon", [True, False], ids=["connecting", "waiting"])
+async def test_edged_ends_at_once_whatever_it_waits_for(tls: bool, soon: bool) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent, contextlib.ExitStack() as connections:
+        given = {"host": "127.0.0.1", "user": "edged", "password": "secret", "timeout": "60s", "tls": tls}
+        made = RouterosTarget(RouterosSettings.model_validate(given | {"port": silent.getsockname()[1]}))
+        await made.start(RULES)
+        reading = asyncio.create_task(made.read())
+        await asyncio.sleep(0)
+        if not soon:
+            connected, _ = await asyncio.to_thread(silent.accept)
+            connections.callback(connected.close)
+        begun = time.monotonic()
+        reading.cancel()
+        await asyncio.gather(reading, return_exceptions=True)
+        await made.close()
+        while any(thread.name.startswith("routeros") for thread in threading.enumerate()):
+            await asyncio.sleep(0.01)
+        assert time.monotonic() - begun < 1.0
 
 
 async def test_the_garden_opens_between_the_pieces_of_a_long_change(at: Background) -> None:

@@ -79,6 +79,7 @@ def test_uptimes_are_read_in_every_spelling() -> None:
     spelled = ("1w2d3h4m5s", "90", "1d00:01:00", "00:10", "", "soon")
 
     assert [seconds(text) for text in spelled] == [788_645.0, 90.0, 86_460.0, 600.0, None, None]
+    assert [seconds(text) for text in ("9" * 400, f"{'9' * 400}s", f"{'9' * 5000}d", "\u0661s", "\u00b2")] == [None] * 5
 
 
 # --- entries ---------------------------------------------------------------------------------------

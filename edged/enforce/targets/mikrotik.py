@@ -106,8 +106,8 @@ class RouterosTarget:
             await self._entries.renew()
             if not self._is_midway:
                 await self._connections.forget()
-            if not self._is_ours:
-                return None
+            if not self._is_ours and self._in_force is None:
+                return None  # with rules that are the operator's, nothing may be all that is wanted
             return Actual(self._in_force, self._entries.sets(self._entries.whole()))
 
     async def apply(self, desired: Desired, plan: Plan) -> bool:
@@ -137,9 +137,12 @@ class RouterosTarget:
         """Do what comes last; False: something is not there after all."""
         await self._entries.take_away(list(elements_of(plan.remove, OTHERS)))
         await self._entries.learn_ids()
-        if not all(map(self._entries.holds, elements_of(plan.add, BLOCKED))):
+        missing = sum(not self._entries.holds(it) for it in elements_of(plan.add, BLOCKED))
+        if missing and self._entries.has_scripts:
             self._entries.has_scripts = False  # one by one the router says why not
             return False
+        if missing:
+            raise UpstreamError(f"{missing:,} entries are not there after they were added")
         await self._connections.forget()
         return True
 

@@ -87,4 +87,5 @@ class RouterRules:
         if answer.trap:
             raise UpstreamError(f"{menu} cannot be read: {answer.trap}")
         self._absent.discard(menu)
-        return list(answer.rows)
+        # what has no id can be neither changed nor put before
+        return [row for row in answer.rows if row.get(".id")]
