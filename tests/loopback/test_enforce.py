@@ -486,6 +486,70 @@ async def test_a_target_that_was_away_is_told_of_the_garden_that_it_missed() -> 
         assert bad.admits(parse_address("203.0.113.82")), "it is asked again"
 
 
+class SlowGarden(MemoryTarget):
+    """A target that opens its garden when it ``may``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may, self.waiting = asyncio.Event(), asyncio.Event()
+        self.most = 1_000_000
+        """Up to so many it opens at once."""
+
+    async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
+        self.waiting.set()
+        if len(self.garden) >= self.most:
+            await self.may.wait()
+        await super().admit(entries)
+
+
+async def test_a_long_garden_is_told_beside_a_word_that_somebody_paid_and_with_what_is_learned_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edged.enforce.admission.service.ADMIT_TIMEOUT", 0.05)
+    target = SlowGarden()
+    late = parse_address("203.0.113.80")
+    async with running(target, view=view_of(LINE)) as (service, current):
+        await settles(lambda: service.status()["memory-0"].ok)
+        target.broken = True
+        many = [(parse_address(f"198.51.100.{n}"), 30.0) for n in range(250)]
+        many += [(parse_address(f"192.0.2.{n}"), 30.0) for n in range(250)]
+        await service.admit(many)
+        target.most = 0
+        target.waiting.clear()
+        target.broken = False
+        await target.waiting.wait()
+        current.publish(view_of())
+        await settles(lambda: service.lifted(HERE))
+        assert not target.garden
+        await service.admit([(late, 30.0)])
+        target.may.set()
+        await settles(lambda: target.admits(late) and all(target.admits(address) for address, _ in many))
+        await settles(lambda: service.status()["memory-0"].ok)
+        await service.admit([(WEB, 30.0)])
+        assert target.admits(WEB), "it is waited for again"
+
+
+async def test_a_target_that_is_away_again_is_told_of_everything_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.enforce.admission.service.ADMIT_TIMEOUT", 0.05)
+    monkeypatch.setattr("edged.enforce.admission.service.TOLD_AT_ONCE", 2)
+    target = SlowGarden()
+    addresses = [parse_address(f"198.51.100.{n}") for n in range(6)]
+    async with running(target, view=view_of()) as (service, current):
+        await settles(lambda: service.status()["memory-0"].ok)
+        await service.admit([(address, 30.0) for address in addresses])
+        target.most = 2
+        for line in (LINE, subscriber("2", "100.64.1.8")):
+            target.broken = True
+            current.publish(view_of(line))
+            await settles(lambda: not service.status()["memory-0"].ok)
+            target.vanish()
+            target.broken = False
+            await settles(lambda: len(target.garden) == 2 and service.status()["memory-0"].ok)
+        target.most = 6
+        target.may.set()
+        await settles(lambda: all(map(target.admits, addresses)))
+
+
 async def test_questions_about_a_line_do_not_wait_for_a_target_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edged.enforce.admission.service.ASK_TIMEOUT", 0.05)
     hung, good = Hung(), MemoryTarget()

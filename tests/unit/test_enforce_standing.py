@@ -25,6 +25,18 @@ def test_an_address_is_remembered_until_its_last_end() -> None:
     assert len(learned) == 1
 
 
+def test_what_was_learned_after_a_turn_is_told_alone_and_the_latest_last() -> None:
+    learned = Learned()
+    learned.remember([(ONE, 30.0), (TWO, 30.0)], now=100.0)
+    turn = learned.turn
+    assert learned.left(100.0, turn) == []
+    learned.remember([(THREE, 1.0)], now=100.0)
+    learned.remember([(ONE, 20.0)], now=100.0)
+
+    assert learned.left(102.0, turn) == [(ONE, 28.0)], "and not what has ended"
+    assert learned.left(100.0) == [(TWO, 30.0), (THREE, 1.0), (ONE, 30.0)]
+
+
 def test_when_there_are_too_many_the_ended_go_and_then_those_learned_first() -> None:
     learned = Learned(most=2)
     learned.remember([(ONE, 1.0), (TWO, 30.0)], now=100.0)
