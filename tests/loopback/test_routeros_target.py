@@ -577,6 +577,59 @@ async def test_a_garden_address_that_a_hand_took_or_gave_is_open_all_the_same(at
         assert at.server.commands == []
 
 
+async def test_the_learned_garden_is_open_again_after_a_reboot(at: Background) -> None:
+    async with target(at, entries="flash") as ours:
+        await ours.start(RULES)
+        await bring(ours, FEW)
+        await ours.admit([(WEB, 30.0), (ip_address("203.0.113.98"), 0.001)])
+        at.do(at.server.reboot)
+        assert str(WEB) not in listed(at, "edged-garden")
+        assert (await bring(ours, FEW)).empty
+        async with asyncio.timeout(5.0):
+            while str(WEB) not in listed(at, "edged-garden"):
+                await asyncio.sleep(0.01)
+        assert "203.0.113.98" not in listed(at, "edged-garden"), "its time was up"
+
+
+async def test_a_flood_of_garden_addresses_shuts_out_nobody_for_whom_there_is_room(
+    at: Background, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edged.enforce.targets.router_garden.MOST_LEARNED", 8)
+    async with target(at, rate=100_000) as ours:
+        await ours.start(RULES)
+        await bring(ours, FEW)
+        written = listed(at, "edged-garden")
+        flood = [ip_address(f"198.51.100.{n}") for n in range(20)]
+        for address in flood:
+            await ours.admit([(WEB, 60.0)])
+            await ours.admit([(address, 30.0)])
+        assert listed(at, "edged-garden") - written == {str(WEB), *map(str, flood[-7:])}
+        await ours.admit([(address, 45.0) for address in flood])
+        assert len(listed(at, "edged-garden") - written) >= len(flood), "who asks now is served"
+        await ours.admit([(WEB, 100.0)])
+        assert len(listed(at, "edged-garden") - written) == 8
+        assert (await bring(ours, FEW)).empty
+
+
+async def test_what_waited_while_the_router_rebooted_is_not_said_to_it_afterwards(at: Background) -> None:
+    async with target(at, entries="flash") as ours:
+        await ours.start(RULES)
+        await bring(ours, FEW)
+        await ours.admit([(WEB, 1.0)])
+        ours._thread._free_at = asyncio.get_running_loop().time() + 0.5
+        waiting = asyncio.create_task(ours.admit([(WEB, 300.0)]))
+        await asyncio.sleep(0)
+        number = at.do(lambda: item(at, str(WEB)))
+        at.do(at.server.reboot)
+        theirs = {"list": "another", "address": "192.0.2.5", "disabled": "yes"}
+        at.do(lambda: at.server.console.hand(f"{LIST}/add", **theirs))
+        assert at.do(lambda: item(at, "192.0.2.5")) == number, "an id of before"
+        assert (await bring(ours, FEW)).empty
+        with pytest.raises(UpstreamError, match="the connection ended"):
+            await waiting
+        assert listed(at, "another", enabled=False) == {"192.0.2.5"}
+
+
 async def test_a_learned_address_that_is_written_down_later_becomes_permanent(at: Background) -> None:
     rules = dataclasses.replace(RULES, garden_networks=(*RULES.garden_networks, parse_prefix(str(WEB))))
     async with target(at) as ours:

@@ -48,7 +48,7 @@ class Admission:
         self._failed = failed
         self._learned = Learned()
         self._behind: set[str] = set()
-        """Targets that did not open what they were asked to: nobody waits for them either, until they have caught up."""
+        """Targets that did not open what they were asked to: nobody waits for them until they have caught up."""
         self._telling: dict[str, asyncio.Task[None]] = {}
 
     async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:

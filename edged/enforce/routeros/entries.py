@@ -44,6 +44,8 @@ class Mirror:
     learned: dict[IpAddress, Entry] = field(default_factory=dict)
     foreign: dict[SetName, dict[Element, bool]] = field(default_factory=lambda: {name: {} for name in CARRIED})
     """Entries of others in our lists, and whether they count."""
+    connection: int = 0
+    """The one for which the ids are true."""
     surplus: list[Command] = field(default_factory=list)
     """What takes those away that are ours and that nobody can want: a second one of its like, a range."""
 

@@ -9,14 +9,15 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import structlog
 
 from edged.enforce.desired import Desired
 from edged.enforce.diff import Actual, Plan
 from edged.enforce.routeros.commands import Command, seconds
-from edged.enforce.routeros.entries import spelled
+from edged.enforce.routeros.entries import Entry, spelled
 from edged.enforce.routeros.layout import ADDRESS_LISTS, CARRIED, layout_of
 from edged.enforce.routeros.text import change_text
 from edged.enforce.rules import Rules
@@ -60,6 +61,8 @@ class RouterosTarget:
         """The rules that are on the router, as far as we know."""
         self._is_ours = False
         """True when anything of ours was there."""
+        self._learned: dict[IpAddress, Entry] = {}
+        """The garden that was open when the connection was lost: a reboot forgets it."""
         self._is_midway = False
         """True while a part of a change is done: with its end all its connections are looked for at once."""
         self._uptime, self._uptime_at = 0.0, 0.0
@@ -153,10 +156,7 @@ class RouterosTarget:
         if all(mirror.is_open(address, now + life) for address, life in entries):
             return
         # whoever waits may give up; what the router was told is noted all the same
-        task = asyncio.create_task(self._garden.admit(mirror, entries))
-        self._admitting.add(task)
-        task.add_done_callback(self._admitted)
-        await asyncio.shield(task)
+        await asyncio.shield(self._beside(self._garden.admit(mirror, entries)))
 
     async def vouch(self, seconds: float) -> None:  # the Protocol's
         """As in ``Target``: no reminder leads anywhere here."""
@@ -206,7 +206,15 @@ class RouterosTarget:
         self._thread.close()
 
     def _lost(self) -> None:
+        if self._entries.mirror is not None:
+            self._learned = self._entries.mirror.learned
         self._entries.mirror = None
+
+    def _beside(self, opening: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(opening)
+        self._admitting.add(task)
+        task.add_done_callback(self._admitted)
+        return task
 
     def _admitted(self, task: asyncio.Task[None]) -> None:
         self._admitting.discard(task)
@@ -247,7 +255,12 @@ class RouterosTarget:
         rules = self._wanted_rules or Rules()
         is_right, are_there = await self._rules.look(rules)
         self._in_force = rules if is_right else None
+        before = self._learned if self._entries.mirror is None else self._entries.mirror.learned
         mirror = await self._entries.read()
+        self._learned = {}
+        if any(address not in mirror.learned for address in before):
+            # beside the rest: nobody who has paid waits for it
+            self._beside(self._garden.restore(mirror, before))
         self._is_ours = are_there or mirror.count > 0
         self._read_at = self._clock()
         self._read_took = self._read_at - begun

@@ -85,7 +85,7 @@ class RouterEntries:
 
     async def read(self) -> Mirror:
         """All of our lists; a second one of its like goes."""
-        mirror, absent = Mirror(), set[int]()
+        mirror, absent = Mirror(connection=self._thread.connection), set[int]()
         for version, menu in ADDRESS_LISTS.items():
             print_ = Command(menu, "print", {".proplist": PROPERTIES})
             answer = await self._thread.walk(print_, [{"list": list(self._layout.names)}])

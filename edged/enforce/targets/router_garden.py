@@ -3,9 +3,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import heapq
+from collections.abc import Callable, Mapping, Sequence
 
-from edged.enforce.routeros.commands import ALREADY, Command, change, interval, seconds
+from edged.enforce.routeros.commands import ALREADY, Command, change, interval, remove, seconds
 from edged.enforce.routeros.entries import PROPERTIES, Entry, Mirror, learned_command, spelled
 from edged.enforce.routeros.layout import ADDRESS_LISTS, LEARNED, Layout
 from edged.enforce.sets import SetName
@@ -16,7 +17,7 @@ from edged.values import IpAddress, host_prefix
 LIFE = 2.0
 """A learned address lives this many times as long as asked: not every DNS answer costs a command."""
 MOST_LEARNED = 8192
-"""Learned addresses: a hostile garden zone may not fill a router's memory."""
+"""Learned addresses: a hostile garden zone may not fill a router's memory. Those that end first make room."""
 
 
 class RouterGarden:
@@ -32,9 +33,7 @@ class RouterGarden:
         now = self._clock()
         due = {address: LIFE * life for address, life in entries if not mirror.is_open(address, now + life)}
         if len(mirror.learned) + len(due) > MOST_LEARNED:
-            mirror.forget_learned(now)
-        if len(mirror.learned) + len(due) > MOST_LEARNED:
-            raise UpstreamError(f"{MOST_LEARNED:,} garden addresses are open already")
+            await self._make_room(mirror, {address for address, _ in entries}, now)
         refusals = await self._open(mirror, due)
         if not refusals:
             return
@@ -48,13 +47,34 @@ class RouterGarden:
         if refusals:
             raise UpstreamError(f"the garden does not open: {next(iter(refusals.values()))}")
 
+    async def restore(self, mirror: Mirror, before: Mapping[IpAddress, Entry]) -> None:
+        """Open again what was open ``before`` and is not any more, for what is left of its time."""
+        now = self._clock()
+        left = [(address, entry.ends - now) for address, entry in before.items() if entry.ends > now]
+        gone = [(address, life / LIFE) for address, life in left if not mirror.is_open(address, now)]
+        for piece in self._thread.pieces(gone):
+            await self.admit(mirror, piece)
+
+    async def _make_room(self, mirror: Mirror, asked: set[IpAddress], now: float) -> None:
+        """Let those go that end first. The names that are asked for often are opened again and again, and stay."""
+        mirror.forget_learned(now)
+        more = len(asked - mirror.learned.keys()) + len(mirror.learned) - MOST_LEARNED
+        others = (
+            (entry.ends, address.version, address) for address, entry in mirror.learned.items() if address not in asked
+        )
+        leaving = [address for _, _, address in heapq.nsmallest(more, others)]
+        # they are nobody's from now on, whoever else makes room meanwhile
+        commands = [remove(ADDRESS_LISTS[address.version], mirror.learned.pop(address).id) for address in leaving]
+        for piece in self._thread.pieces(commands):
+            await self._thread.many(piece, on=mirror.connection)
+
     async def _open(self, mirror: Mirror, due: dict[IpAddress, float]) -> dict[IpAddress, str]:
         """Whom the router refused, and why."""
         refusals: dict[IpAddress, str] = {}
         for piece in self._thread.pieces(list(due)):
             began = self._clock()
             commands = [self._opening(mirror, address, due[address]) for address in piece]
-            for address, answer in zip(piece, await self._thread.many(commands), strict=True):
+            for address, answer in zip(piece, await self._thread.many(commands, on=mirror.connection), strict=True):
                 if answer.trap:
                     refusals[address] = answer.trap
                     continue
