@@ -25,6 +25,7 @@ from edged.state.database import Database
 from edged.state.overrides import OverrideStore
 from edged.state.sealing_key import SealingKey
 from edged.state.sessions import SessionStore
+from edged.watching import Lifting
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,7 @@ class House(Protocol):
     acme: AcmeService
     enforce: EnforceService
     bngs: list[RadiusTarget]
+    lifting: Lifting
     mpsk: MpskService
     sealing: SealingKey
     radius: RadiusService | None
