@@ -19,6 +19,7 @@ from edged.enforce.diff import diff
 from edged.enforce.targets.memory import MemoryTarget
 from edged.enforce.targets.mikrotik import RouterosTarget
 from edged.errors import Problem
+from edged.ops.offline import offline_plan
 from edged.watching import Lifting, targets
 from tests.e2e.enforce_contract import RULES, subscriber, wanted
 from tests.routeros.background import Background, running
@@ -52,6 +53,23 @@ def test_every_entry_has_a_target_of_its_name_and_memory_while_watching(tmp_path
     text = stand_in.render(VALUE, diff(VALUE, None, stand_in.carries))
     assert "/ipv6/firewall/address-list/add list=edged-blocked address=2001:db8:100:700::/56" in text
     assert stand_in.carries == enforcing["127.0.0.1"].carries
+
+
+def test_the_plan_without_a_daemon_is_for_the_same_targets(tmp_path: Path) -> None:
+    path = tmp_path / "edged.yaml"
+    routers = "".join(
+        f"  - routeros: {{host: 127.0.0.1, user: edged, password: secret, rules: leave, garden_list: {name}}}\n"
+        for name in ("first", "second")
+    )
+    path.write_text(
+        f"state: {{directory: {tmp_path}/state}}\ngarden: {{networks: [203.0.113.20]}}\n"
+        f"enforce:\n{routers}  - nftables: {{}}\n"
+    )
+
+    planned = offline_plan(path)["targets"]
+
+    assert [one["name"] for one in planned] == list(targets(load(str(path)).config)) == ["127.0.0.1", "nftables"]
+    assert "list=first" in planned[0]["text"]
 
 
 async def test_what_an_earlier_run_blocked_on_a_router_is_lifted(at: Background, tmp_path: Path) -> None:
