@@ -22,11 +22,13 @@ import pytest
 
 from edged.enforce.diff import Plan, diff
 from edged.enforce.routeros.commands import Command
+from edged.enforce.routeros.order import Round
 from edged.enforce.rules import Portal, Rules
 from edged.enforce.service import EnforceService
 from edged.enforce.settings import RouterosSettings
 from edged.enforce.targets.memory import MemoryTarget
 from edged.enforce.targets.mikrotik import SLICE, RouterosTarget
+from edged.enforce.targets.router_rules import RouterRules
 from edged.enforce.targets.routeros import Router
 from edged.errors import ConfigError, UpstreamError
 from edged.state.current import Current
@@ -36,7 +38,7 @@ from tests.routeros.background import Background, running
 from tests.routeros.console import Console, Outcome
 from tests.routeros.faults import FAULTS
 from tests.routeros.latency import LATENCIES
-from tests.routeros.sentences import done
+from tests.routeros.sentences import TrapError, done
 from tests.routeros.server import RouterServer, router
 from tests.routeros_lab import LISTS, authority, bring, comments, listed, settings, target
 
@@ -376,6 +378,52 @@ async def test_our_rules_stand_before_those_of_others_and_fasttrack(at: Backgrou
             "edged: from blocked", "edged: to blocked", "defconf: fasttrack"
         ]  # fmt: skip
         assert comments(at, "/ip/firewall/nat", "srcnat") == ["edged: keep source", "edged-like, and not edged's"]
+
+
+async def test_two_edged_of_one_configuration_come_to_the_same_on_one_router(at: Background) -> None:
+    async with target(at, rate=100_000) as one, target(at, rate=100_000) as another:
+        for value in (FEW, MORE, FEW):
+            for ours in (one, another):
+                await ours.start(RULES)
+            await asyncio.gather(bring(one, value), bring(another, value))
+            for ours in (one, another):
+                await ours.close()
+                assert (await bring(ours, value)).empty
+        assert listed(at) == FEW_LISTED
+        await one.admit([(WEB, 30.0)])
+        await another.admit([(WEB, 60.0)])
+        rules = comments(at, "/ip/firewall/filter")
+        assert len(rules) == len(set(rules))
+
+
+async def test_a_rule_that_is_gone_when_it_is_to_go_is_gone(at: Background, monkeypatch: pytest.MonkeyPatch) -> None:
+    async with target(at) as ours:
+        await ours.start(RULES)
+        await bring(ours, FEW)
+        at.do(lambda: at.server.console.hand("/ip/firewall/filter/add", chain="forward", comment="edged: old"))
+        await ours.close()
+        change = RouterRules._change
+
+        async def late(rules: RouterRules, menu: str, round_: Round) -> None:
+            for row in at.do(lambda: at.server.console.items(menu)):
+                if row.get("comment") == "edged: old":
+                    at.do(lambda it=row[".id"]: at.server.console.hand(f"{menu}/remove", numbers=it))  # type: ignore[misc]
+            await change(rules, menu, round_)
+
+        monkeypatch.setattr(RouterRules, "_change", late)
+        assert (await bring(ours, FEW)).base
+        assert (await bring(ours, FEW)).empty
+
+
+async def test_what_a_router_says_is_fit_for_a_terminal(at: Background, monkeypatch: pytest.MonkeyPatch) -> None:
+    def rude(_table: Any, _arguments: Any) -> Outcome:
+        raise TrapError("\x1b[2Jno\nroom\x07")
+
+    async with target(at) as ours:
+        await ours.start(RULES)
+        monkeypatch.setattr(at.server.console, "_add", rude)
+        with pytest.raises(UpstreamError, match=r"entries were refused: \[2Jno room$"):
+            await bring(ours, FEW)
 
 
 async def test_an_address_that_somebody_else_put_there_is_in_force_and_stays(at: Background) -> None:

@@ -6,7 +6,7 @@ Written in rounds, each from what the router shows then: only it knows how it sp
 
 from __future__ import annotations
 
-from edged.enforce.routeros.commands import NO_MENU, Command
+from edged.enforce.routeros.commands import ABSENT, NO_MENU, Command
 from edged.enforce.routeros.layout import FILTER, NAT, Layout, is_ours
 from edged.enforce.routeros.order import Accepted, Printed, Round, accept, next_round
 from edged.enforce.routeros.rows import Row, menus
@@ -74,7 +74,8 @@ class RouterRules:
             else:
                 written[answer.ret] = row
         for answer in await self._thread.many([*round_.removes, *round_.moves]):
-            if answer.trap:
+            # what somebody else took meanwhile shows in the next round
+            if answer.trap and not answer.trap.startswith(ABSENT):
                 raise UpstreamError(f"a rule of {menu} cannot be put right: {answer.trap}")
         if written:
             accept(menu, await self._print(menu), written, self._accepted)

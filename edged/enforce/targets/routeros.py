@@ -149,7 +149,7 @@ class Router:
         try:
             response = promise.get()
         except RouterOsApiCommunicationError as error:
-            return Answer(trap=_text(error.original_message)[:200] or "no reason given")
+            return Answer(trap=_said(error.original_message))
         return Answer(_rows(response), _text(response.done_message.get("ret", b"")))
 
     def _pipelined(self, commands: Iterable[Command]) -> Iterator[Answer]:
@@ -187,7 +187,7 @@ class Router:
             # a router before 6.43 answers this with its challenge, and the library goes on with it
             api.login(settings.user.encode(), settings.password.reveal(), plaintext_login=True)
         except RouterOsApiCommunicationError as error:
-            refusal = _text(error.original_message)[:200]
+            refusal = _said(error.original_message)
         else:
             self._api = api
             self._connections += 1
@@ -286,6 +286,11 @@ def _rows(response: list[dict[str, bytes]]) -> list[dict[str, str]]:
 
 def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "replace")
+
+
+def _said(octets: bytes) -> str:
+    """What a router gives as its reason, fit for a log and a terminal."""
+    return "".join(c if c.isprintable() else " " for c in _text(octets)[:200]).strip() or "no reason given"
 
 
 def _reason(error: Exception) -> str:
