@@ -234,6 +234,72 @@ async def test_new_rules_are_written_and_the_old_ones_go(at: Background) -> None
         assert not [name for name in comments(at, "/ip/firewall/nat") if "door" in name]
 
 
+async def test_what_is_not_in_the_garden_any_more_leaves_the_list(at: Background) -> None:
+    async with target(at) as ours:
+        await ours.start(RULES)
+        await bring(ours, FEW)
+        assert listed(at, "edged-garden") == {"203.0.113.20", "2001:db8::20/128"}
+        await bring(ours, wanted(rules=dataclasses.replace(RULES, garden_networks=(parse_prefix("203.0.113.20"),))))
+        assert listed(at, "edged-garden") == {"203.0.113.20"}
+
+
+async def test_a_rule_that_was_refused_is_tried_again_on_the_next_connection(at: Background) -> None:
+    add = type(at.server.console)._add
+    async with target(at) as ours:
+        await ours.start(RULES)
+        with pytest.MonkeyPatch.context() as patch:
+
+            def fussy(console: Console, table: Any, arguments: Any) -> Outcome:
+                if "dst-limit" in arguments:
+                    raise TrapError("failure: stand-in: no room")
+                return add(console, table, arguments)
+
+            patch.setattr(Console, "_add", fussy)
+            await bring(ours, FEW)
+            assert (await bring(ours, FEW)).empty
+        assert "out ntp: failure: stand-in: no room" in ours.warnings[0]
+        await ours.close()
+        await bring(ours, FEW)
+        assert not ours.warnings
+        assert "edged: out ntp" in comments(at, "/ip/firewall/filter")
+
+
+async def test_a_rule_that_is_not_kept_as_it_was_written_is_written_once_and_told_of(at: Background) -> None:
+    prints = type(at.server.console)._print
+    with pytest.MonkeyPatch.context() as patch:
+
+        def forgetful(console: Console, table: Any, command: Any) -> Outcome:
+            outcome = prints(console, table, command)
+            outcome.replies = [
+                dataclasses.replace(reply, pairs={k: v for k, v in reply.pairs.items() if k != "reject-with"})
+                for reply in outcome.replies
+            ]
+            return outcome
+
+        patch.setattr(Console, "_print", forgetful)
+        async with target(at) as ours:
+            await ours.start(RULES)
+            for _ in range(3):
+                with pytest.raises(UpstreamError, match="the rule out quic of /ip/firewall/filter is kept without rej"):
+                    await bring(ours, FEW)
+            rules = comments(at, "/ip/firewall/filter")
+            assert at.server.commands.count("/ip/firewall/filter/add") == len(rules)
+    async with target(at) as ours:
+        await ours.start(RULES)
+        await bring(ours, FEW)
+        assert listed(at) == FEW_LISTED
+
+
+async def test_a_garden_address_that_somebody_else_opened_for_a_while_is_open(at: Background) -> None:
+    async with target(at) as ours:
+        await ours.start(RULES)
+        await bring(ours, FEW)
+        given = {"list": "edged-garden", "address": str(WEB), "timeout": "1h"}
+        at.do(lambda: at.server.console.hand(f"{LIST}/add", **given))
+        await ours.admit([(WEB, 30.0)])
+        assert (await bring(ours, FEW)).empty
+
+
 async def test_it_answers_for_single_addresses(at: Background) -> None:
     async with target(at) as ours:
         await ours.start(RULES)

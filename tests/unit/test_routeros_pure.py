@@ -106,6 +106,8 @@ def test_what_is_printed_is_sorted_into_ours_learned_foreign_and_surplus() -> No
         row("203.0.113.9", "edged: learned", "edged-garden", timeout="30s"),
         row("203.0.113.10", listed="edged-portal"),
         row("203.0.113.0/25", listed="edged-portal"),
+        row("203.0.113.11", "edged: learned", "edged-garden"),
+        row("192.0.2.7", "edged: learned", timeout="30s"),
     ]
 
     take(mirror, 4, rows, LAYOUT, now=100.0)
@@ -119,7 +121,7 @@ def test_what_is_printed_is_sorted_into_ours_learned_foreign_and_surplus() -> No
     assert mirror.learned == {ip_address("203.0.113.9"): Entry("*203.0.113.9", 130.0)}
     assert set(mirror.ours[SetName.PORTAL_4]) == {int(ip_address("203.0.113.10"))}
     assert [command.arguments[".id"] for command in mirror.surplus] == [
-        "*192.0.2.1", "*192.0.2.8-192.0.2.20", "*203.0.113.0/25"
+        "*192.0.2.1", "*192.0.2.8-192.0.2.20", "*203.0.113.0/25", "*203.0.113.11", "*192.0.2.7"
     ]  # fmt: skip
     assert mirror.elements(SetName.BLOCKED_HOSTS_4, {third}, 200.0) == {first, third}
     assert mirror.elements(SetName.BLOCKED_HOSTS_4, set(), 3700.0) == frozenset(), "its time is up"

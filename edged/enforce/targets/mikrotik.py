@@ -251,6 +251,7 @@ class RouterosTarget:
         if await self._thread.connect():
             self._entries.has_scripts = True
             self._connections.reconnected()
+            self._rules.reconnected()
         await self._ask_uptime()
         rules = self._wanted_rules or Rules()
         is_right, are_there = await self._rules.look(rules)

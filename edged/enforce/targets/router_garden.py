@@ -37,12 +37,13 @@ class RouterGarden:
         refusals = await self._open(mirror, due)
         if not refusals:
             return
+        closed = []
         for address, why in refusals.items():
             # what we took for known is gone, or what we took for new is there
             mirror.learned.pop(address, None)
-            if ALREADY in why:
-                await self._find(mirror, address)
-        again = {address: due[address] for address in refusals if not mirror.is_open(address, now + due[address])}
+            if not (ALREADY in why and await self._find(mirror, address)):
+                closed.append(address)
+        again = {address: due[address] for address in closed if not mirror.is_open(address, now + due[address])}
         refusals = await self._open(mirror, again)
         if refusals:
             raise UpstreamError(f"the garden does not open: {next(iter(refusals.values()))}")
@@ -89,13 +90,16 @@ class RouterGarden:
             return command
         return change(command.menu, known.id, {"timeout": interval(life), "disabled": "no"})
 
-    async def _find(self, mirror: Mirror, address: IpAddress) -> None:
-        """The entry that is in our way: ours from before, or somebody else's that opens the garden as well."""
+    async def _find(self, mirror: Mirror, address: IpAddress) -> bool:
+        """The entry that is in our way: ours from before; or True: somebody else's that opens the garden as well."""
         query = [{"list": [self._layout.garden]}, {"address": [spelled(host_prefix(address))]}]
         print_ = Command(ADDRESS_LISTS[address.version], "print", {".proplist": PROPERTIES})
         for row in await self._thread.rows(print_, query):
             left = seconds(row.get("timeout", ""))
             if row.get("comment") == LEARNED and left is not None:
                 mirror.learned[address] = Entry(row.get(".id", ""), self._clock() + left)
-            elif row.get("disabled", "false") == "false" and left is None:
-                mirror.foreign[SetName(f"gnet{address.version}")][host_prefix(address)] = True
+            elif row.get("disabled", "false") == "false":
+                if left is None:
+                    mirror.foreign[SetName(f"gnet{address.version}")][host_prefix(address)] = True
+                return True
+        return False
