@@ -347,6 +347,11 @@ async def test_what_a_script_did_not_add_is_added_one_by_one_and_the_router_says
         at.do(at.server.faults.clear)
         await bring(ours, value)
         assert len(listed(at)) == 299
+        at.do(at.server.cut)
+        at.do(at.server.commands.clear)
+        await bring(ours, wanted())
+        await bring(ours, value)
+        assert at.server.commands.count("/execute") == 6, "another connection, another try"
 
 
 async def test_a_router_that_says_done_and_does_nothing_is_a_failure_and_not_a_loop(
@@ -560,6 +565,47 @@ async def test_what_a_hand_changed_is_found_at_the_next_full_reading_and_put_rig
         assert comments(at, "/ip/firewall/filter", "forward")[-1] == "defconf: fasttrack"
 
 
+async def test_a_router_that_is_slow_to_read_is_read_less_often() -> None:
+    now = [1000.0]
+    server = RouterServer(Console(clock=lambda: now[0]))
+    server.console.hand("/user/add", name="edged", password="secret", group="full")
+    with running(server) as at:
+        async with target(at, clock=lambda: now[0]) as ours:
+            await ours.start(RULES)
+            await bring(ours, FEW)
+            ours._read_took = 10.0
+            at.do(at.server.commands.clear)
+            for seconds, readings in ((61.0, 0), (300.0, 0), (40.0, 1), (61.0, 2)):
+                now[0] += seconds
+                await ours.read()
+                assert at.server.commands.count(f"{LIST}/print") == readings
+
+
+async def test_among_many_new_lines_one_that_a_hand_disabled_is_enabled(at: Background) -> None:
+    lines = [subscriber(str(n), f"100.64.{n // 250}.{n % 250 + 1}") for n in range(300)]
+    async with target(at, rate=100_000) as ours:
+        await ours.start(RULES)
+        await bring(ours, wanted(lines[1]))
+        at.do(lambda: at.server.console.hand(f"{LIST}/disable", numbers=item(at, "100.64.0.2")))
+        await ours.close()
+        await bring(ours, wanted(*lines))
+        assert len(listed(at)) == 299
+        assert (await bring(ours, wanted(*lines))).empty
+
+
+async def test_rules_that_come_back_before_the_new_ones_were_all_written_are_written_again(at: Background) -> None:
+    others_ = dataclasses.replace(RULES, portal4=Portal(ip_address("203.0.113.11")))
+    async with target(at) as ours:
+        await ours.start(RULES)
+        await bring(ours, FEW)
+        at.do(lambda: at.server.turns.extend([""] * 4 + ["full"]))
+        with pytest.raises(UpstreamError, match=r"a rule of /ip/firewall/nat is refused"):
+            await bring(ours, dataclasses.replace(FEW, rules=others_))
+        assert (await bring(ours, FEW)).base
+        rows = at.do(lambda: at.server.console.items("/ip/firewall/nat"))
+        assert {row.get("to-addresses") for row in rows} == {"203.0.113.10", None}
+
+
 # --- reboots, backups, leases ----------------------------------------------------------------------
 
 
@@ -742,6 +788,20 @@ async def test_what_waited_while_the_router_rebooted_is_not_said_to_it_afterward
         with pytest.raises(UpstreamError, match="the connection ended"):
             await waiting
         assert listed(at, "another", enabled=False) == {"192.0.2.5"}
+
+
+async def test_what_the_router_was_told_is_noted_although_nobody_waits_any_more(at: Background) -> None:
+    async with target(at) as ours:
+        await ours.start(RULES)
+        await bring(ours, FEW)
+        at.server.late = 0.2
+        at.do(lambda: at.server.turns.append("late"))
+        with pytest.raises(TimeoutError):
+            await asyncio.wait_for(ours.admit([(WEB, 60.0)]), 0.05)
+        await asyncio.gather(*ours._admitting)
+        at.do(at.server.commands.clear)
+        await ours.admit([(WEB, 60.0)])
+        assert at.server.commands == []
 
 
 async def test_a_learned_address_that_is_written_down_later_becomes_permanent(at: Background) -> None:
@@ -1109,7 +1169,9 @@ async def test_watching_lifts_what_an_earlier_run_blocked_and_leaves_the_rest(at
     async with target(at) as ours:
         await ours.start(RULES)
         await bring(ours, FEW)
+        track(at, "100.64.1.7")
         assert await ours.lift()
         assert listed(at) == {"192.0.2.77"}
+        assert tracked(at) == [], "what was steered is so no more"
         assert not await ours.lift()
         assert "edged: from blocked" in comments(at, "/ip/firewall/filter")
