@@ -234,6 +234,16 @@ async def test_new_rules_are_written_and_the_old_ones_go(at: Background) -> None
         assert not [name for name in comments(at, "/ip/firewall/nat") if "door" in name]
 
 
+async def test_an_entry_that_a_hand_took_before_the_line_paid_is_gone(at: Background) -> None:
+    async with target(at) as ours:
+        await ours.start(RULES)
+        await bring(ours, FEW)
+        at.do(lambda: at.server.console.hand(f"{LIST}/remove", numbers=item(at, "100.64.1.7")))
+        await bring(ours, wanted())
+        assert listed(at) == set()
+        assert (await bring(ours, wanted())).empty
+
+
 async def test_what_is_not_in_the_garden_any_more_leaves_the_list(at: Background) -> None:
     async with target(at) as ours:
         await ours.start(RULES)
@@ -314,6 +324,10 @@ async def test_it_answers_for_single_addresses(at: Background) -> None:
             assert await ours.contains(ip_address(text)) is blocked, text
         at.do(lambda: at.server.console.hand(f"{LIST}/disable", numbers=item(at, "100.64.1.7")))
         assert not await ours.contains(ip_address("100.64.1.7")), "it is the router that is asked"
+
+
+def items_of(at: Background) -> list[dict[str, str]]:
+    return at.server.console.items(LIST)
 
 
 def item(at: Background, address: str, menu: str = LIST) -> str:
@@ -561,6 +575,7 @@ async def test_what_a_hand_changed_is_found_at_the_next_full_reading_and_put_rig
         await bring(ours, FEW)
         assert (await bring(ours, FEW)).empty
         assert listed(at) == FEW_LISTED | {"192.0.2.77"}
+        assert len(at.do(lambda: [it for it in items_of(at) if it["address"] == "100.64.2.0/24"])) == 1, "no twin"
         assert others(at) == before
         assert comments(at, "/ip/firewall/filter", "forward")[-1] == "defconf: fasttrack"
 
