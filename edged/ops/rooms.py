@@ -25,7 +25,6 @@ from edged.state.database import Database
 from edged.state.overrides import OverrideStore
 from edged.state.sealing_key import SealingKey
 from edged.state.sessions import SessionStore
-from edged.watching import Lifting
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +36,15 @@ class Reload:
     tried_at: float = 0.0
     ok: bool = True
     problems: tuple[Problem, ...] = ()
+
+
+class Lifted(Protocol):
+    """What an earlier run enforced, while watching."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is still in force, and why."""
+        ...
 
 
 class House(Protocol):
@@ -53,7 +61,6 @@ class House(Protocol):
     acme: AcmeService
     enforce: EnforceService
     bngs: list[RadiusTarget]
-    lifting: Lifting
     mpsk: MpskService
     sealing: SealingKey
     radius: RadiusService | None
@@ -65,6 +72,11 @@ class House(Protocol):
     started_at: float
     census: CensusTaker
     warnings: tuple[Problem, ...]
+
+    @property
+    def lifting(self) -> Lifted:
+        """What an earlier run left in force."""
+        ...
 
     async def reload(self) -> None:
         """Read the file again; ``reload_state`` says how that went."""

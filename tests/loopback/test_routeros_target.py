@@ -695,6 +695,22 @@ async def test_a_lease_is_renewed_when_half_of_it_is_over_and_ends_when_nobody_r
             assert listed(at) == FEW_LISTED
 
 
+async def test_leases_are_renewed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.enforce.targets.router_entries.RENEWED", 2)
+    now = [1000.0]
+    server = RouterServer(Console(clock=lambda: now[0]))
+    server.console.hand("/user/add", name="edged", password="secret", group="full")
+    with running(server) as at:
+        async with target(at, clock=lambda: now[0], lease="1h") as ours:
+            await ours.start(RULES)
+            await bring(ours, FEW)
+            now[0] += 1900.0
+            at.do(at.server.commands.clear)
+            for renewed in (2, 3, 3):
+                await ours.read()
+                assert sum(command.endswith("/address-list/set") for command in at.server.commands) == renewed
+
+
 async def test_a_change_between_memory_and_flash_is_carried_out(at: Background) -> None:
     for entries, lives in (("memory", True), ("flash", False), ("memory", True)):
         async with target(at, entries=entries) as ours:
