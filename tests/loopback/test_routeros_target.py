@@ -1050,15 +1050,24 @@ def test_what_is_said_for_one_connection_is_never_said_on_the_next(at: Backgroun
         assert made.ask(second, Command("/system/resource", "print")).rows, "and the new connection is as it was"
 
 
-def test_an_answer_shares_its_names(at: Background) -> None:
-    made = Router(settings(at))
+def test_rows_are_looked_at_where_they_come_in_and_only_those_that_are_wanted_stay(
+    at: Background, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    track(at, *(f"100.64.1.{n}" for n in range(200)))
+    made, waiting = Router(settings(at)), list[int]()
     with contextlib.closing(made):
         number = made.connect()
-        for last in ("1", "2"):
-            made.ask(number, Command(LIST, "add", {"list": "a", "address": f"192.0.2.{last}"}))
-        one, two = made.ask(number, Command(LIST, "print")).rows
-        pairs = zip(sorted(one), sorted(two), strict=True)
-        assert all(name is another for name, another in pairs), "a hundred thousand connections have but one each"
+        take = made._api.process_single_response
+
+        def process() -> None:
+            take()
+            waiting.append(sum(map(len, made._api.response_buffor.values())))
+
+        monkeypatch.setattr(made._api, "process_single_response", process)
+        found = made.ask(number, Command(CONNECTIONS, "print"), keep=lambda row: row["src-address"].endswith(".77"))
+        assert [row["src-address"] for row in found.rows] == ["100.64.1.77"]
+        assert (len(waiting), max(waiting)) == (201, 1), "a hundred thousand of them would fill a small machine"
+        assert not made._api.response_buffor
 
 
 def test_a_command_goes_out_at_once_and_whole(at: Background) -> None:

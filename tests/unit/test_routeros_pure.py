@@ -15,7 +15,7 @@ from edged.enforce.routeros.entries import Entry, Mirror, entry_command, learned
 from edged.enforce.routeros.layout import CARRIED, CONNECTIONS, FILTER, NAT, Layout, is_ours, layout_of
 from edged.enforce.routeros.rows import menus
 from edged.enforce.routeros.text import change_text
-from edged.enforce.routeros.tracking import due
+from edged.enforce.routeros.tracking import Due
 from edged.enforce.rules import Portal, Rules
 from edged.enforce.sets import SetName
 from edged.enforce.settings import RouterosSettings
@@ -250,6 +250,10 @@ def connection(item: str, protocol: str, src: str, dst: str, **more: str) -> dic
     return {".id": item, "protocol": protocol, "src-address": src, "dst-address": dst} | more
 
 
+def due(rows: list[dict[str, str]], is_due: Due) -> list[str]:
+    return [row[".id"] for row in filter(is_due, rows)]
+
+
 def test_a_connection_goes_whichever_end_the_line_is_and_of_an_opened_line_udp_alone() -> None:
     rows = [
         connection("*1", "tcp", "100.64.1.7", "198.51.100.1", **{"src-port": "40000"}),
@@ -263,7 +267,7 @@ def test_a_connection_goes_whichever_end_the_line_is_and_of_an_opened_line_udp_a
     ]
     blocked, opened = [parse_prefix("100.64.1.7"), parse_prefix("100.64.2.0/24")], [parse_prefix("100.64.1.8")]
 
-    assert due(rows, blocked, opened, 4) == ["*1", "*2", "*3", "*6", "*7"]
+    assert due(rows, Due(blocked, opened, 4)) == ["*1", "*2", "*3", "*6", "*7"]
 
 
 def test_an_address_and_its_port_may_be_one_property() -> None:
@@ -276,8 +280,8 @@ def test_an_address_and_its_port_may_be_one_property() -> None:
         connection("*7", "tcp", "nonsense", ""),
     ]
 
-    assert due(v4, [parse_prefix("100.64.1.7")], [], 4) == ["*1", "*2"]
-    assert due(v6, [parse_prefix("2001:db8:100:700::/64")], [], 6) == ["*3", "*4", "*5"]
+    assert due(v4, Due([parse_prefix("100.64.1.7")], [], 4)) == ["*1", "*2"]
+    assert due(v6, Due([parse_prefix("2001:db8:100:700::/64")], [], 6)) == ["*3", "*4", "*5"]
 
 
 def test_the_menus_of_connections_are_those_of_the_stand_in() -> None:

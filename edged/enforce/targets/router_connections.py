@@ -6,13 +6,12 @@ Fasttracked connections pass no rule, so that this is what ends those from befor
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Callable, Collection, Iterable
 
 from edged.enforce.routeros.commands import ABSENT, Command, remove
 from edged.enforce.routeros.entries import spelled
 from edged.enforce.routeros.layout import CONNECTIONS
-from edged.enforce.routeros.tracking import ENDS, PROPERTIES, due
+from edged.enforce.routeros.tracking import ENDS, PROPERTIES, Due
 from edged.enforce.targets.router_thread import RouterThread
 from edged.errors import UpstreamError
 from edged.values import Prefix
@@ -75,16 +74,16 @@ class RouterConnections:
     ) -> str:
         """Why it was refused; empty: it was not."""
         query = await self._query(menu, version, concerned)
+        print_, is_due = Command(menu, "print", {".proplist": PROPERTIES}), Due(blocked, opened, version)
         try:
-            rows = await self._thread.rows(Command(menu, "print", {".proplist": PROPERTIES}), query)
+            # looked at where they come in: a router may track a hundred thousand
+            rows = await self._thread.rows(print_, query, is_due)
         except UpstreamError as error:
             if not self._thread.router.is_connected:
                 raise
             return str(error)
-        # a router may track a hundred thousand
-        ids = await asyncio.to_thread(due, rows, blocked, opened, version)
         refusals = []
-        for piece in self._thread.pieces(ids):
+        for piece in self._thread.pieces([row[".id"] for row in rows]):
             answers = await self._thread.many([remove(menu, item) for item in piece])
             # most end by themselves between the two commands
             refusals += [answer.trap for answer in answers if answer.trap and not answer.trap.startswith(ABSENT)]

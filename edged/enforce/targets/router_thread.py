@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from edged.enforce.routeros.commands import Command
 from edged.enforce.settings import RouterosSettings
-from edged.enforce.targets.routeros import Alternatives, Answer, Router
+from edged.enforce.targets.routeros import Alternatives, Answer, Keep, Router
 from edged.errors import UpstreamError
 
 PIECE = 100
@@ -50,18 +50,21 @@ class RouterThread:
         self.connection = await self.run(self.router.connect)
         return self.connection != before
 
-    async def ask(self, command: Command, alternatives: Alternatives = (), *, patience: float = 1.0) -> Answer:
+    async def ask(self, command: Command, alternatives: Alternatives = ()) -> Answer:
         """One command that changes nothing. UpstreamError when it is not answered."""
         router, connection = self.router, self.connection
-        return await self.run(lambda: router.ask(connection, command, alternatives, patience=patience))
+        return await self.run(lambda: router.ask(connection, command, alternatives))
 
-    async def walk(self, command: Command, alternatives: Alternatives = ()) -> Answer:
+    async def walk(self, command: Command, alternatives: Alternatives = (), keep: Keep = lambda _row: True) -> Answer:
         """A print that may take its time. UpstreamError when it is not answered."""
-        return await self.ask(command, alternatives, patience=READ_PATIENCE)
+        router, connection = self.router, self.connection
+        return await self.run(lambda: router.ask(connection, command, alternatives, patience=READ_PATIENCE, keep=keep))
 
-    async def rows(self, command: Command, alternatives: Alternatives = ()) -> list[dict[str, str]]:
+    async def rows(
+        self, command: Command, alternatives: Alternatives = (), keep: Keep = lambda _row: True
+    ) -> list[dict[str, str]]:
         """The rows of a print that may take its time. UpstreamError also when the router will not."""
-        answer = await self.walk(command, alternatives)
+        answer = await self.walk(command, alternatives, keep)
         if answer.trap:
             raise UpstreamError(f"{command.menu} cannot be read: {answer.trap}")
         return answer.rows

@@ -20,6 +20,7 @@ from typing import Any, TypeVar
 
 from routeros_api.api import RouterOsApi
 from routeros_api.api_communicator import ApiCommunicator
+from routeros_api.api_communicator.base import ApiCommunicatorBase
 from routeros_api.base_api import Connection
 from routeros_api.exceptions import RouterOsApiCommunicationError, RouterOsApiConnectionError, RouterOsApiError
 from routeros_api.query import HasValueQuery, IsEqualQuery, OrQuery
@@ -40,6 +41,7 @@ _FAILURES = (RouterOsApiError, OSError, ValueError, LookupError, TypeError, Asse
 """What the library raises at octets that it does not understand, and lets through from below."""
 
 T = TypeVar("T")
+Keep = Callable[[Mapping[str, str]], bool]
 Alternatives = Sequence[Mapping[str, Sequence[str]]]
 """Each a property or several with the values that they may have; one of all of them must fit, of each mapping."""
 
@@ -61,6 +63,7 @@ class Router:
     def __init__(self, settings: RouterosSettings) -> None:
         self._settings = settings
         self._api: Any = None
+        """What sends and takes apart sentences, once the login is done. Its other layers keep each row three times."""
         self._stream: _Stream | None = None
         self._connections = 0
         self._is_over = False
@@ -87,13 +90,19 @@ class Router:
         return self._connections
 
     def ask(
-        self, connection: int, command: Command, alternatives: Alternatives = (), *, patience: float = 1.0
+        self,
+        connection: int,
+        command: Command,
+        alternatives: Alternatives = (),
+        *,
+        patience: float = 1.0,
+        keep: Keep = lambda _row: True,
     ) -> Answer:
         """One command, ``alternatives`` to be met where it is a print. UpstreamError: it was not answered.
 
-        ``patience``: so many times the usual silence is waited for.
+        ``patience``: so many times the usual silence is waited for. ``keep``: which rows the answer has.
         """
-        return self._on(connection, lambda: self._answer(self._send(command, alternatives)), patience)
+        return self._on(connection, lambda: self._answer(self._send(command, alternatives), keep), patience)
 
     def many(self, connection: int, commands: Iterable[Command]) -> list[Answer]:
         """Every command, several under way at once; the answers in their order. UpstreamError: one was not answered."""
@@ -140,17 +149,25 @@ class Router:
         raise UpstreamError(failure)
 
     def _send(self, command: Command, alternatives: Alternatives = ()) -> Any:
-        arguments = {name: value.encode() for name, value in command.arguments.items()}
-        resource = self._api.get_binary_resource(command.menu)
-        return resource.call_async(command.verb, arguments, additional_queries=tuple(_queries(alternatives)))
+        arguments = {name.encode(): value.encode() for name, value in command.arguments.items()}
+        path = command.menu.rstrip("/") + "/"
+        return self._api.send(
+            path.encode(), command.verb.encode(), arguments, additional_queries=tuple(_queries(alternatives))
+        )
 
-    @staticmethod
-    def _answer(promise: Any) -> Answer:
-        try:
-            response = promise.get()
-        except RouterOsApiCommunicationError as error:
-            return Answer(trap=_said(error.original_message))
-        return Answer(_rows(response), _text(response.done_message.get("ret", b"")))
+    def _answer(self, tag: Any, keep: Keep = lambda _row: True) -> Answer:
+        response, rows = self._api.response_buffor[tag], list[dict[str, str]]()
+        while True:
+            # row by row: a router may track a hundred thousand connections
+            rows += filter(keep, map(_row, response))
+            response.clear()
+            if response.done:
+                break
+            self._api.process_single_response()
+        del self._api.response_buffor[tag]
+        if response.error is not None:
+            return Answer(trap=_said(response.error))
+        return Answer(rows, _text(response.done_message.get(b"ret", b"")))
 
     def _pipelined(self, commands: Iterable[Command]) -> Iterator[Answer]:
         waiting: deque[Any] = deque()
@@ -182,14 +199,15 @@ class Router:
             raise UpstreamError(_ENDED)
         if isinstance(connected, ssl.SSLSocket):
             self._greet(connected)
-        api = RouterOsApi(ApiCommunicator(Connection(self._stream)))
+        sentences = Connection(self._stream)
+        api = RouterOsApi(ApiCommunicator(sentences))
         try:
             # a router before 6.43 answers this with its challenge, and the library goes on with it
             api.login(settings.user.encode(), settings.password.reveal(), plaintext_login=True)
         except RouterOsApiCommunicationError as error:
             refusal = _said(error.original_message)
         else:
-            self._api = api
+            self._api = ApiCommunicatorBase(sentences)
             self._connections += 1
             return
         raise UpstreamError(f"the login of {settings.user} was refused: {refusal}")
@@ -274,14 +292,8 @@ def _queries(alternatives: Alternatives) -> Iterator[Any]:
         yield words[0] if len(words) == 1 else OrQuery(*words)
 
 
-def _rows(response: list[dict[str, bytes]]) -> list[dict[str, str]]:
-    """The rows, in whose stead nothing stays: a router may track a hundred thousand connections."""
-    rows = []
-    response.reverse()
-    while response:
-        row = response.pop()
-        rows.append({sys.intern(".id" if name == "id" else name): _text(value) for name, value in row.items()})
-    return rows
+def _row(row: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {sys.intern(_text(name)): _text(value) for name, value in row.items()}
 
 
 def _text(octets: bytes) -> str:
