@@ -17,7 +17,7 @@ from edged.enforce.rules import Rules
 from edged.enforce.service import COMPARE_EVERY, FEW, LARGE, VOUCH, EnforceService
 from edged.enforce.sets import ALL_SETS, SetName
 from edged.enforce.targets.memory import MemoryTarget
-from edged.errors import ConfigError
+from edged.errors import ConfigError, UpstreamError
 from edged.model import State
 from edged.policy.access import Learned, Line, View
 from edged.state.current import Current
@@ -87,6 +87,7 @@ async def test_a_target_that_fails_neither_delays_another_nor_stays_failed() -> 
         await settles(lambda: service.status()["memory-1"].ok and service.counters.failed > 0)
         health = service.status()["memory-0"]
         assert (health.ok, health.error) == (False, "memory: broken on request")
+        assert service.garden_sets() == 0, "the garden goes on being told to the other"
         assert await service.in_place(ADDRESS) == {"memory-1": True}
         bad.broken = False
         await settles(lambda: service.status()["memory-0"].ok)
@@ -606,5 +607,33 @@ async def test_a_change_that_is_made_bit_by_bit_is_one_change_and_a_word_between
         health, counters = service.status()["memory-0"], service.counters
         assert (health.wanted, health.actual) == (7, 7), "what is not carried there is not counted there"
         assert (counters.applied, counters.drifted) == (1, 0)
+        assert counters.added >= 8, "all of it, not its last bit"
         assert await service.plan() == {"memory-0": Plan()}
         assert not await target.contains(parse_address("2001:db8:100:200::1"))
+
+
+async def test_what_somebody_else_flushed_is_one_drift_however_many_bits_it_takes_to_mend() -> None:
+    target = Slicing()
+    lines = [subscriber(str(n), f"100.64.1.{n}") for n in range(1, 9)]
+    async with running(target, view=view_of(*lines), every=0.05) as (service, _):
+        await settles(lambda: service.status()["memory-0"].ok)
+        slices = target.slices
+        target.vanish()
+        await settles(lambda: target.slices == 2 * slices and service.counters.applied == 2)
+        assert service.counters.drifted == 1
+
+
+class Unreadable(MemoryTarget):
+    """A target that says about one line, and not about all of them."""
+
+    async def read(self) -> Actual | None:
+        raise UpstreamError("too long a list")
+
+
+async def test_the_only_target_is_asked_although_it_is_down() -> None:
+    target = Unreadable()
+    async with running(target, view=view_of(LINE)) as (service, _):
+        await settles(lambda: service.counters.failed > 0)
+        assert await service.in_place(ADDRESS) == {"memory-0": False}
+        with pytest.raises(UpstreamError, match="too long a list"):
+            await service.plan()

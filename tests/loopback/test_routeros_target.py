@@ -23,12 +23,14 @@ import pytest
 from edged.enforce.diff import Plan, diff
 from edged.enforce.routeros.commands import Command
 from edged.enforce.routeros.order import Round
+from edged.enforce.routeros.tracking import Due
 from edged.enforce.rules import Portal, Rules
 from edged.enforce.service import EnforceService
 from edged.enforce.settings import RouterosSettings
 from edged.enforce.targets.memory import MemoryTarget
 from edged.enforce.targets.mikrotik import SLICE, RouterosTarget
 from edged.enforce.targets.router_rules import RouterRules
+from edged.enforce.targets.router_thread import RouterThread
 from edged.enforce.targets.routeros import Router
 from edged.errors import ConfigError, UpstreamError
 from edged.state.current import Current
@@ -768,6 +770,18 @@ async def test_a_garden_address_that_a_hand_took_or_gave_is_open_all_the_same(at
         assert at.server.commands == []
 
 
+async def test_a_learned_address_that_a_hand_disabled_is_open_when_it_is_asked_for(at: Background) -> None:
+    async with target(at) as ours:
+        await ours.start(RULES)
+        await bring(ours, FEW)
+        await ours.admit([(WEB, 30.0)])
+        at.do(lambda: at.server.console.hand(f"{LIST}/disable", numbers=item(at, str(WEB))))
+        await ours.close()
+        await bring(ours, FEW)
+        await ours.admit([(WEB, 20.0)])
+        assert str(WEB) in listed(at, "edged-garden")
+
+
 async def test_the_learned_garden_is_open_again_after_a_reboot(at: Background) -> None:
     async with target(at, entries="flash") as ours:
         await ours.start(RULES)
@@ -897,6 +911,23 @@ def track(at: Background, *sources: str, joins: bool = False) -> None:
 
 def tracked(at: Background) -> list[str]:
     return [row["src-address"] for row in at.do(lambda: at.server.console.items(CONNECTIONS))]
+
+
+async def test_a_connection_that_has_ended_by_itself_is_gone(at: Background, monkeypatch: pytest.MonkeyPatch) -> None:
+    look = Due.__call__
+
+    def late(due: Due, row: Any) -> bool:
+        at.do(lambda: at.server.console.hand(f"{CONNECTIONS}/remove", numbers=row[".id"]))
+        return look(due, row)
+
+    async with target(at) as ours:
+        await ours.start(RULES)
+        await bring(ours, wanted())
+        track(at, "100.64.1.7")
+        monkeypatch.setattr(Due, "__call__", late)
+        await bring(ours, FEW)
+        assert f"{CONNECTIONS}/remove" in at.server.commands
+        assert not ours.warnings
 
 
 async def test_all_tracked_connections_are_read_once_for_a_long_change(at: Background) -> None:
@@ -1097,6 +1128,13 @@ class Recorded:
 
 
 # --- time ------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(("rate", "piece"), [(1, 1), (50, 5), (1000, 100), (100_000, 100)])
+def test_a_slow_rate_goes_in_small_pieces_so_that_who_has_paid_waits_for_a_tenth_of_a_second(
+    at: Background, rate: int, piece: int
+) -> None:
+    assert RouterThread(settings(at, rate=rate), lost=lambda: None).piece == piece
 
 
 async def test_no_more_than_the_rate_is_changed_in_a_second(at: Background) -> None:

@@ -16,10 +16,12 @@ from edged import watching
 from edged.config.loading import load
 from edged.config.schema import Config
 from edged.enforce.diff import diff
+from edged.enforce.rules import rules_of
 from edged.enforce.targets.memory import MemoryTarget
 from edged.enforce.targets.mikrotik import RouterosTarget
 from edged.errors import Problem
 from edged.ops.offline import offline_plan
+from edged.values import parse_prefix
 from edged.watching import Lifting, targets
 from tests.e2e.enforce_contract import RULES, subscriber, wanted
 from tests.routeros.background import Background, running
@@ -67,9 +69,15 @@ def test_the_plan_without_a_daemon_is_for_the_same_targets(tmp_path: Path) -> No
     )
 
     planned = offline_plan(path)["targets"]
+    made = targets(load(str(path)).config)
 
-    assert [one["name"] for one in planned] == list(targets(load(str(path)).config)) == ["127.0.0.1", "nftables"]
+    assert [one["name"] for one in planned] == list(made) == ["127.0.0.1", "nftables"]
     assert "list=first" in planned[0]["text"]
+    router_, wanted_ = (
+        made["127.0.0.1"],
+        wanted(rules=rules_of(portals=(), garden_networks=(parse_prefix("192.0.2.1"),))),
+    )
+    assert "list=first" in router_.render(wanted_, diff(wanted_, None, router_.carries))
 
 
 async def test_what_an_earlier_run_blocked_on_a_router_is_lifted(at: Background, tmp_path: Path) -> None:
