@@ -607,6 +607,7 @@ async def test_among_many_new_lines_one_that_a_hand_disabled_is_enabled(at: Back
         await ours.close()
         await bring(ours, wanted(*lines))
         assert len(listed(at)) == 299
+        assert "/execute" not in at.server.commands, "a script adds, and changes nothing by its id"
         assert (await bring(ours, wanted(*lines))).empty
 
 
@@ -1018,6 +1019,11 @@ async def test_a_pinned_certificate_is_taken_and_no_other(at: Background) -> Non
             await ours.read()
         at.do(at.server.faults.clear)
         assert (await bring(ours, FEW)).empty
+    almost = fingerprint[:-1] + ("0" if fingerprint[-1] != "0" else "1")
+    async with target(at, tls=True, fingerprint=almost) as ours:
+        await ours.start(RULES)
+        with pytest.raises(UpstreamError, match="another certificate"):
+            await ours.read()
 
 
 async def test_a_certificate_of_a_known_authority_is_taken_and_no_other(at: Background, tmp_path: Path) -> None:
@@ -1099,6 +1105,19 @@ def test_rows_are_looked_at_where_they_come_in_and_only_those_that_are_wanted_st
         assert [row["src-address"] for row in found.rows] == ["100.64.1.77"]
         assert (len(waiting), max(waiting)) == (201, 1), "a hundred thousand of them would fill a small machine"
         assert not made._api.response_buffor
+
+
+def test_a_router_that_dribbles_is_given_up_however_lively_it_is(
+    at: Background, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edged.enforce.targets.routeros.LONGEST", 0.3)
+    track(at, *(f"100.64.1.{n}" for n in range(200)))
+    made = Router(settings(at))
+    with contextlib.closing(made):
+        number = made.connect()
+        at.do(lambda: at.server.faults.add("trickle"))
+        with pytest.raises(UpstreamError, match="does not answer in time"):
+            made.ask(number, Command(CONNECTIONS, "print"))
 
 
 def test_a_command_goes_out_at_once_and_whole(at: Background) -> None:

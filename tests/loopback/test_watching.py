@@ -73,11 +73,8 @@ def test_the_plan_without_a_daemon_is_for_the_same_targets(tmp_path: Path) -> No
 
     assert [one["name"] for one in planned] == list(made) == ["127.0.0.1", "nftables"]
     assert "list=first" in planned[0]["text"]
-    router_, wanted_ = (
-        made["127.0.0.1"],
-        wanted(rules=rules_of(portals=(), garden_networks=(parse_prefix("192.0.2.1"),))),
-    )
-    assert "list=first" in router_.render(wanted_, diff(wanted_, None, router_.carries))
+    value = wanted(rules=rules_of(portals=(), garden_networks=(parse_prefix("192.0.2.1"),)))
+    assert "list=first" in made["127.0.0.1"].render(value, diff(value, None, made["127.0.0.1"].carries))
 
 
 async def test_what_an_earlier_run_blocked_on_a_router_is_lifted(at: Background, tmp_path: Path) -> None:

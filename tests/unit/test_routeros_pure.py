@@ -98,6 +98,7 @@ def test_what_is_printed_is_sorted_into_ours_learned_foreign_and_surplus() -> No
         row("192.0.2.1"),
         row("192.0.2.8-192.0.2.20"),
         row("192.0.2.3", "by hand"),
+        row("192.0.2.3", "by hand", disabled="true"),
         row("192.0.2.4", "edgedly"),
         row("192.0.2.5", "by hand", disabled="true"),
         row("some.example", "by hand"),
