@@ -50,10 +50,10 @@ def wanted(first: int, last: int) -> Desired:
 
 
 @contextmanager
-def standing_in(latency: str) -> Iterator[int]:
+def standing_in(latency: str, *more: str) -> Iterator[int]:
     """The port of a stand-in that is a process of its own."""
     with subprocess.Popen(
-        [sys.executable, "-m", "tests.routeros.serve", "--latency", latency],
+        [sys.executable, "-m", "tests.routeros.serve", "--latency", latency, *more],
         stdout=subprocess.PIPE, stdin=subprocess.DEVNULL,
     ) as process:  # fmt: skip
         try:
@@ -121,6 +121,21 @@ async def measure(lines: int, latency: str) -> None:
         await target.close()
 
 
+async def measure_tracked(connections: int) -> None:
+    """What it costs to read all that a router tracks, as a change of many lines does."""
+    with standing_in("none", "--connections", str(connections)) as port:
+        given = {"host": "127.0.0.1", "user": "edged", "password": "secret", "tls": False, "port": port}
+        target = RouterosTarget(RouterosSettings.model_validate(given))
+        await target.start(RULES)
+        await bring(target, wanted(0, 1))
+        before = resident_mb()
+        took_s = await took(lambda: bring(target, wanted(0, 50)))
+        peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024 / 1e6
+        print(f"50 lines, {connections:,} tracked connections {took_s:8.2f} s")
+        print(f"  memory for it at its peak          {peak - before:8.0f} MB")
+        await target.close()
+
+
 async def target_is_read(target: RouterosTarget) -> bool:
     try:
         await target.admit([])
@@ -133,6 +148,7 @@ async def main() -> None:
     lines = int(sys.argv[1]) if len(sys.argv) > 1 else 10_000
     for latency in sys.argv[2:] or ["none", "rb5009"]:
         await measure(lines, latency)
+    await measure_tracked(100_000)
 
 
 asyncio.run(main())

@@ -49,7 +49,7 @@ from edged.state.sessions import SessionStore
 from edged.state.signers import SignerStore
 from edged.state.told import ToldStore
 from edged.values import Prefix
-from edged.watching import bngs, lift_sessions, lifted, targets
+from edged.watching import Lifting, bngs, lift_sessions, targets
 from edged.writer import Writer
 
 log = structlog.get_logger(__name__)
@@ -79,7 +79,7 @@ class House:
         self.sealing = SealingKey(directory, systemd.credentials())
         self.keys = KeyStore(self.database, self.sealing.seal())
         named = targets(config)
-        self.bngs = bngs(config, named)
+        self.bngs, self.lifting = bngs(config, named), Lifting()
         self.enforce = EnforceService(named, rules(config), current=self.current, watch=config.mode == "watch")
         self.dns = DnsService(
             config.dns,
@@ -155,7 +155,7 @@ class House:
         self.radsec = RadSecService(
             self.loaded.config.radius, exchanges=self.radius.exchanges, clients=self.radius.clients
         )
-        self.warnings += await lifted(self.loaded.config)
+        await self.lifting.start(self.loaded.config)
         await lift_sessions(self.bngs if self.loaded.config.mode == "watch" else ())
         for start in (
             self.enforce.start,
@@ -239,7 +239,7 @@ class House:
         """Close every socket; what is enforced stays in force."""
         await self.control.stop()
         # reminders go before the page that they lead to
-        stops = [self.ops.stop, self.enforce.stop, self.captive.stop, self.dns.stop, self.mpsk.stop]
+        stops = [self.ops.stop, self.lifting.stop, self.enforce.stop, self.captive.stop, self.dns.stop, self.mpsk.stop]
         stops = [room.stop for room in (self.radius, self.radsec) if room is not None] + stops
         stops += [bng.close for bng in self.bngs]
         await self.office.stop()

@@ -4,7 +4,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
+from typing import Any
 
 import structlog
 
@@ -19,6 +20,9 @@ from edged.errors import ConfigError, Problem, UpstreamError
 from edged.ops.meaning import target_name
 
 log = structlog.get_logger(__name__)
+
+LIFT_WAIT, LIFT_AGAIN = 10.0, 30.0
+"""Seconds that the start waits for a router to be lifted, and until one that could not be is tried again."""
 
 
 def targets(config: Config) -> dict[str, Target]:
@@ -44,15 +48,53 @@ def bngs(config: Config, named: Mapping[str, Target]) -> list[RadiusTarget]:
     return list({target.name: target for target in reversed(made)}.values())
 
 
-async def lifted(config: Config) -> tuple[Problem, ...]:
-    """Watching changes nothing for anyone: what an earlier run enforced is lifted; a warning where it cannot be."""
-    if config.mode != "watch":
-        return ()
-    routers = [entry.routeros for entry in config.enforce if entry.routeros is not None]
-    found = await asyncio.gather(*map(_lifted_there, routers))
-    if any(entry.nftables is not None for entry in config.enforce):
-        found.insert(0, await _lifted_here())
-    return tuple(problem for problem in found if problem is not None)
+class Lifting:
+    """Watching changes nothing for anyone: what an earlier run enforced is lifted. A router is tried until it is."""
+
+    def __init__(self) -> None:
+        self._found: dict[str, Problem] = {}
+        self._tasks: list[asyncio.Task[Any]] = []
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is still in force, and why."""
+        return tuple(self._found.values())
+
+    async def start(self, config: Config) -> None:
+        """Lift what can be lifted soon. A router that takes its time is lifted beside the serving."""
+        if config.mode != "watch":
+            return
+        if any(entry.nftables is not None for entry in config.enforce):
+            self._note("nftables", await _lifted_here())
+        routers = {router.host: router for entry in reversed(config.enforce) if (router := entry.routeros) is not None}
+        attempts = {host: asyncio.create_task(_lifted_there(router)) for host, router in routers.items()}
+        self._tasks = [*attempts.values()]
+        if attempts:
+            await asyncio.wait(attempts.values(), timeout=LIFT_WAIT)
+        for host, attempt in attempts.items():
+            if attempt.done():
+                self._note(host, attempt.result())
+            if not attempt.done() or host in self._found:
+                self._tasks.append(asyncio.create_task(self._go_on(routers[host], attempt), name=f"lifting-{host}"))
+
+    async def stop(self) -> None:
+        """Try no more."""
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def _go_on(self, router: RouterosSettings, attempt: Awaitable[Problem | None]) -> None:
+        while (problem := await attempt) is not None:
+            self._note(router.host, problem)
+            await asyncio.sleep(LIFT_AGAIN)
+            attempt = _lifted_there(router)
+        self._note(router.host, None)
+
+    def _note(self, name: str, problem: Problem | None) -> None:
+        if problem is None:
+            self._found.pop(name, None)
+        else:
+            self._found[name] = problem
 
 
 async def _lifted_here() -> Problem | None:

@@ -50,9 +50,11 @@ async def bring(ours: RouterosTarget, wanted: Desired) -> Plan:
     raise AssertionError("a reconcile that does not end")
 
 
-def listed(at: Background, name: str = "edged-blocked", *, enabled: bool = True) -> set[str]:
+def listed(
+    at: Background, name: str = "edged-blocked", *, enabled: bool = True, menus: tuple[str, ...] = LISTS
+) -> set[str]:
     """The addresses of a list, both families."""
-    rows = at.do(lambda: [row for menu in LISTS for row in at.server.console.items(menu)])
+    rows = at.do(lambda: [row for menu in menus for row in at.server.console.items(menu)])
     return {row["address"] for row in rows if row["list"] == name and (row["disabled"] == "false") is enabled}
 
 

@@ -115,6 +115,7 @@ class EnforceService:
 
     async def stop(self) -> None:
         """Let the targets go; what they enforce stays in force."""
+        self._admission.close()
         for name, target in self._targets.items():
             with contextlib.suppress(UpstreamError):
                 if self._vouched.pop(name, None) is not None:

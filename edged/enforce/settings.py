@@ -10,12 +10,15 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from edged.fields import AddressField, Duration, InterfaceName, PrefixField, SecretField, Settings, wrong
+from edged.values import parse_address
 
 Attribute = Literal["Mikrotik-Address-List", "Filter-Id", "Framed-Pool"]
 Name = Literal["Acct-Session-Id", "User-Name", "Framed-IP-Address"]
 ValueText = Annotated[str, StringConstraints(min_length=1, max_length=60, pattern=r"^[!-~]+$")]
 """A name that every BNG takes: no space, nothing outside ASCII."""
 _LIST = re.compile(r"[A-Za-z0-9_.-]{1,64}")
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9])?"
+_HOST = re.compile(rf"(?=.{{1,253}}$){_LABEL}(?:\.{_LABEL})*\.?")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
@@ -23,6 +26,16 @@ def _list(value: str) -> str:
     if not _LIST.fullmatch(value):
         raise wrong("the name of an address list: letters, digits, _ . -", "for example edged-blocked or SpLBL_blocked")
     return value
+
+
+def _host(value: str) -> str:
+    try:
+        return str(parse_address(value))
+    except ValueError:
+        pass
+    if not _HOST.fullmatch(value):
+        raise wrong("a name or an address alone", "host: 192.0.2.1; the port is a key of its own")
+    return value.lower()
 
 
 def _fingerprint(value: str) -> str:
@@ -48,7 +61,7 @@ class NftablesSettings(Settings):
 class RouterosSettings(Settings):
     """A MikroTik router through its API; see docs/mikrotik.md."""
 
-    host: str
+    host: Annotated[str, AfterValidator(_host)]
     """Its name or address."""
     user: str
     password: SecretField

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
-from edged.enforce.desired import REMINDED
+from edged.enforce.desired import BLOCKED, REMINDED
 from edged.enforce.sets import SetName, Sets
 from edged.values import IpAddress
 
@@ -63,7 +63,10 @@ def left_out(sets: Sets, carried: Collection[SetName]) -> tuple[str, ...]:
     """What no target can do that should be done, as sentences for the operator."""
     devices = sum(len(sets[name]) for name in (SetName.BLOCKED_MACS, SetName.MOVED_MACS) if name not in carried)
     reminded = sum(len(sets[name]) for name in REMINDED.names if name not in carried)
+    lines = sum(len(sets[name]) for name in (BLOCKED.hosts[6], BLOCKED.prefixes[6]) if name not in carried)
     found = []
+    if lines:
+        found.append(f"{lines:,} IPv6 lines cannot be blocked: there is no IPv6 here")
     if devices:
         found.append(f"{devices:,} devices cannot be blocked by their MAC here: only what has an address is")
     if reminded:
@@ -75,25 +78,36 @@ class Learned:
     """The learned garden, each address with its end in seconds of a clock that is passed in."""
 
     def __init__(self, most: int = REMEMBERED) -> None:
-        self._ends: dict[IpAddress, float] = {}
+        self._ends: dict[IpAddress, tuple[float, int]] = {}
+        """Each with the turn in which it was learned last."""
         self._most = most
+        self.turn = 0
+        """Counts what was taken."""
 
     def __len__(self) -> int:
         return len(self._ends)
 
     def remember(self, entries: Sequence[tuple[IpAddress, float]], now: float) -> None:
         """Take addresses, each with its seconds; when there are too many the ended go, then those learned first."""
+        self.turn += 1
         for address, seconds in entries:
-            end = max(now + seconds, self._ends.pop(address, 0.0))
-            self._ends[address] = end
+            before, _ = self._ends.pop(address, (0.0, 0))
+            self._ends[address] = max(now + seconds, before), self.turn
         # not at each one: it looks at all of them
         if len(self._ends) > self._most + self._most // 4:
             self._ends = dict(list(self._alive(now).items())[-self._most :])
 
-    def left(self, now: float) -> list[tuple[IpAddress, float]]:
-        """Those that are still open, with the seconds that are left."""
-        self._ends = self._alive(now)
-        return [(address, end - now) for address, end in self._ends.items()]
+    def left(self, now: float, after: int = 0) -> list[tuple[IpAddress, float]]:
+        """Those that are still open and were learned after a turn, with the seconds that are left; the latest last."""
+        if not after:
+            self._ends = self._alive(now)
+        found = []
+        for address, (end, turn) in reversed(self._ends.items()):
+            if turn <= after:
+                break
+            if end > now:
+                found.append((address, end - now))
+        return found[::-1]
 
-    def _alive(self, now: float) -> dict[IpAddress, float]:
-        return {address: end for address, end in self._ends.items() if end > now}
+    def _alive(self, now: float) -> dict[IpAddress, tuple[float, int]]:
+        return {address: kept for address, kept in self._ends.items() if kept[0] > now}

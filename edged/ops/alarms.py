@@ -200,7 +200,7 @@ def _other_alarms(house: House, now: float) -> Iterator[Alarm]:
             f" {moment(reload.tried_at)}: {first.key}: {first.found}; expected {first.expected}.",
             "edged check",
         )
-    for problem in house.warnings:
+    for problem in (*house.warnings, *house.lifting.problems):
         code = {"enforce": "left-in-force", "state": "state-damaged"}.get(
             problem.key.partition(".")[0], "page-incomplete"
         )

@@ -124,7 +124,7 @@ class Answers:
         except UpstreamError as error:
             raise Refused(f"a target cannot be read: {error}") from None
         watching = self._house.loaded.config.mode == "watch"
-        unread = {name: health.error for name, health in enforce.status().items() if name not in plans}
+        unread = {n: h.error or "no answer in time" for n, h in enforce.status().items() if n not in plans}
         return {
             "schema": SCHEMA,
             "site": self._house.loaded.config.site,

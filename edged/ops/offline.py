@@ -11,7 +11,7 @@ from edged.config.derived import rules
 from edged.config.loading import load
 from edged.enforce.desired import desired
 from edged.enforce.diff import diff
-from edged.enforce.targets import TARGETS
+from edged.enforce.targets import TARGETS, Target
 from edged.ops.answers import SCHEMA, plan_facts
 from edged.ops.meaning import target_name
 from edged.policy.access import View
@@ -24,7 +24,9 @@ def offline_plan(path: Path) -> dict[str, Any]:
     config = load(path).config
     view = View(compile_table(SnapshotFiles(config.state.directory).load().snapshot, config.subscribers))
     wanted = desired(view, rules(config), time.time())
-    named = {target_name(entry): TARGETS[entry.kind](entry) for entry in config.enforce if entry.kind in TARGETS}
+    named: dict[str, Target] = {}
+    for entry in config.enforce:
+        named.setdefault(target_name(entry), TARGETS[entry.kind](entry))  # the first counts, as when edged runs
     planned = {name: (target, diff(wanted, None, target.carries)) for name, target in named.items()}
     facts = plan_facts(
         view, {name: plan for name, (_, plan) in planned.items()},

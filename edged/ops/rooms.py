@@ -38,6 +38,15 @@ class Reload:
     problems: tuple[Problem, ...] = ()
 
 
+class Lifted(Protocol):
+    """What an earlier run enforced, while watching."""
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """What is still in force, and why."""
+        ...
+
+
 class House(Protocol):
     """``daemon.House``, as far as status, explain and the commands need it."""
 
@@ -63,6 +72,11 @@ class House(Protocol):
     started_at: float
     census: CensusTaker
     warnings: tuple[Problem, ...]
+
+    @property
+    def lifting(self) -> Lifted:
+        """What an earlier run left in force."""
+        ...
 
     async def reload(self) -> None:
         """Read the file again; ``reload_state`` says how that went."""

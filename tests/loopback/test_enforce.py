@@ -17,7 +17,7 @@ from edged.enforce.rules import Rules
 from edged.enforce.service import COMPARE_EVERY, FEW, LARGE, VOUCH, EnforceService
 from edged.enforce.sets import ALL_SETS, SetName
 from edged.enforce.targets.memory import MemoryTarget
-from edged.errors import ConfigError
+from edged.errors import ConfigError, UpstreamError
 from edged.model import State
 from edged.policy.access import Learned, Line, View
 from edged.state.current import Current
@@ -87,6 +87,7 @@ async def test_a_target_that_fails_neither_delays_another_nor_stays_failed() -> 
         await settles(lambda: service.status()["memory-1"].ok and service.counters.failed > 0)
         health = service.status()["memory-0"]
         assert (health.ok, health.error) == (False, "memory: broken on request")
+        assert service.garden_sets() == 0, "the garden goes on being told to the other"
         assert await service.in_place(ADDRESS) == {"memory-1": True}
         bad.broken = False
         await settles(lambda: service.status()["memory-0"].ok)
@@ -486,6 +487,70 @@ async def test_a_target_that_was_away_is_told_of_the_garden_that_it_missed() -> 
         assert bad.admits(parse_address("203.0.113.82")), "it is asked again"
 
 
+class SlowGarden(MemoryTarget):
+    """A target that opens its garden when it ``may``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may, self.waiting = asyncio.Event(), asyncio.Event()
+        self.most = 1_000_000
+        """Up to so many it opens at once."""
+
+    async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
+        self.waiting.set()
+        if len(self.garden) >= self.most:
+            await self.may.wait()
+        await super().admit(entries)
+
+
+async def test_a_long_garden_is_told_beside_a_word_that_somebody_paid_and_with_what_is_learned_meanwhile(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("edged.enforce.admission.service.ADMIT_TIMEOUT", 0.05)
+    target = SlowGarden()
+    late = parse_address("203.0.113.80")
+    async with running(target, view=view_of(LINE)) as (service, current):
+        await settles(lambda: service.status()["memory-0"].ok)
+        target.broken = True
+        many = [(parse_address(f"198.51.100.{n}"), 30.0) for n in range(250)]
+        many += [(parse_address(f"192.0.2.{n}"), 30.0) for n in range(250)]
+        await service.admit(many)
+        target.most = 0
+        target.waiting.clear()
+        target.broken = False
+        await target.waiting.wait()
+        current.publish(view_of())
+        await settles(lambda: service.lifted(HERE))
+        assert not target.garden
+        await service.admit([(late, 30.0)])
+        target.may.set()
+        await settles(lambda: target.admits(late) and all(target.admits(address) for address, _ in many))
+        await settles(lambda: service.status()["memory-0"].ok)
+        await service.admit([(WEB, 30.0)])
+        assert target.admits(WEB), "it is waited for again"
+
+
+async def test_a_target_that_is_away_again_is_told_of_everything_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.enforce.admission.service.ADMIT_TIMEOUT", 0.05)
+    monkeypatch.setattr("edged.enforce.admission.service.TOLD_AT_ONCE", 2)
+    target = SlowGarden()
+    addresses = [parse_address(f"198.51.100.{n}") for n in range(6)]
+    async with running(target, view=view_of()) as (service, current):
+        await settles(lambda: service.status()["memory-0"].ok)
+        await service.admit([(address, 30.0) for address in addresses])
+        target.most = 2
+        for line in (LINE, subscriber("2", "100.64.1.8")):
+            target.broken = True
+            current.publish(view_of(line))
+            await settles(lambda: not service.status()["memory-0"].ok)
+            target.vanish()
+            target.broken = False
+            await settles(lambda: len(target.garden) == 2 and service.status()["memory-0"].ok)
+        target.most = 6
+        target.may.set()
+        await settles(lambda: all(map(target.admits, addresses)))
+
+
 async def test_questions_about_a_line_do_not_wait_for_a_target_that_is_down(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("edged.enforce.admission.service.ASK_TIMEOUT", 0.05)
     hung, good = Hung(), MemoryTarget()
@@ -542,5 +607,33 @@ async def test_a_change_that_is_made_bit_by_bit_is_one_change_and_a_word_between
         health, counters = service.status()["memory-0"], service.counters
         assert (health.wanted, health.actual) == (7, 7), "what is not carried there is not counted there"
         assert (counters.applied, counters.drifted) == (1, 0)
+        assert counters.added >= 8, "all of it, not its last bit"
         assert await service.plan() == {"memory-0": Plan()}
         assert not await target.contains(parse_address("2001:db8:100:200::1"))
+
+
+async def test_what_somebody_else_flushed_is_one_drift_however_many_bits_it_takes_to_mend() -> None:
+    target = Slicing()
+    lines = [subscriber(str(n), f"100.64.1.{n}") for n in range(1, 9)]
+    async with running(target, view=view_of(*lines), every=0.05) as (service, _):
+        await settles(lambda: service.status()["memory-0"].ok)
+        slices = target.slices
+        target.vanish()
+        await settles(lambda: target.slices == 2 * slices and service.counters.applied == 2)
+        assert service.counters.drifted == 1
+
+
+class Unreadable(MemoryTarget):
+    """A target that says about one line, and not about all of them."""
+
+    async def read(self) -> Actual | None:
+        raise UpstreamError("too long a list")
+
+
+async def test_the_only_target_is_asked_although_it_is_down() -> None:
+    target = Unreadable()
+    async with running(target, view=view_of(LINE)) as (service, _):
+        await settles(lambda: service.counters.failed > 0)
+        assert await service.in_place(ADDRESS) == {"memory-0": False}
+        with pytest.raises(UpstreamError, match="too long a list"):
+            await service.plan()

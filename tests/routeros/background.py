@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tests.routeros.server import RouterServer, serve
 
@@ -45,6 +45,12 @@ class Background:
         if self._loop is None:
             raise RuntimeError("not started")
         return asyncio.run_coroutine_threadsafe(call(), self._loop).result(PATIENCE)
+
+    def wait_for(self, work: Coroutine[Any, Any, T]) -> T:
+        """What ``work`` comes to in the thread."""
+        if self._loop is None:
+            raise RuntimeError("not started")
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result(PATIENCE)
 
     def stop(self) -> None:
         """Power off."""

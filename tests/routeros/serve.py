@@ -30,7 +30,14 @@ def made(given: argparse.Namespace) -> RouterServer:
     server.faults |= set(given.fault)
     for number in range(given.entries):
         server.console.hand("/ip/firewall/address-list/add", list="foreign", address=str(FOREIGN + number))
+    server.console.track("/ip/firewall/connection", (_connection(number) for number in range(given.connections)))
     return server
+
+
+def _connection(number: int) -> dict[str, str]:
+    ends = {"src-address": str(FOREIGN + number), "dst-address": "203.0.113.80"}
+    replies = {f"reply-{end}": address for end, address in zip(ends, reversed(ends.values()), strict=True)}
+    return {"protocol": "tcp", "src-port": str(1024 + number % 60_000), "dst-port": "443", **ends, **replies}
 
 
 def done(server: RouterServer, line: str) -> str:
@@ -84,6 +91,7 @@ def _arguments() -> argparse.Namespace:
     arguments.add_argument("--latency", choices=sorted(LATENCIES), default="none")
     arguments.add_argument("--fault", choices=sorted(FAULTS), action="append", default=[])
     arguments.add_argument("--entries", type=int, default=0, help="foreign entries that are there already")
+    arguments.add_argument("--connections", type=int, default=0, help="of others, that it tracks")
     arguments.add_argument("--authority", type=Path, help="where to write what a client must trust")
     arguments.add_argument("--lines", action="store_true", help="do what the standard input says, and end with it")
     return arguments.parse_args()

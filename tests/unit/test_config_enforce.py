@@ -35,6 +35,21 @@ def test_a_second_entry_of_one_machine_is_passed_over_and_the_operator_is_told(t
     }  # fmt: skip
 
 
+@pytest.mark.parametrize(
+    "host", ["''", "192.0.2.1:8729", "https://192.0.2.1", "core router", "'[2001:db8::1]'", "a..b"]
+)
+def test_what_is_no_name_and_no_address_is_refused(tmp_path: Path, host: str) -> None:
+    with pytest.raises(ConfigError, match="a name or an address alone"):
+        said(tmp_path, f"routeros: {{{ROUTER.replace('192.0.2.1', host)}}}")
+
+
+def test_one_router_is_known_however_its_address_is_spelled(tmp_path: Path) -> None:
+    spellings = ("'2001:db8::1'", "'2001:DB8:0::1'", "core_1.example", "Core_1.example")
+    found = said(tmp_path, *(f"routeros: {{{ROUTER.replace('192.0.2.1', spelled)}}}" for spelled in spellings))
+
+    assert set(found) == {"enforce[1].routeros", "enforce[3].routeros"}
+
+
 def test_a_router_in_clear_is_warned_of(tmp_path: Path) -> None:
     found = said(tmp_path, f"routeros: {{{ROUTER}, tls: false, fingerprint: {'ab' * 32}}}")
 

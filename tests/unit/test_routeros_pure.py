@@ -15,7 +15,7 @@ from edged.enforce.routeros.entries import Entry, Mirror, entry_command, learned
 from edged.enforce.routeros.layout import CARRIED, CONNECTIONS, FILTER, NAT, Layout, is_ours, layout_of
 from edged.enforce.routeros.rows import menus
 from edged.enforce.routeros.text import change_text
-from edged.enforce.routeros.tracking import due
+from edged.enforce.routeros.tracking import Due
 from edged.enforce.rules import Portal, Rules
 from edged.enforce.sets import SetName
 from edged.enforce.settings import RouterosSettings
@@ -79,6 +79,7 @@ def test_uptimes_are_read_in_every_spelling() -> None:
     spelled = ("1w2d3h4m5s", "90", "1d00:01:00", "00:10", "", "soon")
 
     assert [seconds(text) for text in spelled] == [788_645.0, 90.0, 86_460.0, 600.0, None, None]
+    assert [seconds(text) for text in ("9" * 400, f"{'9' * 400}s", f"{'9' * 5000}d", "\u0661s", "\u00b2")] == [None] * 5
 
 
 # --- entries ---------------------------------------------------------------------------------------
@@ -97,6 +98,7 @@ def test_what_is_printed_is_sorted_into_ours_learned_foreign_and_surplus() -> No
         row("192.0.2.1"),
         row("192.0.2.8-192.0.2.20"),
         row("192.0.2.3", "by hand"),
+        row("192.0.2.3", "by hand", disabled="true"),
         row("192.0.2.4", "edgedly"),
         row("192.0.2.5", "by hand", disabled="true"),
         row("some.example", "by hand"),
@@ -105,6 +107,8 @@ def test_what_is_printed_is_sorted_into_ours_learned_foreign_and_surplus() -> No
         row("203.0.113.9", "edged: learned", "edged-garden", timeout="30s"),
         row("203.0.113.10", listed="edged-portal"),
         row("203.0.113.0/25", listed="edged-portal"),
+        row("203.0.113.11", "edged: learned", "edged-garden"),
+        row("192.0.2.7", "edged: learned", timeout="30s"),
     ]
 
     take(mirror, 4, rows, LAYOUT, now=100.0)
@@ -118,7 +122,7 @@ def test_what_is_printed_is_sorted_into_ours_learned_foreign_and_surplus() -> No
     assert mirror.learned == {ip_address("203.0.113.9"): Entry("*203.0.113.9", 130.0)}
     assert set(mirror.ours[SetName.PORTAL_4]) == {int(ip_address("203.0.113.10"))}
     assert [command.arguments[".id"] for command in mirror.surplus] == [
-        "*192.0.2.1", "*192.0.2.8-192.0.2.20", "*203.0.113.0/25"
+        "*192.0.2.1", "*192.0.2.8-192.0.2.20", "*203.0.113.0/25", "*203.0.113.11", "*192.0.2.7"
     ]  # fmt: skip
     assert mirror.elements(SetName.BLOCKED_HOSTS_4, {third}, 200.0) == {first, third}
     assert mirror.elements(SetName.BLOCKED_HOSTS_4, set(), 3700.0) == frozenset(), "its time is up"
@@ -247,6 +251,10 @@ def connection(item: str, protocol: str, src: str, dst: str, **more: str) -> dic
     return {".id": item, "protocol": protocol, "src-address": src, "dst-address": dst} | more
 
 
+def due(rows: list[dict[str, str]], is_due: Due) -> list[str]:
+    return [row[".id"] for row in filter(is_due, rows)]
+
+
 def test_a_connection_goes_whichever_end_the_line_is_and_of_an_opened_line_udp_alone() -> None:
     rows = [
         connection("*1", "tcp", "100.64.1.7", "198.51.100.1", **{"src-port": "40000"}),
@@ -260,7 +268,7 @@ def test_a_connection_goes_whichever_end_the_line_is_and_of_an_opened_line_udp_a
     ]
     blocked, opened = [parse_prefix("100.64.1.7"), parse_prefix("100.64.2.0/24")], [parse_prefix("100.64.1.8")]
 
-    assert due(rows, blocked, opened, 4) == ["*1", "*2", "*3", "*6", "*7"]
+    assert due(rows, Due(blocked, opened, 4)) == ["*1", "*2", "*3", "*6", "*7"]
 
 
 def test_an_address_and_its_port_may_be_one_property() -> None:
@@ -273,8 +281,8 @@ def test_an_address_and_its_port_may_be_one_property() -> None:
         connection("*7", "tcp", "nonsense", ""),
     ]
 
-    assert due(v4, [parse_prefix("100.64.1.7")], [], 4) == ["*1", "*2"]
-    assert due(v6, [parse_prefix("2001:db8:100:700::/64")], [], 6) == ["*3", "*4", "*5"]
+    assert due(v4, Due([parse_prefix("100.64.1.7")], [], 4)) == ["*1", "*2"]
+    assert due(v6, Due([parse_prefix("2001:db8:100:700::/64")], [], 6)) == ["*3", "*4", "*5"]
 
 
 def test_the_menus_of_connections_are_those_of_the_stand_in() -> None:

@@ -18,6 +18,8 @@ from edged.values import IpAddress
 
 ADMIT_TIMEOUT = 2.0
 """Seconds a DNS answer may wait for the garden to open: resolvers' clients ask again after about two."""
+TOLD_AT_ONCE = 256
+"""Addresses that a target which was away is told in one go: what else it is asked for goes between."""
 ASK_TIMEOUT = 10.0
 """Seconds that a question of a person may wait for one target; the others have answered by then."""
 ASIDE_S = 600.0
@@ -46,7 +48,8 @@ class Admission:
         self._failed = failed
         self._learned = Learned()
         self._behind: set[str] = set()
-        """Targets that did not open what they were asked to: nobody waits for them either, until they are compared."""
+        """Targets that did not open what they were asked to: nobody waits for them until they have caught up."""
+        self._telling: dict[str, asyncio.Task[None]] = {}
 
     async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
         """Open the garden for addresses (each with seconds) on every target; never raises, is bounded."""
@@ -80,18 +83,40 @@ class Admission:
         return dict(zip(self._targets, answers, strict=True))
 
     async def recovered(self, name: str) -> None:
-        """The target is well again: open what it was not asked for, or did not open. It stays behind if it fails."""
+        """The target is well again: open what it was not asked for, or did not open. It stays behind if it fails.
+
+        A long garden goes on being told beside the rest: a word that somebody paid waits for none of it.
+        """
         if name not in self._behind | self.down:
             return
+        task = self._telling.get(name)
+        if name in self.down and task is not None:
+            task.cancel()  # it may have forgotten what it was told
+        if name in self.down or task is None or task.done():
+            task = self._telling[name] = asyncio.create_task(self._catch_up(name), name=f"garden-{name}")
         self.down.discard(name)
         self._behind.add(name)
-        left = self._learned.left(asyncio.get_running_loop().time())
+        await asyncio.wait({task}, timeout=ADMIT_TIMEOUT)
+
+    def close(self) -> None:
+        """Tell nobody anything more."""
+        for task in self._telling.values():
+            task.cancel()
+
+    async def _catch_up(self, name: str) -> None:
+        told = 0
         try:
-            if left:
-                await self._targets[name].admit(left)
+            # what is learned while it is told comes in the next turn
+            while left := self._learned.left(asyncio.get_running_loop().time(), told):
+                told = self._learned.turn
+                if len(left) <= TOLD_AT_ONCE:
+                    self._behind.discard(name)  # or it would never end where something is learned all the time
+                for at in range(0, len(left), TOLD_AT_ONCE):
+                    await self._targets[name].admit(left[at : at + TOLD_AT_ONCE])
             self._behind.discard(name)
         except (UpstreamError, ConfigError):
             # who is blocked there is right all the same, so it is not down
+            self._behind.add(name)
             self._counters.admit_failed += 1
             self._counters.admit_failed_at = self._clock()
 

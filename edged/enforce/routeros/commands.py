@@ -20,8 +20,10 @@ _BARE = re.compile(r"[A-Za-z0-9!][A-Za-z0-9_.:/,!-]*")
 _ESCAPES = {ord(c): f"\\{c}" for c in '"\\$?'} | {ord("\n"): "\\n", ord("\r"): "\\r", ord("\t"): "\\t"}
 """Of the manual "Scripting"; every other octet that is not printed is its two hexadecimal digits."""
 _UNITS = {"w": 604_800, "d": 86_400, "h": 3_600, "m": 60, "s": 1}
-_WORDED = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(?:(\d+)h)?(?:(\d+)m)?(?:(\d+)s)?")
-_CLOCKED = re.compile(r"(?:(\d+)w)?(?:(\d+)d)?(\d+):(\d+)(?::(\d+))?")
+_PLAIN = re.compile(r"[0-9]{1,12}")
+_WORDED = re.compile(r"(?:([0-9]{1,6})w)?(?:([0-9]{1,6})d)?(?:([0-9]{1,8})h)?(?:([0-9]{1,9})m)?(?:([0-9]{1,12})s)?")
+_CLOCKED = re.compile(r"(?:([0-9]{1,6})w)?(?:([0-9]{1,6})d)?([0-9]{1,8}):([0-9]{1,9})(?::([0-9]{1,12}))?")
+"""No longer than any time is: what is longer is none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +89,7 @@ def interval(seconds: float) -> str:
 
 def seconds(text: str) -> float | None:
     """Seconds of ``1w2d3h4m5s``, ``1d00:01:00`` or ``90``; None for what is none of them."""
-    if text.isdecimal():
+    if _PLAIN.fullmatch(text):
         return float(text)
     match = (_WORDED.fullmatch(text) or _CLOCKED.fullmatch(text)) if text else None
     if match is None:

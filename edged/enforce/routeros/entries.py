@@ -44,6 +44,8 @@ class Mirror:
     learned: dict[IpAddress, Entry] = field(default_factory=dict)
     foreign: dict[SetName, dict[Element, bool]] = field(default_factory=lambda: {name: {} for name in CARRIED})
     """Entries of others in our lists, and whether they count."""
+    connection: int = 0
+    """The one for which the ids are true."""
     surplus: list[Command] = field(default_factory=list)
     """What takes those away that are ours and that nobody can want: a second one of its like, a range."""
 
@@ -99,10 +101,12 @@ def take(mirror: Mirror, version: int, rows: Iterable[Printed], layout: Layout, 
 
 
 def _keep(mirror: Mirror, name: SetName, element: Element, entry: Entry, *, is_learned: bool) -> Entry | None:
-    """Which entry is one too many: of two that are alike, the one that is disabled; and what cannot be learned."""
+    """Which entry is one too many: of two alike, the one that is disabled; and what nobody learns, or not for good."""
     if not is_learned:
         return _one_of(mirror.ours[name], element, entry)
     prefix = prefix_of(SETS[name].version, element)
+    if entry.ends == math.inf or not name.value.startswith("gnet"):
+        return entry
     return _one_of(mirror.learned, parse_address(str(prefix)), entry) if prefix.is_host else entry
 
 

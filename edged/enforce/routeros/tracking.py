@@ -6,7 +6,7 @@ An address and its port are one property on some versions and two on others.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 
 from edged.values import BITS, Prefix, parse_prefix
 
@@ -37,19 +37,21 @@ class Lines:
         )
 
 
-def due(rows: Iterable[Printed], blocked: Collection[Prefix], opened: Collection[Prefix], version: int) -> list[str]:
-    """Every connection of a line that is blocked now; of one that is open now its UDP flows alone.
+class Due:
+    """Whether a connection must go: all of a line that is blocked now; of one that is open now its UDP flows alone.
 
     A TCP connection to the page ends by itself, and the answer that is on its way still arrives.
     """
-    shut, open_ = Lines(blocked, version), Lines(opened, version)
-    found = []
-    for row in rows:
-        numbers = {number for name in ENDS if name in row for number in _numbers(row[name], row, version)}
+
+    def __init__(self, blocked: Iterable[Prefix], opened: Iterable[Prefix], version: int) -> None:
+        self._shut, self._open, self._version = Lines(blocked, version), Lines(opened, version), version
+
+    def __call__(self, row: Printed) -> bool:
+        """True for a row that has an id and must go."""
+        numbers = {number for name in ENDS if name in row for number in _numbers(row[name], row, self._version)}
         is_udp = row.get("protocol") in {"udp", "17"}
-        if any(number in shut or (is_udp and number in open_) for number in numbers):
-            found.append(row.get(".id", ""))
-    return [item for item in found if item]
+        concerned = any(number in self._shut or (is_udp and number in self._open) for number in numbers)
+        return concerned and bool(row.get(".id"))
 
 
 def _numbers(text: str, row: Printed, version: int) -> Iterator[int]:

@@ -9,17 +9,19 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Coroutine, Sequence
+from typing import Any
 
 import structlog
 
 from edged.enforce.desired import Desired
 from edged.enforce.diff import Actual, Plan
 from edged.enforce.routeros.commands import Command, seconds
-from edged.enforce.routeros.entries import spelled
+from edged.enforce.routeros.entries import Entry, spelled
 from edged.enforce.routeros.layout import ADDRESS_LISTS, CARRIED, layout_of
 from edged.enforce.routeros.text import change_text
 from edged.enforce.rules import Rules
+from edged.enforce.sets import SETS, SetName
 from edged.enforce.settings import RouterosSettings
 from edged.enforce.standing import Shortfall
 from edged.enforce.targets.router_connections import RouterConnections
@@ -43,7 +45,6 @@ SLACK_S = 3.0
 class RouterosTarget:
     """One router."""
 
-    carries = CARRIED
     shortfall: Shortfall | None = None
 
     def __init__(self, settings: RouterosSettings, *, clock: Callable[[], float] = time.monotonic) -> None:
@@ -53,18 +54,28 @@ class RouterosTarget:
         self._thread = RouterThread(settings, lost=self._lost)
         self._entries = RouterEntries(self._thread, self._layout, clock)
         self._rules = RouterRules(self._thread, self._layout)
-        self._connections = RouterConnections(self._thread)
+        self._connections = RouterConnections(self._thread, clock)
         self._garden = RouterGarden(self._thread, self._layout, clock)
         self._wanted_rules: Rules | None = None
         self._in_force: Rules | None = None
         """The rules that are on the router, as far as we know."""
         self._is_ours = False
         """True when anything of ours was there."""
+        self._learned: dict[IpAddress, Entry] = {}
+        """The garden that was open when the connection was lost: a reboot forgets it."""
+        self._is_midway = False
+        """True while a part of a change is done: with its end all its connections are looked for at once."""
         self._uptime, self._uptime_at = 0.0, 0.0
         self._read_at, self._read_took = 0.0, 0.0
         self._comparing = asyncio.Lock()
         """One reading or change at a time; what opens the garden goes between their pieces."""
         self._admitting: set[asyncio.Task[None]] = set()
+
+    @property
+    def carries(self) -> frozenset[SetName]:
+        """As in ``Target``: a family that the router has not is left out there."""
+        absent = self._entries.absent
+        return frozenset(name for name in CARRIED if SETS[name].version not in absent) if absent else CARRIED
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -96,19 +107,22 @@ class RouterosTarget:
             if not await self._is_known():
                 await self._read_all()
             await self._entries.renew()
-            await self._connections.forget()
-            if not self._is_ours:
-                return None
+            if not self._is_midway:
+                await self._connections.forget()
+            if not self._is_ours and self._in_force is None:
+                return None  # with rules that are the operator's, nothing may be all that is wanted
             return Actual(self._in_force, self._entries.sets(self._entries.whole()))
 
     async def apply(self, desired: Desired, plan: Plan) -> bool:
         """As in ``Target``, bit by bit: who is open again first, then the garden, the rules, and who is blocked."""
         async with self._comparing:
+            self._is_midway = False
             if self._entries.mirror is None:
                 await self._read_all()
             opened = list(elements_of(plan.remove, BLOCKED))
-            await self._entries.take_away(opened)
+            # before: of a change that fails in the midst nobody knows whom it reached
             self._connections.changed((), map(prefix_at, opened))
+            await self._entries.take_away(opened)
             await self._entries.add(list(elements_of(plan.add, OTHERS)))
             self._is_ours = True
             if plan.base or self._wanted_rules != desired.rules:
@@ -117,30 +131,32 @@ class RouterosTarget:
                 self._in_force = desired.rules
             missing = [it for it in elements_of(plan.add, BLOCKED) if not self._entries.holds(it)]
             now, later = missing[:SLICE], missing[SLICE:]
-            await self._entries.add(now)
             self._connections.changed(map(prefix_at, now), ())
+            await self._entries.add(now)
+            self._is_midway = bool(later)
             return not later and await self._is_finished(plan)
 
     async def _is_finished(self, plan: Plan) -> bool:
         """Do what comes last; False: something is not there after all."""
         await self._entries.take_away(list(elements_of(plan.remove, OTHERS)))
         await self._entries.learn_ids()
-        if not all(map(self._entries.holds, elements_of(plan.add, BLOCKED))):
+        missing = sum(not self._entries.holds(it) for it in elements_of(plan.add, BLOCKED))
+        if missing and self._entries.has_scripts:
             self._entries.has_scripts = False  # one by one the router says why not
             return False
+        if missing:
+            raise UpstreamError(f"{missing:,} entries are not there after they were added")
         await self._connections.forget()
         return True
 
     async def admit(self, entries: Sequence[tuple[IpAddress, float]]) -> None:
         """As in ``Target``; goes between the pieces of a larger change."""
         mirror, now = self._entries.whole(), self._clock()
+        entries = [(address, life) for address, life in entries if address.version not in self._entries.absent]
         if all(mirror.is_open(address, now + life) for address, life in entries):
             return
         # whoever waits may give up; what the router was told is noted all the same
-        task = asyncio.create_task(self._garden.admit(mirror, entries))
-        self._admitting.add(task)
-        task.add_done_callback(self._admitted)
-        await asyncio.shield(task)
+        await asyncio.shield(self._beside(self._garden.admit(mirror, entries)))
 
     async def vouch(self, seconds: float) -> None:  # the Protocol's
         """As in ``Target``: no reminder leads anywhere here."""
@@ -154,6 +170,8 @@ class RouterosTarget:
             async with self._comparing:
                 await self._read_all()
         version, number = address.version, int(address)
+        if version in self._entries.absent:
+            return False
         lengths = {p.length for p in self._entries.whole().prefixes(version)} | {BITS[version]}
         around = [Prefix(version, number >> (BITS[version] - n) << (BITS[version] - n), n) for n in sorted(lengths)]
         query = [{"list": [self._layout.blocked]}, {"address": [spelled(prefix) for prefix in around]}]
@@ -177,8 +195,8 @@ class RouterosTarget:
             await self._read_all()
             ours = self._entries.whole().ours
             blocked = [(name, element) for name in BLOCKED for element in ours[name]]
-            await self._entries.take_away(blocked)
             self._connections.changed((), map(prefix_at, blocked))
+            await self._entries.take_away(blocked)
             await self._connections.forget()
             return bool(blocked)
 
@@ -188,7 +206,15 @@ class RouterosTarget:
         self._thread.close()
 
     def _lost(self) -> None:
+        if self._entries.mirror is not None:
+            self._learned = self._entries.mirror.learned
         self._entries.mirror = None
+
+    def _beside(self, opening: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
+        task = asyncio.create_task(opening)
+        self._admitting.add(task)
+        task.add_done_callback(self._admitted)
+        return task
 
     def _admitted(self, task: asyncio.Task[None]) -> None:
         self._admitting.discard(task)
@@ -224,11 +250,18 @@ class RouterosTarget:
         begun = self._clock()
         if await self._thread.connect():
             self._entries.has_scripts = True
+            self._connections.reconnected()
+            self._rules.reconnected()
         await self._ask_uptime()
         rules = self._wanted_rules or Rules()
         is_right, are_there = await self._rules.look(rules)
         self._in_force = rules if is_right else None
+        before = self._learned if self._entries.mirror is None else self._entries.mirror.learned
         mirror = await self._entries.read()
+        self._learned = {}
+        if any(address not in mirror.learned for address in before):
+            # beside the rest: nobody who has paid waits for it
+            self._beside(self._garden.restore(mirror, before))
         self._is_ours = are_there or mirror.count > 0
         self._read_at = self._clock()
         self._read_took = self._read_at - begun

@@ -6,25 +6,30 @@ Fasttracked connections pass no rule, so that this is what ends those from befor
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 
 from edged.enforce.routeros.commands import ABSENT, Command, remove
 from edged.enforce.routeros.entries import spelled
 from edged.enforce.routeros.layout import CONNECTIONS
-from edged.enforce.routeros.tracking import ENDS, PROPERTIES, due
+from edged.enforce.routeros.tracking import ENDS, PROPERTIES, Due
 from edged.enforce.targets.router_thread import RouterThread
 from edged.errors import UpstreamError
 from edged.values import Prefix
 
 FEW = 8
 """Up to so many single addresses the router is asked for their connections alone; more, and all are read."""
+REFUSED_S, REFUSED_SHARE = 60.0, 40.0
+"""Seconds after which a router that refused is asked again, and at least so many times what the asking took."""
 
 
 class RouterConnections:
     """Of one router."""
 
-    def __init__(self, thread: RouterThread) -> None:
+    def __init__(self, thread: RouterThread, clock: Callable[[], float]) -> None:
         self._thread = thread
+        self._clock = clock
+        self._again_at = 0.0
+        """Until then the router is not asked again what it refused."""
         self.opened: set[Prefix] = set()
         self._blocked: set[Prefix] = set()
         self._separate: set[int] = set()
@@ -37,8 +42,15 @@ class RouterConnections:
         self._blocked.update(blocked)
         self.opened.update(opened)
 
+    def reconnected(self) -> None:
+        """Take nothing for known of the router: it may be another version now."""
+        self._separate.clear()
+
     async def forget(self) -> None:
         """Let them go. UpstreamError when the connection to the router is lost; what the router refuses stays due."""
+        if self.reluctant and self._clock() < self._again_at:
+            return
+        begun = self._clock()
         blocked, opened = frozenset(self._blocked), frozenset(self.opened) - frozenset(self._blocked)
         refused = ""
         for version, menu in CONNECTIONS.items():
@@ -46,7 +58,9 @@ class RouterConnections:
             if concerned:
                 refused = await self._forget(menu, version, concerned, blocked, opened) or refused
         self.reluctant = f"connections are not forgotten ({refused}): old flows outlive a change" if refused else ""
-        if not refused:
+        if refused:
+            self._again_at = self._clock() + max(REFUSED_S, REFUSED_SHARE * (self._clock() - begun))
+        else:
             self._blocked -= blocked
             self.opened -= blocked | opened
 
@@ -60,15 +74,16 @@ class RouterConnections:
     ) -> str:
         """Why it was refused; empty: it was not."""
         query = await self._query(menu, version, concerned)
+        print_, is_due = Command(menu, "print", {".proplist": PROPERTIES}), Due(blocked, opened, version)
         try:
-            rows = await self._thread.rows(Command(menu, "print", {".proplist": PROPERTIES}), query)
+            # looked at where they come in: a router may track a hundred thousand
+            rows = await self._thread.rows(print_, query, is_due)
         except UpstreamError as error:
             if not self._thread.router.is_connected:
                 raise
             return str(error)
-        ids = due(rows, blocked, opened, version)
         refusals = []
-        for piece in self._thread.pieces(ids):
+        for piece in self._thread.pieces([row[".id"] for row in rows]):
             answers = await self._thread.many([remove(menu, item) for item in piece])
             # most end by themselves between the two commands
             refusals += [answer.trap for answer in answers if answer.trap and not answer.trap.startswith(ABSENT)]

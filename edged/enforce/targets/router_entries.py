@@ -12,7 +12,7 @@ import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
-from edged.enforce.routeros.commands import ABSENT, ALREADY, Command, change, guarded, interval, remove
+from edged.enforce.routeros.commands import ABSENT, ALREADY, NO_MENU, Command, change, guarded, interval, remove
 from edged.enforce.routeros.entries import PROPERTIES, Entry, Mirror, entry_command, prefix_of, take
 from edged.enforce.routeros.layout import ADDRESS_LISTS, CARRIED, TAG, Layout
 from edged.enforce.sets import SETS, Element, Elements, SetName, Sets
@@ -47,6 +47,8 @@ class RouterEntries:
         """What should be there and is, by an entry that is not ours."""
         self.has_scripts = True
         """False: this router runs no scripts of ours, or one of them did not do what it should."""
+        self.absent: frozenset[int] = frozenset()
+        """Families whose lists the router has not: IPv6 where that package is off."""
 
     def is_read(self) -> bool:
         """True while somebody knows."""
@@ -83,11 +85,16 @@ class RouterEntries:
 
     async def read(self) -> Mirror:
         """All of our lists; a second one of its like goes."""
-        mirror = Mirror()
+        mirror, absent = Mirror(connection=self._thread.connection), set[int]()
         for version, menu in ADDRESS_LISTS.items():
             print_ = Command(menu, "print", {".proplist": PROPERTIES})
-            rows = await self._thread.rows(print_, [{"list": list(self._layout.names)}])
-            await asyncio.to_thread(take, mirror, version, rows, self._layout, self._clock())
+            answer = await self._thread.walk(print_, [{"list": list(self._layout.names)}])
+            if version == 6 and answer.trap.startswith(NO_MENU):
+                absent.add(version)
+            elif answer.trap:
+                raise UpstreamError(f"{menu} cannot be read: {answer.trap}")
+            await asyncio.to_thread(take, mirror, version, answer.rows, self._layout, self._clock())
+        self.absent = frozenset(absent)
         for piece in self._thread.pieces(mirror.surplus):
             await self._thread.many(piece)
         self.mirror = mirror

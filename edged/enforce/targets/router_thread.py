@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from edged.enforce.routeros.commands import Command
 from edged.enforce.settings import RouterosSettings
-from edged.enforce.targets.routeros import Alternatives, Answer, Router
+from edged.enforce.targets.routeros import Alternatives, Answer, Keep, Router
 from edged.errors import UpstreamError
 
 PIECE = 100
@@ -33,7 +33,8 @@ class RouterThread:
         self._settings = settings
         self._rate = settings.rate
         self._lost = lost
-        self._connection = 0
+        self.connection = 0
+        """Its number; what is known of the router is true of one alone."""
         self._thread: ThreadPoolExecutor | None = None
         self._free_at = 0.0
         """When the next command may go, in the loop's seconds."""
@@ -45,33 +46,40 @@ class RouterThread:
 
     async def connect(self) -> bool:
         """True for a new connection. UpstreamError when there can be none."""
-        before = self._connection
-        self._connection = await self.run(self.router.connect)
-        return self._connection != before
+        before = self.connection
+        self.connection = await self.run(self.router.connect)
+        return self.connection != before
 
-    async def ask(self, command: Command, alternatives: Alternatives = (), *, patience: float = 1.0) -> Answer:
+    async def ask(self, command: Command, alternatives: Alternatives = ()) -> Answer:
         """One command that changes nothing. UpstreamError when it is not answered."""
-        router, connection = self.router, self._connection
-        return await self.run(lambda: router.ask(connection, command, alternatives, patience=patience))
+        router, connection = self.router, self.connection
+        return await self.run(lambda: router.ask(connection, command, alternatives))
 
-    async def rows(self, command: Command, alternatives: Alternatives = ()) -> list[dict[str, str]]:
+    async def walk(self, command: Command, alternatives: Alternatives = (), keep: Keep = lambda _row: True) -> Answer:
+        """A print that may take its time. UpstreamError when it is not answered."""
+        router, connection = self.router, self.connection
+        return await self.run(lambda: router.ask(connection, command, alternatives, patience=READ_PATIENCE, keep=keep))
+
+    async def rows(
+        self, command: Command, alternatives: Alternatives = (), keep: Keep = lambda _row: True
+    ) -> list[dict[str, str]]:
         """The rows of a print that may take its time. UpstreamError also when the router will not."""
-        answer = await self.ask(command, alternatives, patience=READ_PATIENCE)
+        answer = await self.walk(command, alternatives, keep)
         if answer.trap:
             raise UpstreamError(f"{command.menu} cannot be read: {answer.trap}")
         return answer.rows
 
     async def begin(self, command: Command, *, cost: int) -> Callable[[], Awaitable[Answer]]:
         """Send one large change, when the rate allows; what is given waits for its answer."""
+        router, connection = self.router, self.connection
         await self._paced(cost)
-        router, connection = self.router, self._connection
         begun = await self.run(lambda: router.begin(connection, command))
         return lambda: self.run(lambda: router.finish(connection, begun))
 
-    async def many(self, commands: Sequence[Command]) -> list[Answer]:
-        """One piece of changes, when the rate allows."""
+    async def many(self, commands: Sequence[Command], *, on: int | None = None) -> list[Answer]:
+        """One piece of changes, when the rate allows, on one connection: that of now, whatever there is then."""
+        router, connection = self.router, self.connection if on is None else on
         await self._paced(len(commands))
-        router, connection = self.router, self._connection
         return await self.run(lambda: router.many(connection, commands))
 
     async def _paced(self, count: int) -> None:
@@ -101,7 +109,7 @@ class RouterThread:
     def close(self) -> None:
         """Hang up. A call that waits fails at once; nothing is waited for."""
         router, thread, self._thread = self.router, self._thread, None
-        self.router, self._connection = Router(self._settings), 0
+        self.router, self.connection = Router(self._settings), 0
         router.interrupt()
         if thread is not None:
             thread.submit(router.close)

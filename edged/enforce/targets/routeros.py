@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import socket
 import ssl
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -19,6 +20,7 @@ from typing import Any, TypeVar
 
 from routeros_api.api import RouterOsApi
 from routeros_api.api_communicator import ApiCommunicator
+from routeros_api.api_communicator.base import ApiCommunicatorBase
 from routeros_api.base_api import Connection
 from routeros_api.exceptions import RouterOsApiCommunicationError, RouterOsApiConnectionError, RouterOsApiError
 from routeros_api.query import HasValueQuery, IsEqualQuery, OrQuery
@@ -34,10 +36,12 @@ CONNECT_S = 5.0
 LONGEST = 6.0
 """So many times ``timeout`` one call may take, however lively the router dribbles."""
 _KEEPALIVE = ((socket.TCP_KEEPIDLE, 10), (socket.TCP_KEEPINTVL, 5), (socket.TCP_KEEPCNT, 3))
+_ENDED = "the connection ended"
 _FAILURES = (RouterOsApiError, OSError, ValueError, LookupError, TypeError, AssertionError)
 """What the library raises at octets that it does not understand, and lets through from below."""
 
 T = TypeVar("T")
+Keep = Callable[[Mapping[str, str]], bool]
 Alternatives = Sequence[Mapping[str, Sequence[str]]]
 """Each a property or several with the values that they may have; one of all of them must fit, of each mapping."""
 
@@ -59,8 +63,10 @@ class Router:
     def __init__(self, settings: RouterosSettings) -> None:
         self._settings = settings
         self._api: Any = None
+        """What sends and takes apart sentences, once the login is done. Its other layers keep each row three times."""
         self._stream: _Stream | None = None
         self._connections = 0
+        self._is_over = False
 
     def check(self) -> None:
         """ConfigError when the files that it needs cannot be read."""
@@ -84,13 +90,19 @@ class Router:
         return self._connections
 
     def ask(
-        self, connection: int, command: Command, alternatives: Alternatives = (), *, patience: float = 1.0
+        self,
+        connection: int,
+        command: Command,
+        alternatives: Alternatives = (),
+        *,
+        patience: float = 1.0,
+        keep: Keep = lambda _row: True,
     ) -> Answer:
         """One command, ``alternatives`` to be met where it is a print. UpstreamError: it was not answered.
 
-        ``patience``: so many times the usual silence is waited for.
+        ``patience``: so many times the usual silence is waited for. ``keep``: which rows the answer has.
         """
-        return self._on(connection, lambda: self._answer(self._send(command, alternatives)), patience)
+        return self._on(connection, lambda: self._answer(self._send(command, alternatives), keep), patience)
 
     def many(self, connection: int, commands: Iterable[Command]) -> list[Answer]:
         """Every command, several under way at once; the answers in their order. UpstreamError: one was not answered."""
@@ -111,7 +123,8 @@ class Router:
             stream.close()
 
     def interrupt(self) -> None:
-        """Let a call that waits in the other thread fail now."""
+        """Let a call that waits in the other thread fail now, and every later one; there is no more after this."""
+        self._is_over = True
         stream = self._stream
         if stream is not None:
             stream.interrupt()
@@ -120,7 +133,7 @@ class Router:
 
     def _on(self, connection: int, call: Callable[[], T], patience: float = 1.0) -> T:
         if self._api is None or self._stream is None or connection != self._connections:
-            raise UpstreamError("the connection ended")
+            raise UpstreamError(_ENDED)
         self._stream.begin(self._settings.timeout * patience)
         return self._safely(call)
 
@@ -136,18 +149,25 @@ class Router:
         raise UpstreamError(failure)
 
     def _send(self, command: Command, alternatives: Alternatives = ()) -> Any:
-        arguments = {name: value.encode() for name, value in command.arguments.items()}
-        resource = self._api.get_binary_resource(command.menu)
-        return resource.call_async(command.verb, arguments, additional_queries=tuple(_queries(alternatives)))
+        arguments = {name.encode(): value.encode() for name, value in command.arguments.items()}
+        path = command.menu.rstrip("/") + "/"
+        return self._api.send(
+            path.encode(), command.verb.encode(), arguments, additional_queries=tuple(_queries(alternatives))
+        )
 
-    @staticmethod
-    def _answer(promise: Any) -> Answer:
-        try:
-            response = promise.get()
-        except RouterOsApiCommunicationError as error:
-            return Answer(trap=_text(error.original_message)[:200] or "no reason given")
-        rows = [{(".id" if name == "id" else name): _text(value) for name, value in row.items()} for row in response]
-        return Answer(rows, _text(response.done_message.get("ret", b"")))
+    def _answer(self, tag: Any, keep: Keep = lambda _row: True) -> Answer:
+        response, rows = self._api.response_buffor[tag], list[dict[str, str]]()
+        while True:
+            # row by row: a router may track a hundred thousand connections
+            rows += filter(keep, map(_row, response))
+            response.clear()
+            if response.done:
+                break
+            self._api.process_single_response()
+        del self._api.response_buffor[tag]
+        if response.error is not None:
+            return Answer(trap=_said(response.error))
+        return Answer(rows, _text(response.done_message.get(b"ret", b"")))
 
     def _pipelined(self, commands: Iterable[Command]) -> Iterator[Answer]:
         waiting: deque[Any] = deque()
@@ -169,20 +189,25 @@ class Router:
             raw.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
             for option, value in _KEEPALIVE:
                 raw.setsockopt(socket.IPPROTO_TCP, option, value)
-            connected = self._secured(raw) if settings.tls else raw
+            connected = self._wrapped(raw) if settings.tls else raw
         except BaseException:
             raw.close()
             raise
         self._stream = _Stream(connected)
         self._stream.begin(settings.timeout)
-        api = RouterOsApi(ApiCommunicator(Connection(self._stream)))
+        if self._is_over:  # only now: from here on ``interrupt`` finds the stream
+            raise UpstreamError(_ENDED)
+        if isinstance(connected, ssl.SSLSocket):
+            self._greet(connected)
+        sentences = Connection(self._stream)
+        api = RouterOsApi(ApiCommunicator(sentences))
         try:
             # a router before 6.43 answers this with its challenge, and the library goes on with it
             api.login(settings.user.encode(), settings.password.reveal(), plaintext_login=True)
         except RouterOsApiCommunicationError as error:
-            refusal = _text(error.original_message)[:200]
+            refusal = _said(error.original_message)
         else:
-            self._api = api
+            self._api = ApiCommunicatorBase(sentences)
             self._connections += 1
             return
         raise UpstreamError(f"the login of {settings.user} was refused: {refusal}")
@@ -194,14 +219,16 @@ class Router:
             context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         return context
 
-    def _secured(self, raw: socket.socket) -> ssl.SSLSocket:
-        secured = self._context().wrap_socket(raw, server_hostname=self._settings.host)
+    def _wrapped(self, raw: socket.socket) -> ssl.SSLSocket:
+        return self._context().wrap_socket(raw, server_hostname=self._settings.host, do_handshake_on_connect=False)
+
+    def _greet(self, secured: ssl.SSLSocket) -> None:
+        """Nothing is said to whoever is not the router."""
+        secured.do_handshake()
         expected = self._settings.fingerprint
         found = hashlib.sha256(secured.getpeercert(binary_form=True) or b"").hexdigest()
         if expected and found != expected:
-            secured.close()
             raise UpstreamError(f"shows another certificate than the one that is pinned: its SHA-256 is {found}")
-        return secured
 
 
 class _Stream:
@@ -245,7 +272,8 @@ class _Stream:
     def interrupt(self) -> None:
         """End both directions: whoever waits for octets waits no more."""
         with contextlib.suppress(OSError):
-            self._socket.shutdown(socket.SHUT_RDWR)
+            # not TLS's own, which forgets the encryption first: a word on its way would go out in clear
+            socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def close(self) -> None:
         """Let the socket go."""
@@ -264,8 +292,17 @@ def _queries(alternatives: Alternatives) -> Iterator[Any]:
         yield words[0] if len(words) == 1 else OrQuery(*words)
 
 
+def _row(row: Mapping[bytes, bytes]) -> dict[str, str]:
+    return {sys.intern(_text(name)): _text(value) for name, value in row.items()}
+
+
 def _text(octets: bytes) -> str:
     return octets.decode("utf-8", "replace")
+
+
+def _said(octets: bytes) -> str:
+    """What a router gives as its reason, fit for a log and a terminal."""
+    return "".join(c if c.isprintable() else " " for c in _text(octets)[:200]).strip() or "no reason given"
 
 
 def _reason(error: Exception) -> str:
@@ -281,5 +318,5 @@ def _reason(error: Exception) -> str:
     if isinstance(error, OSError):
         return f"cannot be reached: {error.strerror or type(error).__name__}"
     if isinstance(error, RouterOsApiConnectionError):
-        return "the connection ended"
+        return _ENDED
     return f"answers what is no API of RouterOS ({type(error).__name__})"
