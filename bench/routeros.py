@@ -135,4 +135,5 @@ async def main() -> None:
         await measure(lines, latency)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -111,6 +111,7 @@ class RestFront:
 
     async def _in_turn(self, login: _Login, asked: Request) -> Response:
         # nobody tells the router that a client has gone: what it asked for is done all the same
+        came = asyncio.get_running_loop().time()
         async with login.turn:
             if login.is_over:
                 return CLOSED
@@ -119,7 +120,7 @@ class RestFront:
             found = answer(self.router.console, asked, login.policy)
             try:
                 async with asyncio.timeout(self.limit):
-                    await self.router.work(self.router.latency.seconds(found.work))
+                    await self.router.work(self.router.latency.seconds(found.work), came)
                     if found.is_endless:
                         await asyncio.Event().wait()
             except TimeoutError:
