@@ -27,7 +27,7 @@ from tests.routeros.words import BEFORE_LOGIN, LOGGED_IN, Decoder, Sentence, Wor
 PASSWORD = "secret"
 LONGER_THAN_ANYBODY = 30.0
 """Seconds of a slow reply."""
-PART_OF_OVERTAKING = 0.05
+PART_OF_OVERTAKING = 0.01
 """Seconds at most that a reply waits while others pass."""
 _CLOSED = (ConnectionError, OSError, asyncio.IncompleteReadError)
 
