@@ -299,7 +299,7 @@ def main() -> None:
     arguments = argparse.ArgumentParser(description=__doc__)
     arguments.add_argument("--lines", type=int, default=10_000)
     arguments.add_argument("--rounds", type=int, default=2)
-    arguments.add_argument("--latency", nargs="+", default=["rb5009", "none"])
+    arguments.add_argument("--latency", nargs="+", default=["rb5009"])
     arguments.add_argument("--ways", nargs="+", choices=sorted(WAYS), default=list(WAYS))
     arguments.add_argument("--plain", action="store_true", help="without TLS")
     arguments.add_argument("--way", choices=sorted(WAYS), help="one way, here, as JSON")
