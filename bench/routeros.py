@@ -151,4 +151,5 @@ async def main() -> None:
     await measure_tracked(100_000)
 
 
-asyncio.run(main())
+if __name__ == "__main__":
+    asyncio.run(main())

@@ -4,8 +4,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,6 +37,21 @@ async def target(
         yield made
     finally:
         await made.close()
+
+
+@contextmanager
+def impatient(ours: RouterosTarget, seconds: float = 0.2) -> Iterator[None]:
+    """Silence ends a call after so long, which no configuration may say: for what is not answered on purpose.
+
+    What shall be answered is asked with the patience of ``settings``, however much else this machine has to do.
+    """
+    thread = ours._thread
+    patient = thread._settings
+    thread._settings = thread.router._settings = patient.model_copy(update={"timeout": seconds})
+    try:
+        yield
+    finally:
+        thread._settings = thread.router._settings = patient
 
 
 async def bring(ours: RouterosTarget, wanted: Desired) -> Plan:

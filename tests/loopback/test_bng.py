@@ -249,7 +249,7 @@ async def test_a_refusal_shows_in_health_with_the_name_and_goes_when_the_bng_tak
 @pytest.mark.parametrize("secret", [Secret(b"another"), SECRET])
 async def test_a_bng_that_does_not_answer_is_named_and_told_everything_when_it_does(secret: Secret) -> None:
     async with Bng(secret=secret, silent=secret == SECRET) as bng:
-        desk = Desk(bng.port)
+        desk = Desk(bng.port, rate=1000)
         sessions = [now_session(f"s-{n}", login=f"u{n}", ipv4=f"100.64.2.{n}") for n in range(40)]
         bng.has(*sessions)
         desk.blocks("100.64.2.0/24")
@@ -257,8 +257,8 @@ async def test_a_bng_that_does_not_answer_is_named_and_told_everything_when_it_d
         async with desk.at_work():
             await until(lambda: "no answer" in desk.health.error)
             before = bng.dropped
-            await asyncio.sleep(1.0)
-            assert bng.dropped - before < 30, "it is left alone"
+            await asyncio.sleep(0.5)
+            assert bng.dropped - before < 15, "it is left alone"
             bng.silent, bng.secret = False, SECRET
             await until(lambda: set(bng.lists().values()) == {"edged-blocked"})
             await until(lambda: desk.health.ok)
@@ -267,7 +267,7 @@ async def test_a_bng_that_does_not_answer_is_named_and_told_everything_when_it_d
 async def test_lost_and_repeated_datagrams_change_nothing_in_the_end() -> None:
     fates = random.Random(4711)
     async with Bng(loses=lambda _n: fates.choice(["request", "reply", "twice", ""])) as bng:
-        desk = Desk(bng.port)
+        desk = Desk(bng.port, rate=1000)
         sessions = [now_session(f"s-{n}", login=f"u{n}", ipv4=f"100.64.2.{n}") for n in range(20)]
         bng.has(*sessions)
         desk.blocks("100.64.2.0/24")
@@ -689,7 +689,7 @@ async def test_a_fault_of_ours_in_telling_ends_us_loudly(monkeypatch: pytest.Mon
 
 async def test_requests_keep_to_the_rate() -> None:
     async with Bng() as bng:
-        desk = Desk(bng.port, rate=20)
+        desk = Desk(bng.port, rate=40)
         sessions = [now_session(f"s-{n}", login=f"u{n}", ipv4=f"100.64.2.{n}") for n in range(20)]
         bng.has(*sessions)
         desk.blocks("100.64.2.0/24")
@@ -697,7 +697,7 @@ async def test_requests_keep_to_the_rate() -> None:
         async with desk.at_work():
             began = time.monotonic()
             await until(lambda: len(bng.acted) == 20)
-            assert time.monotonic() - began > 0.9
+            assert time.monotonic() - began > 0.45
 
 
 def test_the_table_of_targets_makes_one_from_its_entry() -> None:

@@ -130,7 +130,7 @@ async def freeradius(folder: Path, port: int, secret: str) -> AsyncIterator[Call
 async def test_freeradius_reads_what_blocks_and_what_opens_and_is_believed(tmp_path: Path, attribute: str) -> None:
     port = free_port()
     async with freeradius(tmp_path, port, SECRET.reveal_text()) as taken:
-        desk = Desk(port, attribute=attribute)
+        desk = Desk(port, attribute=attribute, rate=1000)
         sessions = [now_session(f"s-{n}", login=f"u{n}@example.net", ipv4=f"100.64.2.{n}") for n in range(50)]
         desk.blocks("100.64.2.0/24")
         desk.hears(*sessions)
@@ -176,7 +176,7 @@ async def test_a_session_that_freeradius_does_not_have_is_a_warning(tmp_path: Pa
 @needs_freeradius
 async def test_freeradius_with_another_secret_is_silent_and_told_all_when_it_has_the_right_one(tmp_path: Path) -> None:
     port = free_port()
-    desk = Desk(port)
+    desk = Desk(port, rate=1000)
     sessions = [now_session(f"s-{n}", login=f"u{n}", ipv4=f"100.64.2.{n}") for n in range(10)]
     desk.blocks("100.64.2.0/24")
     desk.hears(*sessions)
@@ -241,9 +241,11 @@ async def test_sessions_that_radclient_reports_are_told_whatever_they_have_been_
 # --- the stand-in, asked by others ------------------------------------------------------------------
 
 
-async def radclient(port: int, kind: str, attributes: str, secret: str = SECRET.reveal_text()) -> str:
+async def radclient(
+    port: int, kind: str, attributes: str, secret: str = SECRET.reveal_text(), *, waits: float = 5.0
+) -> str:
     process = await asyncio.create_subprocess_exec(
-        PROGRAMS[1], "-x", "-r", "1", "-t", "1", f"127.0.0.1:{port}", kind, secret,
+        PROGRAMS[1], "-x", "-r", "1", "-t", str(waits), f"127.0.0.1:{port}", kind, secret,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
     )  # fmt: skip
     output, _ = await process.communicate(attributes.encode())
@@ -271,9 +273,9 @@ async def test_radclient_gets_from_the_stand_in_what_the_standard_says() -> None
             output = await radclient(bng.port, "coa", f"{others},{wrong}{mikrotik % 'x'}")
             assert "Received CoA-NAK" in output
             assert "Error-Cause = Session-Context-Not-Found" in output
-        assert "No reply" in await radclient(bng.port, "coa", named + mikrotik % "x", "another")
+        assert "No reply" in await radclient(bng.port, "coa", named + mikrotik % "x", "another", waits=0.2)
         old = named.replace(str(int(time.time()))[:6], "170000")
-        assert "No reply" in await radclient(bng.port, "coa", old + mikrotik % "x")
+        assert "No reply" in await radclient(bng.port, "coa", old + mikrotik % "x", waits=0.2)
         assert "Received Disconnect-ACK" in await radclient(
             bng.port, "disconnect", named + ",Message-Authenticator=0x00"
         )

@@ -41,7 +41,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LIST = "/ip/firewall/address-list"
 FILTER = "/ip/firewall/filter"
 BLOCKED = "edged-blocked"
-SECONDS = 0.5
+SECONDS = 0.3
 """What a judge waits that waits in vain."""
 PATIENCE = 10.0
 """What it waits otherwise; this machine may have much to do."""

@@ -10,11 +10,13 @@ import argparse
 import asyncio
 import json
 import sys
+from contextlib import nullcontext
 from ipaddress import IPv4Address
 from pathlib import Path
 
 from tests.routeros.faults import FAULTS
 from tests.routeros.latency import LATENCIES
+from tests.routeros.rest import RestFront, serve_rest
 from tests.routeros.sentences import TrapError
 from tests.routeros.server import PASSWORD, RouterServer, router, serve
 
@@ -70,10 +72,13 @@ async def _lines(server: RouterServer) -> None:
 
 async def _main(given: argparse.Namespace) -> None:
     server = made(given)
-    async with serve(server):
+    async with serve(server), serve_rest(server) if given.rest else nullcontext() as front:
         if given.authority:
             given.authority.write_bytes(server.certificates.pem)
-        print(json.dumps({"port": server.port, "ssl_port": server.ssl_port}), flush=True)
+        ports = {"port": server.port, "ssl_port": server.ssl_port}
+        if isinstance(front, RestFront):
+            ports |= {"rest_port": front.port, "rest_ssl_port": front.ssl_port}
+        print(json.dumps(ports), flush=True)
         if given.lines:
             await _lines(server)
         else:
@@ -92,6 +97,7 @@ def _arguments() -> argparse.Namespace:
     arguments.add_argument("--fault", choices=sorted(FAULTS), action="append", default=[])
     arguments.add_argument("--entries", type=int, default=0, help="foreign entries that are there already")
     arguments.add_argument("--connections", type=int, default=0, help="of others, that it tracks")
+    arguments.add_argument("--rest", action="store_true", help="answer its REST API too, on ports of its own")
     arguments.add_argument("--authority", type=Path, help="where to write what a client must trust")
     arguments.add_argument("--lines", action="store_true", help="do what the standard input says, and end with it")
     return arguments.parse_args()

@@ -27,7 +27,7 @@ from tests.routeros.words import BEFORE_LOGIN, LOGGED_IN, Decoder, Sentence, Wor
 PASSWORD = "secret"
 LONGER_THAN_ANYBODY = 30.0
 """Seconds of a slow reply."""
-PART_OF_OVERTAKING = 0.05
+PART_OF_OVERTAKING = 0.01
 """Seconds at most that a reply waits while others pass."""
 _CLOSED = (ConnectionError, OSError, asyncio.IncompleteReadError)
 
@@ -124,10 +124,13 @@ class RouterServer:
         turn = self.turns.popleft() if self.turns else ""
         return self.faults | ({turn} if turn else set())
 
-    async def work(self, seconds: float) -> None:
-        """Wait until the router, which does one thing after the other, has worked so long on this."""
+    async def work(self, seconds: float, since: float | None = None) -> None:
+        """Wait until the router, which does one thing after the other, has worked so long on this.
+
+        ``since``: it came then, by the loop's clock, so that what is waited too long for one is not lost for the next.
+        """
         now = asyncio.get_running_loop().time()
-        self._busy_until = max(now, self._busy_until) + seconds
+        self._busy_until = max(now if since is None else since, self._busy_until) + seconds
         if self._busy_until > now:
             await asyncio.sleep(self._busy_until - now)
 
