@@ -87,7 +87,7 @@ class RouterEntries:
         for version, menu in ADDRESS_LISTS.items():
             print_ = Command(menu, "print", {".proplist": PROPERTIES})
             rows = await self._thread.rows(print_, [{"list": list(self._layout.names)}])
-            await asyncio.to_thread(take, mirror, version, rows, self._layout, self._clock())
+            await asyncio.to_thread(take, mirror, version, _drained(rows), self._layout, self._clock())
         for piece in self._thread.pieces(mirror.surplus):
             await self._thread.many(piece)
         self.mirror = mirror
@@ -103,7 +103,7 @@ class RouterEntries:
                 continue
             print_ = Command(menu, "print", {".proplist": ".id,address"})
             rows = await self._thread.rows(print_, [{"list": [self._layout.blocked]}, {"comment": [TAG]}])
-            filled = ({**row, "list": self._layout.blocked, "comment": TAG} for row in rows)
+            filled = ({**row, "list": self._layout.blocked, "comment": TAG} for row in _drained(rows))
             read = Mirror()
             await asyncio.to_thread(take, read, version, filled, self._layout, self._clock())
             for name in names:
@@ -240,6 +240,13 @@ class RouterEntries:
                 mirror.ours[it[0]].pop(it[1], None)
             else:
                 self._note(it, answer, began)
+
+
+def _drained(rows: list[dict[str, str]]) -> Iterator[dict[str, str]]:
+    """Each in its order; what was taken is let go at once, so that a long list and what is made of it share room."""
+    rows.reverse()
+    while rows:
+        yield rows.pop()
 
 
 def elements_of(sets: Sets, names: Sequence[SetName]) -> Iterator[Wanted]:

@@ -11,6 +11,7 @@ import contextlib
 import hashlib
 import socket
 import ssl
+import sys
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -142,12 +143,16 @@ class Router:
 
     @staticmethod
     def _answer(promise: Any) -> Answer:
+        response, rows = _kept(promise), list[dict[str, str]]()
+        last: dict[str, str] = {}
         try:
-            response = promise.get()
+            for place, row in enumerate(promise):
+                last = _row(row, last)
+                rows.append(last)
+                response[place] = None  # the library would keep all of them a second and a third time
         except RouterOsApiCommunicationError as error:
             return Answer(trap=_text(error.original_message)[:200] or "no reason given")
-        rows = [{(".id" if name == "id" else name): _text(value) for name, value in row.items()} for row in response]
-        return Answer(rows, _text(response.done_message.get("ret", b"")))
+        return Answer(rows, _text(response.done_message.get(b"ret", b"")))
 
     def _pipelined(self, commands: Iterable[Command]) -> Iterator[Answer]:
         waiting: deque[Any] = deque()
@@ -262,6 +267,21 @@ def _queries(alternatives: Alternatives) -> Iterator[Any]:
             for value in values
         ]
         yield words[0] if len(words) == 1 else OrQuery(*words)
+
+
+def _kept(promise: Any) -> Any:
+    """The library's own list of the rows that it has received for a command."""
+    inner = promise.inner
+    return inner.receiver.inner.inner.response_buffor[inner.tag]
+
+
+def _row(row: Mapping[str, bytes], last: Mapping[str, str]) -> dict[str, str]:
+    """A printed row; names, and what is as in the row before, are the same objects there: lists are long."""
+    made = {}
+    for name, octets in row.items():
+        value, before = _text(octets), last.get(name, "")
+        made[sys.intern(".id" if name == "id" else name)] = before if value == before else value
+    return made
 
 
 def _text(octets: bytes) -> str:
