@@ -79,32 +79,40 @@ def subscriber(number: int, state: str) -> dict[str, Any]:
 
 
 def serve(blocked: int, known: int, port: Any) -> None:
-    """The billing system; each ``since`` is answered with ten lines that have paid or are blocked again."""
+    """The billing system; each ``since`` is answered with ten lines that have paid or are blocked again.
+
+    Where ``known`` is more than ``blocked`` everybody is listed, as some systems do; else who is blocked alone.
+    """
     state = ["blocked" if number < blocked else "active" for number in range(known)]
     revision = 1
 
-    def reply(objects: list[dict[str, Any]], total: int, **more: Any) -> web.Response:
-        return web.json_response(
-            {"revision": str(revision), "total": total, "known": known, "subscribers": objects, **more}
-        )
+    def listed() -> list[int]:
+        return [number for number, of in enumerate(state) if of == "blocked" or known > blocked]
 
-    async def listed(request: web.Request) -> web.Response:
+    def reply(numbers: list[int], total: int, **more: Any) -> web.Response:
+        objects = [subscriber(number, state[number]) for number in numbers]
+        head = {"revision": str(revision), "total": total, "known": known}
+        return web.json_response({**head, "subscribers": objects, **more})
+
+    async def answer(request: web.Request) -> web.Response:
         nonlocal revision
         if request.method == "HEAD":
-            return web.Response(headers={"X-Total-Count": str(known)})
+            return web.Response(headers={"X-Total-Count": str(len(listed()))})
         if "since" in request.query:
             revision += 1
-            some = [(revision * CHANGES + n) % blocked for n in range(CHANGES)]
+            some = [(revision // 2 * CHANGES + n) % blocked for n in range(CHANGES)]
             for number in some:
-                state[number] = "active" if state[number] == "blocked" else "blocked"
-            return reply([subscriber(number, state[number]) for number in some], CHANGES)
-        first = int(request.query.get("first", "0"))
-        last = min(first + PAGE, known)
-        more = {} if last == known else {"next": f"/subscribers?first={last}"}
-        return reply([subscriber(number, state[number]) for number in range(first, last)], known, **more)
+                # those who have paid are blocked again by the next one
+                state[number] = "blocked" if revision % 2 else "active"
+            gone = [number for number in some if state[number] == "active" and known == blocked]
+            changed = [number for number in some if number not in gone]
+            return reply(changed, len(changed), removed=[str(100_000 + number) for number in gone])
+        first, those = int(request.query.get("first", "0")), listed()
+        more = {} if first + PAGE >= len(those) else {"next": f"/subscribers?first={first + PAGE}"}
+        return reply(those[first : first + PAGE], len(those), **more)
 
     application = web.Application()
-    application.router.add_get("/subscribers", listed)
+    application.router.add_get("/subscribers", answer)
 
     async def main() -> None:
         runner = web.AppRunner(application, access_log=None)

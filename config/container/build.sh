@@ -25,7 +25,7 @@ case $arch in
 esac
 "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$python is not Python 3.11" >&2; exit 2; }
 
-packages=$(sed 's/#.*//' "$here/packages")
+packages=$(sed 's/#.*//' "$here/packages" | tr -s '\n' ' ')
 # no wheels of them for this architecture: Debian's own, which are older than what is locked
 [ "$arch" != armhf ] || packages="$packages python3-cffi-backend python3-yaml libyaml-0-2"
 
@@ -46,9 +46,12 @@ options=(-qq -o APT::Sandbox::User=root -o APT::Architecture="$arch" -o APT::Arc
   -o Dir::State="$apt" -o Dir::State::status="$apt/status" -o Dir::Cache="$apt"
   -o Dir::Etc::sourceparts=- -o Dir::Etc::sourcelist="$apt/sources.list" -o Acquire::Languages=none)
 # what was downloaded is used again: remove the folder for newer packages
-if [ ! -e "$debs/complete" ]; then
+wanted="$packages libpython3.11-dev"
+if [ "$(cat "$debs/complete" 2> /dev/null)" != "$wanted" ]; then
+  rm -f "$debs"/*
   apt-get "${options[@]}" update
-  (cd "$debs" && apt-get "${options[@]}" download $packages libpython3.11-dev && touch complete)
+  (cd "$debs" && apt-get "${options[@]}" download $wanted)
+  printf %s "$wanted" > "$debs/complete"
 fi
 
 root=$out/root-$arch
@@ -65,7 +68,7 @@ done
 # --- what nobody needs there ---------------------------------------------------------------------------------------
 
 stdlib=$root/usr/lib/python3.11
-find "$root/usr/share/doc" \( -type f -o -type l \) ! -name copyright -delete
+find "$root/usr/share/doc" -mindepth 2 \( -type f -o -type l \) ! -name copyright -delete
 rm -rf "$root"/usr/share/{man,locale,lintian,info,bug,bash-completion,python3,applications,pixmaps,binfmts} \
   "$root"/usr/share/zoneinfo/{right,posix} "$root"/{boot,home,media,mnt,srv,var/backups,etc/update-motd.d,etc/default} \
   "$root"/usr/{games,include,src} "$root"/usr/lib/{systemd,valgrind} "$root"/lib/systemd \
@@ -82,9 +85,9 @@ rm -f "$stdlib"/lib-dynload/{_crypt,_curses,_curses_panel,_dbm,_gdbm,nis,ossaudi
 wheels=$out/wheels-$arch
 lock=$out/lock-$arch
 if [ "$arch" = armhf ]; then  # see above
-  awk '/^[^ ]/ { skip = /^(cffi|pycparser|pyyaml)==/ } !skip' "$tree/requirements.lock" > "$lock"
+  awk '/^[^ ]/ { skip = /^(cffi|pycparser|pyyaml)==/ } !skip' "$tree/requirements-acme.lock" > "$lock"
 else
-  cp "$tree/requirements.lock" "$lock"
+  cp "$tree/requirements-acme.lock" "$lock"
 fi
 tags=(--only-binary=:all: --implementation cp --python-version 3.11 --abi cp311 --abi abi3 --abi none)
 for glibc in 36 35 34 33 32 31 30 29 28 27 26 24 17; do tags+=(--platform "manylinux_2_${glibc}_$machine"); done
@@ -100,7 +103,7 @@ mkdir -p "$site"
 "${pip[@]}" install --require-hashes --no-deps --no-index --find-links "$wheels" --no-compile "${tags[@]}" \
   --target "$site" --root-user-action ignore -r "$lock"
 # it alone needs the library of C++, a megabyte of memory; it has a twin in Python
-rm -rf "$site"/bin "$site"/frozenlist/_frozenlist.*
+rm -rf "$site"/{bin,share} "$site"/frozenlist/_frozenlist.*
 # of armhf: see above
 [ ! -d "$root/usr/lib/python3/dist-packages" ] || mv "$root"/usr/lib/python3/dist-packages/{*.so,yaml} "$site"
 find "$site" \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -o -name '*.h' -o -name tests \) -prune -exec rm -rf {} +

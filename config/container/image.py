@@ -93,7 +93,7 @@ def write_oci(folder: Path, arch: str, tar: bytes) -> None:
         (blobs / name).write_bytes(octets)
         return {"mediaType": f"application/vnd.oci.image.{media}", "digest": f"sha256:{name}", "size": len(octets)}
 
-    packed = gzip.compress(tar, 9, mtime=0)
+    packed = gzip.compress(tar, 6, mtime=0)
     config = configuration(arch, _digest(tar), docker=False)
     manifest = {
         "schemaVersion": 2, "mediaType": "application/vnd.oci.image.manifest.v1+json",
