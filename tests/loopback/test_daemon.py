@@ -275,8 +275,7 @@ def test_the_daemon_stays_small_and_loads_nothing_it_must_not() -> None:
     script = (
         "import sys, resource, edged.daemon;"
         "never = ('scapy', 'sqlalchemy', 'requests', 'matplotlib', 'pyrad');"
-        # loaded by who asks for them: a code on a page, /metrics, a router, a search without the compiled part, a billing
-        # system
+        # loaded by who asks for them: a code on a page, /metrics, a router, a search not compiled, a billing system
         "later = ('segno', 'prometheus_client', 'routeros_api', 'multiprocessing', 'edged.billing.sources.splynx');"
         "bad = [m for m in (*never, *later) if m in sys.modules];"
         "pages = int(open('/proc/self/statm').read().split()[1]);"

@@ -1,4 +1,4 @@
-"""A long answer of a router, and the memory that it takes while it is read: little is there where edged runs on a router."""
+"""A long answer of a router, and the memory that it takes while it is read: a router that runs edged has little."""
 
 from __future__ import annotations
 

@@ -7,7 +7,6 @@ of which says what became of every command in it.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
@@ -86,8 +85,11 @@ class RouterEntries:
         mirror = Mirror()
         for version, menu in ADDRESS_LISTS.items():
             print_ = Command(menu, "print", {".proplist": PROPERTIES})
-            rows = await self._thread.rows(print_, [{"list": list(self._layout.names)}])
-            await asyncio.to_thread(take, mirror, version, _drained(rows), self._layout, self._clock())
+            await self._thread.each_row(
+                print_,
+                [{"list": list(self._layout.names)}],
+                lambda rows, version=version: take(mirror, version, rows, self._layout, self._clock()),  # type: ignore[misc]
+            )
         for piece in self._thread.pieces(mirror.surplus):
             await self._thread.many(piece)
         self.mirror = mirror
@@ -102,10 +104,13 @@ class RouterEntries:
             if not any(unread.values()):
                 continue
             print_ = Command(menu, "print", {".proplist": ".id,address"})
-            rows = await self._thread.rows(print_, [{"list": [self._layout.blocked]}, {"comment": [TAG]}])
-            filled = ({**row, "list": self._layout.blocked, "comment": TAG} for row in _drained(rows))
             read = Mirror()
-            await asyncio.to_thread(take, read, version, filled, self._layout, self._clock())
+
+            def fill(rows: list[dict[str, str]], version: int = version, read: Mirror = read) -> None:
+                filled = ({**row, "list": self._layout.blocked, "comment": TAG} for row in rows)
+                take(read, version, filled, self._layout, self._clock())
+
+            await self._thread.each_row(print_, [{"list": [self._layout.blocked]}, {"comment": [TAG]}], fill)
             for name in names:
                 for element in unread[name]:
                     found = read.ours[name].get(element)
@@ -240,13 +245,6 @@ class RouterEntries:
                 mirror.ours[it[0]].pop(it[1], None)
             else:
                 self._note(it, answer, began)
-
-
-def _drained(rows: list[dict[str, str]]) -> Iterator[dict[str, str]]:
-    """Each in its order; what was taken is let go at once, so that a long list and what is made of it share room."""
-    rows.reverse()
-    while rows:
-        yield rows.pop()
 
 
 def elements_of(sets: Sets, names: Sequence[SetName]) -> Iterator[Wanted]:

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from edged.enforce.routeros.commands import Command
 from edged.enforce.settings import RouterosSettings
-from edged.enforce.targets.routeros import Alternatives, Answer, Router
+from edged.enforce.targets.routeros import Alternatives, Answer, Each, Router
 from edged.errors import UpstreamError
 
 PIECE = 100
@@ -60,6 +60,18 @@ class RouterThread:
         if answer.trap:
             raise UpstreamError(f"{command.menu} cannot be read: {answer.trap}")
         return answer.rows
+
+    async def each_row(self, command: Command, alternatives: Alternatives, each: Each) -> None:
+        """``each`` takes the rows in the router's thread, some at a time: a long list is never there as a whole.
+
+        UpstreamError, also when some were taken already.
+        """
+        router, connection = self.router, self._connection
+        answer = await self.run(
+            lambda: router.ask(connection, command, alternatives, patience=READ_PATIENCE, each=each)
+        )
+        if answer.trap:
+            raise UpstreamError(f"{command.menu} cannot be read: {answer.trap}")
 
     async def begin(self, command: Command, *, cost: int) -> Callable[[], Awaitable[Answer]]:
         """Send one large change, when the rate allows; what is given waits for its answer."""

@@ -28,6 +28,8 @@ from edged.enforce.routeros.commands import Command
 from edged.enforce.settings import RouterosSettings
 from edged.errors import ConfigError, UpstreamError
 
+ROWS = 500
+"""Rows of a long answer that are taken at a time."""
 WINDOW = 32
 """Commands that are under way at once: a router does one after the other, and answers those of others between."""
 CONNECT_S = 5.0
@@ -39,6 +41,8 @@ _FAILURES = (RouterOsApiError, OSError, ValueError, LookupError, TypeError, Asse
 """What the library raises at octets that it does not understand, and lets through from below."""
 
 T = TypeVar("T")
+Each = Callable[[list[dict[str, str]]], None]
+"""Takes some rows of an answer that is long; they are let go afterwards."""
 Alternatives = Sequence[Mapping[str, Sequence[str]]]
 """Each a property or several with the values that they may have; one of all of them must fit, of each mapping."""
 
@@ -85,13 +89,19 @@ class Router:
         return self._connections
 
     def ask(
-        self, connection: int, command: Command, alternatives: Alternatives = (), *, patience: float = 1.0
+        self,
+        connection: int,
+        command: Command,
+        alternatives: Alternatives = (),
+        *,
+        patience: float = 1.0,
+        each: Each | None = None,
     ) -> Answer:
         """One command, ``alternatives`` to be met where it is a print. UpstreamError: it was not answered.
 
-        ``patience``: so many times the usual silence is waited for.
+        ``patience``: so many times the usual silence is waited for. ``each``: gets the rows, and the answer has none.
         """
-        return self._on(connection, lambda: self._answer(self._send(command, alternatives)), patience)
+        return self._on(connection, lambda: self._answer(self._send(command, alternatives), each), patience)
 
     def many(self, connection: int, commands: Iterable[Command]) -> list[Answer]:
         """Every command, several under way at once; the answers in their order. UpstreamError: one was not answered."""
@@ -142,7 +152,7 @@ class Router:
         return resource.call_async(command.verb, arguments, additional_queries=tuple(_queries(alternatives)))
 
     @staticmethod
-    def _answer(promise: Any) -> Answer:
+    def _answer(promise: Any, each: Each | None = None) -> Answer:
         response, rows = _kept(promise), list[dict[str, str]]()
         last: dict[str, str] = {}
         try:
@@ -150,8 +160,14 @@ class Router:
                 last = _row(row, last)
                 rows.append(last)
                 response[place] = None  # the library would keep all of them a second and a third time
+                if each is not None and len(rows) == ROWS:
+                    each(rows)
+                    rows = []
         except RouterOsApiCommunicationError as error:
             return Answer(trap=_text(error.original_message)[:200] or "no reason given")
+        if each is not None:
+            each(rows)
+            rows = []
         return Answer(rows, _text(response.done_message.get(b"ret", b"")))
 
     def _pipelined(self, commands: Iterable[Command]) -> Iterator[Answer]:
