@@ -16,7 +16,7 @@ SIMULATED ?= 60
 # of each property in `make test`; `make check` tries 40
 EXAMPLES ?= 100
 
-.PHONY: run test test-wifi wifi-guest check unit e2e trials fmt lint types layers schema lab lab-down bench clean lock apt-test
+.PHONY: run test test-image image test-wifi wifi-guest check unit e2e trials fmt lint types layers schema lab lab-down bench clean lock apt-test
 
 run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, without root
 	@$(BIN)/edged run -c config/example/edged.yaml --try
@@ -28,6 +28,7 @@ test: apt-test $(VENV)/dev.stamp native network-manager  ## everything: checks, 
 	$(BIN)/python -m pytest -q tests/simulation --seconds $(SIMULATED)
 	$(BIN)/python -m pytest -q -n auto tests/loopback
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e
+	@CI=$(CI) $(MAKE) --no-print-directory test-image
 	@CI=$(CI) $(MAKE) --no-print-directory test-wifi
 
 check: $(VENV)/dev.stamp fmt-check lint types layers unit  ## format, lint, types, layers, unit: under a minute
@@ -87,6 +88,22 @@ test-wifi: wifi-guest $(VENV)/dev.stamp native  ## residents' devices join real 
 .PHONY: wifi-vectors
 wifi-vectors:  ## what the last `make test-wifi` recorded -> tests/vectors/mpsk_wifi.json
 	$(BIN)/python -m tests.wifi.wire "$(WIFI_CACHE)/out"
+
+# for a container on a RouterOS router: docs/container.md. ARCH: one or several; kept downloads are in IMAGES
+ARCH ?= $(shell dpkg --print-architecture)
+IMAGES ?= .run/image
+COMPILER_amd64 := gcc-x86-64-linux-gnu libc6-dev-amd64-cross
+COMPILER_arm64 := gcc-aarch64-linux-gnu libc6-dev-arm64-cross
+COMPILER_armhf := gcc-arm-linux-gnueabihf libc6-dev-armhf-cross
+COMPILER_$(shell dpkg --print-architecture) := gcc libc6-dev
+image: | $(BIN)/python  ## $(IMAGES)/edged-ARCH.tar, for ARCH=amd64, arm64, armhf
+	@$(call install,openssl $(foreach arch,$(ARCH),$(COMPILER_$(arch))))
+	@apt-cache show iproute2 >/dev/null 2>&1 || $(SUDO) apt-get update -q
+	for arch in $(ARCH); do PYTHON="$(CURDIR)/$(BIN)/python" config/container/build.sh $$arch "$(IMAGES)" || exit 1; done
+
+test-image: image $(VENV)/dev.stamp  ## skopeo, umoci and runc judge the image and run it beside a stand-in router (root)
+	@$(call install,skopeo umoci runc binutils $(if $(filter-out $(shell dpkg --print-architecture),$(ARCH)),qemu-user-static))
+	IMAGES="$(IMAGES)" ARCH="$(ARCH)" $(BIN)/python -m pytest -q tests/container
 
 trials: apt-test $(VENV)/dev.stamp  ## which TLS alert makes browsers look for the page: the table of decision 0007 (up to an hour)
 	$(BIN)/python tests/e2e/alert_trials.py $(TRIALS)

@@ -82,7 +82,8 @@ class BillingClient:
     def _open(self) -> aiohttp.ClientSession:
         if self._session is None:
             self._session = aiohttp.ClientSession(
-                connector=aiohttp.TCPConnector(ssl=_context(self.name, self._authority)),
+                # without an authority of ours the library's own context, which it has made: a store takes a megabyte
+                connector=aiohttp.TCPConnector(ssl=_context(self.name, self._authority) if self._authority else True),
                 timeout=aiohttp.ClientTimeout(total=self._seconds, sock_connect=_CONNECT_S),
                 trust_env=False,
                 cookie_jar=aiohttp.DummyCookieJar(),
@@ -92,8 +93,8 @@ class BillingClient:
         return self._session
 
 
-def _context(name: str, authority: Path | None) -> ssl.SSLContext:
-    """What certificates are judged by: those of the system, or ``authority`` alone."""
+def _context(name: str, authority: Path) -> ssl.SSLContext:
+    """Certificates are judged by ``authority`` alone."""
     try:
         return ssl.create_default_context(cafile=authority)
     except (OSError, ssl.SSLError):

@@ -8,15 +8,13 @@ and would hold everybody else up for milliseconds at a time, while the pipe to a
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import os
 import signal
 import threading
 import time
 from collections.abc import Sequence
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
-from multiprocessing import get_context
+from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import structlog
 
@@ -25,6 +23,9 @@ from edged.mpsk.search import search_all
 from edged.native import keysearch
 from edged.native.keysearch import CHECKS, NAME, PMK_OCTETS, Candidates, Challenge
 from edged.state.keys import StoredKey
+
+if TYPE_CHECKING:
+    from concurrent.futures import ProcessPoolExecutor
 
 log = structlog.get_logger(__name__)
 
@@ -53,6 +54,8 @@ def _live_and_die_with_parent() -> None:
     # Ctrl-C reaches the whole foreground group: the parent decides when its worker ends
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # and a parent that was killed leaves nobody behind
+    import ctypes
+
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
@@ -102,6 +105,9 @@ class Searcher:
         """Make the worker, if one is needed and there is none; it imports in the background."""
         if keysearch.KERNEL or self._pool is not None or self._losses >= MAX_LOSSES:
             return
+        from concurrent.futures import ProcessPoolExecutor  # with multiprocessing, for those who need a process
+        from multiprocessing import get_context
+
         # spawned, not forked: other threads hold locks at any time
         self._pool = ProcessPoolExecutor(1, mp_context=get_context("spawn"), initializer=_live_and_die_with_parent)
         # the executor starts its process at the first piece of work: let that not be a request's
@@ -149,7 +155,7 @@ class Searcher:
         if pool is not None:
             try:
                 found = await loop.run_in_executor(pool, search_until, challenge, pools, until)
-            except BrokenProcessPool:
+            except BrokenExecutor:
                 self._lost(pool)
             else:
                 self._losses = 0

@@ -5,11 +5,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
-from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
-from prometheus_client.registry import Collector
+if TYPE_CHECKING:
+    from prometheus_client import CollectorRegistry
+    from prometheus_client.core import Metric
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,11 +24,15 @@ class Sample:
     labels: tuple[tuple[str, str], ...] = ()
 
 
-class _Rooms(Collector):
+class _Rooms:
+    """Registered as a collector, by its one method."""
+
     def __init__(self, read: Callable[[], Iterable[Sample]]) -> None:
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
         families: dict[str, Metric] = {}
         for sample in self._read():
             family = families.get(sample.name)
@@ -40,13 +44,18 @@ class _Rooms(Collector):
 
 
 class Exposition:
-    """What ``/metrics`` answers."""
+    """What ``/metrics`` answers. Its library is loaded by the first who asks: it takes a megabyte."""
 
     def __init__(self, read: Callable[[], Iterable[Sample]]) -> None:
-        self._registry = CollectorRegistry()
-        self._registry.register(_Rooms(read))
-        ProcessCollector(registry=self._registry)
+        self._read = read
+        self._registry: CollectorRegistry | None = None
 
     def render(self) -> bytes:
         """All series, in the text format 0.0.4."""
+        from prometheus_client import CollectorRegistry, ProcessCollector, generate_latest
+
+        if self._registry is None:
+            self._registry = CollectorRegistry()
+            self._registry.register(_Rooms(self._read))
+            ProcessCollector(registry=self._registry)
         return generate_latest(self._registry)

@@ -94,6 +94,7 @@ CONFIGURATIONS = [
         "bng.md",
         "certificates.md",
         "configure.md",
+        "container.md",
         "everyday.md",
         "install.md",
         "linux.md",

@@ -8,10 +8,6 @@ from typing import Protocol
 
 from edged.billing.reading import Progress, Reading
 from edged.billing.settings import BillingSettings
-from edged.billing.sources.file import FileSource
-from edged.billing.sources.rest import RestSource
-from edged.billing.sources.splynx import SplynxSource
-from edged.billing.sources.uisp import UispSource
 from edged.model import OnlineSession, Subscriber
 
 
@@ -40,11 +36,38 @@ class Source(Protocol):
         """Let go of connections."""
 
 
+# one system's code costs those nothing who have another
+
+
+def _file(settings: BillingSettings) -> Source:
+    from edged.billing.sources.file import FileSource
+
+    return FileSource.of(settings)
+
+
+def _rest(settings: BillingSettings) -> Source:
+    from edged.billing.sources.rest import RestSource
+
+    return RestSource.of(settings)
+
+
+def _splynx(settings: BillingSettings) -> Source:
+    from edged.billing.sources.splynx import SplynxSource
+
+    return SplynxSource.of(settings)
+
+
+def _uisp(settings: BillingSettings) -> Source:
+    from edged.billing.sources.uisp import UispSource
+
+    return UispSource.of(settings)
+
+
 SOURCES: dict[str, Callable[[BillingSettings], Source]] = {
-    "file": FileSource.of,
-    "rest": RestSource.of,
-    "splynx": SplynxSource.of,
-    "uisp": UispSource.of,
+    "file": _file,
+    "rest": _rest,
+    "splynx": _splynx,
+    "uisp": _uisp,
 }
 
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from functools import lru_cache
 
-import segno
 from markupsafe import Markup
 
 _QUIET_ZONE = 4
@@ -22,6 +21,8 @@ def code(link: str) -> Markup:
     """The code of ``link``; empty where it would be too fine to read. About 2 KB, 5 ms where it is new."""
     if len(link.encode()) > _LONGEST:
         return Markup()
+    import segno  # for who asks for a code: half a megabyte
+
     drawn = segno.make(link, micro=False, error="l", boost_error=False).svg_inline(
         border=_QUIET_ZONE, dark="#000", light="#fff", omitsize=True, svgclass=None, lineclass=None
     )

@@ -12,7 +12,6 @@ from edged.enforce.rules import Rules
 from edged.enforce.sets import SetName
 from edged.enforce.settings import TargetSettings
 from edged.enforce.standing import Shortfall
-from edged.enforce.targets.nftables import NftablesTarget
 from edged.enforce.targets.radius import RadiusTarget
 from edged.values import IpAddress, MacAddress, Prefix
 
@@ -89,6 +88,12 @@ class Target(Protocol):
         ...
 
 
+def _nftables(_entry: TargetSettings) -> Target:
+    from edged.enforce.targets.nftables import NftablesTarget  # costs those nothing who have another
+
+    return NftablesTarget()
+
+
 def _routeros(entry: TargetSettings) -> Target:
     from edged.enforce.targets.mikrotik import RouterosTarget  # its library costs those nothing who have no such router
 
@@ -99,7 +104,7 @@ def _routeros(entry: TargetSettings) -> Target:
 
 TARGETS: dict[str, Callable[[TargetSettings], Target]] = {
     # this host's kernel
-    "nftables": lambda _: NftablesTarget(),
+    "nftables": _nftables,
     # a MikroTik router, through its API
     "routeros": _routeros,
     # a BNG, by CoA and Disconnect

@@ -7,13 +7,12 @@ of which says what became of every command in it.
 
 from __future__ import annotations
 
-import asyncio
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Iterator, Sequence
 
 from edged.enforce.routeros.commands import ABSENT, ALREADY, NO_MENU, Command, change, guarded, interval, remove
-from edged.enforce.routeros.entries import PROPERTIES, Entry, Mirror, entry_command, prefix_of, take
+from edged.enforce.routeros.entries import PROPERTIES, Entry, Mirror, Printed, entry_command, prefix_of, take
 from edged.enforce.routeros.layout import ADDRESS_LISTS, CARRIED, TAG, Layout
 from edged.enforce.sets import SETS, Element, Elements, SetName, Sets
 from edged.enforce.targets.router_thread import RouterThread
@@ -88,12 +87,16 @@ class RouterEntries:
         mirror, absent = Mirror(connection=self._thread.connection), set[int]()
         for version, menu in ADDRESS_LISTS.items():
             print_ = Command(menu, "print", {".proplist": PROPERTIES})
-            answer = await self._thread.walk(print_, [{"list": list(self._layout.names)}])
+
+            def taken(row: Printed, version: int = version) -> bool:
+                take(mirror, version, (row,), self._layout, self._clock())
+                return False
+
+            answer = await self._thread.walk(print_, [{"list": list(self._layout.names)}], taken)
             if version == 6 and answer.trap.startswith(NO_MENU):
                 absent.add(version)
             elif answer.trap:
                 raise UpstreamError(f"{menu} cannot be read: {answer.trap}")
-            await asyncio.to_thread(take, mirror, version, answer.rows, self._layout, self._clock())
         self.absent = frozenset(absent)
         for piece in self._thread.pieces(mirror.surplus):
             await self._thread.many(piece)
@@ -109,10 +112,14 @@ class RouterEntries:
             if not any(unread.values()):
                 continue
             print_ = Command(menu, "print", {".proplist": ".id,address"})
-            rows = await self._thread.rows(print_, [{"list": [self._layout.blocked]}, {"comment": [TAG]}])
-            filled = ({**row, "list": self._layout.blocked, "comment": TAG} for row in rows)
             read = Mirror()
-            await asyncio.to_thread(take, read, version, filled, self._layout, self._clock())
+
+            def taken(row: Printed, version: int = version, read: Mirror = read) -> bool:
+                filled = {**row, "list": self._layout.blocked, "comment": TAG}
+                take(read, version, (filled,), self._layout, self._clock())
+                return False
+
+            await self._thread.rows(print_, [{"list": [self._layout.blocked]}, {"comment": [TAG]}], taken)
             for name in names:
                 for element in unread[name]:
                     found = read.ours[name].get(element)
