@@ -105,7 +105,9 @@ mkdir -p "$site"
 # it alone needs the library of C++, a megabyte of memory; it has a twin in Python
 rm -rf "$site"/{bin,share} "$site"/frozenlist/_frozenlist.*
 # of armhf: see above
-[ ! -d "$root/usr/lib/python3/dist-packages" ] || mv "$root"/usr/lib/python3/dist-packages/{*.so,yaml} "$site"
+if [ -d "$root/usr/lib/python3" ]; then
+  mv "$root"/usr/lib/python3/dist-packages/{*.so,yaml} "$site" && rm -r "$root/usr/lib/python3"
+fi
 find "$site" \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -o -name '*.h' -o -name tests \) -prune -exec rm -rf {} +
 cp -r "$tree/edged" "$site/edged"
 find "$site/edged" \( -name __pycache__ -o -name '*.so' -o -name '*.c' -o -name '*.h' -o -name '*.pyi' \) -prune -exec rm -rf {} +
