@@ -192,13 +192,18 @@ class Residence(Edge):
             for row in csv.DictReader(io.StringIO(exported))
         }
 
+    def devices(self, *more: str) -> list[Object]:
+        """The rows of ``edged keys devices``: of a key, of those who are online."""
+        rows: list[Object] = json.loads(self.command("keys", "devices", *more, "--json").stdout)["devices"]
+        return rows
+
     def online(self) -> dict[str, Object]:
         """Who is on by the accounting of the access points: the address and the facts of ``edged keys devices``."""
-        return {row["mac"]: row for row in self.facts("keys", "devices", "--online")["devices"]}
+        return {row["mac"]: row for row in self.devices("--online")}
 
     def known(self, mac: str) -> Object:
         """What ``edged keys devices`` says of one device."""
-        rows = [row for row in self.facts("keys", "devices")["devices"] if row["mac"] == mac]
+        rows = [row for row in self.devices() if row["mac"] == mac]
         assert len(rows) == 1, rows
         return dict(rows[0])
 

@@ -192,7 +192,7 @@ def test_accounting_names_the_key_and_says_who_is_on_and_how_much(residence: Res
 
     ana.leave()
     residence.wait_for("it is offline", lambda: not row())
-    (ended,) = (r for r in residence.facts("keys", "devices")["devices"] if (r["mac"], r["ssid"]) == (ana.mac, SSID))
+    (ended,) = (r for r in residence.devices() if (r["mac"], r["ssid"]) == (ana.mac, SSID))
     assert (ended["online"], ended["key"]) == (False, "k-101")
     assert ended["down"] > first["down"]
 

@@ -291,5 +291,4 @@ def test_a_key_moved_to_another_vlan_takes_its_device_along(residence: Residence
 
 def uses(residence: Residence, key: str, *more: str) -> dict[str, bool]:
     """The devices of a key, and whether each has the passphrase of before."""
-    rows: list[Object] = residence.facts("keys", "devices", key, *more)["devices"]
-    return {row["mac"]: row["old_passphrase"] for row in rows}
+    return {row["mac"]: row["old_passphrase"] for row in residence.devices(key, *more)}

@@ -113,7 +113,7 @@ def test_a_device_that_walks_over_is_asked_about_there_and_stays_in_its_vlan(res
     assert there.vlan_of(phone) == ANA_VLAN
     assert "the internet" in residence.sees(phone)
     assert residence.on_bridge(there, phone) == ANA_VLAN
-    assert [row["mac"] for row in residence.facts("keys", "devices", "k-101")["devices"]] == [phone.mac]
+    assert [row["mac"] for row in residence.devices("k-101")] == [phone.mac]
     residence.wait_for("it is at ap2", lambda: residence.known(phone.mac)["nas"] == "ap2@192.0.2.12")
     # nobody tells the first one that the phone has gone: it reports on
     told = reports(residence, mac, here, Status.INTERIM)

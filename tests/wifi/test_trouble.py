@@ -152,7 +152,7 @@ def requests_of(point: AccessPoint) -> int:
 
 def users(residence: Residence, key: Object) -> dict[str, Object]:
     """The devices of a key as ``edged keys devices`` has them."""
-    return {row["mac"]: row for row in residence.facts("keys", "devices", key["id"])["devices"]}
+    return {row["mac"]: row for row in residence.devices(key["id"])}
 
 
 def test_a_killed_edged_cuts_nobody_off_and_the_next_one_still_sends_away(
