@@ -23,7 +23,7 @@ from edged.enforce.desired import Desired, desired
 from edged.enforce.diff import diff
 from edged.enforce.rules import rules_of
 from edged.enforce.settings import RouterosSettings
-from edged.enforce.targets.mikrotik import RouterosTarget
+from edged.enforce.targets.routeros.target import RouterosTarget
 from edged.model import Snapshot, State, Subscriber
 from edged.policy.access import View
 from edged.policy.settings import SubscribersSettings

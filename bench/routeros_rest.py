@@ -38,9 +38,9 @@ from bench.routeros import RULES, bring, resident_mb, target_is_read, took, want
 from edged.enforce.diff import diff  # noqa: E402
 from edged.enforce.routeros.commands import ABSENT, Command  # noqa: E402
 from edged.enforce.settings import RouterosSettings  # noqa: E402
-from edged.enforce.targets import router_entries, router_thread  # noqa: E402
-from edged.enforce.targets.mikrotik import RouterosTarget  # noqa: E402
-from edged.enforce.targets.routeros import Alternatives, Answer  # noqa: E402
+from edged.enforce.targets.routeros import entries, thread  # noqa: E402
+from edged.enforce.targets.routeros.api import Alternatives, Answer  # noqa: E402
+from edged.enforce.targets.routeros.target import RouterosTarget  # noqa: E402
 from edged.errors import UpstreamError  # noqa: E402
 
 T = TypeVar("T")
@@ -206,8 +206,8 @@ class Spoken:
             "port": ports["ssl_port" if tls else "port"], "timeout": "60s", **({"ca": str(authority)} if tls else {}),
         }  # fmt: skip
         self.target = RouterosTarget(RouterosSettings.model_validate(given))
-        router_entries.SCRIPTED, router_entries.SCRIPT = (200, way.script) if way.script else (NEVER, 1)
-        router_thread.PIECE = max(100, 2 * way.script)
+        entries.SCRIPTED, entries.SCRIPT = (200, way.script) if way.script else (NEVER, 1)
+        thread.PIECE = max(100, 2 * way.script)
         self._exchange()
 
     def _exchange(self) -> None:

@@ -33,7 +33,7 @@ def targets(config: Config) -> dict[str, Target]:
     made: dict[str, Target] = {}
     for entry in config.enforce:
         name = target_name(entry)
-        if name not in made and entry.kind in TARGETS:
+        if name not in made:
             target = TARGETS[entry.kind](entry)
             watches = config.mode == "watch"
             made[name] = MemoryTarget(name, carries=target.carries, text=target.render) if watches else target
@@ -111,7 +111,9 @@ async def _lifted_here() -> Problem | None:
 
 
 async def _lifted_there(settings: RouterosSettings) -> Problem | None:
-    from edged.enforce.targets.mikrotik import RouterosTarget  # with its library, for those who have such a router
+    from edged.enforce.targets.routeros.target import (
+        RouterosTarget,  # with its library, for those who have such a router
+    )
 
     target = RouterosTarget(settings)
     try:

@@ -12,7 +12,7 @@ from typing import Any
 from edged.enforce.desired import Desired
 from edged.enforce.diff import Plan, diff
 from edged.enforce.settings import RouterosSettings
-from edged.enforce.targets.mikrotik import RouterosTarget
+from edged.enforce.targets.routeros.target import RouterosTarget
 from tests.routeros.background import Background
 
 LISTS = ("/ip/firewall/address-list", "/ipv6/firewall/address-list")

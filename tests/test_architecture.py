@@ -76,7 +76,7 @@ CAGES = {
     "acme": {"captive/acme/client.py"},
     "josepy": {"captive/acme/client.py"},
     "prometheus_client": {"ops/metrics.py"},
-    "routeros_api": {"enforce/targets/routeros.py"},
+    "routeros_api": {"enforce/targets/routeros/api.py"},
 }
 
 # what only tests load: a licence or a way of working that edged must not inherit

@@ -104,7 +104,7 @@ def test_nothing_is_compiled_at_the_start_and_every_package_has_its_licence(arch
 def test_its_interpreter_and_its_libraries_start_on_every_architecture_that_was_built() -> None:
     """Another machine's under qemu-user; what is imported is all that a daemon beside a router loads."""
     script = (
-        "import edged.process, edged.enforce.targets.mikrotik, edged.native.datagrams as d, platform;"
+        "import edged.process, edged.enforce.targets.routeros.target, edged.native.datagrams as d, platform;"
         "print(platform.machine(), d.COMPILED is not None)"
     )
     for arch in ARCHES:

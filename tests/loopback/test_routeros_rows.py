@@ -14,8 +14,8 @@ import pytest
 
 from edged.enforce.routeros.layout import layout_of
 from edged.enforce.settings import RouterosSettings
-from edged.enforce.targets.router_entries import RouterEntries
-from edged.enforce.targets.router_thread import RouterThread
+from edged.enforce.targets.routeros.entries import RouterEntries
+from edged.enforce.targets.routeros.thread import RouterThread
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRIES = 4000

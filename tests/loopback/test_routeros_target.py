@@ -28,10 +28,10 @@ from edged.enforce.rules import Portal, Rules
 from edged.enforce.service import EnforceService
 from edged.enforce.settings import RouterosSettings
 from edged.enforce.targets.memory import MemoryTarget
-from edged.enforce.targets.mikrotik import SLICE, RouterosTarget
-from edged.enforce.targets.router_rules import RouterRules
-from edged.enforce.targets.router_thread import RouterThread
-from edged.enforce.targets.routeros import Router
+from edged.enforce.targets.routeros.api import Router
+from edged.enforce.targets.routeros.rules import RouterRules
+from edged.enforce.targets.routeros.target import SLICE, RouterosTarget
+from edged.enforce.targets.routeros.thread import RouterThread
 from edged.errors import ConfigError, UpstreamError
 from edged.state.current import Current
 from edged.values import parse_prefix
@@ -90,7 +90,7 @@ HARMLESS = {"trickle", "interleaved", "out-of-order", "partial-list", "session-l
 async def test_whatever_goes_wrong_the_next_reconcile_reaches_the_lists_and_one_more_has_nothing_to_do(
     at: Background, fault: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edged.enforce.targets.router_thread.READ_PATIENCE", 1.0)
+    monkeypatch.setattr("edged.enforce.targets.routeros.thread.READ_PATIENCE", 1.0)
     at.server.late = 0.3
     at.do(lambda: foreign(at))
     before, failed, places = others(at), 0, range(0, 105, 35 if fault in DEAR else 7)
@@ -700,7 +700,7 @@ async def test_a_lease_is_renewed_when_half_of_it_is_over_and_ends_when_nobody_r
 
 
 async def test_leases_are_renewed_some_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("edged.enforce.targets.router_entries.RENEWED", 2)
+    monkeypatch.setattr("edged.enforce.targets.routeros.entries.RENEWED", 2)
     now = [1000.0]
     server = RouterServer(Console(clock=lambda: now[0]))
     server.console.hand("/user/add", name="edged", password="secret", group="full")
@@ -801,7 +801,7 @@ async def test_the_learned_garden_is_open_again_after_a_reboot(at: Background) -
 async def test_a_flood_of_garden_addresses_shuts_out_nobody_for_whom_there_is_room(
     at: Background, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edged.enforce.targets.router_garden.MOST_LEARNED", 8)
+    monkeypatch.setattr("edged.enforce.targets.routeros.garden.MOST_LEARNED", 8)
     async with target(at, rate=100_000) as ours:
         await ours.start(RULES)
         await bring(ours, FEW)
@@ -1111,7 +1111,7 @@ def test_rows_are_looked_at_where_they_come_in_and_only_those_that_are_wanted_st
 def test_a_router_that_dribbles_is_given_up_however_lively_it_is(
     at: Background, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edged.enforce.targets.routeros.LONGEST", 0.3)
+    monkeypatch.setattr("edged.enforce.targets.routeros.api.LONGEST", 0.3)
     track(at, *(f"100.64.1.{n}" for n in range(200)))
     made = Router(settings(at))
     with contextlib.closing(made):

@@ -18,7 +18,7 @@ from edged.config.schema import Config
 from edged.enforce.diff import diff
 from edged.enforce.rules import rules_of
 from edged.enforce.targets.memory import MemoryTarget
-from edged.enforce.targets.mikrotik import RouterosTarget
+from edged.enforce.targets.routeros.target import RouterosTarget
 from edged.errors import Problem
 from edged.ops.offline import offline_plan
 from edged.values import parse_prefix

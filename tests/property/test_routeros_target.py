@@ -12,7 +12,7 @@ from edged.enforce.routeros.layout import FILTER, NAT, Layout, is_ours
 from edged.enforce.routeros.order import HOOKS, Accepted, accept, next_round
 from edged.enforce.routeros.rows import Row, menus
 from edged.enforce.sets import SetName
-from edged.enforce.targets.router_rules import MOST_ROUNDS
+from edged.enforce.targets.routeros.rules import MOST_ROUNDS
 from edged.values import Prefix
 from tests.e2e.enforce_contract import RULES
 from tests.routeros.console import Console

@@ -95,7 +95,8 @@ def _nftables(_entry: TargetSettings) -> Target:
 
 
 def _routeros(entry: TargetSettings) -> Target:
-    from edged.enforce.targets.mikrotik import RouterosTarget  # its library costs those nothing who have no such router
+    # its library costs those nothing who have no such router
+    from edged.enforce.targets.routeros.target import RouterosTarget
 
     if entry.routeros is None:
         raise ValueError("no entry of kind routeros")

@@ -10,7 +10,7 @@ from edged.enforce.routeros.commands import ALREADY, Command, change, interval, 
 from edged.enforce.routeros.entries import PROPERTIES, Entry, Mirror, learned_command, spelled
 from edged.enforce.routeros.layout import ADDRESS_LISTS, LEARNED, Layout
 from edged.enforce.sets import SetName
-from edged.enforce.targets.router_thread import RouterThread
+from edged.enforce.targets.routeros.thread import RouterThread
 from edged.errors import UpstreamError
 from edged.values import IpAddress, host_prefix
 

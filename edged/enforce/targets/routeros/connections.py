@@ -12,7 +12,7 @@ from edged.enforce.routeros.commands import ABSENT, Command, remove
 from edged.enforce.routeros.entries import spelled
 from edged.enforce.routeros.layout import CONNECTIONS
 from edged.enforce.routeros.tracking import ENDS, PROPERTIES, Due
-from edged.enforce.targets.router_thread import RouterThread
+from edged.enforce.targets.routeros.thread import RouterThread
 from edged.errors import UpstreamError
 from edged.values import Prefix
 

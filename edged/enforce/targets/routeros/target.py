@@ -24,11 +24,11 @@ from edged.enforce.rules import Rules
 from edged.enforce.sets import SETS, SetName
 from edged.enforce.settings import RouterosSettings
 from edged.enforce.standing import Shortfall
-from edged.enforce.targets.router_connections import RouterConnections
-from edged.enforce.targets.router_entries import BLOCKED, OTHERS, RouterEntries, elements_of, prefix_at
-from edged.enforce.targets.router_garden import RouterGarden
-from edged.enforce.targets.router_rules import RouterRules
-from edged.enforce.targets.router_thread import RouterThread
+from edged.enforce.targets.routeros.connections import RouterConnections
+from edged.enforce.targets.routeros.entries import BLOCKED, OTHERS, RouterEntries, elements_of, prefix_at
+from edged.enforce.targets.routeros.garden import RouterGarden
+from edged.enforce.targets.routeros.rules import RouterRules
+from edged.enforce.targets.routeros.thread import RouterThread
 from edged.errors import UpstreamError
 from edged.values import BITS, IpAddress, MacAddress, Prefix
 

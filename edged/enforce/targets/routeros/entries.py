@@ -15,8 +15,8 @@ from edged.enforce.routeros.commands import ABSENT, ALREADY, NO_MENU, Command, c
 from edged.enforce.routeros.entries import PROPERTIES, Entry, Mirror, Printed, entry_command, prefix_of, take
 from edged.enforce.routeros.layout import ADDRESS_LISTS, CARRIED, TAG, Layout
 from edged.enforce.sets import SETS, Element, Elements, SetName, Sets
-from edged.enforce.targets.router_thread import RouterThread
-from edged.enforce.targets.routeros import Answer
+from edged.enforce.targets.routeros.api import Answer
+from edged.enforce.targets.routeros.thread import RouterThread
 from edged.errors import UpstreamError
 from edged.values import IpAddress, Prefix, parse_address
 

@@ -11,7 +11,7 @@ from edged.enforce.routeros.layout import FILTER, NAT, Layout, is_ours
 from edged.enforce.routeros.order import Accepted, Printed, Round, accept, next_round
 from edged.enforce.routeros.rows import Row, menus
 from edged.enforce.rules import Rules
-from edged.enforce.targets.router_thread import RouterThread
+from edged.enforce.targets.routeros.thread import RouterThread
 from edged.errors import UpstreamError
 
 MOST_ROUNDS = 6

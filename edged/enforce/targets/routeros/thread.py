@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from edged.enforce.routeros.commands import Command
 from edged.enforce.settings import RouterosSettings
-from edged.enforce.targets.routeros import Alternatives, Answer, Keep, Router
+from edged.enforce.targets.routeros.api import Alternatives, Answer, Keep, Router
 from edged.errors import UpstreamError
 
 PIECE = 100
