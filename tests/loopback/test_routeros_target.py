@@ -1111,12 +1111,12 @@ def test_rows_are_looked_at_where_they_come_in_and_only_those_that_are_wanted_st
 def test_a_router_that_dribbles_is_given_up_however_lively_it_is(
     at: Background, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edged.enforce.targets.routeros.api.LONGEST", 0.3)
     track(at, *(f"100.64.1.{n}" for n in range(200)))
     made = Router(settings(at))
     with contextlib.closing(made):
         number = made.connect()
         at.do(lambda: at.server.faults.add("trickle"))
+        monkeypatch.setattr("edged.enforce.targets.routeros.api.LONGEST", 0.3)
         with pytest.raises(UpstreamError, match="does not answer in time"):
             made.ask(number, Command(CONNECTIONS, "print"))
 
