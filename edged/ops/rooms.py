@@ -17,6 +17,7 @@ from edged.enforce.targets.radius import RadiusTarget
 from edged.errors import Problem
 from edged.mpsk.service import MpskService
 from edged.ops.census import CensusTaker
+from edged.ops.dashboard.recorder import Recorder
 from edged.policy.sessions import Roster
 from edged.radius.radsec.service import RadSecService
 from edged.radius.service import RadiusService
@@ -62,6 +63,7 @@ class House(Protocol):
     office: BackOffice
     started_at: float
     census: CensusTaker
+    recorder: Recorder
     warnings: tuple[Problem, ...]
 
     async def reload(self) -> None:

@@ -94,6 +94,7 @@ CONFIGURATIONS = [
         "bng.md",
         "certificates.md",
         "configure.md",
+        "dashboard.md",
         "everyday.md",
         "install.md",
         "linux.md",
