@@ -175,6 +175,7 @@ async def test_an_operators_opening_and_a_watching_edged_are_not_timed(tmp_path:
 
         assert {c.subscriber: c.by for c in house.recorder.changes} == {"1003": "anna", "1002": "billing"}
         assert not house.recorder._opening
+        assert not sum(house.recorder.restores)
 
 
 async def test_the_day_and_the_changes_survive_a_restart(tmp_path: Path) -> None:
@@ -240,6 +241,17 @@ async def test_counters_are_summed_and_a_held_reading_and_a_lost_target_are_note
         house.enforce._wake_all()
         await until(lambda: house.recorder.bins[-1].lost == ["memory"])
         await until(lambda: house.recorder.bins[-1].answers == 3)
+        looked = house.recorder.bins[-1].seconds
+        await until(lambda: house.recorder.bins[-1].seconds > looked + 0.03)
+        assert house.recorder.bins[-1].answers == 3
+        assert not house.recorder.bins[-1].held
+        rows = "\n".join(
+            f'  - {{id: "{n}", state: blocked, addresses: ["127.9.{n // 256}.{n % 256}"]}}' for n in range(400)
+        )
+        (tmp_path / "billing.yaml").write_text(f"known: 4000\nsubscribers:\n{rows}\n")
+        assert house.billing is not None
+        await house.billing.sync()
+        await until(lambda: house.recorder.bins[-1].held)
 
 
 def asked_dns(house: House, name: bytes = b"\x03www\x07private\x07example\x00", source: str = "127.0.0.2") -> None:

@@ -19,7 +19,7 @@ from edged.config.settings import OpsSettings
 from edged.model import Access, State, Subscriber
 from edged.ops.dashboard.changes import OPEN, Change, Standing, changed, differences
 from edged.ops.dashboard.codes import AFFECTED
-from edged.ops.dashboard.facts import merged, page_facts
+from edged.ops.dashboard.facts import merged, page_facts, pieces
 from edged.ops.dashboard.gate import COOKIE_S, Asked, Verdict, cookie_of, is_address, judge
 from edged.ops.dashboard.history import BIN_S, Bin, all_spans, day, decoded, encoded, quantile, step_of
 from edged.ops.dashboard.lists import LISTS, Column, Kind, Listing, as_csv, grouped, selected
@@ -29,7 +29,7 @@ from edged.ops.dashboard.plots import bars, nice, spans, spark, steps
 from edged.policy.access import Learned, Override, View
 from edged.policy.table import PolicyTable
 from edged.values import Secret, parse_endpoint
-from tests.dashboard_scene import ANSWER, MASK, NOW, bins, changes, known, page, scenes
+from tests.dashboard_scene import ALARMS, ANSWER, MASK, NOW, bins, changes, known, page, scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -364,7 +364,29 @@ def test_every_number_is_a_link_to_a_list_that_exists() -> None:
 
 def test_the_first_sentence_is_that_of_status_and_a_word_stands_beside_the_colour() -> None:
     assert b'<span class="word">OK</span>tower-12: all well' in page(known([]))
-    assert b'<span class="word">FAIL</span>tower-12: 2 things need you' in page(known())
+    assert b'<span class="word">HELD</span>tower-12: 2 things need you' in page(known())
+    assert b'<span class="word">FAIL</span>tower-12: 1 things need you' in page(known(ALARMS[:1]))
+
+
+@pytest.mark.parametrize(
+    ("said", "commands"),
+    [
+        ("edged plan", ["edged plan"]),
+        (
+            "edged sync, which says who; then edged sync --accept 8813.61b6",
+            ["edged sync", "edged sync --accept 8813.61b6"],
+        ),
+        ("df and journalctl -u edged", ["df", "journalctl -u edged"]),
+        ("edged status, and dig at each of them", ["edged status"]),
+        ("docs/wifi-access-points.md, RADIUS over TLS", []),
+        ("nft list ruleset", ["nft list ruleset"]),
+    ],
+)
+def test_what_can_be_typed_is_cut_out_of_what_to_do_and_nothing_is_lost(said: str, commands: list[str]) -> None:
+    cut = pieces(said)
+
+    assert [text for text, is_command in cut if is_command] == commands
+    assert "".join(text for text, _ in cut) == said
 
 
 def test_the_mask_leaves_no_id_address_or_name_on_any_page() -> None:

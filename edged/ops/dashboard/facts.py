@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -67,6 +68,7 @@ def page_facts(known: Known, mask: Mask, *, masked: bool) -> Facts:
         "watching": status["mode"] == "watch",
         "verdict": status["verdict"],
         "level": _level(status),
+        "word": "HELD" if _is_held(status) else _WORDS[_level(status)],
         "at": moment(known.now),
         "version": status["version"],
         "uptime": span(status["uptime_s"]),
@@ -86,9 +88,16 @@ def page_facts(known: Known, mask: Mask, *, masked: bool) -> Facts:
     }
 
 
+_WORDS = {"good": "OK", "warn": "WARN", "fail": "FAIL", "watch": "WATCH"}
+
+
+def _is_held(status: Facts) -> bool:
+    return any(alarm["code"] == "billing-held" for alarm in status["alarms"])
+
+
 def _level(status: Facts) -> str:
-    """``fail`` when a part has failed, ``warn`` when something needs a person, else ``good``."""
-    if any(part["state"] == "FAIL" for part in status["parts"]):
+    """``fail`` when a part has failed or a reading is held, ``warn`` when something needs a person, else ``good``."""
+    if _is_held(status) or any(part["state"] == "FAIL" for part in status["parts"]):
         return "fail"
     return "warn" if status["alarms"] else "watch" if status["mode"] == "watch" else "good"
 
@@ -98,8 +107,17 @@ def _alarm(alarm: Facts, mask: Mask) -> Facts:
         "code": alarm["code"],
         "sentence": mask.text(alarm["sentence"]),
         "affected": AFFECTED.get(alarm["code"], ""),
-        "command": mask.text(alarm["try"]),
+        "pieces": pieces(mask.text(alarm["try"])),
     }
+
+
+_BETWEEN = re.compile(r"(; then |; |, | and )")
+_COMMAND = re.compile(r"(?:edged|nft|systemctl|journalctl) [a-z-]|df$")
+
+
+def pieces(text: str) -> list[tuple[str, bool]]:
+    """What to do, cut where a command begins or ends; True: it is one, to be copied as it stands."""
+    return [(piece, bool(_COMMAND.match(piece))) for piece in _BETWEEN.split(text) if piece]
 
 
 def _numbers(known: Known, bins: Day) -> list[Facts]:

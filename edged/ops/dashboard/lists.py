@@ -194,6 +194,7 @@ LISTS: dict[str, Listing] = {
             Column("label", Kind.SECRET), _SINCE, Column("client"),
         ),
         _devices, "No device is on the Wi-Fi, or no access point reports sessions (accounting).",
+        "The first 20,000.",
     ),
     "keys": Listing(
         "Keys",

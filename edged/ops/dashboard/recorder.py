@@ -59,6 +59,8 @@ class Recorder:
         self._unsaved: deque[Change] = deque(maxlen=CHANGES)
         self._ended: deque[Bin] = deque(maxlen=BINS)
         """Bins that are not written yet."""
+        self._failed = False
+        """Whether the disk has refused the oldest of them, and that was said."""
         self._opening: dict[str, tuple[float, Line]] = {}
         """Lines that billing has opened and a target still holds: since when."""
         self._opens = asyncio.Event()
@@ -109,10 +111,13 @@ class Recorder:
             try:
                 await self._store.save(one.start, encoded(one), changes, before=one.start - BINS * BIN_S)
             except UpstreamError as error:
-                log.warning("history-not-kept", error=str(error))
+                if not self._failed:
+                    log.warning("history-not-kept", error=str(error))
+                self._failed = True
                 self._unsaved = deque((*changes, *self._unsaved), maxlen=CHANGES)
                 return
             self._ended.popleft()
+            self._failed = False
 
     # --- who sees what ---------------------------------------------------------------------------
 
