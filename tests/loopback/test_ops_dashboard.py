@@ -17,6 +17,7 @@ from typing import Any
 
 import aiohttp
 import pytest
+from structlog.testing import capture_logs
 
 from edged.config.derived import rules
 from edged.config.loading import load
@@ -254,6 +255,24 @@ async def test_counters_are_summed_and_a_held_reading_and_a_lost_target_are_note
         await until(lambda: house.recorder.bins[-1].held)
 
 
+async def test_a_bug_in_the_record_ends_the_record_alone_and_the_page_says_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    async with house_in(tmp_path) as house, reading(house) as reader:
+        monkeypatch.setattr(house.recorder, "_count", broken)
+        with capture_logs() as logs:
+            await house.writer.publish(listed(LUIS, MIA, name="8813.bb"))
+            await until(lambda: house.recorder.stopped)
+
+        assert [entry["event"] for entry in logs if entry["log_level"] == "error"] == ["recorder-fault"]
+        assert house.is_running()
+        assert "The record has stopped" in (await reader.get("/"))[1]
+        assert (await reader.get("/healthz"))[0] == 200
+
+
 def asked_dns(house: House, name: bytes = b"\x03www\x07private\x07example\x00", source: str = "127.0.0.2") -> None:
     """A blocked subscriber looks a name up."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
@@ -332,7 +351,7 @@ async def test_a_list_comes_in_pages_with_filters_and_whole_as_csv(tmp_path: Pat
         _, filtered, _ = await reader.get("/list/blocked", params={"reason": "quota", "page": "2"})
         _, whole, headers = await reader.get("/list/blocked.csv", params={"reason": "quota"})
 
-    assert rows == [100, 100, 50, -1]
+    assert rows == [100, 100, 50, 50], "behind the last page is the last page"
     assert "101 to 125 of 125" in filtered
     found = list(csv.DictReader(io.StringIO(whole)))
     assert len(found) == 125

@@ -362,6 +362,13 @@ def test_every_number_is_a_link_to_a_list_that_exists() -> None:
     assert {f"/list/{name}" for name in ("blocked", "notice", "pass", "restored", "history", "targets")} <= links
 
 
+def test_why_people_are_blocked_is_said_with_a_link_for_each_reason() -> None:
+    body = page(known()).decode()
+
+    assert '<a href="/list/blocked?reason=unpaid"><b>141</b> unpaid</a>' in body
+    assert "of 4,812 subscribers" in body
+
+
 def test_the_first_sentence_is_that_of_status_and_a_word_stands_beside_the_colour() -> None:
     assert b'<span class="word">OK</span>tower-12: all well' in page(known([]))
     assert b'<span class="word">HELD</span>tower-12: 2 things need you' in page(known())

@@ -20,8 +20,10 @@ from edged.ops.text import moment, span
 Facts = dict[str, Any]
 Day = Sequence[Bin | None]
 
-_WIDE, _NARROW = (860, 186), (340, 220)
+_WIDE, _NARROW = (860, 176), (340, 220)
 """Pixels of the plot on a desk and on a phone."""
+_REASONS = 5
+"""Named beside the plot."""
 _MERGED = 3
 """Bins of one bar on a phone: half an hour."""
 
@@ -57,6 +59,8 @@ class Known:
     changes: tuple[Change, ...]
     wifi: WiFi | None
     now: float
+    stopped: bool = False
+    """A bug has ended the record of the day."""
 
 
 def page_facts(known: Known, mask: Mask, *, masked: bool) -> Facts:
@@ -76,8 +80,9 @@ def page_facts(known: Known, mask: Mask, *, masked: bool) -> Facts:
         "alarms": [_alarm(alarm, mask) for alarm in status["alarms"]],
         "numbers": _numbers(known, bins),
         "sees": status["subscribers"]["access"]["blocked"],
-        "known": status["subscribers"]["known"],
-        "reasons": list(status["subscribers"]["reasons"].items())[:6],
+        "known": "" if status["subscribers"]["known"] is None else f"{status['subscribers']['known']:,}",
+        "reasons": list(status["subscribers"]["reasons"].items())[:_REASONS],
+        "stopped": known.stopped,
         "plots": (_plot(bins, known.now, _WIDE, 1), _plot(bins, known.now, _NARROW, _MERGED)),
         "sums": _sums(bins),
         "sparks": _sparks(bins),

@@ -29,8 +29,7 @@ class Query:
     masked: bool = False
     wall: bool = False
     page: int = 1
-    wanted: tuple[tuple[str, str], ...] = ()
-    """A column of a list and what must stand in it."""
+    """Of a list, from 1."""
 
     def href(self, path: str, **more: str | int) -> str:
         """A link within the dashboard that keeps the mask."""

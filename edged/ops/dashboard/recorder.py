@@ -55,6 +55,8 @@ class Recorder:
         self.restores = [0] * (len(BUCKETS) + 1)
         """Lines opened by billing, by how long that took; the last is all that took longer."""
         self.restore_seconds = 0.0
+        self.stopped = False
+        """True after a bug of ours: what is here is old."""
         self._known: dict[str, Standing] = {}
         self._unsaved: deque[Change] = deque(maxlen=CHANGES)
         self._ended: deque[Bin] = deque(maxlen=BINS)
@@ -72,13 +74,18 @@ class Recorder:
         return (*list(self.bins)[:-1], replace(newest, spans=Counter(newest.spans), lost=list(newest.lost)))
 
     async def run(self) -> None:
-        """Follow until cancelled, then write what is not written yet."""
+        """Follow until cancelled, then write what is not written yet. A bug in here ends the record alone."""
         await self._load()
         try:
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(), name="dashboard-follow")
                 tasks.create_task(self._sample(), name="dashboard-sample")
                 tasks.create_task(self._time(), name="dashboard-time")
+        except Exception:
+            # a fault of a picture must not end what serves people
+            self.stopped = True
+            log.exception("recorder-fault")
+            await asyncio.Event().wait()
         finally:
             self._ended.append(self.bins[-1])
             await self._save()

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import time
+from dataclasses import replace
 from importlib.resources import files
 from typing import TYPE_CHECKING, Any
 
@@ -161,7 +162,12 @@ class Dashboard:
                 status = await self._answers.status_facts()
                 wifi = await self._wifi()
                 known = self._known = Known(
-                    status, self._recorder.snapshot(), tuple(self._recorder.changes), wifi, time.time()
+                    status,
+                    self._recorder.snapshot(),
+                    tuple(self._recorder.changes),
+                    wifi,
+                    time.time(),
+                    self._recorder.stopped,
                 )
         return known
 
@@ -194,6 +200,8 @@ class Dashboard:
         listing, query = _listing(request), _query(request)
         mask, wanted = self._mask(masked=query.masked), _filters(request, listing)
         rows = await self._rows(request, listing, wanted)
+        # who asks for a page behind the last gets the last
+        query = replace(query, page=max(1, min(query.page, -(-len(rows) // ROWS))))
         first = (query.page - 1) * ROWS
 
         def document() -> web.Response:
@@ -205,7 +213,8 @@ class Dashboard:
                 for row in rows[first : first + ROWS]
             ]
             facts = {
-                "name": request.match_info["name"], "title": listing.title, "nothing": listing.nothing,
+                "name": request.match_info["name"], "title": listing.title,
+                "nothing": "Nothing fits that filter." if wanted else listing.nothing,
                 "note": listing.note, "site": self._house.loaded.config.site, "at": moment(time.time()),
                 "columns": listing.columns, "rows": shown, "wanted": wanted, "total": f"{len(rows):,}",
                 "first": f"{first + 1:,}", "last": f"{first + len(shown):,}", "more": len(rows) > first + ROWS,
