@@ -100,7 +100,7 @@ def blocked(name: str, reason: str = "unpaid") -> Subscriber:
 
 
 def followed(known_before: dict[str, Standing], now_so: View, at: float = 100.0) -> list[Change]:
-    return changed(known_before, differences(known_before, now_so, None, at), at)
+    return sorted(changed(known_before, differences(known_before, now_so, None, at), at))
 
 
 def test_who_is_blocked_reminded_and_opened_is_told_with_the_reason_and_who_said_so() -> None:

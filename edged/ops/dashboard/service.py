@@ -227,10 +227,10 @@ class Dashboard:
         listing, query = _listing(request), _query(request)
         mask = self._mask(masked=query.masked)
         rows = await self._rows(request, listing, _filters(request, listing))
-        text = await asyncio.to_thread(as_csv, listing, rows, mask, masked=query.masked)
+        octets = await asyncio.to_thread(lambda: as_csv(listing, rows, mask, masked=query.masked).encode())
         name = f"{self._house.loaded.config.site}-{request.match_info['name']}.csv"
         fields = {"Content-Disposition": f'attachment; filename="{name}"', **PRIVATE}
-        return unversioned(web.Response(text=text, content_type="text/csv", charset="utf-8", headers=fields))
+        return unversioned(web.Response(body=octets, content_type="text/csv", charset="utf-8", headers=fields))
 
     async def _rows(self, request: web.Request, listing: Listing, wanted: dict[str, str]) -> list[tuple[Any, ...]]:
         async with self._building:
