@@ -24,7 +24,7 @@ from edged.config.loading import load
 from edged.daemon import House
 from edged.enforce.service import EnforceService
 from edged.enforce.targets.memory import MemoryTarget
-from edged.model import Access, Snapshot, State, Subscriber
+from edged.model import Access, Key, Snapshot, State, Subscriber
 from edged.ops.dashboard import recorder
 from edged.ops.dashboard.history import BIN_S, Bin, encoded
 from edged.ops.dashboard.recorder import BUCKETS
@@ -33,7 +33,7 @@ from edged.state.database import Database
 from edged.state.history import CHANGES, HistoryStore
 from edged.state.overrides import Kind
 from edged.state.snapshots import SnapshotFiles
-from edged.values import parse_address, parse_prefix
+from edged.values import Secret, parse_address, parse_prefix
 from tests.dashboard_scene import status as scene_status
 
 CONFIGURATION = """\
@@ -385,6 +385,17 @@ async def test_nothing_that_a_subscriber_looked_up_is_on_any_page(tmp_path: Path
         paths += [f"/list/{name}" for name in ("blocked", "changes", "history", "rejects", "strangers", "devices")]
         for path in paths:
             assert "private" not in (await reader.get(path))[1], path
+
+
+async def test_no_passphrase_is_on_any_page(tmp_path: Path) -> None:
+    secret = Secret("copper-otter-violin-42")
+    key = Key("k-501", "Residence", secret, "1002", site="building-7", label="Flat 12", vlan=112)
+    async with house_in(tmp_path) as house, reading(house) as reader:
+        await house.mpsk.replace_billing([key])
+        _, keys, _ = await reader.get("/list/keys.csv")
+        assert "k-501,billing,Residence,building-7,Flat 12,1002,112" in keys
+        for path in ("/", "/?ask=k-501", "/?ask=1002", "/list/keys", "/list/keys.csv", "/list/devices"):
+            assert "otter" not in (await reader.get(path))[1], path
 
 
 # --- who may read --------------------------------------------------------------------------------------
