@@ -30,6 +30,8 @@ from edged.ops import logs, systemd
 from edged.ops.answers import Answers
 from edged.ops.census import CensusTaker
 from edged.ops.control import ControlServer
+from edged.ops.dashboard.recorder import Recorder
+from edged.ops.dashboard.service import Dashboard
 from edged.ops.figures import figures
 from edged.ops.host import own_addresses
 from edged.ops.metrics import Exposition
@@ -117,16 +119,15 @@ class House:
         self._reloading = asyncio.Lock()
         self._tasks: list[asyncio.Task[None]] = []
         self.census = CensusTaker()
+        self.recorder = Recorder(self, self.database)
         self.started_at = time.time()
         self.reload_state = Reload(loaded_at=self.started_at)
         self.answers = Answers(self)
         self.control = ControlServer(config.ops.socket, self.answers.commands())
         self.ops = OpsService(
-            config.ops.listen,
-            exposition=Exposition(lambda: figures(self)),
-            healthy=self.is_running,
-            status=self.answers.status_facts,
-        )
+            config.ops.listen, exposition=Exposition(lambda: figures(self)), healthy=self.is_running,
+            status=self.answers.status_facts, dashboard=Dashboard(self, self.recorder, self.answers),
+        )  # fmt: skip
 
     async def open(self) -> None:
         """Everything remembered first, then every socket. ConfigError names what cannot be had."""
@@ -232,6 +233,7 @@ class House:
             "watchdog": self._watchdog,
             "reload": self._reload_when_wanted,
             "moving": self.moving.run,
+            "recorder": self.recorder.run,
         }
         return rooms | self.office.rooms()
 

@@ -48,6 +48,7 @@ def cross_checks(config: Config, document: Document, *, read_files: bool) -> lis
         *bng_checks(config),
         *_billing(config),
         *enforce_checks(config.enforce),
+        *_ops(config),
         *_not_in_this_version(config),
         *(_files(config) if read_files else ()),
         *(enforce_files(config.enforce) if read_files else ()),
@@ -209,6 +210,16 @@ def _blocked_vlans(config: Config) -> _Found:
 
 def _is_among(interface: str, served: tuple[str, ...]) -> bool:
     return any(interface == name or (name[-1] == "*" and interface.startswith(name[:-1])) for name in served)
+
+
+def _ops(config: Config) -> _Found:
+    ops = config.ops
+    if ops.listen is not None and not ops.listen.address.is_loopback and ops.token is None:
+        yield _warning(
+            ("ops", "listen"), f"{ops.listen}, and no ops.token",
+            "there is no dashboard, and whoever can connect reads /metrics and /status",
+            "token: !file /etc/edged/secrets/ops, or listen on 127.0.0.1 and reach it through ssh",
+        )  # fmt: skip
 
 
 def _billing(config: Config) -> _Found:

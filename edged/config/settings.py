@@ -4,9 +4,24 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from edged.fields import EndpointField, Settings
+from pydantic import AfterValidator
+
+from edged.fields import EndpointField, SecretField, Settings, wrong
+from edged.values import Secret
+
+SHORTEST_TOKEN = 16
+"""Octets: nobody guesses a random one of these."""
+
+
+def _long(token: Secret) -> Secret:
+    if len(token) < SHORTEST_TOKEN:
+        raise wrong(f"a token of {SHORTEST_TOKEN} characters or more", "openssl rand -hex 32")
+    return token
+
+
+TokenField = Annotated[SecretField, AfterValidator(_long)]
 
 
 class LogSettings(Settings):
@@ -20,7 +35,9 @@ class OpsSettings(Settings):
     """The operator's side."""
 
     listen: EndpointField | None = None
-    """/metrics /healthz /status; missing: none."""
+    """/metrics /healthz /status and the dashboard; missing: none."""
+    token: TokenField | None = None
+    """What a reader of the ops address must show; missing: nothing, and no dashboard where others reach it."""
     socket: Path = Path("/run/edged/control.sock")
     """What the edged command talks to."""
     log: LogSettings = LogSettings()

@@ -41,7 +41,7 @@ def write_keys(keys: Iterable[Key], *, passphrases: bool) -> str:
     writer.writerow(columns)
     for key in keys:
         cells = _cells(key)
-        writer.writerow([_guarded(cells[column]) for column in columns])
+        writer.writerow([guarded(cells[column]) for column in columns])
     return file.getvalue()
 
 
@@ -66,7 +66,8 @@ def _rate(rate: Rate | None) -> str:
     return f"{rate.down}/{rate.up}" if rate else ""
 
 
-def _guarded(cell: str) -> str:
+def guarded(cell: str) -> str:
+    """``cell`` with a ``'`` before what a spreadsheet would take for a formula."""
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 

@@ -249,6 +249,10 @@ class Desk:
         """How the latest request of ``mac`` ended; None when it made none of late."""
         return self._last.get(mac)
 
+    def rejected(self) -> list[tuple[MacAddress, Last]]:
+        """The devices whose latest request was not accepted, the latest first."""
+        return [(mac, last) for mac, last in self._last.items() if not last.accepted][::-1]
+
     def unspoken(self) -> Sequence[tuple[str, str]]:
         """Client and dialect that we do not speak, each once an hour, for the log."""
         if not self._untold:

@@ -158,6 +158,10 @@ class MpskService:
         """How the latest request of ``mac`` ended; None when it made none of late."""
         return self._desk.explain_device(mac)
 
+    def rejected(self) -> list[tuple[MacAddress, Last]]:
+        """The devices whose latest request was not accepted, the latest first; of the 4,096 that asked last."""
+        return self._desk.rejected()
+
     def recheck(self) -> Iterator[list[Stale]]:
         """Devices to disconnect, since policy or keys have changed under them, step by step; each is named once."""
         return self._desk.recheck(self._current.view, self._clock())

@@ -155,8 +155,10 @@ class Explainer:
             f"{mac} is on the blocked VLAN with key {moved.holders[mac].key}"
             for mac in moved.devices.get(subscriber.id, ())[:_SHOWN]
         ]
+        ring = self._house.mpsk.ring
         keys = [
-            f"{k.id} ({len(k.devices)} devices)" for k in self._house.mpsk.key_facts() if k.subscriber == subscriber.id
+            f"{name.id} ({len(ring.devices.get(name, ()))} devices)"
+            for name in sorted(name for name, stored in ring.keys.items() if stored.key.subscriber == subscriber.id)
         ]
         rows += ["Wi-Fi keys " + ", ".join(keys)] if keys else []
         return rows
@@ -320,7 +322,9 @@ class Explainer:
 
     async def _key_or_reference(self, subject: str) -> Facts | None:
         """A key by its id, or whose page bears a reference; of several who share one, who they are."""
-        key = next((k for k in self._house.mpsk.key_facts() if k.id == subject), None)
+        # in a thread: ten thousand keys take some 100 ms
+        keys = await asyncio.to_thread(self._house.mpsk.key_facts)
+        key = next((k for k in keys if k.id == subject), None)
         if key is not None:
             return self._wifi.key(key, time.time()) | {"recently": await self._recently(key.id)}
         named = await asyncio.to_thread(self._house.captive.referenced, subject, self._house.current.view)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Any
 
 from edged.model import Access
@@ -38,7 +39,7 @@ class WifiExplainer:
         reported = await self.sessions(mac, now)
         last = self._house.mpsk.explain_device(mac)
         if last is None:
-            keys = self._house.mpsk.key_facts()
+            keys = await asyncio.to_thread(self._house.mpsk.key_facts)
             used = [k.id for k in keys if mac in k.devices]
             own = [k.id for k in keys if mac in k.registered]
             seen = f"; it has used {', '.join(used)}" if used else ""

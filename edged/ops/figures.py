@@ -8,12 +8,14 @@ from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from enum import IntEnum
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any, Literal
 
 from edged import __version__
 from edged.billing.status import Health
 from edged.enforce.targets.radius import RadiusTarget
 from edged.ops.alarms import alarms
+from edged.ops.dashboard.recorder import BUCKETS
 from edged.ops.metrics import Sample
 from edged.ops.nases import old_secrets
 
@@ -38,6 +40,7 @@ def figures(house: House) -> Iterator[Sample]:
     yield from _radius(house)
     yield from _keys(house)
     yield from _targets(house)
+    yield _restores(house)
     reloaded = house.reload_state.ok
     yield _gauge("edged_config_last_reload_successful", "1: the file in force is the newest one.", reloaded)
     yield _gauge(
@@ -224,6 +227,13 @@ def _targets(house: House) -> Iterator[Sample]:
     yield _count("edged_enforce_drifted", "Comparisons that found somebody else's change.", enforce.drifted)
     for bng in house.bngs:
         yield from _bng(bng)
+
+
+def _restores(house: House) -> Sample:
+    text = "From billing's word to a line that is open on every target, for subscribers whom billing opened."
+    bounds, counts = (*map(str, BUCKETS), "+Inf"), accumulate(house.recorder.restores)
+    buckets = tuple((bound, float(count)) for bound, count in zip(bounds, counts, strict=True))
+    return Sample("edged_restore_seconds", text, "histogram", house.recorder.restore_seconds, buckets=buckets)
 
 
 def _bng(bng: RadiusTarget) -> Iterator[Sample]:

@@ -19,9 +19,12 @@ class Sample:
     name: str
     """``edged_…`` in base units, without ``_total``."""
     text: str
-    kind: Literal["counter", "gauge"]
+    kind: Literal["counter", "gauge", "histogram"]
     value: float
+    """Of a histogram the sum."""
     labels: tuple[tuple[str, str], ...] = ()
+    buckets: tuple[tuple[str, float], ...] = ()
+    """Of a histogram: upper bounds up to ``+Inf``, and how many are not above each."""
 
 
 class _Rooms:
@@ -31,10 +34,15 @@ class _Rooms:
         self._read = read
 
     def collect(self) -> Iterator[Metric]:
-        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+        from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 
         families: dict[str, Metric] = {}
         for sample in self._read():
+            if sample.kind == "histogram":
+                histogram = HistogramMetricFamily(sample.name, sample.text)
+                histogram.add_metric([], sample.buckets, sample.value)
+                yield histogram
+                continue
             family = families.get(sample.name)
             if family is None:
                 shape = CounterMetricFamily if sample.kind == "counter" else GaugeMetricFamily

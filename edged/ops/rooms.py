@@ -17,6 +17,8 @@ from edged.enforce.targets.radius import RadiusTarget
 from edged.errors import Problem
 from edged.mpsk.service import MpskService
 from edged.ops.census import CensusTaker
+from edged.ops.dashboard.recorder import Recorder
+from edged.ops.service import OpsService
 from edged.policy.sessions import Roster
 from edged.radius.radsec.service import RadSecService
 from edged.radius.service import RadiusService
@@ -71,6 +73,8 @@ class House(Protocol):
     office: BackOffice
     started_at: float
     census: CensusTaker
+    recorder: Recorder
+    ops: OpsService
     warnings: tuple[Problem, ...]
 
     @property

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""The ops address: /metrics, /healthz and /status over HTTP. I/O."""
+"""The ops address over HTTP: /metrics, /healthz, /status, and the dashboard where there is one. I/O."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from aiohttp import web
 from aiohttp.typedefs import Handler
 
 from edged.errors import ConfigError
+from edged.ops.dashboard.service import Dashboard
 from edged.ops.metrics import Exposition
 from edged.values import Endpoint
 
 log = structlog.get_logger(__name__)
+
+_FORM_OCTETS = 4096
+"""What a log-in may weigh; nothing else is sent here."""
 
 
 @web.middleware
@@ -40,11 +44,13 @@ class OpsService:
         exposition: Exposition,
         healthy: Callable[[], bool],
         status: Callable[[], Awaitable[dict[str, Any]]],
+        dashboard: Dashboard | None = None,
     ) -> None:
         self._listen = listen
         self._exposition = exposition
         self._healthy = healthy
         self._status = status
+        self._dashboard = dashboard
         self._runner: web.AppRunner | None = None
         self.endpoint: Endpoint | None = None
         """Where it listens; with port 0, the port that was given."""
@@ -53,7 +59,9 @@ class OpsService:
         """Listen, if there is an address to listen on. ConfigError when it cannot be had."""
         if self._listen is None:
             return
-        application = web.Application(middlewares=[_faults])
+        gates = [self._dashboard.gate(self._listen)] if self._dashboard is not None else []
+        application = web.Application(middlewares=[_faults, *gates], client_max_size=_FORM_OCTETS)
+        application.router.add_routes(self._dashboard.routes() if self._dashboard is not None else ())
         application.router.add_get("/metrics", self._serve_metrics)
         application.router.add_get("/healthz", self._serve_health)
         application.router.add_get("/status", self._serve_status)

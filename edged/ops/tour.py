@@ -45,6 +45,7 @@ def tour_text(house: House) -> str:
     listing = edged.replace("edged ", ".venv/bin/edged ", 1) if "example" in document.path else edged
     command, _, flags = listing.partition(" ")
     rows += [
+        ("the dashboard", f"http://{house.ops.endpoint}/" if house.ops.endpoint else ""),
         ("is all well?", f"{command} status {flags}"),
         ("why does this line see a page?", f"{command} explain {flags} 127.0.0.2"),
         ("the keys", f"{command} keys {flags} list"),

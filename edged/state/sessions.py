@@ -163,6 +163,14 @@ class SessionStore:
         which = "(ssid, mac) > (?, ?)" + (" AND stopped IS NULL" if running else "")
         return await self._latest(f"{which} GROUP BY ssid, mac ORDER BY ssid, mac LIMIT ?", (*after, limit))
 
+    async def count_wireless(self) -> int:
+        """How many devices are on the Wi-Fi, as far as access points report it."""
+        rows = await self._database.read(
+            "SELECT count(*) FROM (SELECT DISTINCT ssid, mac FROM sessions"
+            " WHERE ssid != '' AND mac != '' AND stopped IS NULL)"
+        )
+        return int(rows[0][0])
+
     async def of_device(self, mac: str, ssids: Collection[str]) -> list[Session]:
         """As ``wireless``, of one device on these SSIDs."""
         marks = ", ".join("?" * len(ssids))

@@ -112,6 +112,16 @@ def test_a_payment_opens_the_line_within_two_seconds(edge: Edge, family: str) ->
 
     assert seconds < 2.0
     assert edge.access(BAD4) == "drain"
+    edge.wait_for("its opening was timed", lambda: _restored(edge)[0] >= 1, timeout=5.0)
+    count, took = _restored(edge)
+    assert 0 < took / count < 2.0
+
+
+def _restored(edge: Edge) -> tuple[float, float]:
+    """How many openings edged has timed, and their seconds in all."""
+    metrics = edge.router_get("http://127.0.0.1:9300/metrics")
+    found = dict(re.findall(r"^edged_restore_seconds_(count|sum) (\S+)", metrics, re.MULTILINE))
+    return float(found["count"]), float(found["sum"])
 
 
 def test_a_page_load_that_began_before_the_payment_is_sent_on_after_it(edge: Edge) -> None:

@@ -98,6 +98,7 @@ def test_the_example_starts_without_root_prints_what_to_try_and_ends_cleanly_on_
 
     assert process.returncode == 0
     assert "dig @127.0.0.1" in output
+    assert re.search(r"# the dashboard\n  http://127\.0\.0\.1:\d+/\n", output)
     assert "/s/" in output, "a signed link of each brand"
     assert "Traceback" not in output
 

@@ -295,6 +295,12 @@ def test_serving_the_whole_internet_is_refused(tmp_path: Path) -> None:
     assert "whole Internet" in problems("subscribers: {networks: ['0.0.0.0/0']}", tmp_path)[0].found
 
 
+def test_an_ops_address_that_others_reach_without_a_token_is_a_warning(tmp_path: Path) -> None:
+    assert warnings('ops: {listen: "192.0.2.7:9300"}', tmp_path) == {"ops.listen": "192.0.2.7:9300, and no ops.token"}
+    assert warnings('ops: {listen: "192.0.2.7:9300", token: a-token-of-a-test}', tmp_path) == {}
+    assert warnings('ops: {listen: "[::1]:9300"}', tmp_path) == {}
+
+
 def test_what_this_version_does_not_do_is_a_warning(tmp_path: Path) -> None:
     found = warnings("state: {database: 'postgresql://localhost/edged'}", tmp_path)
 

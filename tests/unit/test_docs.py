@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import operator
 import re
 from collections.abc import Iterator
@@ -95,6 +96,7 @@ CONFIGURATIONS = [
         "certificates.md",
         "configure.md",
         "container.md",
+        "dashboard.md",
         "everyday.md",
         "install.md",
         "linux.md",
@@ -144,6 +146,48 @@ def test_the_manual_has_a_row_for_every_metric_and_names_no_other() -> None:
     rows = re.findall(r"^\| `(edged_[a-z0-9_]+)", text, re.MULTILINE)
     assert sorted(name.removesuffix("_total") for name in rows) == sorted(emitted)
     assert {name.removesuffix("_total") for name in METRIC.findall(text)} <= emitted
+
+
+# --- config/prometheus.rules.yaml, config/grafana.dashboard.json ------------------------------------
+
+RULES = load_text((ROOT / "config/prometheus.rules.yaml").read_text("utf-8"))["groups"][0]["rules"]
+GRAFANA = json.loads((ROOT / "config/grafana.dashboard.json").read_text("utf-8"))
+EXPRESSIONS = {
+    **{rule["alert"]: rule["expr"] for rule in RULES},
+    **{f"{panel['title']} {t['refId']}": t["expr"] for panel in GRAFANA["panels"] for t in panel["targets"]},
+}
+PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
+"""Of the library that writes /metrics; test_ops_service has them from a whole house."""
+
+
+@pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
+def test_what_watches_from_outside_asks_for_metrics_that_there_are(expression: str) -> None:
+    rows = set(re.findall(r"^\| `(edged_[a-z0-9_]+)", page("metrics.md"), re.MULTILINE))
+    histogram = {f"edged_restore_seconds{part}" for part in ("_bucket", "_count", "_sum")}
+    named = set(re.findall(r"\b(?:edged|process)_[a-z0-9_]+", expression))
+
+    assert named <= rows | histogram | PROCESS
+    assert named or expression.startswith("up{")
+    for opening, closing in ("()", "[]", "{}"):
+        assert expression.count(opening) == expression.count(closing)
+
+
+def test_an_alert_has_its_row_a_severity_a_sentence_and_the_next_step() -> None:
+    _, _, text = page("metrics.md").partition("## Alerts")
+    assert re.findall(r"^\| `(Edged\w+)` \|", text, re.MULTILINE) == [rule["alert"] for rule in RULES]
+    for rule in RULES:
+        assert rule["labels"]["severity"] in {"critical", "warning"}
+        assert set(rule["annotations"]) == {"summary", "description"}
+        assert set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"])) <= {"instance", "target", "code"}
+        assert set(re.findall(r"alarm ([a-z-]+)", rule["annotations"]["description"].lower())) <= alarm_codes()
+
+
+def test_grafana_asks_the_source_and_the_edges_that_were_chosen() -> None:
+    places = [(p["gridPos"]["x"], p["gridPos"]["y"]) for p in GRAFANA["panels"]]
+    assert len(places) == len(set(places))
+    for panel in GRAFANA["panels"]:
+        assert panel["datasource"]["uid"] == "${datasource}"
+        assert all('instance=~"$instance"' in target["expr"] for target in panel["targets"]), panel["title"]
 
 
 # --- wifi-access-points.md and wifi.md: the dialects, the reasons ----------------------------------

@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: Apache-2.0
+"""An alarm's code in, who is affected out: the words of docs/troubleshooting.md (a test compares). Pure."""
+
+from __future__ import annotations
+
+AFFECTED = {
+    "billing-held": "nobody is newly blocked; payments in it are honoured.",
+    "billing-unreachable": "new blocks and payments wait.",
+    "billing-stale": "new blocks and payments wait; with then: open nobody is blocked meanwhile.",
+    "target-failing": "what is enforced stays as it was; changes wait, payments too.",
+    "target-in-the-way": (
+        "blocked lines that should see a page and do not, or cannot reach the garden; lines that pay are not."
+    ),
+    "reload-refused": "nobody.",
+    "page-incomplete": "who sees the page; with a self-signed certificate browsers warn and people take it for fraud.",
+    "certificate-ending": (
+        "nobody yet; from its end on every browser warns, and who has opened the page within the last week cannot "
+        "go past the warning."
+    ),
+    "radsec-certificate-ending": (
+        "nobody yet; from its end on access points and proxies that come over TLS refuse it: no device gets on, "
+        "and no accounting arrives."
+    ),
+    "certificate-not-renewed": "nobody until then; where there is none yet, the page comes over HTTP.",
+    "left-in-force": "those who were blocked then stay so; nothing updates it.",
+    "upstreams-silent": (
+        "blocked lines, which reach the garden while old answers stand in for a day at the most; open lines that "
+        "have edged as their resolver. Each upstream is tried again by itself."
+    ),
+    "garden-not-admitted": "blocked lines whose payment page failed at the first try.",
+    "addresses-contested": (
+        "nobody is blocked by mistake: the one who is treated better has the address, then the first in order of "
+        "id. The other may be online although blocked."
+    ),
+    "names-contested": "nobody is blocked by mistake: the one who is treated better has it.",
+    "sessions-unknown": (
+        "lines whose address changes: who was blocked on an address stays so there for ten minutes (ten times "
+        "billing.poll.sessions, if that is longer), a new address of theirs is open; after that all of these "
+        "lines are open, for an address may be a paying customer's by then. What RADIUS accounting reports still "
+        "counts."
+    ),
+    "lines-unknown": "they are online; nothing can be enforced on them.",
+    "state-damaged": (
+        "overrides, passes and keys made by hand; billing's list and billing's keys come back by themselves."
+    ),
+    "store-failing": (
+        "lines are opened and blocked as ever; accounting is not acknowledged, passes are not given, overrides "
+        "that open a line are saved later."
+    ),
+    "store-lost": "overrides, passes and sessions do not outlive a restart.",
+}
+"""By code."""
