@@ -306,6 +306,17 @@ def _reload(arguments: Arguments) -> int:
     return 0 if answer["done"] else os.EX_CONFIG
 
 
+def _probe(arguments: Arguments) -> int:
+    from edged.config import load
+    from edged.ops.probe import text
+    from edged.ops.probe.service import probe
+
+    # another host than the router may have the file and none of its secrets
+    report = probe(load(arguments.config, read_files=False).config, arguments)
+    print(json.dumps(text.facts(report), indent=2) if arguments.json else text.text(report))
+    return 1 if report.failures else 0
+
+
 def _schema(_arguments: Arguments) -> int:
     from edged.config.schema import json_schema
 
@@ -348,6 +359,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "pass": _pass,
     "keys": _keys,
     "reload": _reload,
+    "probe": _probe,
     "schema": _schema,
 }
 
