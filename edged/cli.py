@@ -306,6 +306,15 @@ def _reload(arguments: Arguments) -> int:
     return 0 if answer["done"] else os.EX_CONFIG
 
 
+def _doctor(arguments: Arguments) -> int:
+    from edged.ops.doctor import text
+    from edged.ops.doctor.service import examine
+
+    report = examine(arguments.config, arguments.check)
+    print(json.dumps(text.facts(report), indent=2) if arguments.json else text.text(report))
+    return 1 if report.failed else 0
+
+
 def _probe(arguments: Arguments) -> int:
     from edged.config import load
     from edged.ops.probe import text
@@ -359,6 +368,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "pass": _pass,
     "keys": _keys,
     "reload": _reload,
+    "doctor": _doctor,
     "probe": _probe,
     "schema": _schema,
 }

@@ -32,6 +32,7 @@ edged: blocked-subscriber redirection and per-resident Wi-Fi keys.
   edged block 20417 --why T-4471  block one line for two hours; or unblock
   edged pass 20417 --why "phone"  open it for some minutes, to pay with
   edged keys list                 who may use the Wi-Fi?
+  edged doctor                    what is wrong with this host?
   edged probe --as IP --via eth0  what would a phone on this line meet?
 
 edged COMMAND --help says more of each."""
@@ -206,6 +207,11 @@ def _probe_arguments(probe: argparse.ArgumentParser) -> None:
     probe.add_argument("--capture", type=Path, metavar="FILE", help="write the frames, ours and those for us (pcap)")
 
 
+def _doctor_arguments(doctor: argparse.ArgumentParser) -> None:
+    _facts(doctor)
+    doctor.add_argument("check", nargs="?", help="this one alone")
+
+
 def _keys_arguments(keys: argparse.ArgumentParser) -> None:
     _facts(keys)
     add_arguments(keys)
@@ -269,6 +275,11 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
             "edged probe --as 02:00:5e:10:00:09 --via eth0"
         ),
         _probe_arguments,
+    ),
+    "doctor": (
+        "what is wrong with this host, and how to mend it; changes nothing",
+        "edged doctor\nedged doctor ports",
+        _doctor_arguments,
     ),
     "keys": (
         "the Wi-Fi keys",

@@ -273,3 +273,80 @@ def test_without_the_capability_it_says_what_is_missing(edge: PhoneEdge) -> None
 
     assert done.returncode == 1
     assert "CAP_NET_RAW" in done.stderr
+
+
+# --- edged doctor, on the router of the same lab ----------------------------------------------------
+
+
+def doctor(edge: PhoneEdge, *arguments: str) -> tuple[dict[str, dict[str, Any]], int]:
+    """Every check's finding by its name, and the exit status."""
+    done = edge.lab.run(
+        "router", sys.executable, "-m", "edged.cli", "doctor", "-c", str(edge.config), "--json", *arguments,
+        check=False, timeout=40.0,
+    )  # fmt: skip
+    facts = json.loads(done.stdout)
+    assert facts["seconds"] < 10.0
+    return {found["check"]: found for found in facts["checks"]}, done.returncode
+
+
+def test_the_doctor_finds_nothing_that_fails_on_a_healthy_edge(edge: PhoneEdge) -> None:
+    found, status = doctor(edge)
+
+    assert status == 0
+    grades = {check: finding["grade"] for check, finding in found.items()}
+    # no name of the lab can be called, and whether anybody keeps the clock is the machine's own affair
+    assert grades.pop("config") == "WARN"
+    assert grades.pop("clock") in {"OK", "WARN"}
+    assert found["routes"]["seen"] == "there is no default route of IPv4"
+    assert {check for check, grade in grades.items() if grade != "OK"} <= {"routes", "bridge"}
+    assert found["ports"]["seen"] == "1812, 1813, 5300, 8080, 8443, 9300 are ours"
+    assert found["targets"]["seen"].startswith("nftables 4 of 4")
+    assert found["upstreams"]["seen"].startswith("2 of 2 answer")
+
+
+def test_the_doctor_names_each_fault_of_a_host_with_many_and_how_to_mend_it(edge: PhoneEdge) -> None:
+    right = edge.config.read_text()
+    wrong = right.replace("interfaces: [lan0]", "interfaces: [lan0, p-bad, lan9]")
+    wrong = wrong.replace(f'upstreams: ["{RESOLVER4}", ', 'upstreams: ["203.0.113.99", ')
+    wrong = wrong.replace("portal.pem", "nowhere.pem")
+    squatter = (
+        "import socket, time\nheld = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
+        "held.bind(('0.0.0.0', 5300))\nprint('held', flush=True)\ntime.sleep(60)\n"
+    )
+    edge.stop()
+    other = edge.lab.popen("router", sys.executable, "-c", squatter)
+    assert other.stdout is not None
+    assert other.stdout.readline() == "held\n"
+    ip = ("ip", "address")
+    edge.lab.run("router", *ip, "del", f"{PORTAL4}/32", "dev", "lo")
+    edge.lab.run("router", "sysctl", "-q", "-w", "net.ipv4.conf.lan0.rp_filter=1", "net.ipv6.conf.all.forwarding=0")
+    edge.config.write_text(wrong)
+    try:
+        with _firewall(edge, "ct state established accept; iif lo accept; tcp dport 9"):
+            edge.lab.run("router", "nft", "chain inet other input { policy drop; }")
+            found, status = doctor(edge)
+            only, _ = doctor(edge, "interfaces")
+    finally:
+        edge.config.write_text(right)
+        edge.lab.run("router", "sysctl", "-q", "-w", "net.ipv4.conf.lan0.rp_filter=0", "net.ipv6.conf.all.forwarding=1")
+        edge.lab.run("router", *ip, "add", f"{PORTAL4}/32", "dev", "lo")
+        other.kill()
+        edge.start()
+
+    assert status == 1
+    failed = {check: finding["seen"] for check, finding in found.items() if finding["grade"] == "FAIL"}
+    assert failed == {
+        "edged": "the daemon does not answer on its control socket (not running?)",
+        "ports": f"dns.listen: 0.0.0.0:5300/udp is held by {failed['ports'].split()[-3]} (pid {other.pid})",
+        "interfaces": "there is no interface lan9",
+        "routes": "this host does not route IPv6 (net.ipv6.conf.all.forwarding is 0)",
+        "chains": "chain inet other input drops by default",
+        "portal": f"{PORTAL4} is no address of this host",
+    }
+    assert found["upstreams"]["seen"] == "203.0.113.99:53: no answer"
+    assert found["rp-filter"]["seen"].startswith("lan0 strict")
+    assert found["certificate"]["grade"] == "WARN"
+    assert found["billing"]["grade"] == "OK", "it is asked by itself where no edged runs"
+    assert all(finding["fix"] for finding in found.values() if finding["grade"] in {"FAIL", "WARN"})
+    assert {finding["grade"] for check, finding in found.items() if check in {"guard", "targets", "radius"}} == {"SKIP"}
+    assert list(only) == ["interfaces"]
