@@ -187,11 +187,7 @@ class Connection(_Internet):
         """A segment of the peer, or the error about ours."""
         if self.is_refused(frame) or (tcp := self.from_peer(frame, TCP)) is None:
             return []
-        # behind the header there may be the padding of a short frame
-        network = frame[IPv6 if self.six else IP]
-        length = network.plen if self.six else network.len - network.ihl * 4
-        payload = bytes(tcp.payload)[: max(0, length - tcp.dataofs * 4)]
-        replies = self._stream.take(Segment(int(tcp.flags), tcp.seq, tcp.ack, payload))
+        replies = self._stream.take(Segment(int(tcp.flags), tcp.seq, tcp.ack, bytes(tcp.payload)))
         self.done = self._stream.done
         return [self._frame(s) for s in replies]
 

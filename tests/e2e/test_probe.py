@@ -124,28 +124,33 @@ def _holds_the_phones_frames_alone(edge: PhoneEdge, path: str) -> None:
     ours = edge.lab.run("phone", sys.executable, "-c", _COUNT, path, PHONE_MAC).stdout.split()
     assert int(ours[0]) > 300
     assert ours[1] == "0", "frames of others"
+    assert int(ours[2]) > 3, "whoever asks for the address is told"
 
 
-_TALK = """
-import socket, time
-with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as talker:
-    talker.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
+_TALK = f"""
+import socket, struct, time
+mac, own, target = bytes.fromhex("{BAD_MAC}".replace(":", "")), socket.inet_aton("{BAD4}"), socket.inet_aton("{PHONE4}")
+ask = b"\\xff" * 6 + mac + struct.pack("!5H", 0x0806, 1, 0x0800, 0x0604, 1) + mac + own + bytes(6) + target
+with socket.socket(socket.AF_PACKET, socket.SOCK_RAW) as talker:
+    talker.bind(("eth0", 0))
     while True:
-        talker.sendto(b"to everybody", ("100.127.255.255", 9))
+        talker.send(ask)
         time.sleep(0.05)
 """
+"""Asks everybody for the phone's address, all the time."""
 _COUNT = """
 import struct, sys
 octets, mac = open(sys.argv[1], "rb").read(), bytes.fromhex(sys.argv[2].replace(":", ""))
-at, ours, others = 24, 0, 0
+at, ours, others, told = 24, 0, 0, 0
 while at < len(octets):
     length = struct.unpack_from("<I", octets, at + 8)[0]
     frame = octets[at + 16 : at + 16 + length]
+    told += frame[6:12] == mac and frame[12:14] == b"\\x08\\x06" and frame[21] == 2
     ours, others = (ours + 1, others) if mac in (frame[:6], frame[6:12]) else (ours, others + 1)
     at += 16 + length
-print(ours, others)
+print(ours, others, told)
 """
-"""Reads pcap without any library: frames from or to the MAC address, and others."""
+"""Reads pcap without any library: frames from or to the MAC address, others, and its answers by ARP."""
 
 
 def test_an_open_line_is_called_open_and_no_device_would_show_the_page(edge: PhoneEdge) -> None:
