@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from argparse import Namespace
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,18 +12,18 @@ import pytest
 from edged.cli import main
 from edged.config.schema import Config
 from edged.ops.control import Refused
+from edged.ops.probe import service
 from edged.ops.probe.place import Place, why_not
 from edged.ops.probe.service import _phone
 from edged.ops.probe.values import Phone, expected
 from edged.yamltext import load_text
 
-CONFIG = Config.model_validate(
-    load_text("""
+TEXT = """
 subscribers: {networks: ["100.64.0.0/10"], exempt: ["100.64.0.53"]}
 portal: {url: https://portal.example.net, addresses: ["203.0.113.10"]}
 enforce: [nftables: {interfaces: [lan0]}]
-""")
-)
+"""
+CONFIG = Config.model_validate(load_text(TEXT))
 PLACE = Place("eth0", ("eth0", "lan0"), True, True, True, "02:00:5e:00:00:01", frozenset({"192.0.2.7"}), True, {})
 PHONE = Phone("02:00:5e:10:00:77", {4: "100.64.1.77"})
 
@@ -79,6 +80,31 @@ def test_words_that_are_no_address_are_usage() -> None:
         assert caught.value.status == 2
     with pytest.raises(Refused, match="--public"):
         _phone(arguments("100.64.1.7", public=["dns.google"]), PLACE)
+
+
+def test_an_option_that_cannot_be_used_is_usage_before_anything_is_sent(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path, empty = tmp_path / "edged.yaml", tmp_path / "empty.pem"
+    empty.write_text("")
+    path.write_text(TEXT + "garden: {names: [.pay.example]}\n")
+    cases = {
+        ("--ca", "/nonexistent"): "No such file",
+        ("--ca", str(empty)): "no certificates in it",
+        ("--foreign", "a..b"): "is no name",
+        ("--foreign", "Shop.pay.example"): "is in the garden",
+    }
+    for option, said in cases.items():
+        assert main(["probe", "-c", str(path), "--as", "100.64.1.7", "--via", "lo", *option]) == 2
+        assert said in capsys.readouterr().err
+
+
+def test_without_scapy_the_line_that_installs_it_is_said(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(service, "find_spec", lambda _: None)
+
+    with pytest.raises(Refused, match=r"pip install .* requirements-probe\.lock"):
+        service._refuse_unable()
+    assert (Path(__file__).parents[2] / "requirements-probe.lock").exists()
 
 
 def test_the_command_wants_to_know_whom_and_where(capsys: pytest.CaptureFixture[str]) -> None:

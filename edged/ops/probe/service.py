@@ -11,6 +11,7 @@ import os
 import secrets
 import select
 import socket
+import ssl
 import subprocess
 import sys
 import time
@@ -23,6 +24,7 @@ from pathlib import Path
 from typing import IO, Any, Self
 
 from edged.config.schema import Config
+from edged.dns.names import SuffixSet, lower, to_wire
 from edged.ops.control import Refused
 from edged.ops.host import asked
 from edged.ops.probe import orders, verdicts
@@ -59,6 +61,7 @@ def probe(config: Config, arguments: Namespace) -> Report:
         promise = expected(config)
     except ValueError as error:
         raise Refused(str(error)) from None
+    _refuse_arguments(config, arguments)
     place = _place(arguments.via)
     phone = _phone(arguments, place)
     if reason := why_not(place, phone, promise, config.enforce):
@@ -72,6 +75,21 @@ def probe(config: Config, arguments: Namespace) -> Report:
             trial, arguments.via, verdicts.standing(findings, trial), tuple(findings), shown(trial, findings),
             time.monotonic() - begun, child.sent, capture,
         )  # fmt: skip
+
+
+def _refuse_arguments(config: Config, arguments: Namespace) -> None:
+    """What could not be used, before anything is sent. Refused (2)."""
+    try:
+        ssl.create_default_context(cafile=arguments.ca)
+    except OSError as error:
+        fault = error.strerror if isinstance(error, FileNotFoundError | PermissionError) else "no certificates in it"
+        raise Refused(f"--ca {arguments.ca}: {fault}", 2) from None
+    try:
+        name = lower(to_wire(arguments.foreign or FOREIGN))
+    except ValueError:
+        raise Refused(f"--foreign {arguments.foreign} is no name", 2) from None
+    if SuffixSet(config.garden.all_names()).find(name) is not None:
+        raise Refused(f"--foreign {arguments.foreign} is in the garden: it is answered with the truth; another one", 2)
 
 
 def _phone(arguments: Namespace, place: Place) -> Phone:
@@ -153,6 +171,8 @@ def _refuse_unable() -> None:
         socket.socket(socket.AF_PACKET, socket.SOCK_RAW).close()
     except PermissionError:
         raise Refused("sending as somebody else needs CAP_NET_RAW; become root: sudo edged probe …") from None
+    except OSError as error:
+        raise Refused(f"this host has no packet sockets: {error.strerror}") from None
 
 
 def _captured(path: Path | None) -> str:
@@ -160,7 +180,7 @@ def _captured(path: Path | None) -> str:
     if path is None:
         return ""
     try:
-        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600))
+        os.close(os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW, 0o600))
     except OSError as error:
         raise Refused(f"{path} was not written: {error.strerror}") from None
     return str(path.resolve())
@@ -173,15 +193,19 @@ class _Child:
         self.sent = 0
         self._ends = time.monotonic() + SECONDS
         self._process = subprocess.Popen(  # our own program
-            [sys.executable, "-m", "edged.phone"],
+            [sys.executable, "-P", "-m", "edged.phone"],
             stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            # it needs nothing of ours, and must find the same edged whatever the folder is
-            env={"PYTHONPATH": os.pathsep.join(p for p in sys.path if p), "PATH": os.environ.get("PATH", "")},
         )  # fmt: skip
-        self._ask({
-            "interface": arguments.via, "mac": mac, "frames": FRAMES, "seconds": SECONDS, "capture": capture,
-            "ca": str(arguments.ca) if arguments.ca else "",
-        })  # fmt: skip
+        try:
+            self._ask({
+                "interface": arguments.via, "mac": mac, "frames": FRAMES, "seconds": SECONDS, "capture": capture,
+                "ca": str(arguments.ca) if arguments.ca else "",
+            })  # fmt: skip
+        except BaseException:
+            self.__exit__()
+            raise
+        # it is ready: from now on it sends
+        self._ends = time.monotonic() + SECONDS
 
     def __enter__(self) -> Self:
         return self
