@@ -16,7 +16,7 @@ import pytest
 
 from edged.captive.capport import capport_options
 from tests.e2e import lab as places
-from tests.e2e.edge import BLOCKED, PORTAL_HOST, Edge
+from tests.e2e.edge import BLOCKED, GARDEN_HOST, PORTAL_HOST, Edge
 from tests.e2e.lab import (
     BAD4,
     BAD6,
@@ -206,36 +206,44 @@ def test_a_firewall_that_drops_is_named_by_the_very_steps_that_it_hinders(edge: 
 
 
 @contextmanager
-def _dhcp(edge: Edge, uri: str) -> Iterator[None]:
-    """A DHCP server and router advertisements on the router."""
+def _announced(edge: Edge, uri: str) -> Iterator[None]:
+    """A DHCP server and router advertisements on the router, which name the captive portal API."""
     config = edge.directory / "dhcp.conf"
     config.write_text(
-        f"port=0\ninterface={LAN}\nbind-dynamic\nleasefile-ro\nuser=root\nno-ping\n"
-        f"dhcp-range={LEASED4},{LEASED4},255.192.0.0,10m\ndhcp-option=6,{RESOLVER4}\ndhcp-option-force=114,{uri}\n"
+        f"port=0\ninterface={LAN}\nbind-dynamic\nleasefile-ro\nuser=root\nno-ping\nenable-ra\n"
+        f"dhcp-range={LEASED4},{LEASED4},255.192.0.0,10m\ndhcp-option=6,{RESOLVER4}\ndhcp-option=114,{uri}\n"
+        "dhcp-range=2001:db8:100:700::,ra-stateless,64\n"
+        f"dhcp-option=option6:dns-server,[{RESOLVER6}]\ndhcp-option=option6:103,{uri}\n"
     )
+    edge.lab.run("router", "ip", "address", "add", "2001:db8:100:700::1/64", "dev", LAN, "nodad")
     server = edge.lab.popen("router", "dnsmasq", "--no-daemon", f"--conf-file={config}")
     assert server.stdout is not None
     # it says so once it listens
-    assert any("IP range" in line for line in iter(server.stdout.readline, ""))
+    assert any("router advertisement on" in line for line in iter(server.stdout.readline, ""))
     try:
         yield
     finally:
         server.terminate()
         server.communicate(timeout=10)
+        edge.lab.run("router", "ip", "address", "del", "2001:db8:100:700::1/64", "dev", LAN)
 
 
-def test_a_mac_address_alone_gets_its_lease_and_the_captive_portal_uri_is_checked(edge: PhoneEdge) -> None:
+def test_a_mac_address_alone_gets_its_addresses_and_the_captive_portal_uri_is_checked(edge: PhoneEdge) -> None:
     right = capport_options(f"https://{PORTAL_HOST}").uri
-    with _dhcp(edge, right):
+    with _announced(edge, right):
         done = edge.probe("--json", "--as", PHONE_MAC, check=True)
 
     facts = json.loads(done.stdout)
-    assert facts["addresses"] == [LEASED4]
+    assert facts["addresses"] == [LEASED4, "2001:db8:100:700:0:5eff:fe10:77"]
     assert steps(facts, "fail") == {}
     passed = steps(facts, "pass")
     assert passed["dhcp/4"] == f"DHCP names {right}"
+    assert passed["dhcp/6"] == f"DHCPv6 names {right}"
     assert passed["gateway/4"].startswith(f"{ROUTER4} is ")
+    assert passed["gateway/6"].startswith("fe80::")
     assert passed["dns/4"].startswith(f"{RESOLVER4} says")
+    assert passed["dns/6"].startswith(f"{RESOLVER6} says")
+    assert steps(facts, "skip").keys() == {"router/6"}
 
 
 def test_an_address_that_somebody_has_is_left_to_them(edge: PhoneEdge) -> None:
@@ -307,6 +315,7 @@ def test_the_doctor_finds_nothing_that_fails_on_a_healthy_edge(edge: PhoneEdge) 
     assert found["ports"]["seen"] == "1812, 1813, 5300, 8080, 8443, 9300 are ours"
     assert found["targets"]["seen"].startswith("nftables 4 of 4")
     assert found["upstreams"]["seen"].startswith("2 of 2 answer")
+    assert found["garden"]["seen"].startswith("1 of 1 names have an address")
 
 
 def test_the_doctor_names_each_fault_of_a_host_with_many_and_how_to_mend_it(edge: PhoneEdge) -> None:
@@ -314,6 +323,7 @@ def test_the_doctor_names_each_fault_of_a_host_with_many_and_how_to_mend_it(edge
     wrong = right.replace("interfaces: [lan0]", "interfaces: [lan0, p-bad, lan9]")
     wrong = wrong.replace(f'upstreams: ["{RESOLVER4}", ', 'upstreams: ["203.0.113.99", ')
     wrong = wrong.replace("portal.pem", "nowhere.pem")
+    wrong = wrong.replace(f"  names: [{GARDEN_HOST}", f"  names: [{GARDEN_HOST}, gone.example.net")
     squatter = (
         "import socket, time\nheld = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)\n"
         "held.bind(('0.0.0.0', 5300))\nprint('held', flush=True)\ntime.sleep(60)\n"
@@ -350,6 +360,7 @@ def test_the_doctor_names_each_fault_of_a_host_with_many_and_how_to_mend_it(edge
     }
     assert found["upstreams"]["seen"] == "203.0.113.99:53: no answer"
     assert found["rp-filter"]["seen"].startswith("lan0 strict")
+    assert found["garden"]["seen"].startswith("1 of 2 names have an address; not gone.example.net: ")
     assert found["certificate"]["grade"] == "WARN"
     assert found["billing"]["grade"] == "OK", "it is asked by itself where no edged runs"
     assert all(finding["fix"] for finding in found.values() if finding["grade"] in {"FAIL", "WARN"})

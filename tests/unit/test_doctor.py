@@ -39,6 +39,7 @@ portal:
   addresses: ["203.0.113.10", "2001:db8::10"]
   listen: {http: ["0.0.0.0:8080"], https: ["[::]:8443"]}
 dns: {listen: ["0.0.0.0:53"], upstreams: ["192.0.2.53", "2001:db8::53"]}
+garden: {names: [customer.example.net, pay.example.net, "*.example-pay.com"]}
 radius: {auth: ["0.0.0.0:1812"]}
 enforce: [nftables: {interfaces: [lan0, "ppp*"]}]
 """
@@ -74,7 +75,7 @@ WELL = Facts(
     upstreams=(
         Upstream("192.0.2.53:53", "192.0.2.53", 0.01, ""), Upstream("[2001:db8::53]:53", "2001:db8::53", 0.02, ""),
     ),
-    billing="",
+    garden=(("customer.example.net", ""), ("pay.example.net", "")), billing="",
 )  # fmt: skip
 
 
@@ -146,6 +147,10 @@ CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
      "192.0.2.53:53: no answer"),
     ("upstreams", {"upstreams": (Upstream("a", "a", 0.1, ""), Upstream("b", "b", 4.0, "no answer"))}, Grade.WARN,
      "b: no answer"),
+    ("garden", {"garden": (("customer.example.net", ""), ("pay.example.net", "no address"))}, Grade.WARN,
+     "1 of 2 names have an address; not pay.example.net: no address"),
+    ("garden", {"garden": (("customer.example.net", "no answer"),)}, Grade.FAIL,
+     "0 of 1 names have an address; not customer.example.net: no answer"),
     ("billing", {"daemon": told(parts=[{"name": "billing", "state": "FAIL", "fact": "answered 403"}])}, Grade.FAIL,
      "answered 403"),
     ("billing", {"daemon": None, "billing": "billing answered 401 (the key is not accepted)"}, Grade.FAIL,
@@ -211,7 +216,7 @@ def test_a_mistyped_check_is_usage_and_a_wrong_file_leaves_the_others_out(
     assert "did you mean ports?" in capsys.readouterr().err
     assert main(["doctor", "-c", str(path)]) == 1
     printed = capsys.readouterr().out
-    assert printed.startswith("edged: 1 FAIL, 15 SKIP in")
+    assert printed.startswith("edged: 1 FAIL, 16 SKIP in")
     assert "FAIL  config" in printed
 
 

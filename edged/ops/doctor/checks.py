@@ -339,6 +339,25 @@ def upstreams(facts: Facts, config: Config) -> Finding:
     )
 
 
+def garden(facts: Facts, config: Config) -> Finding:
+    """Every name of the garden has an address."""
+    if not config.dns.upstreams or not config.garden.all_names():
+        return skip("garden", "there is no garden name, or nobody to ask for it")
+    if facts.garden is None:
+        return skip("garden", facts.why("garden"))
+    lost = [(name, error) for name, error in facts.garden if error]
+    count = len(facts.garden)
+    if not lost:
+        return ok("garden", f"{count} of {count} names have an address (those with a * cannot be asked for)")
+    named = ", ".join(name for name, _ in lost[:3]) + (f" and {len(lost) - 3} more" if lost[3:] else "")
+    return Finding(
+        "garden", Grade.FAIL if len(lost) == count else Grade.WARN,
+        f"{count - len(lost)} of {count} names have an address; not {named}: {lost[0][1]}",
+        "what stands there cannot be reached by blocked lines: a payment may stop halfway",
+        f"dig {lost[0][0]} on this host; a name that is gone goes from garden.names, too",
+    )  # fmt: skip
+
+
 Check = Callable[[Facts, Config], Finding]
 
 CHECKS: dict[str, tuple[tuple[str, ...], Check]] = {
@@ -353,6 +372,7 @@ CHECKS: dict[str, tuple[tuple[str, ...], Check]] = {
     "certificate": (("certificate",), certificate),
     "clock": (("in_step",), clock),
     "upstreams": (("upstreams",), upstreams),
+    "garden": (("garden",), garden),
     "billing": (("daemon", "billing"), running.billing),
     "guard": (("daemon",), running.guard),
     "targets": (("daemon",), running.targets),

@@ -29,8 +29,10 @@ from edged.captive.certificate import fitting
 from edged.captive.settings import CertificateAcme
 from edged.config.loading import load
 from edged.config.schema import Config
-from edged.dns.client import Resolver
+from edged.dns.client import RefusedError, Resolver
+from edged.dns.codes import Type
 from edged.dns.message import ask
+from edged.dns.question import Question
 from edged.dns.settings import UpstreamSettings
 from edged.enforce.nft_json import foreign_warnings, rows
 from edged.errors import ConfigError, UpstreamError
@@ -64,10 +66,10 @@ def examine(path: Path, only: str | None) -> Report:
     wanted = [only] if only else names
     if (config := facts.config) is not None:
         needs = {need for name in wanted if name != "config" for need in checks.CHECKS[name][0]}
-        facts = _gathered(facts, config, {"daemon"})
+        facts = _gathered(facts, config, {"daemon"}, begun + SECONDS)
         # a running edged asks billing by itself
         needs -= {"daemon", "billing"} if facts.daemon else {"daemon"}
-        facts = _gathered(facts, config, needs)
+        facts = _gathered(facts, config, needs, begun + SECONDS)
     findings = tuple(_found(name, facts) for name in wanted)
     site = facts.config.site if facts.config else "edged"
     return Report(site, findings, time.monotonic() - begun)
@@ -90,11 +92,11 @@ def _configured(path: Path) -> Facts:
     return Facts(now=now, config=loaded.config, problems=loaded.warnings, changed=path.stat().st_mtime)
 
 
-def _gathered(facts: Facts, config: Config, needs: set[str]) -> Facts:
-    """``facts`` with what is needed; what takes too long stays unknown."""
+def _gathered(facts: Facts, config: Config, needs: set[str], until: float) -> Facts:
+    """``facts`` with what is needed; what takes longer than the monotonic time ``until`` stays unknown."""
     pool = ThreadPoolExecutor(max_workers=8)
     tasks = {pool.submit(_GATHER[need], config): need for need in sorted(needs)}
-    done, late = wait_for(tasks, timeout=SECONDS - 1.0)
+    done, late = wait_for(tasks, timeout=max(0.0, until - time.monotonic()))
     pool.shutdown(wait=False, cancel_futures=True)
     known: dict[str, Any] = {}
     reasons = dict(facts.reasons) | {tasks[task]: "it takes too long" for task in late}
@@ -263,7 +265,7 @@ def _upstreams(config: Config) -> tuple[Upstream, ...]:
         begun, error = time.monotonic(), ""
         try:
             async with asyncio.timeout(_ASK_S):
-                await resolver.find(asked)
+                await _answered(resolver, asked)
         except TimeoutError:
             error = "no answer"
         except UpstreamError as reason:
@@ -275,6 +277,37 @@ def _upstreams(config: Config) -> tuple[Upstream, ...]:
         return tuple(await asyncio.gather(*map(one, config.dns.upstreams)))
 
     return asyncio.run(every())
+
+
+async def _answered(resolver: Resolver, asked: Question) -> None:
+    """UpstreamError unless the upstream answers; a name that it has trouble with is no fault of its own."""
+    try:
+        await resolver.find(asked)
+    except RefusedError:
+        await resolver.find(ask(".", Type.NS))
+
+
+def _garden(config: Config) -> tuple[tuple[str, str], ...]:
+    names = [name for name in config.garden.all_names() if name[0] not in "*."]
+
+    async def one(resolver: Resolver, name: str) -> tuple[str, str]:
+        try:
+            async with asyncio.timeout(_ASK_S):
+                answers = [await resolver.find_addresses(ask(name, kind)) for kind in (Type.A, Type.AAAA)]
+        except TimeoutError:
+            return name, "no answer"
+        except UpstreamError as reason:
+            return name, str(reason)
+        return name, "" if any(answer.held for answer in answers) else "no address"
+
+    async def every() -> tuple[tuple[str, str], ...]:
+        resolver = Resolver(config.dns.upstreams)
+        try:
+            return tuple(await asyncio.gather(*(one(resolver, name) for name in names)))
+        finally:
+            await resolver.stop()
+
+    return asyncio.run(every()) if config.dns.upstreams else ()
 
 
 def _billing(config: Config) -> str:
@@ -309,6 +342,7 @@ _GATHER: dict[str, Callable[[Config], Any]] = {
     "certificate": _certificate,
     "in_step": _in_step,
     "upstreams": _upstreams,
+    "garden": _garden,
     "billing": _billing,
 }
 """Field of ``Facts`` to what finds it out."""

@@ -127,6 +127,8 @@ class Facts:
     in_step: bool | None = None
     """True: something keeps the kernel's clock."""
     upstreams: tuple[Upstream, ...] | None = None
+    garden: tuple[tuple[str, str], ...] | None = None
+    """Each name of the garden that can be asked for, and why it has no address; empty: it has."""
     billing: str | None = None
     """What billing said to a question about one subscriber; empty: it answered."""
     reasons: Mapping[str, str] = field(default_factory=dict)
