@@ -50,7 +50,7 @@ from edged.values import parse_address, parse_mac
 SECONDS = 10.0
 """From the first frame to the last."""
 FRAMES = 1000
-"""At most; a blocked line with both families takes some 220."""
+"""At most; a blocked line with both families takes some 210."""
 INSTALL = "pip install --require-hashes --no-deps -r requirements-probe.lock"
 """What brings scapy, in the environment that edged runs from."""
 
@@ -80,7 +80,8 @@ def probe(config: Config, arguments: Namespace) -> Report:
 def _refuse_arguments(config: Config, arguments: Namespace) -> None:
     """What could not be used, before anything is sent. Refused (2)."""
     try:
-        ssl.create_default_context(cafile=arguments.ca)
+        if arguments.ca is not None:
+            ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT).load_verify_locations(arguments.ca)
     except OSError as error:
         fault = error.strerror if isinstance(error, FileNotFoundError | PermissionError) else "no certificates in it"
         raise Refused(f"--ca {arguments.ca}: {fault}", 2) from None
