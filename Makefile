@@ -189,6 +189,8 @@ lock:  ## refresh the lock files (needs uv)
 	  --no-annotate -q -o requirements-dev.lock
 	uv pip compile pyproject.toml --extra acme --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate -q -o requirements-acme.lock
+	uv pip compile pyproject.toml --extra probe --universal --python-version 3.11 --generate-hashes --no-header \
+	  --no-annotate -q -o requirements-probe.lock
 	echo setuptools | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  -q -o requirements-build.lock
 

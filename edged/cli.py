@@ -317,6 +317,26 @@ def _routeros(arguments: Arguments) -> int:
     return 0
 
 
+def _doctor(arguments: Arguments) -> int:
+    from edged.ops.doctor import text
+    from edged.ops.doctor.service import examine
+
+    report = examine(arguments.config, arguments.check)
+    print(json.dumps(text.facts(report), indent=2) if arguments.json else text.text(report))
+    return 1 if report.failed else 0
+
+
+def _probe(arguments: Arguments) -> int:
+    from edged.config import load
+    from edged.ops.probe import text
+    from edged.ops.probe.service import probe
+
+    # another host than the router may have the file and none of its secrets
+    report = probe(load(arguments.config, read_files=False).config, arguments)
+    print(json.dumps(text.facts(report), indent=2) if arguments.json else text.text(report))
+    return 1 if report.failures else 0
+
+
 def _schema(_arguments: Arguments) -> int:
     from edged.config.schema import json_schema
 
@@ -360,6 +380,8 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "keys": _keys,
     "reload": _reload,
     "routeros": _routeros,
+    "doctor": _doctor,
+    "probe": _probe,
     "schema": _schema,
 }
 

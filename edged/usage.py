@@ -33,6 +33,8 @@ edged: blocked-subscriber redirection and per-resident Wi-Fi keys.
   edged pass 20417 --why "phone"  open it for some minutes, to pay with
   edged keys list                 who may use the Wi-Fi?
   edged routeros script           what to import on a MikroTik router
+  edged doctor                    what is wrong with this host?
+  edged probe --as IP --via eth0  what would a phone on this line meet?
 
 edged COMMAND --help says more of each."""
 
@@ -188,6 +190,29 @@ def _init_arguments(init: argparse.ArgumentParser) -> None:
     init.add_argument("--force", action="store_true", help="overwrite an existing file")
 
 
+def _probe_arguments(probe: argparse.ArgumentParser) -> None:
+    _facts(probe)
+    probe.add_argument(
+        "--as", nargs="+", required=True, metavar="ADDRESS",
+        help="whom to play: an address a family, a MAC address, or both; a MAC address alone asks DHCP for the rest",
+    )  # fmt: skip
+    probe.add_argument("--via", required=True, metavar="INTERFACE", help="on the subscribers' side of the edge")
+    for flag, text in (
+        ("--gateway", "who routes; default: as DHCP or the router says, else this host's own"),
+        ("--resolver", "whom the phone asks for names; default: as DHCP or the router says"),
+        ("--public", "a public resolver, an address a family; default: 8.8.8.8 2001:4860:4860::8888"),
+    ):
+        probe.add_argument(flag, nargs="+", default=[], metavar="ADDRESS", help=text)
+    probe.add_argument("--foreign", metavar="NAME", help="a name of the Internet; default: example.com")
+    probe.add_argument("--ca", type=Path, metavar="FILE", help="who signed the page's certificate, beside the system's")
+    probe.add_argument("--capture", type=Path, metavar="FILE", help="write the frames, ours and those for us (pcap)")
+
+
+def _doctor_arguments(doctor: argparse.ArgumentParser) -> None:
+    _facts(doctor)
+    doctor.add_argument("check", nargs="?", help="this one alone")
+
+
 def _keys_arguments(keys: argparse.ArgumentParser) -> None:
     _facts(keys)
     add_arguments(keys)
@@ -273,6 +298,20 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
             "edged routeros script 192.0.2.1 --remove"
         ),
         _routeros_arguments,
+    ),
+    "probe": (
+        "what a blocked phone would meet, tried from a line (root)",
+        (
+            "edged probe --as 100.64.7.9 --via eth0\n"
+            "edged probe --as 100.64.7.9 2001:db8:100:700::9 --via probe0 --capture probe.pcap\n"
+            "edged probe --as 02:00:5e:10:00:09 --via eth0"
+        ),
+        _probe_arguments,
+    ),
+    "doctor": (
+        "what is wrong with this host, and how to mend it; changes nothing",
+        "edged doctor\nedged doctor ports",
+        _doctor_arguments,
     ),
     "keys": (
         "the Wi-Fi keys",

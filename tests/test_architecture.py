@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import functools
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -29,6 +30,7 @@ FRONT_DOOR = (
     "writer.py",
     "ops/",
     "config/",
+    "phone/",
 )
 
 # below the front door these alone may touch a socket, the loop, a clock, a file or a log
@@ -78,6 +80,7 @@ CAGES = {
     "josepy": {"captive/acme/client.py"},
     "prometheus_client": {"ops/metrics.py"},
     "routeros_api": {"enforce/targets/routeros/api.py"},
+    "scapy": {"phone/link.py", "phone/exchanges.py", "phone/settling.py"},
 }
 
 # what only tests load: a licence or a way of working that edged must not inherit
@@ -160,9 +163,22 @@ def test_every_module_opens_with_its_label() -> None:
     assert SOURCES
     for path in SOURCES:
         module = nodes(path)[0]
-        assert path.read_text("utf-8").startswith("# SPDX-License-Identifier: Apache-2.0\n"), relative(path)
+        # beside scapy, which is GPL-2.0-only: either licence (decision 0041)
+        licence = "Apache-2.0 OR GPL-2.0-only" if relative(path).startswith("phone/") else "Apache-2.0"
+        assert path.read_text("utf-8").startswith(f"# SPDX-License-Identifier: {licence}\n"), relative(path)
         assert isinstance(module, ast.Module)
         assert ast.get_docstring(module), relative(path)
+
+
+def test_the_phone_is_a_program_of_its_own() -> None:
+    phone = [path for path in SOURCES if relative(path).startswith("phone/")]
+    taken = {name for path in phone for name in imports(path)}
+    ours = {name for name in taken if name.partition(".")[0] == "edged"}
+
+    assert all(name.startswith("edged.phone.") for name in ours)
+    assert {name.partition(".")[0] for name in taken} - {"edged", "scapy"} <= sys.stdlib_module_names
+    others = [path for path in SOURCES if path not in phone]
+    assert not [relative(path) for path in others if any(name.startswith("edged.phone") for name in imports(path))]
 
 
 def test_files_and_functions_stay_small() -> None:

@@ -28,7 +28,7 @@ def own_prefixes() -> tuple[Prefix, ...] | None:
     """Every address and gateway of this host but loopback and link-local ones; None when ``ip`` cannot say."""
     found: set[str] = set()
     for question in _QUESTIONS:
-        rows = _asked(question)
+        rows = asked(question)
         if rows is None:
             return None
         for row in rows:
@@ -39,7 +39,7 @@ def own_prefixes() -> tuple[Prefix, ...] | None:
     return tuple(host_prefix(a) for a in addresses if not (a.is_loopback or a.is_link_local))
 
 
-def _asked(question: tuple[str, ...]) -> list[dict[str, Any]] | None:
+def asked(question: tuple[str, ...]) -> list[dict[str, Any]] | None:
     """The rows of one ``ip -j``; None when it fails."""
     try:
         output = subprocess.run(  # noqa: S603  # a fixed program with fixed arguments
@@ -96,7 +96,7 @@ def neighbourhood(interfaces: Collection[str] = ()) -> Neighbourhood | None:
     found: list[Neighbour] = []
     # the networks first: whoever is there by then is judged by them
     links = _links(interfaces) if interfaces else {}
-    rows = _asked(("neigh", "show", "nud", "all"))
+    rows = asked(("neigh", "show", "nud", "all"))
     if links is None or rows is None:
         return None
     for row in rows:
@@ -110,7 +110,7 @@ def neighbourhood(interfaces: Collection[str] = ()) -> Neighbourhood | None:
 def _links(interfaces: Collection[str]) -> dict[str, list[Prefix]] | None:
     """The networks of each of ``interfaces``, by its addresses; without the link-local ones, in which everybody is."""
     found: dict[str, list[Prefix]] = {}
-    rows = _asked(("address", "show"))
+    rows = asked(("address", "show"))
     if rows is None:
         return None
     for row in rows:

@@ -291,6 +291,21 @@ def test_the_daemon_stays_small_and_loads_nothing_it_must_not() -> None:
     assert int(size) < 96
 
 
+def test_no_module_of_edged_but_the_phone_loads_scapy() -> None:
+    script = (
+        "import sys, pkgutil, importlib, edged\n"
+        "for found in pkgutil.walk_packages(edged.__path__, 'edged.'):\n"
+        "    if not found.name.startswith('edged.phone') and found.name != 'edged.captive.acme.client':\n"
+        "        importlib.import_module(found.name)\n"
+        "print(len(sys.modules), 'scapy' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, capture_output=True, text=True)
+    count, scapy = done.stdout.split()
+
+    assert int(count) > 500
+    assert scapy == "False"
+
+
 def test_a_hundred_thousand_subscribers_compile_in_two_seconds_and_fit_into_160_mb_with_the_whole_daemon() -> None:
     done = subprocess.run(
         [sys.executable, "bench/policy_table.py", "--one", "100000"],

@@ -18,6 +18,7 @@ from edged.config.document import read
 from edged.config.schema import Config
 from edged.mpsk.dialects import DIALECTS
 from edged.mpsk.outcome import Reason
+from edged.ops.doctor.checks import CHECKS
 from edged.yamltext import load_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -206,6 +207,13 @@ def test_the_manual_has_a_row_for_every_dialect_that_is_spoken() -> None:
 
 def test_the_manual_explains_every_reason_that_a_device_is_rejected_for() -> None:
     assert first_cells(page("wifi.md"), "reason") == {reason.value for reason in Reason}
+
+
+# --- doctor.md: the checks ---------------------------------------------------------------------------
+
+
+def test_the_manual_has_a_row_for_every_check_of_the_doctor() -> None:
+    assert first_cells(page("doctor.md"), "check") == {"config", *CHECKS}
 
 
 # --- links ---------------------------------------------------------------------------------------

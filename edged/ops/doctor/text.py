@@ -1,0 +1,70 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Findings in, what a person or a program reads out: one sentence, then a line a check. Pure."""
+
+from __future__ import annotations
+
+import textwrap
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from edged.ops.doctor.values import Finding, Grade
+from edged.ops.text import WIDTH, printable
+
+SCHEMA = 1
+_INDENT = 19
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """All of one look."""
+
+    site: str
+    findings: tuple[Finding, ...]
+    seconds: float
+
+    @property
+    def failed(self) -> bool:
+        """True when a check failed."""
+        return any(f.grade is Grade.FAIL for f in self.findings)
+
+    @property
+    def headline(self) -> str:
+        """How many of each, and that nothing was changed."""
+        count = {grade: sum(f.grade is grade for f in self.findings) for grade in Grade}
+        told = ", ".join(f"{number} {grade.value}" for grade, number in count.items() if number)
+        return f"{self.site}: {told} in {self.seconds:.1f} s. Nothing was changed."
+
+
+def facts(report: Report) -> dict[str, Any]:
+    """The same for a program; the keys are stable."""
+    return {
+        "schema": SCHEMA, "site": report.site, "headline": report.headline, "seconds": round(report.seconds, 2),
+        "checks": [
+            {
+                "check": f.check, "grade": f.grade.value, "seen": f.seen, "means": f.means or None,
+                "fix": f.fix or None,
+            }
+            for f in report.findings
+        ],
+    }  # fmt: skip
+
+
+def text(report: Report) -> str:
+    """The headline, a line a check; two more where it is not well."""
+    lines = [report.headline, ""]
+    for finding in report.findings:
+        lines += _row(f"{finding.grade.value:<6}{finding.check:<13}", finding.seen, _INDENT)
+        for label, sentence in (("means", finding.means), ("fix", finding.fix)):
+            if sentence:
+                lines += _row(f"        {label:<7}", sentence, 15)
+    unwell = next((f.check for grade in (Grade.FAIL, Grade.WARN) for f in report.findings if f.grade is grade), "")
+    if unwell and len(report.findings) > 1:
+        lines += ["", f"Check one again:  edged doctor {unwell}"]
+    return "\n".join(lines)
+
+
+def _row(head: str, sentence: str, indent: int) -> Iterator[str]:
+    lines = textwrap.wrap(printable(sentence), WIDTH - indent, break_long_words=False, break_on_hyphens=False)
+    yield f"{head}{lines[0] if lines else ''}".rstrip()
+    yield from (" " * indent + line for line in lines[1:])
