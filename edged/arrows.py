@@ -65,9 +65,9 @@ class Accounting:
         now = time.time()
         sessions = await self._sessions.open()
         # what was bound in the future was told while the clock was wrong: everything else is the better word
-        self._report(sorted(sessions, key=lambda s: (s.updated <= now, s.updated)))
-        # they may run all the same, and be blocked
-        self._report(await self._sessions.silent_on_record())
+        known = sorted(sessions, key=lambda s: (s.updated <= now, s.updated))
+        # those that are silent may run all the same, and be blocked
+        self._report([*known, *await self._sessions.silent_on_record()])
 
     async def end_silent(self) -> None:
         """End what no NAS has reported on for long."""

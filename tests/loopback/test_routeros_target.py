@@ -1116,7 +1116,7 @@ def test_a_router_that_dribbles_is_given_up_however_lively_it_is(
     with contextlib.closing(made):
         number = made.connect()
         at.do(lambda: at.server.faults.add("trickle"))
-        monkeypatch.setattr("edged.enforce.targets.routeros.api.LONGEST", 0.3)
+        monkeypatch.setattr("edged.enforce.targets.routeros.api.LONGEST", 0.05)
         with pytest.raises(UpstreamError, match="does not answer in time"):
             made.ask(number, Command(CONNECTIONS, "print"))
 
