@@ -11,13 +11,12 @@ import structlog
 
 from edged.config.schema import Config
 from edged.enforce.rules import rules_of
-from edged.enforce.settings import RouterosSettings
+from edged.enforce.settings import RouterosSettings, by_name
 from edged.enforce.targets import TARGETS, Target
 from edged.enforce.targets.memory import MemoryTarget
 from edged.enforce.targets.nftables import NftablesTarget
 from edged.enforce.targets.radius import RadiusTarget
 from edged.errors import ConfigError, Problem, UpstreamError
-from edged.ops.meaning import target_name
 
 log = structlog.get_logger(__name__)
 
@@ -26,26 +25,18 @@ LIFT_WAIT, LIFT_AGAIN = 10.0, 30.0
 
 
 def targets(config: Config) -> dict[str, Target]:
-    """One target for each entry of ``enforce:``, by its name; while watching, memory stands in for each of them.
-
-    A second entry of one name is passed over; ``edged check`` says so.
-    """
-    made: dict[str, Target] = {}
-    for entry in config.enforce:
-        name = target_name(entry)
-        if name not in made:
-            target = TARGETS[entry.kind](entry)
-            watches = config.mode == "watch"
-            made[name] = MemoryTarget(name, carries=target.carries, text=target.render) if watches else target
-    return made
+    """One target for each entry of ``enforce:``, by its name; while watching, memory stands in for each of them."""
+    made = {name: TARGETS[entry.kind](entry) for name, entry in by_name(config.enforce).items()}
+    if config.mode != "watch":
+        return made
+    return {name: MemoryTarget(name, carries=it.carries, text=it.render) for name, it in made.items()}
 
 
 def bngs(config: Config, named: Mapping[str, Target]) -> list[RadiusTarget]:
     """The BNGs among the targets; while watching those that memory stands in for, to be lifted."""
     if config.mode != "watch":
         return [target for target in named.values() if isinstance(target, RadiusTarget)]
-    made = [RadiusTarget.of(entry) for entry in config.enforce if entry.radius is not None]
-    return list({target.name: target for target in reversed(made)}.values())
+    return [RadiusTarget.of(entry) for entry in by_name(config.enforce).values() if entry.radius is not None]
 
 
 class Lifting:
@@ -64,9 +55,10 @@ class Lifting:
         """Lift what can be lifted soon. A router that takes its time is lifted beside the serving."""
         if config.mode != "watch":
             return
-        if any(entry.nftables is not None for entry in config.enforce):
+        entries = by_name(config.enforce)
+        if "nftables" in entries:
             self._note("nftables", await _lifted_here())
-        routers = {router.host: router for entry in reversed(config.enforce) if (router := entry.routeros) is not None}
+        routers = {name: router for name, entry in entries.items() if (router := entry.routeros) is not None}
         attempts = {host: asyncio.create_task(_lifted_there(router)) for host, router in routers.items()}
         self._tasks = [*attempts.values()]
         if attempts:
@@ -111,9 +103,8 @@ async def _lifted_here() -> Problem | None:
 
 
 async def _lifted_there(settings: RouterosSettings) -> Problem | None:
-    from edged.enforce.targets.routeros.target import (
-        RouterosTarget,  # with its library, for those who have such a router
-    )
+    # with its library, for those who have such a router
+    from edged.enforce.targets.routeros.target import RouterosTarget
 
     target = RouterosTarget(settings)
     try:

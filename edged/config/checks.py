@@ -20,7 +20,7 @@ from edged.config.finding import Found as _Found
 from edged.config.finding import error as _error
 from edged.config.finding import placed
 from edged.config.finding import warning as _warning
-from edged.config.radius import bng_checks, radius_checks, radsec_files
+from edged.config.radius import radius_checks, radsec_files
 from edged.config.schema import Config
 from edged.errors import ConfigError, Problem
 from edged.mpsk.dialects import DIALECTS
@@ -45,9 +45,8 @@ def cross_checks(config: Config, document: Document, *, read_files: bool) -> lis
         *_subscribers(config),
         *_keys(config),
         *radius_checks(config.radius),
-        *bng_checks(config),
         *_billing(config),
-        *enforce_checks(config.enforce),
+        *enforce_checks(config),
         *_ops(config),
         *_not_in_this_version(config),
         *(_files(config) if read_files else ()),

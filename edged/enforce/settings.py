@@ -139,5 +139,20 @@ class TargetSettings(Settings):
             return "nftables"
         return "routeros" if self.routeros is not None else "radius"
 
+    @property
+    def name(self) -> str:
+        """How it is called everywhere, in status, explain, metrics and logs: the machine that it is about."""
+        if self.routeros is not None:
+            return self.routeros.host
+        return str(self.radius.nas) if self.radius is not None else "nftables"
+
 
 EnforceSettings = tuple[TargetSettings, ...]
+
+
+def by_name(entries: EnforceSettings) -> dict[str, TargetSettings]:
+    """The entries that count: of two of one name the first; ``edged check`` says so."""
+    found: dict[str, TargetSettings] = {}
+    for entry in entries:
+        found.setdefault(entry.name, entry)
+    return found

@@ -81,13 +81,4 @@ def _keys(config: Config) -> str:
 def _enforces(target: TargetSettings) -> str:
     if target.nftables is not None:
         return f"nftables on {', '.join(target.nftables.interfaces) or 'every interface'}"
-    return f"{target.kind} {target_name(target)}"
-
-
-def target_name(target: TargetSettings) -> str:
-    """How a target is called everywhere: in status, explain, metrics and logs."""
-    if target.nftables is not None:
-        return "nftables"
-    if target.routeros is not None:
-        return target.routeros.host
-    return str(target.radius.nas) if target.radius is not None else "?"
+    return f"{target.kind} {target.name}"

@@ -11,9 +11,9 @@ from edged.config.derived import rules
 from edged.config.loading import load
 from edged.enforce.desired import desired
 from edged.enforce.diff import diff
-from edged.enforce.targets import TARGETS, Target
+from edged.enforce.settings import by_name
+from edged.enforce.targets import TARGETS
 from edged.ops.answers import SCHEMA, plan_facts
-from edged.ops.meaning import target_name
 from edged.policy.access import View
 from edged.policy.table import compile_table
 from edged.state.snapshots import SnapshotFiles
@@ -24,9 +24,7 @@ def offline_plan(path: Path) -> dict[str, Any]:
     config = load(path).config
     view = View(compile_table(SnapshotFiles(config.state.directory).load().snapshot, config.subscribers))
     wanted = desired(view, rules(config), time.time())
-    named: dict[str, Target] = {}
-    for entry in config.enforce:
-        named.setdefault(target_name(entry), TARGETS[entry.kind](entry))  # the first counts, as when edged runs
+    named = {name: TARGETS[entry.kind](entry) for name, entry in by_name(config.enforce).items()}
     planned = {name: (target, diff(wanted, None, target.carries)) for name, target in named.items()}
     facts = plan_facts(
         view, {name: plan for name, (_, plan) in planned.items()},

@@ -173,15 +173,18 @@ def _targets(house: House, now: float) -> Iterator[Part]:
     watching = house.loaded.config.mode == "watch"
     if not house.enforce.status():
         yield Part("enforce", "OFF", "no target is named: nobody is steered, whoever asks is answered")
+    # a BNG is told by session; how many lines there are to be blocked says nothing of what it does
+    told = {bng.name: bng.sessions for bng in house.bngs}
     for name, health in house.enforce.status().items():
         if watching:
             yield Part(name, "WATCH", f"would hold {health.wanted:,}")
+        elif health.ok and name in told and not told[name]["known"]:
+            yield Part(name, "WARN", "no session is known there, so nobody is blocked")
         elif health.ok:
-            yield Part(
-                name,
-                "OK",
-                f"{health.actual:,} of {health.wanted:,}, compared {span(now - health.compared)} ago",
-            )
+            there, of, what = health.actual, health.wanted, ""
+            if name in told:
+                there, of, what = told[name]["blocked"], told[name]["known"], " sessions blocked"
+            yield Part(name, "OK", f"{there:,} of {of:,}{what}, compared {span(now - health.compared)} ago")
         else:
             yield Part(name, "FAIL" if health.error else "WARN", health.error or "not compared yet")
 

@@ -13,9 +13,8 @@ from edged.config.derived import rules
 from edged.config.schema import Config
 from edged.enforce.routeros.layout import Layout, layout_of
 from edged.enforce.routeros.script import ApiAccess, CoaAccess, Part, Preparation, preparing, removing
-from edged.enforce.settings import RadiusTargetSettings, RouterosSettings, TargetSettings
+from edged.enforce.settings import RadiusTargetSettings, RouterosSettings, TargetSettings, by_name
 from edged.ops.control import Refused
-from edged.ops.meaning import target_name
 from edged.policy.settings import GardenSettings
 from edged.values import Prefix, parse_prefix
 
@@ -50,9 +49,8 @@ def router_script(
 
 
 def _target(config: Config, router: str | None) -> TargetSettings:
-    """The one that is meant. The first of a name counts, as everywhere."""
-    named = {target_name(target): target for target in reversed(config.enforce)}
-    fits = {name: target for name, target in reversed(named.items()) if _is_router(target)}
+    """The one that is meant."""
+    fits = {name: target for name, target in by_name(config.enforce).items() if _is_router(target)}
     if router is None and len(fits) == 1:
         return next(iter(fits.values()))
     choice = ", ".join(fits)

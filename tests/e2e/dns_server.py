@@ -26,7 +26,7 @@ async def serve(listen: list[str]) -> None:
         return
 
     service = DnsService(
-        DnsSettings.model_validate({"listen": listen, "limit": {"per_subscriber": 1_000_000}}),
+        DnsSettings.model_validate({"listen": listen, "limit": {"per_subscriber": 1_000_000, "per_prefix": 1_000_000}}),
         GARDEN,
         portal_host=PORTAL_HOST,
         portal_addresses=PORTAL_ADDRESSES,

@@ -79,7 +79,7 @@ class Authority:
     def start(self) -> None:
         environment = os.environ | {
             "PEBBLE_VA_NOSLEEP": "1",
-            "PEBBLE_WFE_NONCEREJECT": "20",
+            "PEBBLE_WFE_NONCEREJECT": "5",
             "PEBBLE_AUTHZREUSE": "0",
         }
         names, records = f"127.0.0.1:{self.dns}", f"127.0.0.1:{self.records}"

@@ -24,6 +24,7 @@ from edged.daemon import House
 from edged.enforce.bng import ledger
 from edged.ops.alarms import alarms
 from edged.ops.figures import figures
+from edged.ops.parts import parts
 from edged.radius.attributes import attribute
 from edged.radius.authenticator import sign_request
 from edged.radius.packet import Code, Packet
@@ -89,6 +90,11 @@ async def house_in(
         await house.close()
 
 
+def shown(house: House) -> str:
+    """What ``edged status`` says of the BNG."""
+    return next(f"{part.state} {part.fact}" for part in parts(house, time.time()) if part.name == "127.0.0.1")
+
+
 async def until(condition: Callable[[], Any], seconds: float = 10.0) -> None:
     async with asyncio.timeout(seconds):
         while not condition():
@@ -130,6 +136,7 @@ async def test_from_accounting_to_the_list_and_back_over_a_restart(tmp_path: Pat
         bng.sessions["s-1"] = Line("anna", ADDRESS)
         async with house_in(tmp_path, billing.url, bng.port) as house:
             assert any("no session is known there" in alarm.sentence for alarm in alarms(house, time.time()))
+            await until(lambda: shown(house) == "WARN no session is known there, so nobody is blocked")
             began = time.monotonic()
             await reports(house, Status.START)
             await until(lambda: bng.lists() == {"s-1": "edged-blocked"})
@@ -138,6 +145,7 @@ async def test_from_accounting_to_the_list_and_back_over_a_restart(tmp_path: Pat
             values = {(s.name, *dict(s.labels).values()): s.value for s in figures(house)}
             assert values["edged_bng_requests", "127.0.0.1", "block", "ack"] == 1
             assert values["edged_bng_sessions", "127.0.0.1", "blocked"] == 1
+            assert shown(house).startswith("OK 1 of 1 sessions blocked, compared ")
         bng.acted.clear()
         async with house_in(tmp_path, billing.url, bng.port) as house:
             await until(lambda: house.enforce.status()["127.0.0.1"].ok)

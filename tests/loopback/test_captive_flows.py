@@ -181,12 +181,6 @@ async def scene(
             await house.close()
 
 
-@pytest.fixture(autouse=True)
-def _logs_of_all_tests(monkeypatch: pytest.MonkeyPatch) -> None:
-    """A reload sets the logs of its process up, and that is the process of every other test."""
-    monkeypatch.setattr("edged.ops.logs.configure", lambda *_: None)
-
-
 @pytest.fixture
 async def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[Scene]:
     async with scene(tmp_path, monkeypatch) as found:
