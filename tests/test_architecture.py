@@ -17,8 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FRONT_DOOR = (
     "cli.py",
-    "keycli.py",
-    "usage.py",
+    "commands/",
     "process.py",
     "daemon.py",
     "arrows.py",

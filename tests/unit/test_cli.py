@@ -11,7 +11,7 @@ import pytest
 
 from edged import __version__
 from edged.cli import COMMANDS, main
-from edged.usage import OVERVIEW
+from edged.commands.usage import OVERVIEW
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = "config/example/edged.yaml"

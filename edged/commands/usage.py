@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from edged import __version__
-from edged.keycli import add_arguments
+from edged.commands.keyusage import add_arguments
 
 DEFAULT_CONFIG = Path("/etc/edged/edged.yaml")
 
