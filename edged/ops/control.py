@@ -178,7 +178,10 @@ def _answers(path: Path) -> bool:
 
 
 def call(path: Path, command: str, *, tell: Tell | None = None, patience: float = _CALL_S, **arguments: Any) -> Any:
-    """The result of one command of the running daemon. ``Refused`` with status 69 when none answers in ``patience``."""
+    """The result of one command of the running daemon. ``Refused``, with status 69 when none answers.
+
+    ``patience``: how many seconds it may take to its next line.
+    """
     request = json.dumps({"command": command, **arguments}).encode() + b"\n"
     if len(request) > REQUEST_OCTETS:
         raise Refused(f"that is over {REQUEST_OCTETS // 2**20} MiB, more than the daemon takes at once", 2)
