@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from edged.commands import configuration, facts, host, keys, words
+from edged.commands import completion, configuration, facts, host, keys, words
 from edged.commands.usage import OVERVIEW, parser
 from edged.errors import ConfigError
 from edged.ops.control import Refused
@@ -57,9 +57,10 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "run": host.run,
     "check": configuration.check,
     "init": configuration.init,
-    "status": facts.asked("status", "status"),
-    "explain": facts.asked("explain", "explain", "subject", "name"),
+    "status": facts.status,
+    "explain": facts.explain,
     "plan": facts.plan,
+    "log": facts.log,
     "sync": words.sync,
     "block": words.override,
     "unblock": words.override,
@@ -69,6 +70,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "routeros": configuration.routeros,
     "doctor": host.doctor,
     "probe": host.probe,
+    "completion": completion.completion,
     "schema": configuration.schema,
 }
 

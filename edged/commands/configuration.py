@@ -6,52 +6,93 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import textwrap
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edged.errors import ConfigError
+from edged.commands.terminal import say, screen, waiting
+from edged.errors import ConfigError, Problem
 from edged.ops.control import Refused
+
+if TYPE_CHECKING:
+    from edged.config.loading import Loaded
+    from edged.config.proving import Proved
+    from edged.ops.inforce import Setting
 
 Arguments = argparse.Namespace
 
 
 def check(arguments: Arguments) -> int:
-    """``edged check``."""
+    """``edged check``; with ``--strict`` a warning is refused as well."""
     from edged.config import load
     from edged.config.proving import prove
-    from edged.ops.meaning import meaning
-    from edged.ops.text import problems
 
     path = "-" if str(arguments.config) == "-" else arguments.config
     try:
-        loaded = load(path, read_files=not arguments.no_files)
-        proved = prove(loaded, arguments.pages) if loaded.config.portal.url and not arguments.no_files else None
+        with waiting("checking, and making every page"):
+            loaded = load(path, read_files=not arguments.no_files)
+            proved = prove(loaded, arguments.pages) if loaded.config.portal.url and not arguments.no_files else None
     except ConfigError as error:
         if arguments.json:
             print(json.dumps({"good": False, "problems": [_problem_facts(p) for p in error.problems]}, indent=2))
         else:
-            print(refusal(error))
+            on = screen(arguments)
+            say(on, refusal(error))
         return os.EX_CONFIG
+    _tell_good(arguments, loaded, proved)
+    warned = loaded.warnings or (proved is not None and proved.warnings)
+    return os.EX_CONFIG if arguments.strict and warned else 0
+
+
+def _tell_good(arguments: Arguments, loaded: Loaded, proved: Proved | None) -> None:
+    from edged.ops.inforce import settings
+    from edged.ops.meaning import meaning
+
     warnings = (*loaded.warnings, *(proved.warnings if proved else ()))
     sentences = meaning(loaded)
     if proved:
         sentences["page"] += f"; {proved.sentence}"
+    full = settings(loaded, files_read=not arguments.no_files) if arguments.full else []
     if arguments.json:
         facts = {
-            "good": True,
+            "good": not (arguments.strict and warnings),
             "problems": [_problem_facts(p) for p in warnings],
             "meaning": sentences,
         }
+        if arguments.full:
+            facts["settings"] = [{"key": s.key, "value": s.value, "line": s.line or None} for s in full]
         print(json.dumps(facts, indent=2))
-        return 0
-    print(f"{path} is good ({len(loaded.document.lines)} lines, {len(loaded.document.secret_files)} secret files)\n")
+        return
+    on = screen(arguments)
+    say(on, "\n".join(_good(arguments, loaded, proved, sentences, warnings, wide=not on.is_terminal)))
+    if full:
+        say(on, "\n" + _table(full))
+
+
+def _good(
+    arguments: Arguments, loaded: Loaded, proved: Proved | None, sentences: dict[str, str],
+    warnings: tuple[Problem, ...], *, wide: bool,
+) -> Iterator[str]:  # fmt: skip
+    from edged.ops.text import columns, problems
+
+    path, lines, files = loaded.document.path, len(loaded.document.lines), len(loaded.document.secret_files)
+    yield f"{path} is good ({lines} lines, {files} secret files)\n"
     for label, sentence in sentences.items():
-        print(f"  {label:<10}{sentence}")
+        # in a pipe a line each, for grep
+        rows = [sentence] if wide else textwrap.wrap(sentence, columns() - 12, break_on_hyphens=False)
+        yield from (f"  {label if index == 0 else '':<10}{row}" for index, row in enumerate(rows))
     if proved and arguments.pages:
-        print(f"\n{proved.pages} pages were written: open {arguments.pages / 'index.html'} in a browser")
+        yield f"\n{proved.pages} pages were written: open {arguments.pages / 'index.html'} in a browser"
     if warnings:
-        print("\n" + problems(warnings, loaded.document.lines, str(path), "The file can be used as it is."))
-    return 0
+        meanwhile = "With --strict that is refused." if arguments.strict else "The file can be used as it is."
+        yield "\n" + problems(warnings, loaded.document.lines, path, meanwhile)
+
+
+def _table(full: Sequence[Setting]) -> str:
+    """A line a key: what is in force, and where it is set."""
+    key, origin = max(len(s.key) for s in full), max(len(s.origin) for s in full)
+    return "\n".join(f"{s.key:<{key}}  {s.origin:<{origin}}  {s.value}" for s in full)
 
 
 def _problem_facts(problem: Any) -> dict[str, Any]:

@@ -4,8 +4,11 @@
 from __future__ import annotations
 
 import argparse
-import json
 import signal
+from types import ModuleType
+from typing import Any
+
+from edged.commands.terminal import answer, waiting
 
 Arguments = argparse.Namespace
 
@@ -24,8 +27,9 @@ def doctor(arguments: Arguments) -> int:
     from edged.ops.doctor import text
     from edged.ops.doctor.service import examine
 
-    report = examine(arguments.config, arguments.check)
-    print(json.dumps(text.facts(report), indent=2) if arguments.json else text.text(report))
+    with waiting("examining this host"):
+        report = examine(arguments.config, arguments.check)
+    _tell(arguments, report, text)
     return 1 if report.failed else 0
 
 
@@ -35,6 +39,12 @@ def probe(arguments: Arguments) -> int:
     from edged.ops.probe import service, text
 
     # another host than the router may have the file and none of its secrets
-    report = service.probe(load(arguments.config, read_files=False).config, arguments)
-    print(json.dumps(text.facts(report), indent=2) if arguments.json else text.text(report))
+    config = load(arguments.config, read_files=False).config
+    with waiting("trying what a phone would"):
+        report = service.probe(config, arguments)
+    _tell(arguments, report, text)
     return 1 if report.failures else 0
+
+
+def _tell(arguments: Arguments, report: Any, words: ModuleType) -> None:
+    answer(arguments, words.facts(report), lambda _: str(words.text(report)))

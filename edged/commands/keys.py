@@ -6,10 +6,13 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+from functools import partial
 from typing import Any
 
 from edged.commands import keyusage
-from edged.commands.reach import progress, socket_of, who
+from edged.commands.reach import clear, progress, socket_of, who
+from edged.commands.terminal import answer as tell
+from edged.ops import text
 from edged.ops.control import Refused, call
 
 Arguments = argparse.Namespace
@@ -23,22 +26,18 @@ def keys(arguments: Arguments) -> int:
         request = keyusage.request_of(arguments) | {"who": who()}
     except UnicodeDecodeError:
         raise Refused("that file is not UTF-8 text") from None
-    tell = None if arguments.json else progress("")
-    answer = keyusage.asked(request, lambda asked: call(socket_of(arguments.config), "keys", tell=tell, **asked))
-    if sys.stderr.isatty():
-        print(end="\033[K", file=sys.stderr, flush=True)
+    onward = None if arguments.json else progress("")
+    answer = keyusage.asked(request, lambda asked: call(socket_of(arguments.config), "keys", tell=onward, **asked))
+    clear()
     if arguments.action == "export":
         answer = keyusage.written(arguments, answer)
-    if arguments.json:
-        print(json.dumps(answer, indent=2))
-    elif arguments.action == "list":
-        from edged.ops import text
-
-        print(text.keys(answer))
-    elif arguments.action == "export" and arguments.out is None:
+    if arguments.action == "list":
+        tell(arguments, answer, text.keys, paged=True)
+    elif arguments.action == "export" and arguments.out is None and not arguments.json:
         print(end=str(answer["csv"]))
     else:
-        print(answer["sentence"])
+        # a passphrase stands in some: no pager keeps one
+        tell(arguments, answer, lambda facts: str(facts["sentence"]))
     return 0
 
 
@@ -62,5 +61,5 @@ def _residents(arguments: Arguments) -> int:
 
     answer = all_devices(ask, id=arguments.id, site=arguments.site, online=arguments.online)
     narrowed = bool(arguments.id or arguments.site or arguments.online)
-    print(json.dumps(answer, indent=2) if arguments.json else devices_text(answer, narrowed=narrowed))
+    tell(arguments, answer, partial(devices_text, narrowed=narrowed), paged=True)
     return 0

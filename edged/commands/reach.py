@@ -11,6 +11,7 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from edged.commands.terminal import repaints
 from edged.commands.usage import DEFAULT_CONFIG
 from edged.errors import ConfigError
 from edged.ops.control import Refused
@@ -53,7 +54,7 @@ def who() -> str:
 
 def progress(doing: str = "reading ") -> Callable[[str, int, int | None], None]:
     """Shows how far a long reading is: on a terminal in one line, in a log a line every few seconds."""
-    terminal, told_at = sys.stderr.isatty(), time.monotonic()
+    terminal, told_at = repaints(sys.stderr), time.monotonic()
 
     def tell(what: str, done: int, of: int | None) -> None:
         nonlocal told_at
@@ -66,3 +67,9 @@ def progress(doing: str = "reading ") -> Callable[[str, int, int | None], None]:
             print(text, file=sys.stderr, flush=True)
 
     return tell
+
+
+def clear() -> None:
+    """Take the last line of progress away."""
+    if repaints(sys.stderr):
+        print(end="\033[K", file=sys.stderr, flush=True)

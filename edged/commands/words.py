@@ -4,12 +4,12 @@
 from __future__ import annotations
 
 import argparse
-import json
 import os
-import sys
 from typing import Any
 
-from edged.commands.reach import progress, socket_of, who
+from edged.commands.reach import clear, progress, socket_of, who
+from edged.commands.terminal import answer as tell
+from edged.commands.terminal import waiting
 from edged.ops.control import Refused, call
 
 Arguments = argparse.Namespace
@@ -21,20 +21,21 @@ def sync(arguments: Arguments) -> int:
         socket_of(arguments.config), "sync", tell=None if arguments.json else progress(),
         subscriber=arguments.subscriber, accept=arguments.accept, who=who(),
     )  # fmt: skip
-    if sys.stderr.isatty():
-        print(end="\033[K", file=sys.stderr, flush=True)
-    print(json.dumps(answer, indent=2) if arguments.json else answer["sentence"])
+    clear()
+    tell(arguments, answer, _sentence)
     return 0 if answer["done"] else 1
 
 
 def reload(arguments: Arguments) -> int:
     """``edged reload``."""
-    answer = call(socket_of(arguments.config), "reload")
-    if arguments.json:
-        print(json.dumps(answer, indent=2))
-    else:
-        print(answer["sentence"])
+    with waiting("reading the configuration"):
+        answer = call(socket_of(arguments.config), "reload")
+    tell(arguments, answer, _sentence)
     return 0 if answer["done"] else os.EX_CONFIG
+
+
+def _sentence(answer: Any) -> str:
+    return str(answer["sentence"])
 
 
 def override(arguments: Arguments) -> int:
@@ -69,5 +70,5 @@ def _said(arguments: Arguments, **request: Any) -> int:
         socket_of(arguments.config), arguments.command,
         subscriber=arguments.subscriber, why=arguments.why, who=who(), **request,
     )  # fmt: skip
-    print(json.dumps(answer, indent=2) if arguments.json else answer["sentence"])
+    tell(arguments, answer, _sentence)
     return 0
