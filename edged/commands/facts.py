@@ -8,11 +8,12 @@ import os
 import sys
 import time
 from contextlib import suppress
+from difflib import get_close_matches
 from typing import Any
 
 from edged.commands.reach import socket_of
 from edged.commands.terminal import answer, repaint, repaints, screen, waiting
-from edged.errors import UpstreamError
+from edged.errors import ConfigError, UpstreamError
 from edged.ops import text
 from edged.ops.control import Refused, call
 
@@ -62,7 +63,13 @@ def explain(arguments: Arguments) -> int:
     if arguments.subject in manual.CODES:
         answer(arguments, manual.facts(arguments.subject, _standing(arguments)), manual.text)
         return 0
-    facts = _asked(arguments, "explain", subject=arguments.subject, name=arguments.name)
+    try:
+        facts = _asked(arguments, "explain", subject=arguments.subject, name=arguments.name)
+    except Refused as refusal:
+        close = get_close_matches(arguments.subject, manual.CODES, n=1, cutoff=0.8)
+        if not close:
+            raise
+        raise Refused(f'{refusal}; did you mean the alarm "{close[0]}"?', refusal.status) from None
     answer(arguments, facts, text.explain)
     return 0
 
@@ -85,7 +92,8 @@ def plan(arguments: Arguments) -> int:
             raise
         from edged.ops.offline import offline_plan
 
-        facts = offline_plan(arguments.config)
+        with waiting("reading the last list"):
+            facts = offline_plan(arguments.config)
     answer(arguments, facts, text.plan, paged=True)
     return 1 if arguments.exit_code and not facts["settled"] else 0
 
@@ -112,5 +120,5 @@ def _offline_log(arguments: Arguments, since: float, away: Refused) -> Any:
 
     try:
         return offline_log(arguments.config, arguments.subject, since)
-    except UpstreamError:
+    except (UpstreamError, ConfigError):
         raise away from None

@@ -12,6 +12,7 @@ from typing import Any
 from edged.commands import keyusage
 from edged.commands.reach import clear, progress, socket_of, who
 from edged.commands.terminal import answer as tell
+from edged.commands.terminal import waiting
 from edged.ops import text
 from edged.ops.control import Refused, call
 
@@ -59,7 +60,8 @@ def _residents(arguments: Arguments) -> int:
         return 0
     from edged.ops.devices import all_devices, devices_text
 
-    answer = all_devices(ask, id=arguments.id, site=arguments.site, online=arguments.online)
+    with waiting("asking edged"):
+        answer = all_devices(ask, id=arguments.id, site=arguments.site, online=arguments.online)
     narrowed = bool(arguments.id or arguments.site or arguments.online)
     tell(arguments, answer, partial(devices_text, narrowed=narrowed), paged=True)
     return 0

@@ -183,10 +183,10 @@ class Keyring:
         return sum((at, m) > mine for m, at in fresh.items() if m != mac)
 
     def holder_of(self, ssid: str, mac: MacAddress) -> str:
-        """Billing's id of whose key the device proved last; empty: not known, or nobody's."""
+        """Billing's id of whose key the device proved last, or is registered for; empty: not known, or nobody's."""
         sighting = self.learned.get((ssid, mac))
-        stored = self.keys.get(sighting.key) if sighting is not None else None
-        return stored.key.subscriber if stored is not None else ""
+        names = ([sighting.key] if sighting is not None else []) + list(self._registered.get((ssid, mac), ()))
+        return next((self.keys[name].key.subscriber for name in names if name in self.keys), "")
 
     def with_sightings(self, sightings: Iterable[Sighting]) -> Keyring:
         """This keyring after those devices were seen."""

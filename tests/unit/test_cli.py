@@ -272,6 +272,15 @@ def test_an_alarms_code_is_explained_without_a_daemon(capsys: pytest.CaptureFixt
     assert err == ""
 
 
+def test_a_mistyped_code_is_answered_with_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "edged.yaml").write_text(f"ops: {{socket: {tmp_path}/control.sock}}")
+
+    status, err = refused(capsys, "explain", "billing-hled", "-c", str(tmp_path / "edged.yaml"))
+
+    assert status == 69
+    assert 'did you mean the alarm "billing-held"?' in err
+
+
 @pytest.mark.parametrize("since", ["soon", "27.11.2026", "2026-11-27T18:00", "-1d", ""])
 def test_a_beginning_that_is_none_is_status_2(since: str, capsys: pytest.CaptureFixture[str]) -> None:
     status, err = refused(capsys, "log", "1", f"--since={since}", "-c", EXAMPLE)
