@@ -107,7 +107,7 @@ async def test_the_life_of_a_line_is_blocked_page_pay_pass_open_in_that_order(ho
 async def test_who_moves_while_blocked_is_noted_with_both_addresses(house: House) -> None:
     await billing_says(house, MOVED)
 
-    assert await told(house) == [("moved", "edged", "from 127.0.0.2 to 127.0.0.9")]
+    assert await told(house) == [("moved", "", "from 127.0.0.2 to 127.0.0.9")]
     assert await told(house, "127.0.0.9") == await told(house, "ana@fibre") == await told(house)
 
 

@@ -44,7 +44,7 @@ def of_moves(before: View, after: View, ids: Iterable[str], at: float) -> Iterat
             continue
         had, has = before.lines_of(then), after.lines_of(now)
         if has and set(had) != set(has):
-            yield Deed(at, name, "moved", EDGED, f"from {_named(had)} to {_named(has)}")
+            yield Deed(at, name, "moved", detail=f"from {_named(had)} to {_named(has)}")
 
 
 def _named(prefixes: tuple[Prefix, ...]) -> str:
