@@ -115,6 +115,7 @@ async def test_a_host_name_alone_is_what_a_blocked_line_gets_for_it(house: House
     for facts in (open_, shut):
         line = await explained(house, "127.0.1.7", facts["subject"])
         assert facts["verdict"] == line["verdict"]
+        assert "taken for a host name: billing and the key store know nothing" in text.explain(facts)
         assert "edged explain ADDRESS" in text.explain(facts)
     with pytest.raises(Refused, match="is no address, and neither billing nor the key store knows it"):
         await explained(house, "not-a-name")
