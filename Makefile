@@ -124,8 +124,9 @@ types: $(VENV)/dev.stamp
 layers: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 
-schema: $(VENV)/run.stamp  ## write config/edged.schema.json from the settings
+schema: $(VENV)/run.stamp  ## write config/edged.schema.json from the settings, and edged/ops/alarms.md from the manual
 	$(BIN)/python -m edged.cli schema > config/edged.schema.json
+	sed -n '/^### `/,$$p' docs/troubleshooting.md > edged/ops/alarms.md
 
 # the environment may be older than the compiler
 .PHONY: native

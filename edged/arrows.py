@@ -179,6 +179,7 @@ class Disconnects:
         is_on: Callable[[Stale, IpAddress], bool] = lambda _device, _nas: False,
         settle: Callable[[Stale], None] = lambda _: None,
         give_up: Callable[[Stale], None] = lambda _: None,
+        note: Callable[[Stale, str], None] = lambda _device, _end: None,
         disconnections: Disconnections | None = None,
         waits: tuple[float, ...] = WAITS,
     ) -> None:
@@ -193,7 +194,7 @@ class Disconnects:
         self._secret = secret
         self._clients = clients
         self._is_gone = is_gone
-        self._settle, self._give_up = settle, give_up
+        self._settle, self._give_up, self._note = settle, give_up, note
         self._waits = waits
         self._free = asyncio.Semaphore(AT_ONCE)
         self._roaming: deque[tuple[Stale, ClientSettings]] = deque()
@@ -208,8 +209,12 @@ class Disconnects:
         mpsk: MpskService,
         clients: Callable[[], Iterable[ClientSettings]],
         heard: Clients | None = None,
+        note: Callable[[Stale, str, str], None] = lambda _device, _subscriber, _end: None,
     ) -> Self:
-        """Those of the key server; ``heard``: which access points there are, and which secret each knows."""
+        """Those of the key server; ``heard``: which access points there are, and which secret each knows.
+
+        ``note``: takes a device that was sent away, whose it is (empty: nobody's) and how that ended.
+        """
         grants = mpsk.grants
         secret = heard.secret_at if heard else lambda _nas, client: client.secret
         hearing = heard.hearing if heard else ()
@@ -217,6 +222,7 @@ class Disconnects:
             mpsk.recheck, clients, secret,
             nases=lambda name: [parse_address(host) for host, it in hearing if it.client == name],
             is_gone=grants.is_gone, is_on=grants.is_on, settle=grants.settle, give_up=grants.give_up,
+            note=lambda device, end: note(device, mpsk.ring.holder_of(device.ssid, device.mac), end),
             disconnections=grants.disconnections,
         )  # fmt: skip
 
@@ -259,6 +265,7 @@ class Disconnects:
         finally:
             self.disconnections.waiting -= 1
         self.disconnections.ends[disconnection.end] += 1
+        self._note(device, disconnection.end.value)
         untold = disconnection.end in {End.REFUSED, End.UNHEARD}
         (self._give_up if untold else self._settle)(device)
         say = log.warning if untold else log.info

@@ -34,6 +34,7 @@ from edged.ops.dashboard.recorder import Recorder
 from edged.ops.dashboard.service import Dashboard
 from edged.ops.figures import figures
 from edged.ops.host import own_addresses
+from edged.ops.life.service import Lives
 from edged.ops.metrics import Exposition
 from edged.ops.rooms import Reload
 from edged.ops.service import OpsService
@@ -41,7 +42,7 @@ from edged.policy.settings import NoticeSettings
 from edged.radius.radsec.service import RadSecService
 from edged.radius.service import RadiusService
 from edged.standin import served
-from edged.state.database import Database
+from edged.state.database import FILE, Database
 from edged.state.files import secret_file
 from edged.state.grants import GrantStore
 from edged.state.keys import KeyStore
@@ -73,7 +74,7 @@ class House:
         config = loaded.config
         directory = config.state.directory
         self.loaded = loaded
-        self.database = Database(directory / "edged.sqlite")
+        self.database = Database(directory / FILE)
         self.overrides = OverrideStore(self.database)
         self.writer = Writer(config, self.overrides)
         self.current, self.acting, self.roster = self.writer.current, self.writer.acting, self.writer.roster
@@ -97,7 +98,8 @@ class House:
         self.billing = self.office.billing
         if self.billing is not None:
             self.writer.lines_to_block = self.billing.lines_to_block
-        tell = self.office.tell
+        self.lives = Lives(self.database, config.state.log)
+        tell = self.lives.beside(self.office.tell)
         self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting, tell=tell)
         self.accounting = Accounting(self.sessions, self.roster, self.writer.heard, self.mpsk)
         self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell, self.enforce)
@@ -225,7 +227,7 @@ class House:
             "radsec": self.radsec.run,
             "mpsk": self.mpsk.run,
             "disconnects": Disconnects.of(
-                self.mpsk, lambda: self.loaded.config.radius.clients, self.radius.clients
+                self.mpsk, lambda: self.loaded.config.radius.clients, self.radius.clients, self.lives.sent_away
             ).run,
             "grants": self.keeper.run,
             "expiry": self._expire,
@@ -234,6 +236,7 @@ class House:
             "reload": self._reload_when_wanted,
             "moving": self.moving.run,
             "recorder": self.recorder.run,
+            "lives": self.lives.run,
         }
         return rooms | self.office.rooms()
 

@@ -17,8 +17,7 @@ SOURCES = sorted(PACKAGE.rglob("*.py"))
 
 FRONT_DOOR = (
     "cli.py",
-    "keycli.py",
-    "usage.py",
+    "commands/",
     "process.py",
     "daemon.py",
     "arrows.py",
@@ -40,7 +39,7 @@ IO_FOLDERS = ("sources", "targets")
 IO_STATE = {
     "state/database.py", "state/files.py", "state/overrides.py", "state/snapshots.py",
     "state/guard_memory.py", "state/keys.py", "state/sessions.py", "state/hooks.py", "state/outbox.py",
-    "state/sealing_key.py", "state/grants.py",
+    "state/sealing_key.py", "state/grants.py", "state/life.py",
     "state/current.py",  # asyncio.Event to wait for a change; touches nothing outside the process
 }  # fmt: skip
 
@@ -75,6 +74,7 @@ CAGES = {
         "state/guard_memory.py",
         "state/outbox.py",
         "state/grants.py",
+        "state/life.py",
     },
     "acme": {"captive/acme/client.py"},
     "josepy": {"captive/acme/client.py"},

@@ -163,10 +163,11 @@ def _shown(lines: list[str], node: yaml.Node) -> list[str]:
             start = first.column if number == first.line else 0
             end = last.column if number == last.line else len(line)
             lines[number] = line[:start] + "*" * (end - start) + line[end:]
-    return [_USERINFO.sub(lambda match: "//" + "*" * (len(match[0]) - 3) + "@", line) for line in lines]
+    return [USERINFO.sub(lambda match: "//" + "*" * (len(match[0]) - 3) + "@", line) for line in lines]
 
 
-_USERINFO = re.compile(r"//[^/@]*@")
+USERINFO = re.compile(r"//[^/@]*@")
+"""Of a URL; a password may be in it."""
 _SECRET_LINE = re.compile(
     r"""(?<![a-z_])(?:secret|password|passphrase|token|key|authorization|psk)["']?\s*:\s*+(?!!file)""", re.IGNORECASE
 )
@@ -238,5 +239,5 @@ def _text(node: yaml.Node, key: yaml.Node | None) -> str:
     if node.tag == "tag:yaml.org,2002:null":
         return "nothing"
     kind = {"int": "the number ", "float": "the number ", "bool": "the truth value "}.get(node.tag.rpartition(":")[2])
-    text = _USERINFO.sub("//***@", str(node.value))
+    text = USERINFO.sub("//***@", str(node.value))
     return kind + text if kind else f'"{text[:60]}"'

@@ -182,6 +182,12 @@ class Keyring:
         mine = (fresh.get(mac, float("-inf")), mac)
         return sum((at, m) > mine for m, at in fresh.items() if m != mac)
 
+    def holder_of(self, ssid: str, mac: MacAddress) -> str:
+        """Billing's id of whose key the device proved last, or is registered for; empty: not known, or nobody's."""
+        sighting = self.learned.get((ssid, mac))
+        names = ([sighting.key] if sighting is not None else []) + list(self._registered.get((ssid, mac), ()))
+        return next((self.keys[name].key.subscriber for name in names if name in self.keys), "")
+
     def with_sightings(self, sightings: Iterable[Sighting]) -> Keyring:
         """This keyring after those devices were seen."""
         learned: dict[_Place, Sighting] = {}

@@ -18,9 +18,11 @@ from edged.enforce.diff import Plan, subscribers_of
 from edged.errors import UpstreamError
 from edged.model import Access, State
 from edged.ops.alarms import alarms
+from edged.ops.completable import offered
 from edged.ops.control import Command, Refused, Tell
 from edged.ops.explaining import Explainer
 from edged.ops.keycommands import KeyCommands
+from edged.ops.life import answer as life
 from edged.ops.nases import nases, with_nas
 from edged.ops.parts import parts
 from edged.ops.residents import ResidentCommands
@@ -53,6 +55,7 @@ class Answers:
             "status": lambda *_: self._status(),
             "explain": lambda request, _: self.explain(request),
             "plan": lambda *_: self._plan(),
+            "log": lambda request, _: self._log(request),
             "sync": self._sync,
             "block": lambda request, _: self._words.override(request, blocked=True),
             "unblock": lambda request, _: self._words.override(request, blocked=False),
@@ -61,6 +64,7 @@ class Answers:
             "keys-sheet": lambda request, _: self._residents.sheet(request),
             "keys-devices": lambda request, _: self._residents.devices(request),
             "reload": lambda *_: self._reload(),
+            "names": lambda request, _: self._names(request),
         }
 
     # --- status ----------------------------------------------------------------------------------
@@ -122,6 +126,20 @@ class Answers:
         name = request.get("name")
         facts = await self._explainer.explain(str(request["subject"]), str(name) if name else None)
         return {"schema": SCHEMA, **with_nas(self._house, facts)}
+
+    async def _log(self, request: dict[str, Any]) -> dict[str, Any]:
+        house, since = self._house, float(request.get("since") or 0.0)
+        # in a thread: a page reference is looked for among everybody
+        subject = await asyncio.to_thread(
+            subscriber_of, house.current.view, str(request["subject"])[:256], house.captive.referenced
+        )
+        await house.lives.write()
+        return life.facts(subject, await house.lives.store.of(subject, since), since)
+
+    async def _names(self, request: dict[str, Any]) -> dict[str, Any]:
+        """For completion. In a thread: 100,000 ids take some 100 ms."""
+        kind, beginning = str(request["kind"]), str(request.get("beginning") or "")
+        return {"schema": SCHEMA, "names": await asyncio.to_thread(offered, self._house, kind, beginning)}
 
     async def _plan(self) -> dict[str, Any]:
         enforce = self._house.enforce
@@ -213,6 +231,7 @@ def plan_facts(
         would = _changes(changes, count, len(unread))
     return {
         "verdict": would,
+        "settled": not changes and not unread,
         "targets": [
             {
                 "name": name, "summary": f"+{plan.added:,} -{plan.removed:,}" + (", rules" if plan.base else ""),

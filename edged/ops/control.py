@@ -177,14 +177,17 @@ def _answers(path: Path) -> bool:
     return True
 
 
-def call(path: Path, command: str, *, tell: Tell | None = None, seconds: float = _CALL_S, **arguments: Any) -> Any:
-    """The result of one command of the running daemon. ``Refused`` with status 69 when none answers in ``seconds``."""
+def call(path: Path, command: str, *, tell: Tell | None = None, patience: float = _CALL_S, **arguments: Any) -> Any:
+    """The result of one command of the running daemon. ``Refused``, with status 69 when none answers.
+
+    ``patience``: how many seconds it may take to its next line.
+    """
     request = json.dumps({"command": command, **arguments}).encode() + b"\n"
     if len(request) > REQUEST_OCTETS:
         raise Refused(f"that is over {REQUEST_OCTETS // 2**20} MiB, more than the daemon takes at once", 2)
     try:
         with socket.socket(socket.AF_UNIX) as connection:
-            connection.settimeout(seconds)
+            connection.settimeout(patience)
             connection.connect(str(path))
             connection.sendall(request)
             with connection.makefile("rb") as file:

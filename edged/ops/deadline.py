@@ -51,6 +51,19 @@ def parse_from(text: str) -> float:
     raise Refused(f'"{text[:40]}" is no beginning; 2026-11-27 (that day, here) and 2026-11-27T18:00+01:00 work', 2)
 
 
+def parse_since(text: str, now: float) -> float:
+    """Epoch seconds of ``7d`` (so long before ``now``), or as ``parse_from``. ``Refused``."""
+    try:
+        return now - parse_duration(text)
+    except ValueError:
+        found = _moment(text, timedelta())
+    if found is not None:
+        return found
+    raise Refused(
+        f'--since "{text[:40]}" is no beginning; 7d, 2026-11-27 (that day, here) and 2026-11-27T18:00+01:00 work', 2
+    )
+
+
 def _moment(text: str, after: timedelta) -> float | None:
     """The moment of ``text``; of a day, midnight here so long ``after`` it. None for what is neither."""
     try:

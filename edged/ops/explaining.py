@@ -16,6 +16,7 @@ from edged.captive.answers import Close, Response
 from edged.captive.respond import Portal, Request, respond
 from edged.model import Access, State, Subscriber
 from edged.ops.control import Refused
+from edged.ops.explaining_places import PlaceExplainer
 from edged.ops.explaining_wifi import WifiExplainer
 from edged.ops.text import moment, span
 from edged.ops.words import kind_of, word_facts
@@ -41,18 +42,20 @@ _MEANING = {
 
 
 class Explainer:
-    """Answers for an address, a prefix, a MAC, a subscriber's id, login or page reference, or a key's id."""
+    """Answers for an address, a network, a MAC, a subscriber's id, login or page reference, a key, a NAS, a name."""
 
     def __init__(self, house: House) -> None:
         self._house = house
         self._wifi = WifiExplainer(house)
+        self._places = PlaceExplainer(house)
 
     async def explain(self, subject: str, name: str | None) -> Facts:
         """The facts of ``subject``; with ``name``, of that one destination."""
         subject = subject.strip()[:256]
-        address = _address_of(subject)
-        if address is not None:
-            return await self._address(address, name)
+        network = _network_of(subject)
+        if network is not None:
+            several = await self._places.network(network) if name is None and not network.is_host else None
+            return several or await self._address(_first(network), name)
         if name is not None:
             known = self._house.current.view.table.subscribers.get(subject)
             lines = self._house.current.view.lines_of(known) if known is not None else ()
@@ -70,6 +73,7 @@ class Explainer:
         if subject in self._house.current.view.learned.overrides:
             return await self._subscriber(Subscriber(subject, State.ACTIVE))
         other = await self._key_or_reference(subject)
+        other = other or self._places.client(subject) or self._places.destination(subject)
         if other is not None:
             return other
         waits = self._waits(lambda s: s.id == subject)
@@ -355,13 +359,11 @@ class Explainer:
         return facts
 
 
-def _address_of(subject: str) -> IpAddress | None:
-    """The address, or the first one of a prefix."""
+def _network_of(subject: str) -> Prefix | None:
     try:
-        prefix = parse_prefix(subject)
+        return parse_prefix(subject)
     except ValueError:
         return None
-    return _first(prefix)
 
 
 def _first(prefix: Prefix) -> IpAddress:

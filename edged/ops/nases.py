@@ -7,7 +7,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from edged.ops.text import moment, span
+from edged.ops.text import counted, moment, span
 from edged.values import IpAddress, parse_address
 
 if TYPE_CHECKING:
@@ -115,6 +115,27 @@ def _told(house: House, address: IpAddress, now: float) -> tuple[list[str], str]
         ]
         return rows, f"{address} asks over RADIUS and is an UNKNOWN NAS"
     return [], ""
+
+
+def client_rows(house: House, name: str, now: float) -> list[str] | None:
+    """How many NASes of the client ``name`` were heard, then each of them; None: there is no such client."""
+    if house.radius is None or not any(client.name == name for client in house.loaded.config.radius.clients):
+        return None
+    mine = sorted(((it.last, host, it) for host, it in house.radius.clients.hearing if it.client == name), reverse=True)
+    if not mine:
+        return ["nobody was heard since the start", *_refusals(house, name)]
+    rows = [
+        f"{host}: last heard {span(now - last)} ago, {_requests(it.requests)}; {_signs(it)}"
+        for last, host, it in mine[:NAMED]
+    ]
+    more = [f"and {len(mine) - NAMED:,} more"] if len(mine) > NAMED else []
+    return [f"{counted(len(mine), 'NAS', 'NASes')} heard since the start", *rows, *more]
+
+
+def _signs(heard: Heard) -> str:
+    if not (heard.signed or heard.unsigned):
+        return "accounting alone"
+    return "signs" if heard.signed >= heard.unsigned else "does NOT sign"
 
 
 def _requests(count: int) -> str:

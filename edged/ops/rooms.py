@@ -18,6 +18,7 @@ from edged.errors import Problem
 from edged.mpsk.service import MpskService
 from edged.ops.census import CensusTaker
 from edged.ops.dashboard.recorder import Recorder
+from edged.ops.life.service import Lives
 from edged.ops.service import OpsService
 from edged.policy.sessions import Roster
 from edged.radius.radsec.service import RadSecService
@@ -74,6 +75,7 @@ class House(Protocol):
     started_at: float
     census: CensusTaker
     recorder: Recorder
+    lives: Lives
     ops: OpsService
     warnings: tuple[Problem, ...]
 

@@ -5,16 +5,29 @@ from __future__ import annotations
 
 import textwrap
 from collections.abc import Iterator, Sequence
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from typing import Any
 
 from edged.errors import Problem
 
-WIDTH = 80
+WIDTH, NARROWEST = 80, 60
+_COLUMNS: ContextVar[int] = ContextVar("columns", default=WIDTH)
+"""How wide the answers of this process are; the daemon prints none."""
 WHO_SHOWN = 20
 """Subscribers named in a plan for people; a program gets them all."""
 _TIED = "\N{NO-BREAK SPACE}"
 Answer = dict[str, Any]
+
+
+def columns() -> int:
+    """How wide a line of text may be."""
+    return _COLUMNS.get()
+
+
+def fit(width: int) -> None:
+    """Make the lines of this process ``width`` columns wide, within 60 and 80."""
+    _COLUMNS.set(max(NARROWEST, min(WIDTH, width)))
 
 
 def span(seconds: float) -> str:
@@ -43,7 +56,7 @@ def counted(number: int, one: str, many: str = "") -> str:
 
 
 def _wrapped(label: str, text: str, indent: int = 14) -> Iterator[str]:
-    lines = textwrap.wrap(text, WIDTH - indent, break_long_words=False, break_on_hyphens=False) or [""]
+    lines = textwrap.wrap(text, columns() - indent, break_long_words=False, break_on_hyphens=False) or [""]
     yield f"{label:<{indent}}{lines[0]}".rstrip()
     for line in lines[1:]:
         yield " " * indent + line
@@ -78,13 +91,13 @@ def _problem(problem: Problem, lines: Sequence[str], path: str) -> Iterator[str]
         # a tab as wide as the caret takes it to be
         source = lines[problem.line - 1].replace("\t", " ")
         # a long flow line is cut around the fault
-        room, column = WIDTH - 8, max(0, problem.column - 1)
+        room, column = columns() - 8, max(0, problem.column - 1)
         start = max(0, min(column - room // 2, len(source) - room))
         indent = min(column - start, room - 1)
         yield f"{problem.line:>5} | {source[start : start + room]}".rstrip()
         yield f"      | {' ' * indent}{'^' * max(1, min(problem.width, room - indent))}"
     for line in body.split("\n"):
-        yield from textwrap.wrap(line, WIDTH, initial_indent="      ", subsequent_indent="      ")
+        yield from textwrap.wrap(line, columns(), initial_indent="      ", subsequent_indent="      ")
 
 
 # --- status ------------------------------------------------------------------------------------
@@ -95,20 +108,16 @@ def status(answer: Answer) -> str:
     subscribers = answer["subscribers"]
     lines = [f"{answer['site']}: {answer['verdict']}", ""]
     known = f"{subscribers['known']:,}" if subscribers["known"] is not None else "?"
-    states = "   ".join(f"{state} {count:,}" for state, count in subscribers["states"].items())
-    lines.append(f"  {'subscribers':<14}{known:<10}{states}")
+    lines += _tied(f"  {'subscribers':<14}{known:<10}", _pairs(subscribers["states"]), 26)
     if subscribers["reasons"]:
-        # a reason and its count stay on one line
-        pairs = [f"{reason} {count:,}".replace(" ", _TIED) for reason, count in subscribers["reasons"].items()]
-        rows = _wrapped(f"  {'blocked for':<14}{subscribers['states']['blocked']:<10,}", "   ".join(pairs), 26)
-        lines += [row.replace(_TIED, " ") for row in rows]
+        head = f"  {'blocked for':<14}{subscribers['states']['blocked']:<10,}"
+        lines += _tied(head, _pairs(subscribers["reasons"]), 26)
     now = subscribers["access"]
     sees = "would see" if answer["mode"] == "watch" else "see"
     unreached = now.get("unreached", 0)
-    lines.append(
-        f"  {'right now':<14}{now['blocked'] - unreached:,} {sees} the page   {now['pass']:,} have a pass"
-        f"   {now['drain']:,} draining" + (f"   {unreached:,} on no known line" if unreached else "")
-    )
+    seen = [f"{now['blocked'] - unreached:,} {sees} the page", f"{now['pass']:,} have a pass"]
+    seen += [f"{now['drain']:,} draining"] + ([f"{unreached:,} on no known line"] if unreached else [])
+    lines += _tied(f"  {'right now':<14}", seen, 16)
     lines += _words(answer.get("words", {}))
     lines.append("")
     for part in answer["parts"]:
@@ -119,16 +128,24 @@ def status(answer: Answer) -> str:
         for alarm in answer["alarms"]:
             lines += textwrap.wrap(
                 f"{alarm['code']}  {alarm['sentence']}",
-                WIDTH,
+                columns(),
                 initial_indent="  ",
                 subsequent_indent="      ",
             )
             lines.append(f"      Try:  {alarm['try']}")
-    lines += [
-        "",
-        f"edged {answer['version']}, up {span(answer['uptime_s'])}, configuration of {moment(answer['loaded_at'])}",
-    ]
+    last = f"edged {answer['version']}, up {span(answer['uptime_s'])}, configuration of {moment(answer['loaded_at'])}"
+    lines += ["", *textwrap.wrap(last, columns())]
     return "\n".join(lines)
+
+
+def _pairs(counts: dict[str, int]) -> list[str]:
+    return [f"{name} {count:,}" for name, count in counts.items()]
+
+
+def _tied(label: str, parts: Sequence[str], indent: int) -> Iterator[str]:
+    """As ``_wrapped``, with each of ``parts`` on one line."""
+    text = "   ".join(part.replace(" ", _TIED) for part in parts)
+    yield from (row.replace(_TIED, " ") for row in _wrapped(label, text, indent))
 
 
 NASES_SHOWN = 5
@@ -166,7 +183,7 @@ def _words(words: Answer) -> Iterator[str]:
     if words["openings"]:
         kinds = [counted(words[f"{kind}s"], kind) for kind in ("promise", "exemption") if words[f"{kind}s"]]
         counts.append(f"{counted(words['openings'], 'opening')} ({', '.join(kinds)})")
-    yield f"  {'operators':<14}{'   '.join(counts)}"
+    yield from _tied(f"  {'operators':<14}", counts, 16)
     listed = words.get("list", [])
     if listed:
         first = listed[0]
@@ -185,7 +202,7 @@ def _words(words: Answer) -> Iterator[str]:
 def explain(answer: Answer) -> str:
     """Who it is, which rule decided, what each protocol gets, what is truly installed, what would lift it."""
     parts = [
-        textwrap.wrap(answer["headline"], WIDTH, subsequent_indent="  ", break_on_hyphens=False),
+        textwrap.wrap(answer["headline"], columns(), subsequent_indent="  ", break_on_hyphens=False),
         list(_block("who", answer.get("who", []))),
         list(_ladder(answer.get("ladder", []))),
         list(_gets(answer.get("gets", []))),

@@ -23,6 +23,8 @@ T = TypeVar("T")
 Row = tuple[Any, ...]
 Parameters = Sequence[Any]
 
+FILE = "edged.sqlite"
+"""Its name in ``state.directory``."""
 _BUSY_MS = 5000
 """How long a write waits for another process (a backup) before it fails."""
 

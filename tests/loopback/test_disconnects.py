@@ -200,6 +200,20 @@ async def test_a_device_that_has_asked_again_is_not_sent_away_again(tmp_path: Pa
             assert ask(mpsk) == "112"
 
 
+async def test_whose_device_was_sent_away_and_how_that_ended_is_told(tmp_path: Path) -> None:
+    told: list[tuple[str, str, str]] = []
+    async with AccessPoint(always(Code.COA_ACK)) as point, house(tmp_path) as (mpsk, current, _):
+        ask(mpsk, "cisco-ipsk", attribute("Cisco-AVPair", b"audit-session-id=0A07000100000013"))
+        work = Disconnects.of(
+            mpsk, lambda: [nas(point.port)], note=lambda device, whose, end: told.append((device.mac, whose, end))
+        )
+        async with at_work(work):
+            suspend(current, "1001")
+            await until(lambda: bool(told))
+
+    assert told == [(MAC, "1001", "left")]
+
+
 async def test_the_event_timestamp_is_that_of_the_attempt_and_the_session_the_access_points_own(tmp_path: Path) -> None:
     async with AccessPoint(GONE) as point, house(tmp_path) as (mpsk, current, _):
         ask(mpsk, "auto", attribute("NAS-Identifier", "ap-lobby-1"))

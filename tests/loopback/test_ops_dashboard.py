@@ -141,6 +141,10 @@ async def test_a_reading_that_blocks_and_opens_is_counted_told_and_timed(tmp_pat
             ("1002", "blocked", "open", "unpaid", "billing"), ("1005", "open", "blocked", "unpaid", "billing"),
         ]  # fmt: skip
         assert sum(house.recorder.restores) == 1
+        await house.lives.write()
+        opened = await house.lives.store.of("1002", 0.0)
+        assert [entry.what for entry in opened] == ["open", "restored"]
+        assert opened[1].seconds == house.recorder.restore_seconds
         assert 0 < house.recorder.restore_seconds < 5
         async with reading(house) as reader:
             _, metrics, _ = await reader.get("/metrics")

@@ -11,7 +11,7 @@ import pytest
 
 from edged import __version__
 from edged.cli import COMMANDS, main
-from edged.usage import OVERVIEW
+from edged.commands.usage import OVERVIEW
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = "config/example/edged.yaml"
@@ -208,7 +208,8 @@ def test_without_a_daemon_every_question_is_status_69_with_what_to_look_at(
     csv.write_text("ssid\nResidence\n")
 
     for command in (
-        ("status", "-c"), ("explain", "100.64.7.9", "-c"), ("sync", "-c"), ("block", "1", "--why", "x", "-c"),
+        ("status", "-c"), ("explain", "100.64.7.9", "-c"), ("log", "1", "-c"), ("sync", "-c"),
+        ("block", "1", "--why", "x", "-c"),
         ("unblock", "1", "--why", "x", "-c"), ("pass", "1", "--why", "x", "-c"),
     ):  # fmt: skip
         status, err = refused(capsys, *command, str(config))
@@ -258,6 +259,34 @@ def test_an_odd_ops_section_does_not_keep_a_question_from_being_asked(
 
     assert status == 69
     assert "Traceback" not in err
+
+
+def test_an_alarms_code_is_explained_without_a_daemon(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["explain", "billing-held", "-c", "/nonexistent"]) == 0
+
+    out, err = capsys.readouterr()
+    assert out.startswith("billing-held: whether it is up now only a running edged can say\n\nA reading would change")
+    assert "\nAffected: nobody is newly blocked" in out
+    assert "(docs/everyday.md)" in out
+    assert max(map(len, out.splitlines())) <= 80
+    assert err == ""
+
+
+def test_a_mistyped_code_is_answered_with_the_nearest(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "edged.yaml").write_text(f"ops: {{socket: {tmp_path}/control.sock}}")
+
+    status, err = refused(capsys, "explain", "billing-hled", "-c", str(tmp_path / "edged.yaml"))
+
+    assert status == 69
+    assert 'did you mean the alarm "billing-held"?' in err
+
+
+@pytest.mark.parametrize("since", ["soon", "27.11.2026", "2026-11-27T18:00", "-1d", ""])
+def test_a_beginning_that_is_none_is_status_2(since: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, err = refused(capsys, "log", "1", f"--since={since}", "-c", EXAMPLE)
+
+    assert status == 2
+    assert "is no beginning; 7d, 2026-11-27 (that day, here)" in err
 
 
 # --- files -----------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from edged.config.document import read
 from edged.config.schema import Config
 from edged.mpsk.dialects import DIALECTS
 from edged.mpsk.outcome import Reason
+from edged.ops import manual
 from edged.ops.doctor.checks import CHECKS
 from edged.yamltext import load_text
 
@@ -133,6 +134,20 @@ def alarm_codes() -> set[str]:
 def test_the_manual_has_an_entry_for_every_alarm_and_none_for_what_is_no_alarm() -> None:
     entries = re.findall(r"^### `([^`]+)`$", page("troubleshooting.md"), re.MULTILINE)
     assert sorted(entries) == sorted(alarm_codes())
+
+
+def test_the_manuals_entries_are_in_the_package_word_for_word() -> None:
+    text = page("troubleshooting.md")
+    assert (ROOT / "edged/ops/alarms.md").read_text("utf-8") == text[text.index("### `") :]
+
+
+def test_every_alarm_can_be_explained_without_a_daemon() -> None:
+    assert set(manual.CODES) == alarm_codes()
+    for code in manual.CODES:
+        said = manual.entry(code)
+        assert "Affected:" in said
+        assert "Do:" in said
+        assert not re.search(r"\]\(|\*\*|^#", said, re.MULTILINE)
 
 
 # --- metrics.md ----------------------------------------------------------------------------------

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from edged.model import Access
@@ -114,6 +114,8 @@ class News(NamedTuple):
     restored: int = 0
     opened: tuple[Change, ...] = ()
     """The first of those whom billing opened, as many as were wanted."""
+    changes: Sequence[Change] = ()
+    """All of them, in no order."""
 
 
 def news(known: dict[str, Standing], view: View, ids: Iterable[str] | None, at: float, most: int) -> News:
@@ -130,4 +132,5 @@ def news(known: dict[str, Standing], view: View, ids: Iterable[str] | None, at: 
         sum(change.lifts for change in changes),
         len(restored),
         tuple(restored[:most]),
+        changes,
     )

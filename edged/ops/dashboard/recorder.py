@@ -19,6 +19,7 @@ from edged.errors import UpstreamError
 from edged.model import Access
 from edged.ops.dashboard.changes import Change, News, Standing, news
 from edged.ops.dashboard.history import BIN_S, BINS, Bin, bin_start, decoded, encoded, step_of
+from edged.ops.life.deeds import of_moves
 from edged.policy.access import Line, View
 from edged.state.database import Database
 from edged.state.history import CHANGES, HistoryStore
@@ -141,6 +142,7 @@ class Recorder:
             self._count(found)
             if before.table.snapshot_id:
                 self._note(found, before, view)
+                await self._note_moves(before, view, ids, at)
             if ids is None:
                 await asyncio.sleep(_REST_S)
 
@@ -162,7 +164,17 @@ class Recorder:
         newest.restored += found.restored
         self.changes.extend(found.newest)
         self._unsaved.extend(found.newest)
+        self._house.lives.changed(found.changes)
         self._begin_timing(found.opened, before, after)
+
+    async def _note_moves(self, before: View, after: View, ids: frozenset[str] | None, at: float) -> None:
+        """Who is on other addresses, of those who are not plainly open."""
+        names = list(self._known) if ids is None else [name for name in ids if name in self._known]
+        if len(names) <= _FEW:
+            moves = list(of_moves(before, after, names, at))
+        else:
+            moves = await asyncio.to_thread(lambda: list(of_moves(before, after, names, at)))
+        self._house.lives.note(moves)
 
     # --- from billing's word to an open line -------------------------------------------------------
 
@@ -198,12 +210,13 @@ class Recorder:
         now = self._clock()
         for name, (at, line) in tuple(self._opening.items()):
             if self._house.enforce.lifted(line):
-                self._restored(max(0.0, now - at))
+                self._restored(name, max(0.0, now - at))
             elif now - at < _PATIENCE_S:
                 continue
             del self._opening[name]
 
-    def _restored(self, seconds: float) -> None:
+    def _restored(self, name: str, seconds: float) -> None:
+        self._house.lives.restored(name, seconds)
         self.bins[-1].spans[step_of(seconds)] += 1
         self.restores[sum(seconds > bound for bound in BUCKETS)] += 1
         self.restore_seconds += seconds

@@ -131,7 +131,7 @@ def _listed(*command: str) -> list[dict[str, Any]]:
 
 def _daemon(config: Config) -> Daemon:
     try:
-        status = call(config.ops.socket, "status", seconds=_ASK_S)
+        status = call(config.ops.socket, "status", patience=_ASK_S)
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(_ASK_S)
             connection.connect(str(config.ops.socket))

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from edged.ops.doctor.values import Finding, Grade
-from edged.ops.text import WIDTH, printable
+from edged.ops.text import columns, printable
 
 SCHEMA = 1
 _INDENT = 19
@@ -65,6 +65,6 @@ def text(report: Report) -> str:
 
 
 def _row(head: str, sentence: str, indent: int) -> Iterator[str]:
-    lines = textwrap.wrap(printable(sentence), WIDTH - indent, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(printable(sentence), columns() - indent, break_long_words=False, break_on_hyphens=False)
     yield f"{head}{lines[0] if lines else ''}".rstrip()
     yield from (" " * indent + line for line in lines[1:])

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from edged.ops.probe.values import Finding, State, Trial
-from edged.ops.text import WIDTH, printable
+from edged.ops.text import columns, printable
 
 SCHEMA = 1
 _STANDINGS = {
@@ -63,7 +63,7 @@ def facts(report: Report) -> dict[str, Any]:
 
 def text(report: Report) -> str:
     """The headline, what devices show, a line a step; three more where one failed."""
-    lines = textwrap.wrap(_headline(report), WIDTH, subsequent_indent="  ", break_on_hyphens=False)
+    lines = textwrap.wrap(_headline(report), columns(), subsequent_indent="  ", break_on_hyphens=False)
     if report.trial.expected.watching:
         lines.append("  mode: watch changes nothing for anyone, so every line is open")
     if report.standing == "open":
@@ -117,5 +117,5 @@ def _with_clients(finding: Finding, clients: list[str]) -> Finding:
 
 
 def _row(head: str, sentence: str, indent: int) -> list[str]:
-    lines = textwrap.wrap(printable(sentence), WIDTH - indent, break_long_words=False, break_on_hyphens=False)
+    lines = textwrap.wrap(printable(sentence), columns() - indent, break_long_words=False, break_on_hyphens=False)
     return [f"{head}{lines[0] if lines else ''}".rstrip(), *(" " * indent + line for line in lines[1:])]

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from edged import __version__
-from edged.keycli import add_arguments
+from edged.commands.keyusage import add_arguments
 
 DEFAULT_CONFIG = Path("/etc/edged/edged.yaml")
 
@@ -27,6 +27,7 @@ edged: blocked-subscriber redirection and per-resident Wi-Fi keys.
   edged check -c edged.yaml       is this file right, and what does it mean?
   edged status                    is all well?
   edged explain 100.64.7.9        why does this line get what it gets?
+  edged log 20417                 what befell this line, and when?
   edged plan                      what would change on each target?
   edged sync                      read billing now
   edged block 20417 --why T-4471  block one line for two hours; or unblock
@@ -63,7 +64,7 @@ class _Parser(argparse.ArgumentParser):
 def parser() -> argparse.ArgumentParser:
     """The parser of ``edged`` and of each of its commands."""
     edged = _Parser(prog="edged", description="The edge daemon of an Internet provider.")
-    edged.add_argument("-c", "--config", dest="first_config", type=Path, metavar="FILE", help=argparse.SUPPRESS)
+    edged.add_argument("-c", "--config", dest="first_config", type=Path, metavar="FILE", help="also after COMMAND")
     edged.add_argument("--version", action="version", version=f"edged {__version__}")
     commands = edged.add_subparsers(dest="command", metavar="COMMAND", parser_class=_Parser)
     for name, (text, examples, arguments) in _COMMANDS.items():
@@ -95,6 +96,9 @@ def parser() -> argparse.ArgumentParser:
 
 def _facts(command: argparse.ArgumentParser) -> None:
     command.add_argument("--json", action="store_true", help="the same facts for a program")
+    command.add_argument(
+        "--no-color", action="store_true", help="plain text; NO_COLOR in the environment does the same"
+    )
 
 
 def _run_arguments(run: argparse.ArgumentParser) -> None:
@@ -103,6 +107,8 @@ def _run_arguments(run: argparse.ArgumentParser) -> None:
 
 def _check_arguments(check: argparse.ArgumentParser) -> None:
     _facts(check)
+    check.add_argument("--strict", action="store_true", help="exit status 78 for a warning, too")
+    check.add_argument("--full", action="store_true", help="every key: the value in force, and the line that sets it")
     # without files no page is rendered, so none could be written
     files = check.add_mutually_exclusive_group()
     files.add_argument(
@@ -118,12 +124,35 @@ def _check_arguments(check: argparse.ArgumentParser) -> None:
     )
 
 
+def _status_arguments(status: argparse.ArgumentParser) -> None:
+    _facts(status)
+    status.add_argument("--healthy", action="store_true", help="exit status 1 when something needs a person")
+    status.add_argument("--watch", action="store_true", help="again and again, until Ctrl-C")
+
+
+def _plan_arguments(plan: argparse.ArgumentParser) -> None:
+    _facts(plan)
+    plan.add_argument(
+        "--exit-code", action="store_true", help="exit status 1 when something would change, or could not be read"
+    )
+
+
 def _explain_arguments(explain: argparse.ArgumentParser) -> None:
     _facts(explain)
     explain.add_argument(
-        "subject", help="an address, a prefix, a MAC, a subscriber's id, login or page reference, a key's id"
+        "subject",
+        help=(
+            "an address, a network, a MAC, a subscriber's id, login or page reference, a key's id, a RADIUS client, "
+            "an alarm's code, a host name"
+        ),
     )
     explain.add_argument("name", nargs="?", help="what about this destination?")
+
+
+def _log_arguments(life: argparse.ArgumentParser) -> None:
+    _facts(life)
+    life.add_argument("subject", help="a subscriber's id, or an address, login or page reference of theirs; a key's id")
+    life.add_argument("--since", metavar="TIME", help="7d, or 2026-11-27 (the beginning of that day here)")
 
 
 def _sync_arguments(sync: argparse.ArgumentParser) -> None:
@@ -213,6 +242,11 @@ def _doctor_arguments(doctor: argparse.ArgumentParser) -> None:
     doctor.add_argument("check", nargs="?", help="this one alone")
 
 
+def _completion_arguments(completion: argparse.ArgumentParser) -> None:
+    completion.add_argument("shell", choices=("bash", "zsh", "fish"), metavar="SHELL", help="bash, zsh or fish")
+    completion.add_argument("words", nargs=argparse.REMAINDER, help=argparse.SUPPRESS)
+
+
 def _keys_arguments(keys: argparse.ArgumentParser) -> None:
     _facts(keys)
     add_arguments(keys)
@@ -257,15 +291,24 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     ),
     "status": (
         "is all well, and what needs a person?",
-        "edged status\nedged status --json | jq .alarms",
-        _facts,
+        "edged status\nedged status --watch\nedged status --json | jq .alarms",
+        _status_arguments,
     ),
     "explain": (
         "what a line gets, from which rule, since when",
-        "edged explain 100.64.7.9\nedged explain 100.64.7.9 js.stripe.com",
+        "edged explain 100.64.7.9\nedged explain 100.64.7.9 js.stripe.com\nedged explain billing-held",
         _explain_arguments,
     ),
-    "plan": ("what would change on each target; changes nothing", "edged plan\nedged plan --json", _facts),
+    "log": (
+        "what befell one subscriber's line: blocked, page, pass, paid, restored, moved, keys",
+        "edged log 20417\nedged log 100.64.7.9 --since 7d",
+        _log_arguments,
+    ),
+    "plan": (
+        "what would change on each target; changes nothing",
+        "edged plan\nedged plan --exit-code",
+        _plan_arguments,
+    ),
     "sync": (
         "read billing now, one subscriber now, or accept a held reading",
         "edged sync\nedged sync --accept 8813.3fa9c1d2",
@@ -307,6 +350,15 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
             "edged probe --as 02:00:5e:10:00:09 --via eth0"
         ),
         _probe_arguments,
+    ),
+    "completion": (
+        "print the script that lets a shell complete edged's words",
+        (
+            "edged completion bash > /etc/bash_completion.d/edged\n"
+            "edged completion zsh > /usr/local/share/zsh/site-functions/_edged\n"
+            "edged completion fish > ~/.config/fish/completions/edged.fish"
+        ),
+        _completion_arguments,
     ),
     "doctor": (
         "what is wrong with this host, and how to mend it; changes nothing",

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from edged import keycli
+from edged.commands import keyusage
 from edged.ops.control import Refused
 
 
@@ -43,7 +43,7 @@ def at_a_terminal(monkeypatch: pytest.MonkeyPatch, typed: str) -> Terminal:
 def test_who_types_the_number_goes_on(monkeypatch: pytest.MonkeyPatch) -> None:
     said, daemon = at_a_terminal(monkeypatch, "37\n"), Daemon()
 
-    assert keycli.asked({"action": "rotate", "site": "building-7"}, daemon) == {"sentence": "done"}
+    assert keyusage.asked({"action": "rotate", "site": "building-7"}, daemon) == {"sentence": "done"}
 
     assert daemon.heard == [None, 37]
     assert said.getvalue() == "37 passphrases would be changed. Type 37 to go on: "
@@ -55,7 +55,7 @@ def test_whatever_else_is_typed_changes_nothing(typed: str, monkeypatch: pytest.
     daemon = Daemon()
 
     with pytest.raises(Refused, match="nothing was changed"):
-        keycli.asked({"action": "rotate", "site": "building-7"}, daemon)
+        keyusage.asked({"action": "rotate", "site": "building-7"}, daemon)
 
     assert daemon.heard == [None]
 
@@ -63,5 +63,5 @@ def test_whatever_else_is_typed_changes_nothing(typed: str, monkeypatch: pytest.
 def test_what_is_not_asked_about_is_done_at_once() -> None:
     daemon = Daemon()
 
-    assert keycli.asked({"action": "rotate", "count": 1}, daemon) == {"sentence": "done"}
+    assert keyusage.asked({"action": "rotate", "count": 1}, daemon) == {"sentence": "done"}
     assert daemon.heard == [1]

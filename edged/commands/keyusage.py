@@ -26,10 +26,11 @@ _BEGINNING = "2026-11-27 (the beginning of that day here) or 2026-11-27T18:00+01
 
 def add_arguments(keys: argparse.ArgumentParser) -> None:
     """The actions of ``edged keys``."""
-    # -c and --json are taken on either side of the action
+    # -c, --json and --no-color are taken on either side of the action
     everywhere = type(keys)(add_help=False, argument_default=argparse.SUPPRESS)
     everywhere.add_argument("-c", "--config", type=Path, metavar="FILE")
     everywhere.add_argument("--json", action="store_true")
+    everywhere.add_argument("--no-color", action="store_true", help=argparse.SUPPRESS)
     actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=type(keys))
 
     for name, (text, arguments) in _ACTIONS.items():
@@ -198,7 +199,7 @@ _ACTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
 
 def request_of(arguments: Arguments) -> Request:
     """What the daemon is asked. ``Refused`` with status 2."""
-    left = {"command", "config", "first_config", "json", "passphrase_file", "file", "yes", "out"}
+    left = {"command", "config", "first_config", "json", "no_color", "passphrase_file", "file", "yes", "out"}
     given = {name: value for name, value in vars(arguments).items() if name not in left and value not in (None, "")}
     for name, option in (("begins", "--from"), ("ends", "--until"), ("at", "--at")):
         if name in given:

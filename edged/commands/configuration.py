@@ -1,0 +1,150 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What needs the configuration and no daemon: check, init, schema, routeros. Reads and writes files."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import textwrap
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from edged.commands.terminal import say, screen, waiting
+from edged.errors import ConfigError, Problem
+from edged.ops.control import Refused
+
+if TYPE_CHECKING:
+    from edged.config.loading import Loaded
+    from edged.config.proving import Proved
+    from edged.ops.inforce import Setting
+
+Arguments = argparse.Namespace
+
+
+def check(arguments: Arguments) -> int:
+    """``edged check``; with ``--strict`` a warning is refused as well."""
+    from edged.config import load
+    from edged.config.proving import prove
+
+    path = "-" if str(arguments.config) == "-" else arguments.config
+    try:
+        with waiting("checking, and making every page"):
+            loaded = load(path, read_files=not arguments.no_files)
+            proved = prove(loaded, arguments.pages) if loaded.config.portal.url and not arguments.no_files else None
+    except ConfigError as error:
+        if arguments.json:
+            print(json.dumps({"good": False, "problems": [_problem_facts(p) for p in error.problems]}, indent=2))
+        else:
+            on = screen(arguments)
+            say(on, refusal(error))
+        return os.EX_CONFIG
+    _tell_good(arguments, loaded, proved)
+    warned = loaded.warnings or (proved is not None and proved.warnings)
+    return os.EX_CONFIG if arguments.strict and warned else 0
+
+
+def _tell_good(arguments: Arguments, loaded: Loaded, proved: Proved | None) -> None:
+    from edged.ops.inforce import settings
+    from edged.ops.meaning import meaning
+
+    warnings = (*loaded.warnings, *(proved.warnings if proved else ()))
+    sentences = meaning(loaded)
+    if proved:
+        sentences["page"] += f"; {proved.sentence}"
+    full = settings(loaded, files_read=not arguments.no_files) if arguments.full else []
+    if arguments.json:
+        facts = {
+            "good": not (arguments.strict and warnings),
+            "problems": [_problem_facts(p) for p in warnings],
+            "meaning": sentences,
+        }
+        if arguments.full:
+            facts["settings"] = [{"key": s.key, "value": s.value, "line": s.line or None} for s in full]
+        print(json.dumps(facts, indent=2))
+        return
+    on = screen(arguments)
+    say(on, "\n".join(_good(arguments, loaded, proved, sentences, warnings, wide=not on.is_terminal)))
+    if full:
+        say(on, "\n" + _table(full))
+
+
+def _good(
+    arguments: Arguments, loaded: Loaded, proved: Proved | None, sentences: dict[str, str],
+    warnings: tuple[Problem, ...], *, wide: bool,
+) -> Iterator[str]:  # fmt: skip
+    from edged.ops.text import columns, problems
+
+    path, lines, files = loaded.document.path, len(loaded.document.lines), len(loaded.document.secret_files)
+    yield f"{path} is good ({lines} lines, {files} secret files)\n"
+    for label, sentence in sentences.items():
+        # in a pipe a line each, for grep
+        rows = [sentence] if wide else textwrap.wrap(sentence, columns() - 12, break_on_hyphens=False)
+        yield from (f"  {label if index == 0 else '':<10}{row}" for index, row in enumerate(rows))
+    if proved and arguments.pages:
+        yield f"\n{proved.pages} pages were written: open {arguments.pages / 'index.html'} in a browser"
+    if warnings:
+        meanwhile = "With --strict that is refused." if arguments.strict else "The file can be used as it is."
+        yield "\n" + problems(warnings, loaded.document.lines, path, meanwhile)
+
+
+def _table(full: Sequence[Setting]) -> str:
+    """A line a key: what is in force, and where it is set."""
+    key, origin = max(len(s.key) for s in full), max(len(s.origin) for s in full)
+    return "\n".join(f"{s.key:<{key}}  {s.origin:<{origin}}  {s.value}" for s in full)
+
+
+def _problem_facts(problem: Any) -> dict[str, Any]:
+    return {name: getattr(problem, name) for name in ("key", "line", "column", "found", "expected", "hint", "warning")}
+
+
+def refusal(error: ConfigError) -> str:
+    """Everything that is wrong with a configuration, for people."""
+    from edged.ops.text import problems
+
+    return problems(error.problems, error.lines, error.path or "edged", "Nothing was changed.")
+
+
+def init(arguments: Arguments) -> int:
+    """``edged init``."""
+    from edged.config.loading import loaded_text
+    from edged.ops.initial import announcement, initial
+
+    path: Path = arguments.config
+    if path.exists() and not arguments.force:
+        raise Refused(f"{path} exists and was left as it is; --force overwrites it")
+    files = initial(arguments, path)
+    # what the answers make is checked before anything is written: a typo shows here and not at the first start
+    loaded_text(files[path][0], str(path), read_files=False)
+    for file, (content, mode) in files.items():
+        try:
+            file.parent.mkdir(mode=0o700 if mode == 0o600 else 0o755, parents=True, exist_ok=True)
+            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as handle:
+                handle.write(content)
+        except OSError as error:
+            raise Refused(f"{file} was not written: {error.strerror}") from None
+        print(f"wrote {file}")
+    print("\n" + announcement(arguments.portal), end="")
+    print(f"\nIt begins in mode: watch, which changes nothing for anyone.\nNext:  edged check -c {path}")
+    return 0
+
+
+def schema(_arguments: Arguments) -> int:
+    """``edged schema``."""
+    from edged.config.schema import json_schema
+
+    print(json.dumps(json_schema(), indent=2))
+    return 0
+
+
+def routeros(arguments: Arguments) -> int:
+    """``edged routeros script``."""
+    from edged.config import load
+    from edged.ops.routerscript import router_script
+
+    path = "-" if str(arguments.config) == "-" else arguments.config
+    # without its secrets: none of them is wanted here, and whoever may not read them can have the script
+    config = load(path, read_files=False).config
+    print(end=router_script(config, arguments.router, arguments.source, arguments.only, remove=arguments.remove))
+    return 0

@@ -1,0 +1,50 @@
+# SPDX-License-Identifier: Apache-2.0
+"""What looks at, or serves on, this very host: run, doctor, probe."""
+
+from __future__ import annotations
+
+import argparse
+import signal
+from types import ModuleType
+from typing import Any
+
+from edged.commands.terminal import answer, waiting
+
+Arguments = argparse.Namespace
+
+
+def run(arguments: Arguments) -> int:
+    """``edged run``."""
+    signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload that comes before there is anybody to take it
+    # imported here: the thin commands must not pay for the daemon
+    from edged import process
+
+    return process.run(arguments.config, tour=arguments.tour)
+
+
+def doctor(arguments: Arguments) -> int:
+    """``edged doctor``."""
+    from edged.ops.doctor import text
+    from edged.ops.doctor.service import examine
+
+    with waiting("examining this host"):
+        report = examine(arguments.config, arguments.check)
+    _tell(arguments, report, text)
+    return 1 if report.failed else 0
+
+
+def probe(arguments: Arguments) -> int:
+    """``edged probe``."""
+    from edged.config import load
+    from edged.ops.probe import service, text
+
+    # another host than the router may have the file and none of its secrets
+    config = load(arguments.config, read_files=False).config
+    with waiting("trying what a phone would"):
+        report = service.probe(config, arguments)
+    _tell(arguments, report, text)
+    return 1 if report.failures else 0
+
+
+def _tell(arguments: Arguments, report: Any, words: ModuleType) -> None:
+    answer(arguments, words.facts(report), lambda _: str(words.text(report)))
