@@ -19,8 +19,8 @@ umask 022
 
 # the interpreter of that suite: the wheels are for no other
 case $suite in
-  bookworm) release=12 version=3.11 ;;
-  trixie) release=13 version=3.13 ;;
+  bookworm) release=12 version=3.11 suggests= ;;  # its scapy is 2.5, which lacks what `edged probe` reads
+  trixie) release=13 version=3.13 suggests="python3-scapy (>= 2.6)" ;;
   *) echo "unknown suite: $suite (bookworm, trixie)" >&2; exit 2 ;;
 esac
 arch=$(dpkg --print-architecture)
@@ -49,7 +49,7 @@ modules "$site"
 # the headers may be of another Python than the package's: what is compiled keeps to the stable interface of 3.11
 compiled "$site" "${CC:-cc}" -I"$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')"
 # who wants `edged probe` installs Debian's scapy: this leads nowhere until then, and to nothing else (decision 0041)
-ln -s ../../../../python3/dist-packages/scapy "$site/scapy"
+[ -z "$suggests" ] || ln -s ../../../../python3/dist-packages/scapy "$site/scapy"
 find "$site" \( -name RECORD -o -name REQUESTED -o -name INSTALLER -o -name direct_url.json \) -delete
 
 # --- unit and manual -----------------------------------------------------------------------------------------------
@@ -77,6 +77,7 @@ find "$root" ! -type l -exec chmod go-w {} +
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 (cd "$root" && find usr -type f -print0 | sort -z | xargs -0 md5sum) > "$root/DEBIAN/md5sums"
 sed -e "s|@VERSION@|$edged|" -e "s|@ARCH@|$arch|" -e "s|@MAINTAINER@|$maintainer|" -e "s|@PYTHON@|python$version|" \
+  -e "s|@SUGGESTS@|$suggests|" -e '/^Suggests: $/d' \
   -e "s|@LINKED@|${linked#shlibs:Depends=}|" -e "s|@SIZE@|$(du -k -s --apparent-size "$root/usr" | cut -f1)|" \
   "$here/control" > "$root/DEBIAN/control"
 touch -d "@$SOURCE_DATE_EPOCH" "$root"/DEBIAN{/*,}
