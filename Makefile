@@ -16,7 +16,7 @@ SIMULATED ?= 60
 # of each property in `make test`; `make check` tries 40
 EXAMPLES ?= 100
 
-.PHONY: run test test-image image test-wifi wifi-guest check unit e2e trials fmt lint types layers schema lab lab-down bench clean lock apt-test
+.PHONY: run test test-image image deb test-deb lint-deb wheel test-wifi wifi-guest check unit e2e trials fmt lint types layers schema lab lab-down bench clean lock apt-test
 
 run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, without root
 	@$(BIN)/edged run -c config/example/edged.yaml --try
@@ -29,6 +29,7 @@ test: apt-test $(VENV)/dev.stamp native network-manager  ## everything: checks, 
 	$(BIN)/python -m pytest -q -n auto tests/loopback
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e
 	@CI=$(CI) $(MAKE) --no-print-directory test-image
+	@CI=$(CI) $(MAKE) --no-print-directory test-deb
 	@CI=$(CI) $(MAKE) --no-print-directory test-wifi
 
 check: $(VENV)/dev.stamp fmt-check lint types layers unit  ## format, lint, types, layers, unit: under a minute
@@ -104,6 +105,32 @@ image: | $(BIN)/python  ## $(IMAGES)/edged-ARCH.tar, for ARCH=amd64, arm64, armh
 test-image: image $(VENV)/dev.stamp  ## skopeo, umoci and runc judge the image and run it beside a stand-in router (root)
 	@$(call install,skopeo umoci runc binutils $(if $(filter-out $(shell dpkg --print-architecture),$(ARCH)),qemu-user-static))
 	IMAGES="$(IMAGES)" ARCH="$(ARCH)" $(BIN)/python -m pytest -q tests/container
+
+# for docs/install.md: of this machine's architecture. SUITE: one or several; kept downloads are in PACKAGES
+SUITE ?= bookworm
+PACKAGES ?= .run/deb
+deb: | $(BIN)/python  ## $(PACKAGES)/edged_VERSION_ARCH.deb, for SUITE=bookworm, trixie
+	@$(call install,gcc libc6-dev python3-dev dpkg-dev)
+	for suite in $(SUITE); do PYTHON="$(CURDIR)/$(BIN)/python" config/debian/build.sh $$suite "$(PACKAGES)" || exit 1; done
+
+test-deb: | apt-test $(VENV)/dev.stamp  ## installs the package in a root of its suite, starts, upgrades, removes, purges it (root)
+	@$(call install,debootstrap eatmydata)
+	for suite in $(SUITE); do \
+	  tests/package/base.sh $$suite "$(PACKAGES)/$$suite/base" & base=$$!; \
+	  $(MAKE) --no-print-directory deb SUITE=$$suite && wait $$base && \
+	  PACKAGES="$(PACKAGES)" SUITE=$$suite $(BIN)/python -m pytest -q tests/package || exit 1; done
+
+lint-deb: deb  ## lintian judges the package, and a second build of the same downloads must be the same; not part of `make test`
+	@$(call install,lintian)
+	for suite in $(SUITE); do \
+	  package=$$(realpath $(PACKAGES)/$$suite/edged.deb) && lintian --fail-on error,warning $$package && \
+	  rm -rf "$(PACKAGES)/again" && mkdir -p "$(PACKAGES)/again/$$suite" && \
+	  cp -r "$(PACKAGES)/$$suite/wheels" "$(PACKAGES)/again/$$suite/" && (umask 077 && \
+	  PYTHON="$(CURDIR)/$(BIN)/python" config/debian/build.sh $$suite "$(PACKAGES)/again") && \
+	  cmp $$package "$(PACKAGES)/again/$${package##*/}" || exit 1; done
+
+wheel: $(VENV)/run.stamp  ## dist/edged-VERSION-….whl, for pipx
+	$(BIN)/pip wheel -q --disable-pip-version-check --no-build-isolation --no-deps -w dist .
 
 trials: apt-test $(VENV)/dev.stamp  ## which TLS alert makes browsers look for the page: the table of decision 0007 (up to an hour)
 	$(BIN)/python tests/e2e/alert_trials.py $(TRIALS)

@@ -17,12 +17,8 @@ suite=bookworm
 export SOURCE_DATE_EPOCH=${SOURCE_DATE_EPOCH:-$(git -C "$tree" log -1 --format=%ct 2>/dev/null || echo 1764547200)}
 export LC_ALL=C
 
-case $arch in
-  amd64) triplet=x86_64-linux-gnu machine=x86_64 ;;
-  arm64) triplet=aarch64-linux-gnu machine=aarch64 ;;
-  armhf) triplet=arm-linux-gnueabihf machine=armv7l ;;
-  *) echo "unknown architecture: $arch (amd64, arm64, armhf)" >&2; exit 2 ;;
-esac
+. "$tree/config/libraries.sh"
+platform "$arch"
 "$python" -c 'import sys; sys.exit(sys.version_info[:2] != (3, 11))' || { echo "$python is not Python 3.11" >&2; exit 2; }
 
 packages=$(sed 's/#.*//' "$here/packages" | tr -s '\n' ' ')
@@ -89,35 +85,17 @@ if [ "$arch" = armhf ]; then  # see above
 else
   cp "$tree/requirements-acme.lock" "$lock"
 fi
-tags=(--only-binary=:all: --implementation cp --python-version 3.11 --abi cp311 --abi abi3 --abi none)
-for glibc in 36 35 34 33 32 31 30 29 28 27 26 24 17; do tags+=(--platform "manylinux_2_${glibc}_$machine"); done
-tags+=(--platform "manylinux2014_$machine")
-pip=("$python" -m pip --disable-pip-version-check -q)
-if ! cmp -s "$lock" "$wheels/complete"; then
-  rm -rf "$wheels"
-  "${pip[@]}" download --require-hashes --no-deps "${tags[@]}" -d "$wheels" -r "$lock"
-  cp "$lock" "$wheels/complete"
-fi
 site=$root/usr/local/lib/python3.11/dist-packages
-mkdir -p "$site"
-"${pip[@]}" install --require-hashes --no-deps --no-index --find-links "$wheels" --no-compile "${tags[@]}" \
-  --target "$site" --root-user-action ignore -r "$lock"
-# it alone needs the library of C++, a megabyte of memory; it has a twin in Python
-rm -rf "$site"/{bin,share} "$site"/frozenlist/_frozenlist.*
+libraries "$site" 3.11 "$lock" "$wheels"
 # of armhf: see above
 if [ -d "$root/usr/lib/python3" ]; then
   mv "$root"/usr/lib/python3/dist-packages/{*.so,yaml} "$site" && rm -r "$root/usr/lib/python3"
 fi
-find "$site" \( -name '*.pyi' -o -name '*.pyx' -o -name '*.pxd' -o -name '*.c' -o -name '*.h' -o -name tests \) -prune -exec rm -rf {} +
-cp -r "$tree/edged" "$site/edged"
-find "$site/edged" \( -name __pycache__ -o -name '*.so' -o -name '*.c' -o -name '*.h' -o -name '*.pyi' \) -prune -exec rm -rf {} +
+modules "$site"
 
 if command -v "$triplet-gcc" > /dev/null; then
-  for module in datagrams keysearch; do
-    "$triplet-gcc" -O2 -std=gnu11 -fPIC -shared -pthread -s -DPy_LIMITED_API=0x030B0000 -ffile-prefix-map="$tree"=. \
-      -ffile-prefix-map="$headers"=. -I"$headers/usr/include" -I"$headers/usr/include/python3.11" \
-      "$tree/edged/native/$module.c" -o "$site/edged/native/_$module.abi3.so"
-  done
+  compiled "$site" "$triplet-gcc" -ffile-prefix-map="$headers"=. -I"$headers/usr/include" \
+    -I"$headers/usr/include/python3.11"
 else
   echo "no $triplet-gcc: the image is without the compiled parts; edged status says so" >&2
 fi

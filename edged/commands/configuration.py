@@ -122,6 +122,10 @@ def init(arguments: Arguments) -> int:
             file.parent.mkdir(mode=0o700 if mode == 0o600 else 0o755, parents=True, exist_ok=True)
             with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as handle:
                 handle.write(content)
+                if os.geteuid() == 0:
+                    # root writes it for the daemon: it belongs to whom its folder belongs to
+                    folder = file.parent.stat()
+                    os.fchown(handle.fileno(), folder.st_uid, folder.st_gid)
         except OSError as error:
             raise Refused(f"{file} was not written: {error.strerror}") from None
         print(f"wrote {file}")

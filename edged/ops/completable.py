@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 
-from edged.ops.meaning import target_name
 
 if TYPE_CHECKING:
     from edged.ops.rooms import House
@@ -64,7 +63,7 @@ _SOURCES: dict[str, Callable[[House], Names]] = {
     "sites": _sites,
     "networks": lambda house: ((ssid, "a Wi-Fi network") for ssid in house.loaded.config.mpsk.networks),
     "held": _held,
-    "targets": lambda house: ((target_name(t), str(t.kind)) for t in house.loaded.config.enforce),
+    "targets": lambda house: ((t.name, str(t.kind)) for t in house.loaded.config.enforce),
     "brands": lambda house: ((brand, "a brand") for brand in house.loaded.config.portal.brands),
     "garden": lambda house: ((name, "in the garden") for name in house.loaded.config.garden.names),
 }

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -339,6 +340,22 @@ def test_a_secret_that_init_asks_for_is_a_file_of_its_own_that_its_owner_alone_m
     assert secret.stat().st_mode & 0o777 == 0o600
     assert f"secret: !file {secret}" in config.read_text()
     assert config.stat().st_mode & 0o007 == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can give a file away")
+def test_what_init_writes_as_root_belongs_to_whom_its_folder_belongs_to(tmp_path: Path) -> None:
+    folder, secrets = tmp_path / "edged", tmp_path / "edged/secrets"
+    secrets.mkdir(parents=True)
+    os.chown(folder, 0, 23456)
+    os.chown(secrets, 12345, 23456)
+
+    assert main(["init", "-c", str(folder / "edged.yaml"), "--billing", "https://billing.example.net/feed"]) == 0
+
+    written = {file.name: file.stat() for file in (folder / "edged.yaml", secrets / "billing")}
+    assert {name: (at.st_uid, at.st_gid, at.st_mode & 0o777) for name, at in written.items()} == {
+        "edged.yaml": (0, 23456, 0o640),
+        "billing": (12345, 23456, 0o600),
+    }
 
 
 @pytest.mark.parametrize("source", ["splynx", "uisp"])

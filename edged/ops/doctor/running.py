@@ -7,7 +7,7 @@ from typing import Any
 
 from edged.config.schema import Config
 from edged.ops.doctor.values import Facts, Finding, Grade
-from edged.ops.meaning import target_name
+from edged.enforce.settings import by_name
 from edged.ops.text import counted
 
 _DOWN = "edged is not running, and nobody else knows"
@@ -78,7 +78,7 @@ def targets(facts: Facts, config: Config) -> Finding:
         return Finding("targets", Grade.SKIP, "enforce is empty: no target is named")
     if facts.daemon is None:
         return Finding("targets", Grade.SKIP, _DOWN)
-    parts = {name: _part(facts, name) for name in dict.fromkeys(map(target_name, config.enforce))}
+    parts = {name: _part(facts, name) for name in by_name(config.enforce)}
     for name, part in parts.items():
         grade = _GRADES.get(part["state"], Grade.FAIL)
         if grade is not Grade.OK:

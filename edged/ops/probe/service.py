@@ -51,8 +51,11 @@ SECONDS = 10.0
 """From the first frame to the last."""
 FRAMES = 1000
 """At most; a blocked line with both families takes some 210."""
-INSTALL = "pip install --require-hashes --no-deps -r requirements-probe.lock"
-"""What brings scapy, in the environment that edged runs from."""
+INSTALL = (
+    "pip install --require-hashes --no-deps -r requirements-probe.lock     in a checkout's environment\n"
+    "  apt install python3-scapy     with edged's package for Debian 13"
+)
+"""What brings scapy."""
 
 
 def probe(config: Config, arguments: Namespace) -> Report:
