@@ -31,6 +31,9 @@ async def drained(doors: Sequence[Door], patience: float = PATIENCE) -> int:
     end = loop.time() + patience
     for door in doors:
         door.refrain()
-    while (left := sum(door.under_way for door in doors)) and loop.time() < end:  # noqa: ASYNC110  # of five rooms
+    while True:
+        # first of all a turn of the loop: who has just been accepted is not inside yet
         await asyncio.sleep(_LOOK)
-    return left
+        left = sum(door.under_way for door in doors)
+        if not left or loop.time() > end:
+            return left

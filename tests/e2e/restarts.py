@@ -33,7 +33,8 @@ from edged.values import Secret
 ROOT = Path(__file__).resolve().parents[2]
 SECRET = Secret("edged-test-secret-0001")
 HOST = "portal.example.net"
-HERE, BLOCKED, PAYS = "192.0.2.1", "127.0.0.2", "127.0.0.9"
+HERE, BLOCKED, PAYS, LINES = "192.0.2.1", "127.0.2", "127.0.3", 50
+"""Lines of a street: the limits for one of them are not what is tried here."""
 UPSTREAM, UPSTREAM_SECONDS = ("127.0.0.99", 5399), 0.05
 PAGE, FARAWAY = socket.inet_aton(HERE), socket.inet_aton("198.51.100.1")
 """What the blocked are told, and what the upstream says."""
@@ -51,18 +52,28 @@ portal:
   addresses: ["{here}"]
   listen: {{http: ["0.0.0.0:80"], https: ["0.0.0.0:443"]}}
   brands: {{default: {{name: Example ISP, phone: "+1 555 0100"}}}}
-dns: {{listen: ["0.0.0.0:53", "[::]:53"], upstreams: ["{upstream[0]}:{upstream[1]}"]}}
+dns:
+  listen: ["0.0.0.0:53", "[::]:53"]
+  upstreams: ["{upstream[0]}:{upstream[1]}"]
 radius:
   auth: ["0.0.0.0:1812"]
   acct: ["0.0.0.0:1813"]
   clients: [{{name: ap, networks: ["127.0.0.0/8"], secret: {secret}}}]
 ops: {{socket: {directory}/control.sock}}
 """
-BILLING = """\
-revision: "1"
-known: 100
-subscribers: [{id: "1", state: blocked, reason: unpaid, addresses: ["127.0.0.2"]}]
-"""
+
+
+def billing() -> str:
+    """Every line of the blocked."""
+    lines = [
+        {"id": str(n), "state": "blocked", "reason": "unpaid", "addresses": [line(BLOCKED, n)]} for n in range(LINES)
+    ]
+    return json.dumps({"revision": "1", "known": 1000, "subscribers": lines})
+
+
+def line(street: str, number: int) -> str:
+    """The address of one of them."""
+    return f"{street}.{1 + number % LINES}"
 
 
 class Manager:
@@ -186,17 +197,17 @@ def query(number: int) -> bytes:
     return number.to_bytes(2, "big") + b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + name + b"\x00\x01\x00\x01"
 
 
-def dns(server: str, source: str) -> Callable[[int], Awaitable[bool]]:
+def dns(server: str, street: str) -> Callable[[int], Awaitable[bool]]:
     async def ask(number: int) -> bool:
         asked = query(number)
-        answer = await exchange((server, 53), source, asked)
-        return answer[:2] == asked[:2] and answer.endswith(PAGE if source == BLOCKED else FARAWAY)
+        answer = await exchange((server, 53), line(street, number), asked)
+        return answer[:2] == asked[:2] and answer.endswith(PAGE if street == BLOCKED else FARAWAY)
 
     return ask
 
 
 async def dns_tcp(number: int) -> bool:
-    reader, writer = await asyncio.open_connection(HERE, 53, local_addr=(BLOCKED, 0))
+    reader, writer = await asyncio.open_connection(HERE, 53, local_addr=(line(BLOCKED, number), 0))
     try:
         asked = query(number)
         writer.write(len(asked).to_bytes(2, "big") + asked)
@@ -206,8 +217,8 @@ async def dns_tcp(number: int) -> bool:
         writer.close()
 
 
-async def http(_number: int) -> bool:
-    reader, writer = await asyncio.open_connection(HERE, 80, local_addr=(BLOCKED, 0))
+async def http(number: int) -> bool:
+    reader, writer = await asyncio.open_connection(HERE, 80, local_addr=(line(BLOCKED, number), 0))
     try:
         writer.write(b"GET / HTTP/1.1\r\nHost: www.example.com\r\nConnection: close\r\n\r\n")
         return (await reader.read()).startswith(b"HTTP/1.1 302")
@@ -215,11 +226,11 @@ async def http(_number: int) -> bool:
         writer.close()
 
 
-async def https(_number: int) -> bool:
+async def https(number: int) -> bool:
     context = ssl.create_default_context()
     context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
     reader, writer = await asyncio.open_connection(
-        HERE, 443, local_addr=(BLOCKED, 0), ssl=context, server_hostname=HOST
+        HERE, 443, local_addr=(line(BLOCKED, number), 0), ssl=context, server_hostname=HOST
     )
     try:
         writer.write(f"GET / HTTP/1.1\r\nHost: {HOST}\r\nConnection: close\r\n\r\n".encode())
@@ -230,7 +241,7 @@ async def https(_number: int) -> bool:
 
 async def radius_auth(number: int) -> bool:
     asked = sign_request(Packet(Code.STATUS_SERVER, number & 255, os.urandom(16)), SECRET)
-    return (await exchange((HERE, 1812), PAYS, asked))[0] == Code.ACCESS_ACCEPT
+    return (await exchange((HERE, 1812), line(PAYS, number), asked))[0] == Code.ACCESS_ACCEPT
 
 
 async def radius_acct(number: int) -> bool:
@@ -239,7 +250,7 @@ async def radius_acct(number: int) -> bool:
         attribute("User-Name", "ana"), attribute("Calling-Station-Id", "02-00-5E-10-00-09"),
     )  # fmt: skip
     asked = sign_request(Packet(Code.ACCOUNTING_REQUEST, number & 255, bytes(16), attributes), SECRET)
-    return (await exchange((HERE, 1813), PAYS, asked))[0] == Code.ACCOUNTING_RESPONSE
+    return (await exchange((HERE, 1813), line(PAYS, number), asked))[0] == Code.ACCOUNTING_RESPONSE
 
 
 KINDS: dict[str, tuple[int, Callable[[int], Awaitable[bool]]]] = {
@@ -300,7 +311,7 @@ async def main(arguments: argparse.Namespace) -> None:
     subprocess.run(("ip", "address", "add", f"{HERE}/32", "dev", "lo"), check=True)
     with tempfile.TemporaryDirectory() as name:
         directory = Path(name)
-        (directory / "billing.yaml").write_text(BILLING)
+        (directory / "billing.yaml").write_text(billing())
         config = directory / "edged.yaml"
         config.write_text(
             CONFIG.format(directory=directory, host=HOST, here=HERE, upstream=UPSTREAM, secret=SECRET.reveal().decode())
