@@ -38,7 +38,7 @@ HERE, BLOCKED, PAYS, LINES = "192.0.2.1", "127.0.2", "127.0.3", 50
 UPSTREAM, UPSTREAM_SECONDS = ("127.0.0.99", 5399), 0.05
 PAGE, FARAWAY = socket.inet_aton(HERE), socket.inet_aton("198.51.100.1")
 """What the blocked are told, and what the upstream says."""
-PATIENCE = 6.0
+PATIENCE = 20.0
 """Seconds that a client waits; it asks once."""
 CONFIG = """\
 site: restarts
@@ -53,7 +53,7 @@ portal:
   listen: {{http: ["0.0.0.0:80"], https: ["0.0.0.0:443"]}}
   brands: {{default: {{name: Example ISP, phone: "+1 555 0100"}}}}
 dns:
-  listen: ["0.0.0.0:53", "[::]:53"]
+  listen: ["0.0.0.0:53", "[::]:53", "{here}:5353"]
   upstreams: ["{upstream[0]}:{upstream[1]}"]
 radius:
   auth: ["0.0.0.0:1812"]
@@ -197,10 +197,10 @@ def query(number: int) -> bytes:
     return number.to_bytes(2, "big") + b"\x01\x00\x00\x01\x00\x00\x00\x00\x00\x00" + name + b"\x00\x01\x00\x01"
 
 
-def dns(server: str, street: str) -> Callable[[int], Awaitable[bool]]:
+def dns(server: str, street: str, port: int = 53) -> Callable[[int], Awaitable[bool]]:
     async def ask(number: int) -> bool:
         asked = query(number)
-        answer = await exchange((server, 53), line(street, number), asked)
+        answer = await exchange((server, port), line(street, number), asked)
         return answer[:2] == asked[:2] and answer.endswith(PAGE if street == BLOCKED else FARAWAY)
 
     return ask
@@ -256,6 +256,7 @@ async def radius_acct(number: int) -> bool:
 KINDS: dict[str, tuple[int, Callable[[int], Awaitable[bool]]]] = {
     "dns blocked": (400, dns(HERE, BLOCKED)),
     "dns blocked, wildcard": (100, dns("127.0.0.77", BLOCKED)),
+    "dns blocked, one address": (100, dns(HERE, BLOCKED, 5353)),
     "dns relayed": (200, dns(HERE, PAYS)),
     "dns tcp": (100, dns_tcp),
     "http": (50, http),
