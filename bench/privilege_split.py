@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """What it would cost to change the kernel's sets through a second process, the only one with CAP_NET_ADMIN. Needs root.
 
-``unshare --net python bench/privilege_split.py``: a stand-in of that process, see docs/decisions/0043. The same changes
-directly and through it, in turn: one element by netlink, and 10,000 by nft.
+A stand-in of that process, in a namespace; see docs/decisions/0043. The same changes directly and through it, in turn:
+one element by netlink, and 10,000 by nft.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from collections.abc import Callable
 from edged.enforce.diff import Plan
 from edged.enforce.nft_elements import Change, changes
 from edged.enforce.targets.netlink import Netlink
+from tests.e2e.lab import Lab
 
 TABLE = "edged"
 ROUNDS, MANY = 200, 10_000
@@ -128,7 +129,7 @@ def together(line: socket.socket) -> None:
         print(f"{MANY:,} elements by nft, {way}: median {statistics.median(times):.1f} ms of {len(times)}")
 
 
-def main() -> None:
+def measure() -> None:
     subprocess.run(["nft", NFT], check=True)
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     if not (child := os.fork()):
@@ -152,6 +153,11 @@ def _said(reader: socket.socket, writer: socket.socket) -> str:
             _unprivileged(netlink, writer)
         os.waitpid(child, 0)
     return reader.recv(99).decode()
+
+
+def main() -> None:
+    with Lab(prefix=f"edged-b{os.getpid()}") as lab, lab.inside("router"):
+        measure()
 
 
 if __name__ == "__main__":

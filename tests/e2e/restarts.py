@@ -113,10 +113,12 @@ class Manager:
             environment |= {"LISTEN_FDS": str(len(names)), "LISTEN_FDNAMES": ":".join(names)}
         # the process that is to be the service alone knows its own number
         place = (
-            "import os,sys\n"
+            "import ctypes,os,sys\n"
             "fds=[int(f) for f in sys.argv[1].split(',') if f]\n"
             "for i,f in enumerate(fds): os.dup2(f,3+i); os.close(f)\n"
             "os.environ['LISTEN_PID']=str(os.getpid())\n"
+            # MemoryDenyWriteExecute= (PR_SET_MDWE, Linux 6.3) and NoNewPrivileges= of the unit
+            "ctypes.CDLL(None).prctl(65,1,0,0,0); ctypes.CDLL(None).prctl(38,1,0,0,0)\n"
             "os.execv(sys.argv[2],sys.argv[2:])\n"
         )
         numbers = ",".join(str(self.stored[name]) for name in names)
