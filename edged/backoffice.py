@@ -18,6 +18,7 @@ from edged.billing.settings import BillingSettings
 from edged.billing.sources import open_source
 from edged.billing.webhook import Hint
 from edged.config.schema import Config
+from edged.fdstore import FdStore
 from edged.model import Tell, untold
 from edged.state.database import Database
 from edged.state.guard_memory import GuardMemoryStore
@@ -31,7 +32,14 @@ class BackOffice:
     """The billing rooms, and the arrows among them."""
 
     def __init__(
-        self, config: Config, database: Database, *, own: tuple[Prefix, ...], publish: Publish, hear: Hear
+        self,
+        config: Config,
+        database: Database,
+        *,
+        own: tuple[Prefix, ...],
+        publish: Publish,
+        hear: Hear,
+        fds: FdStore | None = None,
     ) -> None:
         self.billing: BillingService | None = None
         self.online: Online | None = None
@@ -52,7 +60,7 @@ class BackOffice:
         self.online = Online(source, hear, every=settings.poll.sessions)
         if settings.webhook is not None:
             store = HookStore(database)
-            self.hooks = HookService(settings.webhook, source=settings.source, store=store, tell=self._heard)
+            self.hooks = HookService(settings.webhook, source=settings.source, store=store, tell=self._heard, fds=fds)
         if settings.source == "rest":  # the open feed alone has a place for events
             self.events = EventService(settings, site=config.site, store=OutboxStore(database))
 

@@ -7,7 +7,6 @@ import asyncio
 import gc
 import time
 from collections.abc import Callable, Coroutine
-from pathlib import Path
 from typing import Any
 
 import structlog
@@ -23,17 +22,21 @@ from edged.config.restart import refuse_restarts
 from edged.dns.service import DnsService
 from edged.enforce.service import EnforceService
 from edged.errors import ConfigError, Problem, UpstreamError
+from edged.fdstore import FdStore
 from edged.model import Key, OnlineSession, Snapshot, Subscriber
 from edged.moving import Moving
 from edged.mpsk.service import MpskService
 from edged.ops import logs, systemd
+from edged.ops.alarms import database_set_aside
 from edged.ops.answers import Answers
 from edged.ops.census import CensusTaker
 from edged.ops.control import ControlServer
 from edged.ops.dashboard.recorder import Recorder
 from edged.ops.dashboard.service import Dashboard
 from edged.ops.figures import figures
+from edged.ops.heartbeat import Heartbeat
 from edged.ops.host import own_addresses
+from edged.ops.leaving import Door
 from edged.ops.life.service import Lives
 from edged.ops.metrics import Exposition
 from edged.ops.rooms import Reload
@@ -70,8 +73,10 @@ EXPIRY_S = 5.0
 class House:
     """Every room, built from one configuration, and the few arrows between them."""
 
-    def __init__(self, loaded: Loaded) -> None:
+    def __init__(self, loaded: Loaded, store: FdStore | None = None) -> None:
+        """``store``: sockets that were left to us, and where ours are left."""
         config = loaded.config
+        self._store = store or FdStore()
         directory = config.state.directory
         self.loaded = loaded
         self.database = Database(directory / FILE)
@@ -85,16 +90,13 @@ class House:
         self.bngs, self.lifting = bngs(config, named), Lifting()
         self.enforce = EnforceService(named, rules(config), current=self.current, watch=config.mode == "watch")
         self.dns = DnsService(
-            config.dns,
-            config.garden,
-            portal_host=config.portal.host,
-            portal_addresses=config.portal.addresses,
-            current=self.acting,
-            admit=self.enforce.admit,
-            sets=self.enforce.garden_sets,
-        )
+            config.dns, config.garden, portal_host=config.portal.host, portal_addresses=config.portal.addresses,
+            current=self.acting, admit=self.enforce.admit, sets=self.enforce.garden_sets, store=self._store,
+        )  # fmt: skip
         self._own = own_addresses(config)
-        self.office = BackOffice(config, self.database, own=self._own, publish=self._publish, hear=self._online)
+        self.office = BackOffice(
+            config, self.database, own=self._own, publish=self._publish, hear=self._online, fds=self._store
+        )
         self.billing = self.office.billing
         if self.billing is not None:
             self.writer.lines_to_block = self.billing.lines_to_block
@@ -108,7 +110,7 @@ class House:
         self.acme = AcmeService(config.portal, directory, renewed=self._certified)
         self.captive = CaptiveService(
             portal.settings, current=self.acting, link_key=secret_file(directory / "links.key").reveal(),
-            clerk=self.clerk, tell=tell, site=config.site, proofs=self.acme.challenges.proofs,
+            clerk=self.clerk, tell=tell, site=config.site, proofs=self.acme.challenges.proofs, store=self._store,
         )  # fmt: skip
         self.keeper = Keeper(self.mpsk, GrantStore(self.database))
         self.moving = Moving(self.mpsk.grants.moves, self.writer)
@@ -136,7 +138,7 @@ class House:
         aside = await self.database.open()
         if aside is not None:
             log.error("database-damaged", path=str(aside))
-            self.warnings += (_set_aside(aside),)
+            self.warnings += (database_set_aside(aside),)
         await self.relearn()
         self.accounting.lead(self.bngs, self.acting, ToldStore(self.database))
         await self.accounting.open()
@@ -154,10 +156,12 @@ class House:
             authorize=self.mpsk.authorize,
             account=self.accounting.account,
             signed=await self.signers.load(),
+            store=self._store,
         )
         self.radsec = RadSecService(
-            self.loaded.config.radius, exchanges=self.radius.exchanges, clients=self.radius.clients
-        )
+            self.loaded.config.radius,
+            exchanges=self.radius.exchanges, clients=self.radius.clients, store=self._store,
+        )  # fmt: skip
         await self.lifting.start(self.loaded.config)
         await lift_sessions(self.bngs if self.loaded.config.mode == "watch" else ())
         for start in (
@@ -171,6 +175,7 @@ class House:
         ):
             await start()
         await self.control.start()
+        self._store.fit({})
         # what is alive now stays: collecting it again and again would only cost pauses
         gc.collect()
         gc.freeze()
@@ -211,6 +216,11 @@ class House:
         async with asyncio.TaskGroup() as group:
             self._tasks = [group.create_task(room(), name=name) for name, room in self._rooms().items()]
 
+    @property
+    def doors(self) -> tuple[Door, ...]:
+        """The rooms that others come to."""
+        return tuple(r for r in (self.dns, self.captive, self.radius, self.radsec, self.office.hooks) if r is not None)
+
     def is_running(self) -> bool:
         """True while every room is at work."""
         return bool(self._tasks) and not any(task.done() for task in self._tasks)
@@ -232,7 +242,7 @@ class House:
             "grants": self.keeper.run,
             "expiry": self._expire,
             "housekeeping": self._housekeeping,
-            "watchdog": self._watchdog,
+            "watchdog": Heartbeat(self.is_running).run,
             "reload": self._reload_when_wanted,
             "moving": self.moving.run,
             "recorder": self.recorder.run,
@@ -327,14 +337,6 @@ class House:
             self._own = own
             self.office.reconfigure(config.billing, own)
 
-    async def _watchdog(self) -> None:
-        """From the loop itself: a loop that is stuck sends no sign of life."""
-        interval = systemd.watchdog_interval()
-        while interval:
-            systemd.notify("WATCHDOG=1")
-            await asyncio.sleep(interval)
-        await asyncio.Event().wait()
-
     # --- reload -----------------------------------------------------------------------------------
 
     async def _reload_when_wanted(self) -> None:
@@ -392,8 +394,3 @@ class House:
         logs.configure(config.ops.log.level, config.ops.log.format, config.site)
         self.loaded = loaded
         self.writer.configure(config)
-
-
-def _set_aside(path: Path) -> Problem:
-    found = f"the database was damaged and lies at {path}; an empty one is in use"
-    return Problem("state", found, "overrides, passes and keys made by hand are gone; restore a backup", warning=True)

@@ -15,10 +15,13 @@ from pathlib import Path
 import structlog
 
 from edged import __version__
+from edged.config.derived import places
 from edged.config.loading import Loaded, load
 from edged.daemon import House
 from edged.errors import ConfigError, UpstreamError
+from edged.fdstore import FdStore
 from edged.ops import logs, systemd
+from edged.ops.leaving import drained
 from edged.ops.text import problems
 from edged.ops.tour import tour_text
 from edged.state.files import claim
@@ -28,6 +31,7 @@ log = structlog.get_logger(__name__)
 
 def run(path: Path, *, tour: bool = False) -> int:
     """Run until SIGINT or SIGTERM; the exit status. SIGHUP reloads."""
+    passed = systemd.passed()
     loaded = load(path)
     config = loaded.config
     if config.state.database != "sqlite":
@@ -35,12 +39,15 @@ def run(path: Path, *, tour: bool = False) -> int:
     logs.configure(config.ops.log.level, config.ops.log.format, config.site)
     if loaded.warnings:
         sys.stderr.write(problems(loaded.warnings, loaded.document.lines, str(path), "edged starts.") + "\n")
+    store = FdStore(passed, systemd.notify if systemd.is_listening() else None)
+    if store.fit(places(config)):
+        systemd.barrier()
     claimed = claim(config.state.directory)
     with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it; the connections are capped all the same
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
-        asyncio.run(_serve(loaded, tour=tour))
+        asyncio.run(_serve(loaded, store, tour=tour))
     except UpstreamError as error:
         log.critical("cannot-start", error=str(error))
         return os.EX_TEMPFAIL
@@ -70,17 +77,35 @@ def _places(error: BaseException) -> list[str]:
     return [f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)][:8]
 
 
-async def _serve(loaded: Loaded, *, tour: bool) -> None:
-    house = House(loaded)
+async def _serve(loaded: Loaded, store: FdStore, *, tour: bool) -> None:
+    house = House(loaded, store)
     life = asyncio.create_task(_live(house, tour=tour), name="house")
     loop = asyncio.get_running_loop()
+    last: list[asyncio.Task[None]] = []
+
+    def end() -> None:
+        if last or not house.is_running():
+            life.cancel()  # not begun, or told twice: at once
+        else:
+            last.append(asyncio.create_task(_leave(house, life), name="leaving"))
+
     for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, life.cancel)
+        loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, house.reload_wanted.set)
     try:
         await life
     except asyncio.CancelledError:
         log.info("stopped")
+
+
+async def _leave(house: House, life: asyncio.Task[None]) -> None:
+    """Whoever was heard is answered before everything ends; whoever comes meanwhile waits in the kept sockets."""
+    try:
+        left = await drained(house.doors)
+        if left:
+            log.info("left-unanswered", count=left)
+    finally:
+        life.cancel()
 
 
 async def _live(house: House, *, tour: bool) -> None:

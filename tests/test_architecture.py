@@ -43,8 +43,9 @@ IO_STATE = {
     "state/current.py",  # asyncio.Event to wait for a change; touches nothing outside the process
 }  # fmt: skip
 
-# what the servers of two rooms are made of; it listens nowhere by itself. Batches of datagrams, with their C twin
-IO_SHARED = {"webserver.py", "native/datagrams.py"}
+# what the servers of two rooms are made of; it listens nowhere by itself. Batches of datagrams, with their C twin.
+# Sockets that every room which listens takes from one place
+IO_SHARED = {"webserver.py", "native/datagrams.py", "fdstore.py"}
 
 IMPURE = {
     "asyncio", "socket", "ssl", "select", "selectors", "threading", "multiprocessing", "concurrent", "subprocess",

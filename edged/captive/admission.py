@@ -129,6 +129,10 @@ class Crowd:
         if visitor in self._inside.get(visitor.source, ()):
             self._idle[visitor] = None
 
+    def is_at_rest(self, visitor: Visitor) -> bool:
+        """True when ``visitor`` has had an answer and asks nothing more."""
+        return not visitor.waiting and visitor in self._idle
+
     def left(self, visitor: Visitor) -> None:
         """Count ``visitor`` out; a second time does nothing."""
         own = self._inside.get(visitor.source)

@@ -29,6 +29,7 @@ from edged.captive.settings import CertificateFiles, PortalSettings
 from edged.captive.statement import Purpose, make_link, verify_token
 from edged.captive.steered.service import Ways, nobody_to_tell
 from edged.errors import ConfigError, UpstreamError
+from edged.fdstore import FdStore
 from edged.model import Access, Event, EventType, Tell, untold
 from edged.policy.access import Decision, Rule, View
 from edged.policy.settings import NoticeSettings
@@ -73,8 +74,12 @@ class CaptiveService:
         tell: Tell = untold,
         site: str = "",
         proofs: Mapping[str, bytes] | None = None,
+        store: FdStore | None = None,
     ) -> None:
-        """``proofs`` is what certificate authorities are answered, by path; read at every request."""
+        """``proofs`` is what certificate authorities are answered, by path; read at every request.
+
+        ``store``: sockets that outlive us.
+        """
         self.counters = Counters()
         self.endpoints = Endpoints()
         self._current, self._key, self._clock, self._clerk = current, link_key, clock, clerk
@@ -86,6 +91,7 @@ class CaptiveService:
             self._reception = Reception(clerk, self._decide, partial(report_fault, self.counters))
         self._deadlines = deadlines or Deadlines()
         self._doors: Doors | None = None
+        self._store = store
         self._notice = NoticeSettings()
         self._ways, self._unopened = Ways(clerk.set_aside if clerk is not None else nobody_to_tell), Unopened()
         self._settings, self._portal, self._pages, self._tls = self._prepared(settings)
@@ -111,7 +117,7 @@ class CaptiveService:
             log.info("captive-closed", reason="portal.url is not set")
             return
         context = self._tls.load(self._clock(), whenever=True) if self._tls and self._tls.exists() else None
-        doors = Doors(self.counters, self._settings.host, self._settings.foreign_tls, self._deadlines)
+        doors = Doors(self.counters, self._settings.host, self._settings.foreign_tls, self._deadlines, self._store)
         front = HttpFront(self.counters, doors.crowd, lambda: self._settings.host, self._answer, self._ready)
         front.strange = self._meet_stranger
         doors.protocol, doors.at_once = front.protocol, front.at_once
@@ -140,6 +146,16 @@ class CaptiveService:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._watch_certificate(), name="captive-certificate")
             group.create_task(self._forget_freed(), name="captive-forget")
+
+    @property
+    def under_way(self) -> int:
+        """Visitors who are still to have their answer."""
+        return self._doors.under_way if self._doors is not None else 0
+
+    def refrain(self) -> None:
+        """Let nobody else in; those inside are served."""
+        if self._doors is not None:
+            self._doors.refrain()
 
     async def stop(self) -> None:
         """Close the sockets and every connection; at once."""

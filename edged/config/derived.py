@@ -3,8 +3,12 @@
 
 from __future__ import annotations
 
+import socket
+from collections import Counter
+
 from edged.config.schema import Config
 from edged.enforce.rules import Rules, rules_of
+from edged.fdstore import Place
 from edged.values import host_prefix
 
 
@@ -38,3 +42,19 @@ def blocked_vlans(config: Config) -> tuple[str, ...]:
 def served_interfaces(config: Config) -> tuple[str, ...]:
     """Where subscribers come in; empty: at every interface, or nothing is enforced."""
     return next((t.nftables.interfaces for t in config.enforce if t.nftables is not None), ())
+
+
+def places(config: Config) -> Counter[Place]:
+    """Where edged listens for others than its operator, and with how many sockets: what may outlive a restart."""
+    found: Counter[Place] = Counter()
+    streams = [*config.dns.listen]
+    if config.portal.url is not None:
+        streams += [*config.portal.listen.http, *config.portal.listen.https]
+    if config.radius.tls is not None:
+        streams += config.radius.tls.listen
+    if config.billing is not None and config.billing.webhook is not None:
+        streams.append(config.billing.webhook.listen)
+    found.update(Place(socket.SOCK_STREAM, endpoint) for endpoint in streams)
+    found.update(Place(socket.SOCK_DGRAM, e) for e in config.dns.listen for _ in range(config.dns.workers))
+    found.update(Place(socket.SOCK_DGRAM, endpoint) for endpoint in (*config.radius.auth, *config.radius.acct))
+    return found

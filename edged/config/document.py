@@ -20,6 +20,8 @@ from edged.errors import ConfigError, Problem
 from edged.values import Secret
 from edged.yamltext import RestrictedLoader
 
+_CREDENTIALS = Path("/run/credentials")
+"""Where systemd puts a unit's LoadCredential= (systemd.exec(5)), in a folder of the unit's name."""
 _SECRET_OCTETS = 64 * 1024
 """A secret file is short; a larger one is a slip of the path."""
 
@@ -81,7 +83,8 @@ def _construct_file(loader: _Loader, node: yaml.Node) -> Any:
         return refuse(
             f"{path}: {error.strerror}", "a secret file that edged may read", "mode 0600, owner edged or root"
         )
-    if mode & 0o077:
+    # systemd's own folder keeps others out; what looks like the group's bits is there an ACL's mask (acl(5))
+    if mode & (0o037 if path.is_relative_to(_CREDENTIALS) else 0o077):
         return refuse(f"{path} has mode {mode:04o}", "a file that its owner alone may read", f"chmod 0600 {path}")
     secret = octets.rstrip(b"\r\n")
     if not secret or len(octets) > _SECRET_OCTETS:

@@ -30,6 +30,7 @@ from edged.dns.upstream.encrypted.client import trust
 from edged.dns.verdict import Kind, Verdict, decide
 from edged.dns.zone import compile_zone
 from edged.errors import ConfigError, UpstreamError
+from edged.fdstore import FdStore
 from edged.model import Access
 from edged.native.datagrams import fastest
 from edged.policy.access import Decision
@@ -69,8 +70,9 @@ class DnsService:
         current: Current,
         admit: Admit,
         sets: Callable[[], int | None] = lambda: 0,
+        store: FdStore | None = None,
     ) -> None:
-        """``sets``: as in ``Ahead``, of the garden sets."""
+        """``sets``: as in ``Ahead``, of the garden sets. ``store``: sockets that outlive us."""
         rates = Rates()
         self._counters = DnsCounters()
         self._datagrams = fastest(rates.datagrams, secrets.randbits(64))
@@ -85,8 +87,10 @@ class DnsService:
             self._zone, settings.limit, self._counters, rates, self._datagrams, secret=secrets.token_bytes(32)
         )
         self._connections = tcp.Connections(self._sinkhole, self._refresh, self._later)
-        self._sockets = udp.UdpSockets(self._datagrams, settings.workers, self._sinkhole, self._refresh, self._later)
-        self._listeners = Listeners(settings.listen, self._sockets.opened, self._sockets.closed)
+        self._sockets = udp.UdpSockets(
+            self._datagrams, settings.workers, self._sinkhole, self._refresh, self._later, store=store
+        )
+        self._listeners = Listeners(settings.listen, self._sockets.opened, self._sockets.closed, store)
         self._group: asyncio.TaskGroup | None = None
         self._waiting = 0
         self._admissions: set[asyncio.Future[None]] = set()
@@ -125,6 +129,17 @@ class DnsService:
                 await self._listeners.run()
             finally:
                 self._group = None
+
+    @property
+    def under_way(self) -> int:
+        """Questions that were read and have no answer yet."""
+        return self._waiting + self._connections.under_way
+
+    def refrain(self) -> None:
+        """Read no new question; those that were read are still answered."""
+        self._listeners.refrain()
+        self._connections.refrain()
+        self._sockets.refrain()
 
     async def stop(self) -> None:
         """Close every socket; what is under way gets no answer."""

@@ -8,11 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edged.billing.status import Health
 from edged.captive.certificate import day
 from edged.config.derived import served_interfaces
+from edged.errors import Problem
 from edged.mpsk.keyring import fault_of
 from edged.ops.parts import certified, failed, time_left
 from edged.ops.text import counted, moment, span
@@ -221,3 +223,9 @@ def _other_alarms(house: House, now: float) -> Iterator[Alarm]:
             f" ({house.enforce.counters.admit_failed:,} since the start).",
             "edged plan",
         )
+
+
+def database_set_aside(path: Path) -> Problem:
+    """What is to be said while an empty database is in use, the damaged one being at ``path``."""
+    found = f"the database was damaged and lies at {path}; an empty one is in use"
+    return Problem("state", found, "overrides, passes and keys made by hand are gone; restore a backup", warning=True)

@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 import structlog
 
 from edged.errors import ConfigError
+from edged.fdstore import FdStore
 from edged.native.datagrams import Back, receive, send
 from edged.pktinfo import IP_PKTINFO, IPV6_RECVPKTINFO
 from edged.radius.admission import ACCOUNTING, AUTHENTICATION
@@ -27,6 +28,7 @@ log = structlog.get_logger(__name__)
 
 RECEIVE_BUFFER = 1 << 20
 """Octets the kernel may queue: some two thousand requests, a building that comes back after a power cut."""
+_SO_RCVBUFFORCE = 33
 
 
 class _Listener:
@@ -37,7 +39,9 @@ class _Listener:
         "socket", "wildcard",
     )  # fmt: skip
 
-    def __init__(self, number: int, endpoint: Endpoint, counters: Counters, *, accounting: bool) -> None:
+    def __init__(
+        self, number: int, endpoint: Endpoint, counters: Counters, store: FdStore, *, accounting: bool
+    ) -> None:
         self.number = number
         self.accounting = accounting
         self.codes = ACCOUNTING if accounting else AUTHENTICATION
@@ -48,21 +52,12 @@ class _Listener:
         """Whose replies these are."""
         self.draining = False
         self.wildcard = endpoint.address.is_unspecified
-        ipv6 = endpoint.address.version == 6
-        family = socket.AF_INET6 if ipv6 else socket.AF_INET
-        self.socket = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
-        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
-        if ipv6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        if self.wildcard and ipv6:
-            self.socket.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
-        elif self.wildcard:
-            self.socket.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         try:
-            self.socket.bind((str(endpoint.address), endpoint.port))
+            self.socket = store.take(socket.SOCK_DGRAM, endpoint) or _bound(endpoint)
         except OSError as error:
-            self.socket.close()
             raise ConfigError.unbound("radius.acct" if accounting else "radius.auth", endpoint, error) from None
+        _prepare(self.socket, wildcard=self.wildcard)
+        store.keep(self.socket, endpoint)
         self.endpoint = Endpoint(endpoint.address, self.socket.getsockname()[1])
 
     def send(self, exchange: Exchange, octets: bytes) -> None:
@@ -81,6 +76,33 @@ class _Listener:
                 self.counters.discard(Discard.UNSENDABLE, names[index])
 
 
+def _bound(endpoint: Endpoint) -> socket.socket:
+    family = socket.AF_INET6 if endpoint.address.version == 6 else socket.AF_INET
+    sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+    try:
+        if family == socket.AF_INET6:
+            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _prepare(sock, wildcard=endpoint.address.is_unspecified)
+        sock.bind((str(endpoint.address), endpoint.port))
+    except OSError:
+        sock.close()
+        raise
+    return sock
+
+
+def _prepare(sock: socket.socket, *, wildcard: bool) -> None:
+    """Room for what comes while nobody reads, and on a wildcard the address that was asked."""
+    try:
+        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
+    except OSError:
+        # without CAP_NET_ADMIN: as much as net.core.rmem_max lets us have
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    if wildcard and sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
+    elif wildcard:
+        sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
+
+
 class RadiusService:
     """Authentication and accounting listeners, and the handlers they ask."""
 
@@ -93,6 +115,7 @@ class RadiusService:
         clock: Callable[[], float] = time.time,
         signed: Iterable[IpAddress] = (),
         deadline: float = DEADLINE,
+        store: FdStore | None = None,
     ) -> None:
         self.exchanges = Exchanges(authorize=authorize, account=account, clock=clock, signed=signed, deadline=deadline)
         """For any other transport, too."""
@@ -101,6 +124,7 @@ class RadiusService:
         self._settings = settings
         self._clock = clock
         self._clients = Clients(settings)
+        self._store = store or FdStore()
         self._listeners: list[_Listener] = []
 
     async def start(self) -> None:
@@ -109,7 +133,7 @@ class RadiusService:
         wanted += [(endpoint, True) for endpoint in self._settings.acct]
         try:
             for number, (endpoint, accounting) in enumerate(wanted):
-                self._listeners.append(_Listener(number, endpoint, self.counters, accounting=accounting))
+                self._listeners.append(_Listener(number, endpoint, self.counters, self._store, accounting=accounting))
         except ConfigError:
             await self.stop()
             raise
@@ -126,6 +150,15 @@ class RadiusService:
                 await asyncio.Event().wait()
             finally:
                 self._release()
+
+    @property
+    def under_way(self) -> int:
+        """Requests at their handlers, over TLS too."""
+        return self.counters.in_flight
+
+    def refrain(self) -> None:
+        """Read no new request; those that were read are still answered."""
+        self._release()
 
     async def stop(self) -> None:
         """Close the sockets; clients without an answer retransmit to the next start."""

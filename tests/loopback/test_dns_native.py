@@ -29,6 +29,7 @@ from edged.dns.settings import LimitSettings
 from edged.dns.sinkhole import Sinkhole
 from edged.dns.udp.service import UdpSockets, bind, bind_beside
 from edged.dns.zone import compile_zone
+from edged.fdstore import FdStore
 from edged.model import Access, Snapshot, State, Subscriber
 from edged.native.datagrams import BATCH, COMPILED, Datagram, Datagrams, Others, Portable
 from edged.policy.access import View
@@ -53,7 +54,7 @@ class Edge:
         self.sinkhole.adopt(view_of(Access.BLOCKED, "127.0.0.0/8", "::1"))
         family = ip_address(address).version
         anywhere = "0.0.0.0" if family == 4 else "::"
-        self.server = bind(Endpoint(ip_address(anywhere if wildcard else address), 0), "test")
+        self.server = bind(Endpoint(ip_address(anywhere if wildcard else address), 0), "test", FdStore())
         self.client = socket.socket(socket.AF_INET if family == 4 else socket.AF_INET6, socket.SOCK_DGRAM)
         self.client.connect((address, self.server.getsockname()[1]))
         self.client.settimeout(PATIENCE)

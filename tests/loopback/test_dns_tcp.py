@@ -18,6 +18,7 @@ import pytest
 from edged.dns.sinkhole import Pending
 from edged.dns.tcp import service as tcp_service
 from edged.dns.tcp.service import Clocks, Connections, Later
+from edged.fdstore import FdStore
 from edged.model import Access, Snapshot, State, Subscriber
 from edged.policy.access import View
 from edged.policy.settings import SubscribersSettings
@@ -109,7 +110,7 @@ async def streams(clocks: Clocks, later: Later = nowhere) -> AsyncIterator[tuple
     sinkhole = lab_sinkhole()
     sinkhole.adopt(view_of(Access.BLOCKED, "127.0.0.0/8"))
     connections = Connections(sinkhole, lambda: None, later, clocks)
-    sock = tcp_service.bind(Endpoint(ip_address("127.0.0.1"), 0), "dns.listen[0]")
+    sock = tcp_service.bind(Endpoint(ip_address("127.0.0.1"), 0), "dns.listen[0]", FdStore())
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 4096)
     serving = asyncio.create_task(connections.serve([sock]))
     try:

@@ -11,6 +11,7 @@ import dns.message
 
 from edged.dns.rates import Rates
 from edged.dns.udp.service import UdpSockets, bind, bind_beside
+from edged.fdstore import FdStore
 from edged.native.datagrams import Others, Portable
 from edged.values import Endpoint
 from tests.dns_lab import lab_sinkhole
@@ -47,7 +48,7 @@ def sockets_on(port: int) -> int:
 async def test_every_worker_has_a_socket_on_every_address_and_all_go_together() -> None:
     datagrams = Noted()
     udp = UdpSockets(datagrams, 3, lab_sinkhole(), lambda: None, lambda _pending, _send: None)
-    sock = bind(Endpoint(LOOPBACK, 0), "dns.listen[0]")
+    sock = bind(Endpoint(LOOPBACK, 0), "dns.listen[0]", FdStore())
     port = sock.getsockname()[1]
 
     udp.opened(sock)
@@ -66,7 +67,7 @@ async def test_every_worker_has_a_socket_on_every_address_and_all_go_together() 
 
 async def test_what_has_come_to_a_socket_that_goes_is_answered() -> None:
     udp = UdpSockets(Noted(), 1, lab_sinkhole(), lambda: None, lambda _pending, _send: None)
-    sock = bind(Endpoint(LOOPBACK, 0), "dns.listen[0]")
+    sock = bind(Endpoint(LOOPBACK, 0), "dns.listen[0]", FdStore())
     udp.opened(sock)
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as client:
         client.settimeout(10)
@@ -98,7 +99,7 @@ async def test_a_query_that_comes_while_its_socket_goes_is_the_wildcards() -> No
         udp = UdpSockets(Late(client), 2, lab_sinkhole(), lambda: None, lambda _pending, _send: None)
         loop = asyncio.get_running_loop()
         udp.open(loop)
-        anywhere = bind(Endpoint(ip_address("0.0.0.0"), 0), "dns.listen[0]")
+        anywhere = bind(Endpoint(ip_address("0.0.0.0"), 0), "dns.listen[0]", FdStore())
         exact = bind_beside(Endpoint(LOOPBACK, anywhere.getsockname()[1]))
         udp.opened(anywhere)
         udp.opened(exact)

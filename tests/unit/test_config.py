@@ -120,6 +120,25 @@ def test_a_secret_file_that_others_may_read_is_refused(tmp_path: Path) -> None:
     assert problem.hint == f"chmod 0600 {secret}"
 
 
+def test_a_credential_of_systemd_may_bear_an_acls_mask_and_nothing_for_others(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    secret = tmp_path / "edged.service" / "ap"
+    secret.parent.mkdir()
+    secret.write_text("correct-horse")
+    text = f"radius: {{clients: [{{name: a, networks: ['10.0.0.0/8'], secret: !file {secret}}}]}}"
+    secret.chmod(0o440)
+    assert [p.key for p in problems(text, tmp_path)] == ["radius.clients[0].secret"], "it lies elsewhere"
+
+    monkeypatch.setattr("edged.config.document._CREDENTIALS", tmp_path)
+
+    path = tmp_path / "edged.yaml"
+    path.write_text(text)
+    assert load(path).config.radius.clients[0].secret.reveal() == b"correct-horse"
+    secret.chmod(0o444)
+    assert [p.key for p in problems(text, tmp_path)] == ["radius.clients[0].secret"]
+
+
 @pytest.mark.parametrize("secret", ["hunter2", "'hunter2'", '"hunter2 and more"'])
 def test_no_message_ever_shows_a_secret(secret: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = tmp_path / "edged.yaml"

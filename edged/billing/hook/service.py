@@ -19,6 +19,7 @@ from edged.billing.hook.seen import Seen
 from edged.billing.settings import WebhookSettings
 from edged.billing.webhook import HOOKS, Fault, Hint, Ping, Post, Refused
 from edged.errors import UpstreamError
+from edged.fdstore import FdStore
 from edged.state.hooks import HookStore
 from edged.values import Endpoint
 
@@ -49,12 +50,15 @@ class HookService:
         tell: Callable[[Hint], Awaitable[None]],
         clock: Callable[[], float] = time.time,
         deadlines: Deadlines | None = None,
+        fds: FdStore | None = None,
     ) -> None:
+        """``fds``: sockets that outlive us."""
         self.counters = Counters()
         self.endpoint: Endpoint | None = None
         """Where it listens; with port 0, the port that was given."""
         self._settings, self._hook, self._store, self._tell, self._clock = settings, HOOKS[source], store, tell, clock
         self._front = HookFront(settings.path, self._answer, self.counters, deadlines or Deadlines())
+        self._fds = fds or FdStore()
         self._seen = Seen()
         self._pending = Pending()
         now = time.monotonic()
@@ -79,7 +83,7 @@ class HookService:
         except UpstreamError as error:
             # a replay would cost one reading; not to listen would cost every payment its second
             log.warning("hook-ids-unread", error=str(error))
-        self.endpoint = await self._front.open(self._settings.listen, "billing.webhook.listen")
+        self.endpoint = await self._front.open(self._settings.listen, "billing.webhook.listen", self._fds)
         log.info("hook-listening", endpoint=str(self.endpoint))
 
     async def run(self) -> None:
@@ -90,6 +94,15 @@ class HookService:
             group.create_task(self._read(everything=True), name="hook-read-all")
             group.create_task(self._keep(), name="hook-keep")
             group.create_task(self._prune(), name="hook-prune")
+
+    @property
+    def under_way(self) -> int:
+        """Posts that are being taken in."""
+        return self._front.under_way
+
+    def refrain(self) -> None:
+        """Hear nobody else; who is inside gets an answer."""
+        self._front.refrain()
 
     async def stop(self) -> None:
         """Close the socket and write down what was accepted."""

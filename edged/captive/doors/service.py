@@ -25,6 +25,7 @@ from edged.captive.counters import Counters
 from edged.captive.lobby.service import Guest, Lobby, Stage
 from edged.captive.tls import MAX_HELLO, Alert, NeedMore, alert, parse_client_hello
 from edged.errors import ConfigError, WireError
+from edged.fdstore import FdStore
 from edged.values import Endpoint, IpAddress, parse_address
 
 _BACKLOG = 4096
@@ -64,22 +65,6 @@ def peer_address(peer: str) -> IpAddress:
     return IPv4Address(int.from_bytes(socket.inet_aton(peer)))  # a third of what parse_address takes
 
 
-def bind(endpoint: Endpoint, key: str) -> socket.socket:
-    """A listening socket on ``endpoint``. ConfigError when that cannot be."""
-    family = socket.AF_INET6 if endpoint.address.version == 6 else socket.AF_INET
-    listener = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK | socket.SOCK_CLOEXEC)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        listener.bind((str(endpoint.address), endpoint.port))
-        listener.listen(_BACKLOG)
-    except OSError as error:
-        listener.close()
-        raise ConfigError.unbound(key, endpoint, error) from None
-    return listener
-
-
 def _descriptors() -> int:
     """How many sockets may be open, after asking the system for as many as the room can use."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -99,7 +84,14 @@ def _unset(*_: object) -> NoReturn:
 class Doors:
     """Every listening socket of the room and the crowd behind them."""
 
-    def __init__(self, counters: Counters, host: str, foreign: Literal["alert", "reset"], deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        counters: Counters,
+        host: str,
+        foreign: Literal["alert", "reset"],
+        deadlines: Deadlines,
+        store: FdStore | None = None,
+    ) -> None:
         sslproto.SSLProtocol.max_size = _TLS_BUFFER  # asyncio has no other place to say so; it holds for the daemon
         self.crowd = Crowd(max(64, min(TOTAL, _descriptors())))
         self.host, self.foreign = host, foreign
@@ -121,23 +113,36 @@ class Doors:
         self._lobby = Lobby(patience, self._heard, self._overdue)
         self._sink = bytearray(4 * MAX_HELLO)
         """What is read to be forgotten: octets left unread would turn a close into a reset."""
+        self._store = store or FdStore()
         self._listeners: list[socket.socket] = []
         self._visits: set[asyncio.Task[None]] = set()
 
     def open(self, endpoint: Endpoint, key: str, *, tls: bool) -> Endpoint:
-        """Listen on ``endpoint``; the one that the system chose where its port is 0."""
-        listener = bind(endpoint, key)
+        """Listen on ``endpoint``; the one that the system chose where its port is 0. ConfigError."""
+        try:
+            listener = self._store.listen(endpoint, _BACKLOG)
+        except OSError as error:
+            raise ConfigError.unbound(key, endpoint, error) from None
         self._listeners.append(listener)
         self._loop.add_reader(listener, partial(self._accept, listener, tls=tls))
         address, port = listener.getsockname()[:2]
         return Endpoint(ip_address(address), port)
 
-    async def close(self) -> None:
-        """Close every socket and end every visit."""
+    @property
+    def under_way(self) -> int:
+        """Visitors who are being answered, or have not asked yet."""
+        return sum(not self.crowd.is_at_rest(it) and not _has_left(it) for it in self.crowd.visitors())
+
+    def refrain(self) -> None:
+        """Let nobody else in."""
         for listener in self._listeners:
             self._loop.remove_reader(listener)
             listener.close()
         self._listeners.clear()
+
+    async def close(self) -> None:
+        """Close every socket and end every visit."""
+        self.refrain()
         for visitor in self.crowd.visitors():
             self._turn_out(visitor)
         self._lobby.close()
@@ -374,6 +379,10 @@ class Doors:
             transport.abort()
         else:
             visitor.timer = self._loop.call_later(self._deadlines.lifetime - self._deadlines.request, transport.abort)
+
+
+def _has_left(visitor: Visitor) -> bool:
+    return isinstance(visitor, Guest) and not visitor.seated and visitor.stage is Stage.LEAVE
 
 
 def _nothing() -> None:

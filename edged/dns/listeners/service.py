@@ -20,6 +20,7 @@ from edged.dns.listeners.addresses import GROUPS, LIST, LocalAddresses
 from edged.dns.tcp import service as tcp
 from edged.dns.udp import service as udp
 from edged.errors import ConfigError
+from edged.fdstore import FdStore
 from edged.values import Endpoint, IpAddress, parse_address
 
 log = structlog.get_logger(__name__)
@@ -54,11 +55,11 @@ class _Listener:
 class Listeners:
     """Owns every listening socket of the room: ``bind``, then ``run``, then ``close``."""
 
-    def __init__(self, listen: Sequence[Endpoint], opened: Told, closed: Told) -> None:
-        self._listen, self._opened, self._closed = listen, opened, closed
+    def __init__(self, listen: Sequence[Endpoint], opened: Told, closed: Told, store: FdStore | None = None) -> None:
+        self._listen, self._opened, self._closed, self._store = listen, opened, closed, store or FdStore()
         self._entries: list[_Listener] = []
         self._local = LocalAddresses()
-        self._running = False
+        self._running = self._refrained = False
 
     @property
     def endpoints(self) -> tuple[Endpoint, ...]:
@@ -73,7 +74,7 @@ class Listeners:
     def bind(self) -> None:
         """Take every port. ConfigError when one cannot be had."""
         for index, endpoint in enumerate(self._listen):
-            datagrams, streams = _bind_both(endpoint, f"dns.listen[{index}]")
+            datagrams, streams = _bind_both(endpoint, f"dns.listen[{index}]", self._store)
             address, port = datagrams.getsockname()[:2]
             self._entries.append(_Listener(Endpoint(parse_address(address), port), datagrams, streams))
 
@@ -91,6 +92,10 @@ class Listeners:
                 with news:
                     await self._follow(news)
         await asyncio.get_running_loop().create_future()
+
+    def refrain(self) -> None:
+        """Follow no address any more: what there is stays as it is until ``close``."""
+        self._refrained = True
 
     def close(self) -> None:
         """Close everything; once is enough."""
@@ -143,7 +148,7 @@ class Listeners:
 
     def _fit(self) -> None:
         """Open what an address lacks, close what has none."""
-        for entry in self._entries:
+        for entry in () if self._refrained else self._entries:
             if entry.endpoint.address.is_unspecified:
                 local = self._local.of(entry.endpoint.address.version)
                 for address in entry.beside.keys() - set(local):
@@ -188,14 +193,18 @@ def _subscribe() -> socket.socket:
     return news
 
 
-def _bind_both(endpoint: Endpoint, key: str) -> tuple[socket.socket, socket.socket]:
+def _bind_both(endpoint: Endpoint, key: str, store: FdStore) -> tuple[socket.socket, socket.socket]:
     """UDP and TCP on the same port; port 0: one that is free for both."""
     for attempt in range(_PORT_TRIES):
-        datagrams = udp.bind(endpoint, key)
+        datagrams = udp.bind(endpoint, key, store)
         try:
-            return datagrams, tcp.bind(Endpoint(endpoint.address, datagrams.getsockname()[1]), key)
+            port = datagrams.getsockname()[1]
+            # one of the kernel's choice is nothing to keep
+            streams = tcp.bind(Endpoint(endpoint.address, port), key, store if endpoint.port else FdStore())
         except ConfigError:
             datagrams.close()
             if endpoint.port or attempt == _PORT_TRIES - 1:
                 raise
+        else:
+            return datagrams, streams
     raise AssertionError("the loop returns or raises")

@@ -19,6 +19,7 @@ from edged.dns.sinkhole import Pending, Sinkhole
 from edged.dns.tcp import keepalive
 from edged.dns.tcp.framing import Framing, framed
 from edged.errors import ConfigError
+from edged.fdstore import FdStore
 from edged.values import Endpoint
 
 _TOTAL = 4096
@@ -45,21 +46,12 @@ _SWEPT = 64
 Later = Callable[[Pending, Callable[[bytes], None]], None]
 
 
-def bind(endpoint: Endpoint, key: str) -> socket.socket:
+def bind(endpoint: Endpoint, key: str, store: FdStore) -> socket.socket:
     """A listening TCP socket on ``endpoint``. ConfigError when it cannot be had."""
-    family = socket.AF_INET if endpoint.address.version == 4 else socket.AF_INET6
-    sock = socket.socket(family, socket.SOCK_STREAM)
     try:
-        sock.settimeout(0)
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((str(endpoint.address), endpoint.port))
-        sock.listen(_BACKLOG)
+        return store.listen(endpoint, _BACKLOG)
     except OSError as error:
-        sock.close()
         raise ConfigError.unbound(key, f"{endpoint} (TCP)", error) from None
-    return sock
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,11 +105,20 @@ class Connections:
             more = self.sweep(time.monotonic())
             await asyncio.sleep(0 if more else self._clocks.sweep)
 
-    def close(self) -> None:
-        """Stop accepting and drop every stream."""
+    @property
+    def under_way(self) -> int:
+        """Streams that wait for an answer, or whose first question is still to come."""
+        return len(self._busy) + sum(it.waiting or not it.asked for it in self._idle)
+
+    def refrain(self) -> None:
+        """Take no new stream; those inside go on."""
         for server in self._servers:
             server.close()
         self._servers.clear()
+
+    def close(self) -> None:
+        """Stop accepting and drop every stream."""
+        self.refrain()
         for connection in (*self._idle, *self._busy):
             connection.abort()
 
@@ -199,6 +200,8 @@ class Connection(asyncio.BufferedProtocol):
         self.since = time.monotonic()
         """When the last whole message was taken, or the first octet of the present one came."""
         self.pending = 0
+        self.asked = False
+        """A whole message has come."""
 
     @property
     def waiting(self) -> bool:
@@ -302,6 +305,7 @@ class Connection(asyncio.BufferedProtocol):
         if self._transport is None:
             return
         if taken:
+            self.asked = True
             self._touch()
         if taken == _BURST and self._framing.whole() and not self._yielded:
             self._yielded = True

@@ -17,6 +17,7 @@ import structlog
 
 from edged.dns.sinkhole import Pending, Sinkhole
 from edged.errors import ConfigError
+from edged.fdstore import FdStore
 from edged.native.datagrams import BATCH, WAITING, Datagrams, Source
 from edged.pktinfo import IP_PKTINFO, IPV6_RECVPKTINFO
 from edged.values import Endpoint, parse_address
@@ -34,16 +35,21 @@ Later = Callable[[Pending, Callable[[bytes], None]], None]
 """Takes over a query that an upstream must answer, and what to call with the reply."""
 
 
-def bind(endpoint: Endpoint, key: str) -> socket.socket:
-    """A UDP socket on ``endpoint``, which nobody has yet. ConfigError when it cannot be had."""
-    sock = _unbound(endpoint)
+def bind(endpoint: Endpoint, key: str, store: FdStore) -> socket.socket:
+    """A UDP socket on ``endpoint``: the one in ``store``, or one that nobody has yet. ConfigError: it cannot be had."""
+    left = store.take(socket.SOCK_DGRAM, endpoint)
+    sock = left or _unbound(endpoint)
     try:
-        sock.bind((str(endpoint.address), endpoint.port))
+        if left is None:
+            sock.bind((str(endpoint.address), endpoint.port))
+        else:
+            _prepare(sock, endpoint)
         # after the bind: another program is refused this port as ever, sockets of our own may join
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError as error:
         sock.close()
         raise ConfigError.unbound(key, f"{endpoint} (UDP)", error) from None
+    store.keep(sock, endpoint)
     return sock
 
 
@@ -69,8 +75,14 @@ def _unbound(endpoint: Endpoint) -> socket.socket:
     sock.settimeout(0)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+    _prepare(sock, endpoint)
+    return sock
+
+
+def _prepare(sock: socket.socket, endpoint: Endpoint) -> None:
+    """The options that a bound socket takes as well."""
     if endpoint.address.is_unspecified:
-        if family == socket.AF_INET:
+        if sock.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
@@ -79,7 +91,6 @@ def _unbound(endpoint: Endpoint) -> socket.socket:
     except OSError:
         # without CAP_NET_ADMIN: as much as net.core.rmem_max lets us have
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
-    return sock
 
 
 def _turn_away(sock: socket.socket) -> None:
@@ -97,16 +108,23 @@ class UdpSockets:
     """The bound sockets of the room and their part of the event loop."""
 
     def __init__(
-        self, datagrams: Datagrams, workers: int, sinkhole: Sinkhole, refresh: Callable[[], None], later: Later
+        self,
+        datagrams: Datagrams,
+        workers: int,
+        sinkhole: Sinkhole,
+        refresh: Callable[[], None],
+        later: Later,
+        *,
+        store: FdStore | None = None,
     ) -> None:
-        self._datagrams, self._workers = datagrams, workers
+        self._datagrams, self._workers, self._store = datagrams, workers, store or FdStore()
         self._sinkhole = sinkhole
         self._refresh = refresh
         self._later = later
         self._by_fd: dict[int, socket.socket] = {}
         self._more: dict[socket.socket, list[socket.socket]] = {}
         """The sockets of the second worker on, beside the first's."""
-        self._stopped = False
+        self._stopped = self._refrained = False
 
     def open(self, loop: asyncio.AbstractEventLoop) -> None:
         """Begin to answer what the workers leave."""
@@ -127,11 +145,23 @@ class UdpSockets:
         self._attach(sock, endpoint, 0)
         for worker in range(1, self._workers):
             try:
-                self._more[sock].append(bind_beside(endpoint))
+                self._more[sock].append(self._beside(sock, endpoint))
             except OSError as error:
                 log.warning("dns-worker-without-socket", endpoint=str(endpoint), error=type(error).__name__)
                 break
             self._attach(self._more[sock][-1], endpoint, worker)
+
+    def _beside(self, sock: socket.socket, endpoint: Endpoint) -> socket.socket:
+        """One more socket beside ``sock``; where that outlives us, so does this: the kernel counts on both."""
+        if not self._store.holds(sock):
+            return bind_beside(endpoint)
+        left = self._store.take(socket.SOCK_DGRAM, endpoint)
+        if left is not None:
+            _prepare(left, endpoint)
+            return left
+        beside = bind_beside(endpoint)
+        self._store.keep(beside, endpoint)
+        return beside
 
     def _attach(self, sock: socket.socket, endpoint: Endpoint, worker: int) -> None:
         self._by_fd[sock.fileno()] = sock
@@ -142,17 +172,28 @@ class UdpSockets:
         if sock not in self._more:
             return
         more = self._more.pop(sock)
+        if not self._refrained:
+            self._detach(sock, *more)
         for each in (sock, *more):
-            _turn_away(each)
+            del self._by_fd[each.fileno()]
+        for each in more:
+            each.close()
+
+    def refrain(self) -> None:
+        """Answer what has come, then read no more; replies still leave by every socket until it is ``closed``."""
+        if not self._refrained:
+            self._refrained = True
+            self._detach(*(each for sock, more in self._more.items() for each in (sock, *more)))
+
+    def _detach(self, *sockets: socket.socket) -> None:
+        for each in sockets:
+            if not self._store.holds(each):
+                _turn_away(each)
             self._datagrams.detach(each)
         # all that came to them waits among the first; others may come without end
         for _ in range(WAITING // BATCH + 1):
             if not self._drain():
                 break
-        for each in (sock, *more):
-            del self._by_fd[each.fileno()]
-        for each in more:
-            each.close()
 
     def _drain(self) -> bool:
         """Answer a batch of what waits; False: nothing did."""

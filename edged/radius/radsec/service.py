@@ -18,6 +18,7 @@ from dataclasses import dataclass
 import structlog
 
 from edged.errors import ConfigError
+from edged.fdstore import FdStore
 from edged.radius.clients import Clients, Source, source_of
 from edged.radius.exchange.service import Exchanges
 from edged.radius.radsec.certificate import names
@@ -76,6 +77,7 @@ class RadSecService:
         clients: Clients,
         clock: Callable[[], float] = time.time,
         limits: Limits = _LIMITS,
+        store: FdStore | None = None,
     ) -> None:
         """``exchanges`` and ``clients`` are those of the service over UDP: both ask the same rooms."""
         self.counters = RadSecCounters()
@@ -85,7 +87,9 @@ class RadSecService:
         self._total = min(limits.total, soft // 4)
         self._files = RadSecFiles(settings.tls) if settings.tls is not None else None
         self._context: ssl.SSLContext | None = None
+        self._store = store or FdStore()
         self._sockets: list[socket.socket] = []
+        self._doors: list[asyncio.Task[None]] = []
         self._connections: set[Connection] = set()
         self._reported: dict[Refusal, int] = {}
 
@@ -98,12 +102,12 @@ class RadSecService:
         self._context = self._files.load()
         # asyncio has no other place to say so; it holds for the daemon, and the page wants it as small
         sslproto.SSLProtocol.max_size = min(sslproto.SSLProtocol.max_size, _TLS_BUFFER)
-        try:
-            for endpoint in self._settings.tls.listen:
-                self._sockets.append(_bind(endpoint))
-        except ConfigError:
-            await self.stop()
-            raise
+        for endpoint in self._settings.tls.listen:
+            try:
+                self._sockets.append(self._store.listen(endpoint, BACKLOG))
+            except OSError as error:
+                await self.stop()
+                raise ConfigError.unbound("radius.tls.listen", f"{endpoint} (TCP)", error) from None
         for endpoint in self.endpoints:
             log.info("radius-listening", role="tls", endpoint=str(endpoint))
 
@@ -111,12 +115,22 @@ class RadSecService:
         """Serve until cancelled."""
         async with asyncio.TaskGroup() as group:
             for listener in self._sockets:
-                group.create_task(self._accept(listener, group), name="radsec-accept")
+                self._doors.append(group.create_task(self._accept(listener, group), name="radsec-accept"))
             group.create_task(self._watch(), name="radsec-files")
             group.create_task(self._report(), name="radsec-report")
             while True:
                 await asyncio.sleep(self._limits.sweep)
                 self._sweep(asyncio.get_running_loop().time())
+
+    @property
+    def under_way(self) -> int:
+        """Handshakes. The requests are among those of the service over UDP."""
+        return sum(it.source is None for it in self._connections)
+
+    def refrain(self) -> None:
+        """Let no new client in; those inside are answered."""
+        for door in self._doors:
+            door.cancel()
 
     async def stop(self) -> None:
         """Close the sockets and every connection; clients come back to the next start."""
@@ -288,21 +302,6 @@ class RadSecService:
                 if new:
                     latest = self.counters.latest[reason]
                     log.warning("radsec-refused", reason=reason.value, count=new, latest=latest)
-
-
-def _bind(endpoint: Endpoint) -> socket.socket:
-    family = socket.AF_INET if endpoint.address.version == 4 else socket.AF_INET6
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((str(endpoint.address), endpoint.port))
-        sock.listen(BACKLOG)
-    except OSError as error:
-        sock.close()
-        raise ConfigError.unbound("radius.tls.listen", f"{endpoint} (TCP)", error) from None
-    return sock
 
 
 def _quicken(sock: socket.socket) -> None:

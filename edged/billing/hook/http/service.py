@@ -17,6 +17,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 from edged.billing.hook.counters import Counters
 from edged.billing.webhook import Fault, Post
 from edged.errors import ConfigError
+from edged.fdstore import FdStore
 from edged.values import Endpoint
 from edged.webserver import LIMITS, QuietProtocol, report_fault, unversioned
 
@@ -26,6 +27,7 @@ _READ_BUFFER = 16 * 1024
 """Octets of a body that are taken before the rest waits in the kernel."""
 _CONNECTIONS = 256
 """At once; beyond, the oldest that has not asked anything yet makes room."""
+_BACKLOG = 100
 _LINGER = 0.5
 """Seconds for a client to finish sending what we do not read, so that it gets the answer and no reset."""
 
@@ -102,20 +104,30 @@ class HookFront(web.Server):
         self._waiting: dict[_Protocol, None] = {}
         self._listener: asyncio.Server | None = None
 
-    async def open(self, endpoint: Endpoint, key: str) -> Endpoint:
+    async def open(self, endpoint: Endpoint, key: str, store: FdStore) -> Endpoint:
         """Listen on ``endpoint``; the one that the system chose where its port is 0. ConfigError."""
         loop = asyncio.get_running_loop()
         try:
-            self._listener = await loop.create_server(self._protocol, str(endpoint.address), endpoint.port)
+            listener = store.listen(endpoint, _BACKLOG)
+            self._listener = await loop.create_server(self._protocol, sock=listener, backlog=_BACKLOG)
         except OSError as error:
             raise ConfigError.unbound(key, endpoint, error) from None
         return Endpoint(endpoint.address, self._listener.sockets[0].getsockname()[1])
 
-    async def close(self) -> None:
-        """Close the socket and every connection; at once."""
+    @property
+    def under_way(self) -> int:
+        """Clients inside."""
+        return len(self._inside)
+
+    def refrain(self) -> None:
+        """Let nobody else in."""
         if self._listener is not None:
             self._listener.close()
             self._listener = None
+
+    async def close(self) -> None:
+        """Close the socket and every connection; at once."""
+        self.refrain()
         for protocol in tuple(self._inside):
             protocol.cut()
         await self.shutdown(timeout=0)
