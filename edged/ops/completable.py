@@ -10,7 +10,6 @@ from collections.abc import Callable, Iterable, Iterator
 from heapq import nsmallest
 from typing import TYPE_CHECKING
 
-
 if TYPE_CHECKING:
     from edged.ops.rooms import House
 

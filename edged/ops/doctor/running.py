@@ -6,8 +6,8 @@ from __future__ import annotations
 from typing import Any
 
 from edged.config.schema import Config
-from edged.ops.doctor.values import Facts, Finding, Grade
 from edged.enforce.settings import by_name
+from edged.ops.doctor.values import Facts, Finding, Grade
 from edged.ops.text import counted
 
 _DOWN = "edged is not running, and nobody else knows"
