@@ -27,7 +27,7 @@ from tests.loopback.uisp_server import APP_KEY, NETWORK_TOKEN, Console, UispServ
 
 PATIENT = Pace(age=3600.0, look=5, at_once=4, failures=4, patience=0.5)
 EAGER = Pace(age=0.0, look=100, at_once=4, failures=4, patience=0.5)
-BOUNDS = Bounds(request=0.4, reading=5.0, page_octets=1_000_000, page=4, whole=100, pages=50, pace=PATIENT)
+BOUNDS = Bounds(request=1.0, reading=5.0, page_octets=1_000_000, page=4, whole=100, pages=50, pace=PATIENT)
 
 VECTORS = load_text((Path(__file__).parent.parent / "vectors" / "billing_uisp.yaml").read_text("utf-8"))
 

@@ -49,17 +49,15 @@ async def test_no_sign_is_given_while_a_room_has_stopped(tmp_path: Path, monkeyp
             for _ in range(3):
                 assert await asyncio.wait_for(loop.sock_recv(systemd, 99), 5) == b"WATCHDOG=1"
             works = False
-            while not logs:
+            while not any(entry["event"] == "watchdog-unfed" for entry in logs):
                 await asyncio.sleep(0.01)
             while True:
                 try:
                     systemd.recv(99)  # given before
                 except BlockingIOError:
                     break
-            while len(logs) < 4:
+            while sum(entry["event"] == "watchdog-unfed" for entry in logs) < 4:
                 await asyncio.sleep(0.01)
             with pytest.raises(BlockingIOError):
                 systemd.recv(99)
             heart.cancel()
-
-    assert {entry["event"] for entry in logs} == {"watchdog-unfed"}
