@@ -122,7 +122,7 @@ deb: | $(BIN)/python  ## $(PACKAGES)/edged_VERSION_ARCH.deb, for SUITE=bookworm,
 	@$(call install,gcc libc6-dev python3-dev dpkg-dev)
 	for suite in $(SUITE); do PYTHON="$(CURDIR)/$(BIN)/python" config/debian/build.sh $$suite "$(PACKAGES)" || exit 1; done
 
-APT_PACKAGE := debootstrap eatmydata
+APT_PACKAGE := debootstrap eatmydata systemd-container
 .PHONY: package-base
 package-base: | apt-test
 	@$(call install,$(APT_PACKAGE))
