@@ -189,7 +189,7 @@ def test_a_key_that_ends_after_a_fast_transition_ends_where_the_phone_is_now(res
 def test_an_access_point_that_is_not_told_keeps_the_vlan_of_before_for_fast_transitions(
     residence: Residence, push: int, vlan: int
 ) -> None:
-    """hostapd's own memory, which edged cannot reach: hence ``pmk_r1_push=1`` in docs/wifi-access-points.md."""
+    """hostapd's own memory, which edged cannot reach: hence ``pmk_r1_push=1`` in docs/wifi/hostapd-openwrt.md."""
     here, there = (fast(residence, name, pmk_r1_push=push) for name in ("ap1", "ap2"))
     phone = residence.device()
     open_to_all(residence, ANA_KEY, BOB_KEY)
