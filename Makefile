@@ -151,9 +151,10 @@ types: $(VENV)/dev.stamp
 layers: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 
-schema: $(VENV)/run.stamp  ## write config/edged.schema.json from the settings, and edged/ops/alarms.md from the manual
+schema: $(VENV)/run.stamp  ## what is made of the program: config/edged.schema.json, docs/reference, edged/ops/alarms.md
 	$(BIN)/python -m edged.cli schema > config/edged.schema.json
 	sed -n '/^### `/,$$p' docs/troubleshooting.md > edged/ops/alarms.md
+	$(BIN)/python -m config.manual.reference
 
 # the environment may be older than the compiler
 .PHONY: native

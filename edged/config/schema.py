@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import Any, Literal
 
 from pydantic import Field
@@ -23,27 +24,64 @@ class Config(Settings):
     """Everything an operator can say."""
 
     site: str = Field(default="edged", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,62}$")
-    """This edge, in logs, in metrics and towards billing."""
+    """This edge's name in output, logs and metrics; letters, digits, `.` `_` `-`, at most 63.
+
+    Example: `tower-12`
+    Mistake: two edges with one name.
+    """
     mode: Literal["enforce", "watch"] = "enforce"
-    """watch: compute and show everything, change nothing for anyone."""
+    """`enforce`, or `watch`: compute and show everything, change nothing for anyone.
+
+    Example: `watch`
+    Mistake: to change it and only reload: it takes a restart, and going back to `watch` then opens every line.
+    """
     state: StateSettings = StateSettings()
+    """Where edged keeps what it must not forget."""
     billing: BillingSettings | None = None
-    """Missing: nobody is blocked, and keys are made locally."""
+    """Where the lists come from; without it nobody is blocked and keys are made by hand."""
     subscribers: SubscribersSettings = SubscribersSettings()
+    """Who is served, who is exempt."""
     portal: PortalSettings = PortalSettings()
+    """The page that a blocked subscriber sees; without `portal.url` there is none."""
     garden: GardenSettings = GardenSettings()
+    """What a blocked subscriber still reaches."""
     dns: DnsSettings = DnsSettings()
+    """The sinkhole and the resolver; without `dns.listen` there is none."""
     radius: RadiusSettings = RadiusSettings()
+    """The RADIUS server; without `radius.auth` and `radius.tls` it answers no access point."""
     mpsk: MpskSettings = MpskSettings()
+    """The networks with a key for every resident."""
     enforce: EnforceSettings = ()
+    """A list of targets; empty: nothing is enforced.
+
+    Example: `[{nftables: {interfaces: [lan0]}}]`
+    Mistake: to leave it out: the page works for those who find it, but nobody is blocked.
+    """
     ops: OpsSettings = OpsSettings()
+    """The operator's side: metrics, dashboard, socket and log."""
 
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the file, for editors; ``make schema`` writes it to config/edged.schema.json."""
     schema = Config.model_json_schema(by_alias=True)
+    with suppress(OSError):  # without its source edged knows its keys as well, and not what they mean
+        _describe(schema)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "edged configuration",
         **{key: value for key, value in schema.items() if key != "title"},
     }
+
+
+def _describe(schema: dict[str, Any]) -> None:
+    """The meaning of each key, before what its type says of its form."""
+    from edged.config.described import keys  # the daemon never asks
+
+    for key in keys(Config):
+        model = schema if key.model is Config else schema["$defs"].get(key.model.__name__)
+        if model is None:  # its form is written out where it is used
+            continue
+        told = model["properties"][key.field.alias or key.name]
+        form = told.get("description", "")
+        if not form.startswith(key.meaning.plain):
+            told["description"] = f"{key.meaning.plain} {form[:1].upper()}{form[1:]}".strip()
