@@ -7,9 +7,11 @@ import contextlib
 import re
 import shlex
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from config.manual import build
 from config.manual.commands import Command, commands
 from config.manual.keys import entries
 from config.manual.reference import written
@@ -71,6 +73,50 @@ def test_a_page_for_man_ends_no_line_as_a_macro_by_accident() -> None:
             macros = {line.split()[0] for line in text.splitlines() if line.startswith((".", "'"))}
             assert macros <= known, name
             assert text.isascii(), name
+
+
+# --- the site ----------------------------------------------------------------------------------------
+
+
+def test_the_contents_on_the_first_page_lead_to_every_page() -> None:
+    named = {page for _, pages in build.chapters() for page in pages} | {DOCS / "index.md"}
+
+    assert [page.relative_to(DOCS).as_posix() for page in sorted({*DOCS.rglob("*.md")} - named)] == [], (
+        "give it a place among the contents of docs/index.md"
+    )
+
+
+def test_a_page_of_the_site_links_to_pages_and_files_of_the_site_alone(tmp_path: Path) -> None:
+    build.stage(tmp_path)
+    staged = set(tmp_path.rglob("*.md"))
+    away = {
+        (page.relative_to(tmp_path).as_posix(), target)
+        for page in staged
+        for _, target in build.LINK.findall(FENCE.sub("", page.read_text("utf-8")))
+        if not re.match(r"[a-z]+:|#", target)
+        and not (page.parent / target.partition("#")[0]).resolve().is_relative_to(tmp_path)
+    }
+
+    assert len(staged) > len(TEXTS)
+    assert (tmp_path / "files/config/edged.example.yaml").exists()
+    assert away == set()
+
+
+@pytest.mark.parametrize(
+    ("text", "loads"),
+    [
+        ('<script src="https://unpkg.com/x"></script>', True),
+        ("<script src=//cdn.example/x></script>", True),
+        ('<link rel="stylesheet" href="https://fonts.example/css">', True),
+        ("<style>a{background:url(https://x.example/y.png)}</style>", True),
+        ('<img src="pictures/page.png"><a href="https://www.example.net/">read</a>', False),
+    ],
+)
+def test_what_a_browser_would_load_from_elsewhere_is_told_from_a_link(
+    tmp_path: Path, text: str, *, loads: bool
+) -> None:
+    (tmp_path / "index.html").write_text(text)
+    assert bool(list(build.foreign(tmp_path))) is loads
 
 
 # --- command lines ---------------------------------------------------------------------------------
