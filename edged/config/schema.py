@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from contextlib import suppress
+from copy import deepcopy
 from typing import Any, Literal
 
 from pydantic import Field
@@ -63,7 +65,7 @@ class Config(Settings):
 
 def json_schema() -> dict[str, Any]:
     """The JSON Schema of the file, for editors; ``make schema`` writes it to config/edged.schema.json."""
-    schema = Config.model_json_schema(by_alias=True)
+    schema = deepcopy(Config.model_json_schema(by_alias=True))  # parts of it are the types' own
     with suppress(OSError):  # without its source edged knows its keys as well, and not what they mean
         _describe(schema)
     return {
@@ -75,13 +77,29 @@ def json_schema() -> dict[str, Any]:
 
 def _describe(schema: dict[str, Any]) -> None:
     """The meaning of each key, before what its type says of its form."""
-    from edged.config.described import keys  # the daemon never asks
+    from edged.config.described import keys, meanings, sections  # the daemon never asks
 
     for key in keys(Config):
         model = schema if key.model is Config else schema["$defs"].get(key.model.__name__)
         if model is None:  # its form is written out where it is used
             continue
         told = model["properties"][key.field.alias or key.name]
-        form = told.get("description", "")
-        if not form.startswith(key.meaning.plain):
-            told["description"] = f"{key.meaning.plain} {form[:1].upper()}{form[1:]}".strip()
+        _say(told, key.meaning.plain)
+        for inner, _ in sections(key.field.annotation):
+            for form in _objects(told) if inner.__name__ not in schema["$defs"] else ():
+                for name, field in inner.model_fields.items():
+                    _say(form["properties"].get(field.alias or name, {}), meanings(inner)[name].plain)
+
+
+def _say(told: dict[str, Any], meaning: str) -> None:
+    form = told.get("description", "")
+    if not form.startswith(meaning):
+        told["description"] = f"{meaning} {form[:1].upper()}{form[1:]}".strip()
+
+
+def _objects(told: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    """The forms of a value that are objects, written out in it."""
+    if "properties" in told:
+        yield told
+    for form in (*told.get("anyOf", ()), told.get("items", {})):
+        yield from _objects(form) if form else ()
