@@ -18,6 +18,7 @@ from config.manual.keys import entries
 from config.manual.reference import written
 from config.manual.roff import FOLDER
 from edged.commands.usage import STATUSES, parser
+from edged.config.restart import RESTART_KEYS
 from edged.config.schema import Config, json_schema
 from tests.unit.test_docs import DOCS, FENCE, KEYS, ROOT, alarm_codes
 
@@ -124,6 +125,19 @@ def test_what_a_browser_would_load_from_elsewhere_is_told_from_a_link(
 ) -> None:
     (tmp_path / "index.html").write_text(text)
     assert bool(list(build.foreign(tmp_path))) is loads
+
+
+# --- configure.md: reload or restart -----------------------------------------------------------------
+
+
+def test_the_table_of_what_needs_a_restart_names_those_keys() -> None:
+    _, _, table = TEXTS["docs/configure.md"].partition("\n| takes effect by reload | needs a restart |\n")
+    named: list[str] = []
+    for row in table.partition("\n\n")[0].splitlines()[1:]:
+        for word in re.findall(r"`([a-z_.]+)`", row.split("|")[2]):
+            named.append(word if word[0] != "." else named[-1].rpartition(".")[0] + word)
+
+    assert sorted(named) == sorted((*RESTART_KEYS, "portal.url"))
 
 
 # --- command lines ---------------------------------------------------------------------------------
