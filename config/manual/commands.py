@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from edged.commands.usage import STATUSES, parser
+from edged.commands.usage import parser
 
 PAGE = "reference/commands.md"
 _WRITTEN = "<!-- Written by `make schema` from the parser in edged/commands: change it there. -->"
@@ -126,8 +126,8 @@ def _page() -> Iterator[str]:
     without = ", ".join(f"`{command.name}`" for command in commands() if not command.json)
     yield f"\nThese answer no program and have no `--json`: {without}.\n"
     yield "## Exit statuses\n\n| status | |\n|---|---|"
-    for status in STATUSES:
-        yield f"| {status} | {MEANT[status]} |"
+    for status, text in MEANT.items():
+        yield f"| {status} | {text} |"
     for command in commands():
         yield from _told(command, 2)
 

@@ -39,9 +39,7 @@ edged: blocked-subscriber redirection and per-resident Wi-Fi keys.
 
 edged COMMAND --help says more of each."""
 
-STATUSES = {0: "done", 1: "refused or not found", 2: "usage", 69: "daemon unreachable", 78: "bad configuration"}
-"""What a command ends with."""
-_STATUSES = f"exit status: {', '.join(f'{status} {text}' for status, text in STATUSES.items())}"
+_STATUSES = "exit status: 0 done, 1 refused or not found, 2 usage, 69 daemon unreachable, 78 bad configuration"
 
 
 _MISTYPED = re.compile(r"argument (COMMAND|ACTION): invalid choice: .(.*). \(choose from (.*)\)", re.DOTALL)
@@ -90,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "schema",
         description="the JSON Schema of the configuration, for editors",
-        epilog=f"examples:\n  edged schema > edged.schema.json\n  edged schema | jq .properties\n\n{_STATUSES}",
+        epilog=f"examples:\n  edged schema > edged.schema.json\n  edged schema | jq .properties.portal\n\n{_STATUSES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     return edged
@@ -278,7 +276,11 @@ def _routeros_arguments(routeros: argparse.ArgumentParser) -> None:
 
 
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
-    "run": ("run the daemon in the foreground", "edged run\nedged run -c edged.yaml --try", _run_arguments),
+    "run": (
+        "run the daemon in the foreground",
+        "edged run -c edged.yaml\nedged run -c config/example/edged.yaml --try",
+        _run_arguments,
+    ),
     "check": (
         "check a configuration and say what it means",
         "edged check\nedged check -c - < edged.yaml",
@@ -319,7 +321,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     ),
     "block": (
         "block one subscriber for a while, whatever billing says",
-        'edged block 20417 --for 2h --why "ticket 4471"\nedged block 20417 --end --why "sorted out"',
+        ('edged block 20417 --for 2h --why "ticket 4471"\nedged block 20417 --end --why "the camera is clean"'),
         _block_arguments,
     ),
     "unblock": (
@@ -332,7 +334,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     ),
     "pass": (
         "open a line for some minutes, to pay with: the page's button, by phone",
-        'edged pass 20417 --why "the bank\'s page does not load"\nedged pass 100.64.7.9 --for 30m --why "at the bank"',
+        ('edged pass 20417 --why "the bank\'s page does not load"\nedged pass T12-7K4M --for 30m --why "on the phone"'),
         _pass_arguments,
     ),
     "reload": ("take the changed file into force, or say why not", "edged reload\nedged reload --json", _facts),
