@@ -18,7 +18,7 @@ EXAMPLES ?= 100
 # of tests that wait for clocks and other processes half of their time
 WORKERS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
 
-.PHONY: run test test-image image deb test-deb lint-deb wheel test-wifi wifi-guest check unit e2e trials fmt lint types layers schema lab lab-down bench clean lock apt-test
+.PHONY: run test test-image image deb test-deb lint-deb wheel test-wifi wifi-guest check unit e2e trials fmt lint types layers schema manual pictures lab lab-down bench clean lock apt-test
 
 run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, without root
 	@$(BIN)/edged run -c config/example/edged.yaml --try
@@ -164,9 +164,23 @@ types: $(VENV)/dev.stamp
 layers: $(VENV)/dev.stamp
 	$(BIN)/lint-imports
 
-schema: $(VENV)/run.stamp  ## write config/edged.schema.json from the settings, and edged/ops/alarms.md from the manual
+schema: $(VENV)/run.stamp  ## what is made of the program: config/edged.schema.json, docs/reference, edged/ops/alarms.md
 	$(BIN)/python -m edged.cli schema > config/edged.schema.json
 	sed -n '/^### `/,$$p' docs/troubleshooting.md > edged/ops/alarms.md
+	$(BIN)/python -m config.manual.reference
+
+# the tool has an environment of its own: nothing that the tests or the daemon load depends on it
+MANUAL := .run/manual
+manual: $(MANUAL)/venv/stamp  ## the manual as pages for a browser: $(MANUAL)/site/index.html, for offline reading
+	$(MANUAL)/venv/bin/python -m config.manual.build $(MANUAL)
+
+$(MANUAL)/venv/stamp: requirements-manual.lock | $(BIN)/python
+	$(BIN)/python -m venv --clear $(MANUAL)/venv
+	$(MANUAL)/venv/bin/pip install -q --disable-pip-version-check --require-hashes --no-deps -r requirements-manual.lock
+	@touch $@
+
+pictures: $(VENV)/dev.stamp  ## those of the manual that show the program -> docs/pictures
+	$(BIN)/python -m tests.manual_pictures
 
 # the environment may be older than the compiler
 .PHONY: native
@@ -232,6 +246,8 @@ lock:  ## refresh the lock files (needs uv)
 	  --no-annotate -q -o requirements-acme.lock
 	uv pip compile pyproject.toml --extra probe --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate -q -o requirements-probe.lock
+	echo zensical==0.0.73 | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
+	  -q -o requirements-manual.lock
 	echo setuptools | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \
 	  -q -o requirements-build.lock
 

@@ -56,6 +56,12 @@ find "$site" \( -name RECORD -o -name REQUESTED -o -name INSTALLER -o -name dire
 
 cp "$tree/systemd/edged.service" "$root/usr/lib/systemd/system/"
 cp -r "$tree/README.md" "$tree/CHANGELOG.md" "$tree/NOTICE" "$tree/docs" "$doc/"
+rm -r "$doc/docs/reference/man"
+for page in "$tree"/docs/reference/man/*; do
+  section=$root/usr/share/man/man${page##*.}
+  mkdir -p "$section"
+  sed "/^\.TH /s/ \"\" / \"$(date -u -d "@$SOURCE_DATE_EPOCH" +%F)\" /" "$page" | gzip -9n > "$section/${page##*/}.gz"
+done
 cp "$tree"/config/{edged.example.yaml,edged.schema.json,prometheus.rules.yaml,grafana.dashboard.json} "$doc/examples/"
 "$python" "$here/copyright.py" "$site" > "$doc/copyright"
 maintainer="${DEBFULLNAME:-the edged authors} <${DEBEMAIL:-edged@localhost.localdomain}>"

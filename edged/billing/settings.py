@@ -28,52 +28,118 @@ class PollSettings(Settings):
     """How often billing is asked."""
 
     changes: Duration = 30.0
+    """Pause between two questions for changes. A `file` is looked at every second instead.
+
+    Example: `15s`
+    """
     sessions: Duration = 60.0
+    """Pause between two questions who is online, where the source says (Splynx): the lines of changing addresses."""
     full: Duration = 600.0
+    """At least so often everything is read anew.
+
+    Example: `1h`
+    """
 
 
 class WebhookSettings(Settings):
     """Where billing may tell us to look: docs/webhook.md."""
 
     listen: EndpointField
+    """Address and port; HTTP, for the loopback address or a management network.
+
+    Example: `"127.0.0.1:9301"`
+    Mistake: an address that subscribers reach.
+    """
     path: str = Field(default="/hooks/billing", pattern=r"^/[\x21-\x7e]*$")
+    """Where posts are taken, exactly; everything else is 404.
+
+    Example: `/hooks/splynx`
+    Mistake: a secret in it: it stands in logs of proxies.
+    """
     secret: SecretField
+    """What signs the posts.
+
+    Example: `!file /etc/edged/secrets/hook`
+    """
 
 
 class WindowSettings(Settings):
     """A limit on change within a sliding window: the smaller of ``share`` and ``count``."""
 
     share: Share
+    """Share of all known subscribers; for keys, of all keys.
+
+    Example: `3%`
+    """
     count: int = Field(ge=0, strict=True)
+    """Absolute number; the smaller of the two counts.
+
+    Example: `200`
+    """
     window: Duration
+    """The sliding window in which both are counted.
+
+    Example: `24h`
+    Mistake: a window so short that a slow drip passes.
+    """
 
 
 class WidestSettings(Settings):
     """The widest prefix that may ever be blocked."""
 
     ipv4: int = Field(default=24, ge=0, le=32, strict=True)
+    """Length of the widest IPv4 prefix.
+
+    Example: `30`
+    """
     ipv6: int = Field(default=48, ge=0, le=128, strict=True)
+    """Length of the widest IPv6 prefix.
+
+    Example: `56`
+    """
 
 
 class GuardSettings(Settings):
     """What billing may change without a person."""
 
     blocked: WindowSettings = WindowSettings(share="3%", count=200, window="24h")
-    """Newly blocked within the window."""
+    """Limit on newly blocked subscribers; the same limit on blocked ones whose addresses, devices or logins become
+    others.
+
+    Mistake: to write one of its three keys: all three are then required.
+    """
     vanished: WindowSettings = WindowSettings(share="30%", count=2000, window="1h")
-    """Gone from a full list without a word that they are active again."""
+    """Limit on subscribers that disappear from a list without a word that they are active, or stand there without any
+    line; the same limit, in keys, for keys that disappear or become others. Half of those on the list is held
+    whatever the share, unless the share is 50 % or more: then it is a share of the list too.
+
+    Mistake: to write one of its three keys: all three are then required.
+    """
     floor: int = Field(default=5, ge=0, strict=True)
-    """So few may always pass."""
+    """So many may always pass, also with a list that is empty then.
+
+    Example: `10`
+    """
     first: Literal["hold", "accept"] = "hold"
-    """The first list ever."""
+    """The first list that blocks anybody: `hold` it for a person, or `accept` it.
+
+    Mistake: `accept`, kept for good: it is for trials.
+    """
     widest: WidestSettings = WidestSettings()
+    """The widest prefix that may be blocked. All prefixes of one subscriber together: at most four times as many
+    addresses."""
 
 
 class StaleSettings(Settings):
     """What happens when billing has been silent for long."""
 
     after: Duration = 6 * 3600.0
+    """After how long a silence `then` comes into force.
+
+    Example: `24h`
+    """
     then: Literal["hold", "open"] = "hold"
+    """`hold` the last good list, or `open` every line until billing answers."""
 
 
 def _label(value: str) -> str:
@@ -86,28 +152,73 @@ class SplynxSettings(Settings):
     """What is Splynx's alone."""
 
     exempt_labels: tuple[Annotated[str, AfterValidator(_label)], ...] = ()
-    """Customers with one of these labels (name or number) are never restricted."""
+    """Customers with one of these labels (name or number) are never restricted.
+
+    Example: `[Staff, VIP]`
+    Mistake: to expect a new label at once: it comes with the next full reading.
+    """
     direct_pay: str | None = Field(default=None, pattern=r"^[A-Za-z0-9][A-Za-z0-9_-]{0,63}$")
-    """The add-on whose page takes a payment without a log-in: the first part of its path."""
+    """The payment add-on whose page takes a payment without a log-in: the first part of its path.
+
+    Example: `payfast`
+    Mistake: to forget the hosts of the payment provider in `garden`.
+    """
 
 
 class BillingSettings(Settings):
     """The central billing system."""
 
     source: Literal["splynx", "uisp", "rest", "file"] = "file"
+    """`file` or `rest`, which carry the objects of [feed.md](feed.md); `splynx`:
+    [billing-splynx.md](billing-splynx.md); `uisp`: [billing-uisp.md](billing-uisp.md).
+
+    Example: `rest`
+    """
     url: BillingUrl | None = None
+    """Of `rest`: base URL of the feed; `/subscribers` and `/keys` are asked below it. Of `splynx` and `uisp`: its own
+    address.
+
+    Example: `https://billing.example.net/edged`
+    Mistake: plain `http://`: the bearer key travels in clear; `https://user:password@…` is refused.
+    """
     key: SecretField | None = None
-    """What identifies us; for ``rest`` the bearer token may stand here or in ``secret``; for ``splynx`` the API key."""
+    """The bearer key of `rest`, if it does not stand in `secret`; `secret` wins. Of `splynx`: the API key. Of `uisp`:
+    the CRM's app key. A secret like it: `edged check` masks it.
+
+    Example: `!file /etc/edged/secrets/billing`
+    Mistake: a key in the YAML.
+    """
     secret: SecretField | None = None
+    """The bearer key of `rest`. Of `splynx`: the API secret. Of `uisp`: the Network's API token.
+
+    Example: `!file /etc/edged/secrets/billing`
+    Mistake: to leave the file empty, as `edged init` makes it: `edged check` and `edged run` refuse it.
+    """
     ca: Path | None = None
-    """PEM of a private authority; its certificates alone are trusted then. Omitted: the system's."""
+    """PEM of a private authority that has signed the billing system's certificate; its certificates alone are trusted
+    then.
+
+    Example: `/etc/edged/tls/billing-ca.pem`
+    Mistake: to name the server's own certificate where it is not self-signed.
+    """
     path: Path | None = None
-    """``source: file``: YAML, JSON, a CSV file of subscribers, or a folder of CSV files."""
+    """Of `file`: a YAML or JSON (`.json`) document, a table of subscribers (`.csv`), or a folder with
+    `subscribers.csv` and `keys.csv`; how to write it safely: [feed.md](feed.md#as-a-file).
+
+    Example: `/etc/edged/billing.yaml`
+    Mistake: `known` left out of the file: then the longest list seen so far stands in, and the guard lets little
+    more than `floor` through. Write how many subscribers you have.
+    """
     poll: PollSettings = PollSettings()
+    """How often billing is asked, each pause ±20 %."""
     webhook: WebhookSettings | None = None
+    """Where billing may say "look at this subscriber now": [webhook.md](webhook.md)."""
     guard: GuardSettings = GuardSettings()
+    """What billing may change without a person; beyond it the reading is held."""
     stale: StaleSettings = StaleSettings()
+    """What happens when billing has been silent for long."""
     splynx: SplynxSettings = SplynxSettings()
+    """Of `splynx` alone; see [billing-splynx.md](billing-splynx.md)."""
 
     @model_validator(mode="after")
     def _has_its_place(self) -> BillingSettings:

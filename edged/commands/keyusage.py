@@ -28,8 +28,8 @@ def add_arguments(keys: argparse.ArgumentParser) -> None:
     """The actions of ``edged keys``."""
     # -c, --json and --no-color are taken on either side of the action
     everywhere = type(keys)(add_help=False, argument_default=argparse.SUPPRESS)
-    everywhere.add_argument("-c", "--config", type=Path, metavar="FILE")
-    everywhere.add_argument("--json", action="store_true")
+    everywhere.add_argument("-c", "--config", type=Path, metavar="FILE", help="as before the action")
+    everywhere.add_argument("--json", action="store_true", help="the same facts for a program")
     everywhere.add_argument("--no-color", action="store_true", help=argparse.SUPPRESS)
     actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=type(keys))
 
@@ -39,19 +39,19 @@ def add_arguments(keys: argparse.ArgumentParser) -> None:
 
 def _list(action: argparse.ArgumentParser) -> None:
     _which(action)
-    action.add_argument("--subscriber")
+    action.add_argument("--subscriber", help="of this subscriber alone")
     action.add_argument("--state", choices=_STATES, metavar="STATE", help=", ".join(_STATES))
-    action.add_argument("--origin", choices=("billing", "local"))
+    action.add_argument("--origin", choices=("billing", "local"), help="who made them: billing, or you")
 
 
 def _which(action: argparse.ArgumentParser) -> None:
-    action.add_argument("--site")
-    action.add_argument("--ssid")
+    action.add_argument("--site", help="of this site alone")
+    action.add_argument("--ssid", help="of this network alone")
 
 
 def _common(action: argparse.ArgumentParser) -> None:
     """What a key may have besides its passphrase."""
-    action.add_argument("--site", default="")
+    action.add_argument("--site", default="", help="good at this site alone")
     action.add_argument("--device-limit", type=int, metavar="N", help="default: devices_per_key of the network")
     action.add_argument("--rate", metavar="DOWN/UP", help="such as 100M/20M; default: rate of the network")
     action.add_argument("--from", dest="begins", metavar="TIME", help=f"good from then on: {_BEGINNING}")
@@ -76,11 +76,15 @@ def _passphrase(action: argparse.ArgumentParser) -> None:
 
 
 def _add(action: argparse.ArgumentParser) -> None:
-    action.add_argument("--ssid", required=True)
-    for option in ("id", "label", "subscriber"):
-        action.add_argument(f"--{option}", default="")
+    action.add_argument("--ssid", required=True, help="the network, as in mpsk.networks")
+    for option, text in (
+        ("id", "default: drawn"),
+        ("label", "whose it is"),
+        ("subscriber", "billing's id of the owner"),
+    ):
+        action.add_argument(f"--{option}", default="", help=text)
     _common(action)
-    action.add_argument("--vlan", type=int)
+    action.add_argument("--vlan", type=int, help="default: vlan of the network")
     action.add_argument("--devices", nargs="*", default=[], metavar="MAC", help="good for these alone")
     _passphrase(action)
 
@@ -108,14 +112,14 @@ def _import(action: argparse.ArgumentParser) -> None:
 
 def _export(action: argparse.ArgumentParser) -> None:
     _which(action)
-    action.add_argument("--subscriber")
+    action.add_argument("--subscriber", help="of this subscriber alone")
     action.add_argument("--origin", choices=("billing", "local", "all"), default="local", help="default: local")
     action.add_argument("--reveal", action="store_true", help="with the passphrases; the audit notes it")
     action.add_argument("--out", type=Path, metavar="FILE", help="write there, mode 0600; default: standard output")
 
 
 def _rotate(action: argparse.ArgumentParser) -> None:
-    action.add_argument("ids", nargs="*", metavar="ID")
+    action.add_argument("ids", nargs="*", metavar="ID", help="these keys; else --site and --ssid")
     _which(action)
     when = action.add_mutually_exclusive_group()
     when.add_argument("--at", metavar="TIME", help=f"prepare it: the new passphrase begins then, {_BEGINNING}")
@@ -129,29 +133,29 @@ def _rotate(action: argparse.ArgumentParser) -> None:
 
 
 def _expire(action: argparse.ArgumentParser) -> None:
-    action.add_argument("ids", nargs="+", metavar="ID")
+    action.add_argument("ids", nargs="+", metavar="ID", help="these keys")
     action.add_argument("ends", metavar="TIME", help=f"{_END}; never")
 
 
 def _revoke(action: argparse.ArgumentParser) -> None:
-    action.add_argument("ids", nargs="+", metavar="ID")
+    action.add_argument("ids", nargs="+", metavar="ID", help="these keys")
     action.add_argument("--undo", action="store_true", help="good again, with its present passphrase")
 
 
 def _allow(action: argparse.ArgumentParser) -> None:
-    action.add_argument("id")
-    action.add_argument("devices", nargs="*", metavar="MAC")
+    action.add_argument("id", help="a key's id")
+    action.add_argument("devices", nargs="*", metavar="MAC", help="addresses of devices")
     action.add_argument("--only", action="store_true", help="from now on good for listed devices alone")
     action.add_argument("--any", action="store_true", help="good for every device again")
 
 
 def _forget(action: argparse.ArgumentParser) -> None:
-    action.add_argument("id")
-    action.add_argument("devices", nargs=1, metavar="MAC")
+    action.add_argument("id", help="a key's id")
+    action.add_argument("devices", nargs=1, metavar="MAC", help="the device's address")
 
 
 def _show(action: argparse.ArgumentParser) -> None:
-    action.add_argument("id")
+    action.add_argument("id", help="a key's id")
     action.add_argument("--reveal", action="store_true", help="also where the output is no terminal")
 
 

@@ -88,7 +88,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "schema",
         description="the JSON Schema of the configuration, for editors",
-        epilog=f"examples:\n  edged schema > edged.schema.json\n\n{_STATUSES}",
+        epilog=f"examples:\n  edged schema > edged.schema.json\n  edged schema | jq .properties.portal\n\n{_STATUSES}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     return edged
@@ -198,14 +198,15 @@ def _host(text: str) -> str:
 
 
 def _init_arguments(init: argparse.ArgumentParser) -> None:
-    init.add_argument("--site", default=os.uname().nodename.partition(".")[0] or "edge")
+    name = os.uname().nodename.partition(".")[0] or "edge"
+    init.add_argument("--site", default=name, help="this edge's name; default: this host's")
     init.add_argument(
         "--networks", nargs="+", default=["100.64.0.0/10"], metavar="PREFIX", help="the subscribers' networks"
     )
     init.add_argument(
         "--portal", type=_host, default="portal.example.net", metavar="HOST", help="host name of the page"
     )
-    init.add_argument("--portal-address", nargs="+", default=["203.0.113.10"], metavar="ADDRESS")
+    init.add_argument("--portal-address", nargs="+", default=["203.0.113.10"], metavar="ADDRESS", help="its addresses")
     init.add_argument(
         "--billing",
         default="",
@@ -275,7 +276,11 @@ def _routeros_arguments(routeros: argparse.ArgumentParser) -> None:
 
 
 _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]] = {
-    "run": ("run the daemon in the foreground", "edged run -c edged.yaml", _run_arguments),
+    "run": (
+        "run the daemon in the foreground",
+        "edged run -c edged.yaml\nedged run -c config/example/edged.yaml --try",
+        _run_arguments,
+    ),
     "check": (
         "check a configuration and say what it means",
         "edged check\nedged check -c - < edged.yaml",
@@ -316,7 +321,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     ),
     "block": (
         "block one subscriber for a while, whatever billing says",
-        'edged block 20417 --for 2h --why "ticket 4471"',
+        ('edged block 20417 --for 2h --why "ticket 4471"\nedged block 20417 --end --why "the camera is clean"'),
         _block_arguments,
     ),
     "unblock": (
@@ -329,10 +334,10 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     ),
     "pass": (
         "open a line for some minutes, to pay with: the page's button, by phone",
-        'edged pass 20417 --why "the bank\'s page does not load"',
+        ('edged pass 20417 --why "the bank\'s page does not load"\nedged pass T12-7K4M --for 30m --why "on the phone"'),
         _pass_arguments,
     ),
-    "reload": ("take the changed file into force, or say why not", "edged reload", _facts),
+    "reload": ("take the changed file into force, or say why not", "edged reload\nedged reload --json", _facts),
     "routeros": (
         "print the script that prepares a MikroTik router; reads the configuration, asks nobody",
         (

@@ -28,16 +28,32 @@ class LogSettings(Settings):
     """How loud and in which form."""
 
     level: Literal["debug", "info", "warning", "error"] = "info"
+    """What is written: this and what is graver."""
     format: Literal["text", "json"] = "text"
+    """`text` (logfmt) or `json`, one line an event.
+
+    Example: `json`
+    """
 
 
 class OpsSettings(Settings):
     """The operator's side."""
 
     listen: EndpointField | None = None
-    """/metrics /healthz /status and the dashboard; missing: none."""
+    """`/metrics`, `/healthz`, `/status` and the [dashboard](dashboard.md) over HTTP; none: off.
+
+    Example: `"127.0.0.1:9300"`
+    Mistake: an address that others reach, without `ops.token`.
+    """
     token: TokenField | None = None
-    """What a reader of the ops address must show; missing: nothing, and no dashboard where others reach it."""
+    """What a reader of the ops address must show, 16 characters or more; `/healthz` alone is open without it. Where
+    others reach `ops.listen` there is no dashboard without it.
+
+    Example: `!file /etc/edged/secrets/ops`
+    Mistake: a password that people use elsewhere: it travels in clear, see
+    [dashboard.md](dashboard.md#who-may-read-it).
+    """
     socket: Path = Path("/run/edged/control.sock")
-    """What the edged command talks to."""
+    """What the `edged` command talks to; mode 0660, owner and group of the daemon."""
     log: LogSettings = LogSettings()
+    """The log, on standard error."""

@@ -57,11 +57,23 @@ class UpstreamSettings(Settings):
     """One resolver: plain DNS, or DNS over TLS when ``tls`` is given."""
 
     endpoint: Endpoint = Field(alias="address")
-    """Port 53, or 853 with ``tls``, unless given."""
+    """An address, or ADDRESS:PORT; port 53, or 853 with `tls`.
+
+    Example: `"9.9.9.9"`
+    Mistake: a name instead of an address.
+    """
     tls: Annotated[str, AfterValidator(_host)] | None = None
-    """The name that its certificate must bear; none: plain DNS over UDP and TCP."""
+    """DNS over TLS; the name that its certificate must bear.
+
+    Example: `dns.quad9.net`
+    Mistake: another name than the certificate's: it is never asked, and the log says why.
+    """
     ca: Path | None = None
-    """Who may have signed that certificate; none: whom the system trusts."""
+    """PEM file of who signed that certificate; none: whom the system trusts.
+
+    Example: `/etc/edged/tls/resolver-ca.pem`
+    Mistake: the resolver's own certificate instead of its signer's.
+    """
 
     @model_validator(mode="after")
     def _ca_is_for_tls(self) -> UpstreamSettings:
@@ -107,20 +119,49 @@ class LimitSettings(Settings):
     """How much may be asked."""
 
     per_subscriber: int = Field(default=200, ge=1, le=1_000_000_000, strict=True)
-    """Answers a second; above it: truncated, then dropped."""
+    """Answers a second, UDP and TCP each; over UDP as many again are truncated and more are dropped, over TCP the
+    connection ends.
+
+    Example: `500`
+    Mistake: one for a person: behind one address is a household.
+    """
     per_prefix: int = Field(default=5000, ge=1, le=1_000_000_000, strict=True)
-    """The same for all of an IPv4 /24 or an IPv6 /56 together, over UDP and without one of our cookies."""
+    """The same for all of an IPv4 /24 or an IPv6 /56 together; over TCP, and with one of edged's cookies, it does not
+    count.
+
+    Example: `20000`
+    Mistake: less than a busy evening of 256 households.
+    """
 
 
 class DnsSettings(Settings):
     """The sinkhole and the garden resolver."""
 
     listen: tuple[EndpointField, ...] = ()
-    """UDP and TCP on each; empty: the room stays closed."""
+    """UDP and TCP on each; empty: no DNS. A wildcard follows this host's addresses: each of the first 256 has a UDP
+    socket of its own beside it, and every reply leaves from the address asked.
+
+    Example: `["0.0.0.0:5300", "[::]:5300"]`
+    Mistake: port 53 where another resolver has it; then a high port, see [install.md](install.md).
+    """
     upstreams: tuple[Upstream, ...] = ()
-    """Resolvers for garden names and for subscribers who are not blocked, in order of preference."""
+    """Resolvers for the garden and for those who are not blocked, in order of preference; an address, or a mapping of
+    the keys below.
+
+    Example: `["9.9.9.9", "10.0.0.1:5353"]`
+    Mistake: to have none: garden names and open lines get SERVFAIL.
+    """
     workers: int = Field(default=1, ge=1, le=WORKERS, strict=True)
-    """Threads that answer blocked subscribers outside the interpreter; the kernel shares the queries out."""
+    """Threads that answer blocked subscribers outside the interpreter, each with sockets of its own; the kernel shares
+    the queries out by client. They need the compiled part (`edged status` says whether it is there).
+
+    Example: `2`
+    Mistake: more than the host has cores.
+    """
     ttl: Duration = 5.0
-    """Life of a sinkhole answer; never 0."""
+    """Life of a sinkhole answer; at least one second.
+
+    Mistake: a long one: a paid line waits for it.
+    """
     limit: LimitSettings = LimitSettings()
+    """Bounds on questions; `edged status` and `edged_dns_ratelimited_total` show who meets them."""

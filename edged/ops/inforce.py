@@ -67,7 +67,7 @@ class _Walk:
             elif written:
                 yield from self._several(value, given, place)
             else:
-                yield Setting(dotted(place), _spelt(value, field), 0)
+                yield Setting(dotted(place), spelt(value, field), 0)
 
     def _several(self, value: Any, given: Any, at: Location) -> Iterator[Setting]:
         """What is written at a place: sections in a list or by name one by one, with their defaults."""
@@ -120,7 +120,7 @@ def _plain(data: Any) -> str:
     return "none" if data is None else str(data)
 
 
-def _spelt(value: Any, field: FieldInfo) -> str:
+def spelt(value: Any, field: FieldInfo) -> str:
     """A default, as the file would have it."""
     if isinstance(value, Enum):
         return str(value.value)

@@ -46,33 +46,82 @@ class NoticeSettings(Settings):
     """How often the soft reminder comes back."""
 
     snooze: Duration = 4 * 3600.0
-    """How long "remind me later" lasts."""
+    """When it comes back after *Remind me later*.
+
+    Example: `12h`
+    """
     every: Duration = 24 * 3600.0
-    """How often the reminder is shown."""
+    """When it comes back after *Continue*.
+
+    Example: `3d`
+    """
     sign_in: bool = False
-    """True: connectivity checks are answered as those of a blocked line while the reminder is due."""
+    """`true`: while the reminder is due, connectivity checks are answered as those of a blocked line, so that phones
+    open their sign-in sheet.
+
+    Example: `true`
+    Mistake: to forget the price: until the tap, devices behind the line think that they are offline.
+    """
 
 
 class SubscribersSettings(Settings):
     """Who may be served at all, and who is never blocked."""
 
     networks: tuple[PrefixField, ...] = ()
-    """Who may be served at all: the client ACL of DNS and of the page."""
+    """Who is served at all by DNS and page, and who may be blocked.
+
+    Example: `["100.64.0.0/10"]`
+    Mistake: IPv6 forgotten: those lines are strangers and stay open.
+    """
     exempt: tuple[PrefixField, ...] = ()
-    """Never blocked, whatever billing says."""
+    """Never blocked, whatever billing says.
+
+    Example: `["100.64.0.53"]`
+    Mistake: to forget gateways, resolvers, VoIP and the portal's own address.
+    """
     notice: NoticeSettings = NoticeSettings()
+    """The [reminder](everyday.md#the-reminder) of a subscriber whom billing puts into `notice`.
+
+    Mistake: the portal's host is not in the public DNS: these lines do not ask edged.
+    """
 
 
 class GardenSettings(Settings):
     """What a blocked subscriber may still reach."""
 
     names: tuple[GardenName, ...] = ()
+    """Host names answered truly; `*.name` is all below, `.name` is both.
+
+    Example: `["*.example-pay.com"]`
+    Mistake: a name on a large shared CDN: every site at those addresses opens with it. A name that holds a
+    connectivity check (`www.google.com`, `*.gstatic.com`) or the portal's own host is an error, here and in
+    `records`.
+    """
     presets: tuple[PresetName, ...] = ()
-    """Named lists shipped with edged; ``edged check`` prints what they open."""
+    """Lists shipped with edged; `edged check` prints what they open.
+
+    Example: `[stripe, paypal]`
+    Mistake: to trust one without a test payment: banks' own pages for card checks are in no list; that is what
+    `portal.pass` is for.
+    """
     records: dict[GardenName, tuple[AddressField, ...]] = Field(default_factory=dict)
-    """Fixed answers: host name to addresses."""
+    """Fixed answers, host to addresses. The packet filter lets these addresses through on `ports` by itself.
+
+    Example: `{legacy-pay.example.net: ["203.0.113.20"]}`
+    Mistake: an address that other sites share.
+    """
     networks: tuple[PrefixField, ...] = ()
+    """Addresses that are reachable without DNS.
+
+    Example: `["203.0.113.64/28"]`
+    Mistake: a range of a cloud provider.
+    """
     ports: tuple[Port, ...] = (443,)
+    """TCP and UDP ports that are open to all of the garden.
+
+    Example: `[443, 8443]`
+    Mistake: `80` added: foreign redirects get around the page.
+    """
 
     def all_names(self) -> tuple[str, ...]:
         """Names of the operator and of the presets, each once, in order."""

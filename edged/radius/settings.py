@@ -40,24 +40,73 @@ class DisconnectSettings(Settings):
     """Where this NAS takes Disconnect and CoA requests (RFC 5176)."""
 
     port: int = Field(default=3799, ge=1, le=65535, strict=True)
+    """The UDP port of the NAS.
+
+    Example: `1700`
+    """
 
 
 class ClientSettings(Settings):
     """One RADIUS client, or a network of alike ones."""
 
     name: str = Field(min_length=1, max_length=64)
+    """Its name in logs, and the `site` of keys.
+
+    Example: `building-7`
+    Mistake: another spelling than billing's `site`: no key is found.
+    """
     networks: tuple[PrefixField, ...] = Field(min_length=1)
+    """Source addresses; the longest match wins, each network once.
+
+    Example: `["10.7.0.0/24"]`
+    Mistake: the subscribers' addresses instead of the access points'.
+    """
     secret: SecretField
+    """What it shares with edged, 8 characters or more; 16 or more resist guessing.
+
+    Example: `!file /etc/edged/secrets/building-7`
+    """
     secret_before: SecretField | None = None
-    """The one that ``secret`` replaces: requests made with it are answered with it until this key is taken out."""
+    """The secret that `secret` replaces: both are accepted until you take this one out. [How to change a
+    secret](wifi-access-points.md#changing-a-secret).
+
+    Example: `!file /etc/edged/secrets/building-7.old`
+    Mistake: left in for ever: the old secret still opens the door.
+    """
     certificate: str | None = Field(default=None, min_length=1, max_length=253)
-    """Heard over TLS alone, from whoever shows a certificate with this name: a SAN dNSName, else the CN."""
+    """Heard over TLS alone, from whoever shows a certificate with this name (a dNSName; without any, the CN). Clients
+    with different ones may share networks.
+
+    Example: `ap.building-7.example.net`
+    Mistake: set for access points that use UDP: they are unknown then.
+    """
     dialect: Literal[DIALECT_NAMES] = "auto"  # type: ignore[valid-type]  # a Literal of the tuple above
+    """How the access point asks for a key and takes it: [the dialects](wifi-access-points.md#dialects). `auto` looks at
+    the request. The formats of `extreme`, `mist`, `cambium` and `grandstream` are not public: `edged check` warns, and
+    every request is rejected.
+
+    Example: `cisco-ipsk`
+    Mistake: `auto` for Cisco or an unbound Omada network: nothing in their first request tells them apart.
+    """
     password: SecretField | None = None
-    """A fixed User-Password that this NAS sends for every device; none: empty, or spelled as User-Name."""
+    """A fixed User-Password that this access point sends for every device, where it cannot send the MAC address.
+
+    Example: `!file /etc/edged/secrets/mac-password`
+    Mistake: to set it for access points that send the MAC address: it is not needed.
+    """
     message_authenticator: Literal["auto", "require", "optional"] = "auto"
-    """auto: required from a client that has once sent one; a packet with Proxy-State and none is dropped."""
+    """`require`: drop requests without one. `auto`: required once the address has sent one; without, dropped if it
+    bears Proxy-State or no User-Password. `optional`: never missed.
+
+    Example: `require`
+    Mistake: `optional` on a network that others can write to.
+    """
     disconnect: DisconnectSettings | None = None
+    """Where this NAS takes Disconnect-Requests; none: devices are never sent away.
+
+    Example: `{}`
+    Mistake: left out: a resident who paid keeps the blocked VLAN until the device comes again.
+    """
 
     @field_validator("secret", "secret_before")
     @classmethod
@@ -89,19 +138,49 @@ class RadSecSettings(Settings):
     """RADIUS over TLS (RFC 6614)."""
 
     listen: tuple[EndpointField, ...] = Field(min_length=1)
+    """Where it listens, for authentication and accounting both.
+
+    Example: `["0.0.0.0:2083"]`
+    """
     ca: Path
-    """Who signs the certificates of clients; nobody else's word counts."""
+    """The authority that signs the certificates of access points and proxies; read again at a reload.
+
+    Example: `/etc/edged/tls/ca.pem`
+    """
     chain: Path
+    """The certificate of edged itself and what stands above it; read again at a reload.
+
+    Example: `/etc/edged/tls/radsec.pem`
+    """
     key: Path
+    """Its key, without a passphrase; read again at a reload.
+
+    Example: `/etc/edged/tls/radsec.key`
+    """
 
 
 class RadiusSettings(Settings):
     """The RADIUS server."""
 
     auth: tuple[EndpointField, ...] = ()
+    """Where access points ask for keys.
+
+    Example: `["0.0.0.0:1812"]`
+    Mistake: set, and no `mpsk.networks`: everything is rejected.
+    """
     acct: tuple[EndpointField, ...] = ()
+    """Accounting: which address a login has now, for subscribers known by `logins`.
+
+    Example: `["0.0.0.0:1813"]`
+    """
     tls: RadSecSettings | None = None
+    """RADIUS over TLS (RadSec); a client must show a certificate:
+    [wifi-access-points.md](wifi-access-points.md#radius-over-tls).
+
+    Mistake: a certificate of a public authority as `ca`: anybody can buy one.
+    """
     clients: tuple[ClientSettings, ...] = ()
+    """Access points (NASes); a source that none covers is dropped in silence."""
 
     @field_validator("clients")
     @classmethod

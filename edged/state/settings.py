@@ -14,17 +14,23 @@ class LifeSettings(Settings):
     """What ``edged log`` can look back on; the audit has a year of its own."""
 
     keep: Duration = 92 * 86400.0
-    """How long, in seconds."""
+    """How long what befell a line is kept; `0s`: not at all. The audit has a year of its own.
+
+    Example: `30d`
+    """
     rows: int = Field(default=100_000, ge=100, le=10_000_000)
-    """How many of all subscribers together; beyond, the oldest go. 100,000 take some 11 MB."""
+    """How many entries of all subscribers together; beyond, the oldest go."""
 
 
 class StateSettings(Settings):
     """Where edged keeps what it must not forget."""
 
     directory: Path = Path("/var/lib/edged")
-    """Last good snapshot, sealing key, certificates, SQLite file."""
+    """Last good list, held reading, sealing key, link key, stand-in certificate, SQLite file.
+
+    Mistake: two daemons on one directory; to lose `sealing.key`: stored keys do not open without it.
+    """
     database: str = Field(default="sqlite", pattern=r"^(sqlite|postgresql://.+)$")
-    """sqlite, or postgresql://… (not in this version: see docs/configure.md)."""
+    """`sqlite`; `postgresql://…` is for a later version."""
     log: LifeSettings = LifeSettings()
-    """How much is kept of what befell each subscriber's line."""
+    """What `edged log` can look back on."""

@@ -7,6 +7,7 @@ that the package made, with the two capabilities of its unit, in a network names
 
 from __future__ import annotations
 
+import gzip
 import os
 import re
 import shutil
@@ -187,6 +188,19 @@ def test_it_holds_edged_its_libraries_and_its_compiled_parts_and_nothing_of_scap
     ), "a link to where Debian's would be"
     assert {link.parent for link in links} <= {site}
     assert not [path for path in tmp_path.rglob("*") if path.name == "__pycache__" or path.suffix == ".pyc"]
+
+
+def test_man_shows_the_command_and_the_configuration(package: Path, tmp_path: Path) -> None:
+    done("dpkg-deb", "-x", package, tmp_path)
+    pages = {
+        path.name: gzip.decompress(path.read_bytes()).decode() for path in tmp_path.glob("usr/share/man/man?/*.gz")
+    }
+
+    assert {"edged.1.gz", "edged.yaml.5.gz"} == set(pages)
+    assert "edged explain" in pages["edged.1.gz"]
+    assert r"billing.poll.changes" in pages["edged.yaml.5.gz"]
+    for text in pages.values():
+        assert re.search(r'^\.TH EDGED\S* [15] "\d{4}-\d\d-\d\d" ', text, re.MULTILINE)
 
 
 def test_every_file_belongs_to_root_and_none_is_written_by_others_and_none_is_in_etc(package: Path) -> None:

@@ -15,6 +15,7 @@ from pydantic import BaseModel, TypeAdapter
 from pydantic.fields import FieldInfo
 
 from edged.config.loading import loaded_text
+from edged.config.restart import RESTART_KEYS
 from edged.config.schema import Config
 from edged.errors import ConfigError, Problem
 from edged.mpsk.dialects import DIALECTS
@@ -32,7 +33,7 @@ def page(name: str) -> str:
     return (DOCS / name).read_text("utf-8")
 
 
-# --- configure.md: one table row a key -----------------------------------------------------------
+# --- reference/configuration: an entry a key -------------------------------------------------------
 
 
 def inner_models(annotation: Any, suffix: str = "") -> Iterator[tuple[type[BaseModel], str]]:
@@ -45,7 +46,7 @@ def inner_models(annotation: Any, suffix: str = "") -> Iterator[tuple[type[BaseM
 
 
 def keys_of(model: type[BaseModel], place: str = "") -> Iterator[tuple[str, FieldInfo]]:
-    """Every key path that may stand in the file, as configure.md writes it."""
+    """Every key path that may stand in the file, as the manual writes it."""
     for name, field in model.model_fields.items():
         path = f"{place}.{field.alias or name}" if place else field.alias or name
         yield path, field
@@ -54,17 +55,16 @@ def keys_of(model: type[BaseModel], place: str = "") -> Iterator[tuple[str, Fiel
 
 
 KEYS = dict(keys_of(Config))
-ROW = re.compile(r"^\| `([^`]+)` \|[^|]*(?:\\\|[^|]*)*\| ([^|]*) \|", re.MULTILINE)
-"""Key and default of a row: the first and the third cell."""
+ENTRY = re.compile(r"^## `([^`]+)`\n\n(.+)\n\n- Takes: (.+)\n- Default: (.+)\n- In force after: (.+)$", re.MULTILINE)
 
 
-def documented() -> dict[str, str]:
-    """Key path to the default that its row states."""
-    _, _, tables = page("configure.md").partition("\n## The top\n")
-    return {match[1]: match[2] for match in ROW.finditer(tables)}
+def documented() -> dict[str, tuple[str, ...]]:
+    """Key path to its meaning, and to what stands beside *takes*, *default* and *in force after*."""
+    pages = sorted((DOCS / "reference/configuration").glob("*.md"))
+    return {match[1]: match.groups()[1:] for path in pages for match in ENTRY.finditer(path.read_text("utf-8"))}
 
 
-def test_the_manual_has_a_row_for_every_key_and_none_for_what_is_no_key() -> None:
+def test_the_manual_has_an_entry_for_every_key_and_none_for_what_is_no_key() -> None:
     assert sorted(documented()) == sorted(KEYS)
 
 
@@ -75,18 +75,25 @@ def stated(cell: str, field: FieldInfo) -> Any:
     return TypeAdapter(annotated).validate_python(load_text(cell.strip("`")))
 
 
-@pytest.mark.parametrize("path", KEYS)
-def test_the_manual_states_the_default_in_force(path: str) -> None:
-    field, cell = KEYS[path], documented().get(path, "no row")
-    default = field.get_default(call_default_factory=True, validated_data={})
-    if field.is_required():
-        assert cell == "required"
-    elif default in (None, (), {}):
-        assert cell == "none"
-    elif isinstance(default, (BaseModel, dict)):
-        assert cell == "below"
-    else:
-        assert stated(cell, field) == default
+def test_the_manual_states_the_default_in_force() -> None:
+    for path, (_, _, cell, _) in documented().items():
+        field = KEYS[path]
+        default = field.get_default(call_default_factory=True, validated_data={})
+        if field.is_required():
+            assert cell == "required", path
+        elif default in (None, (), {}):
+            assert cell == "none", path
+        elif isinstance(default, (BaseModel, dict)):
+            assert cell == "below", path
+        else:
+            assert stated(cell, field) == default, path
+
+
+def test_a_key_that_a_reload_cannot_take_is_said_to_need_a_restart() -> None:
+    said = {path for path, (_, _, _, after) in documented().items() if after == "a restart"}
+
+    assert set(RESTART_KEYS) <= said
+    assert {path for path in said if path not in RESTART_KEYS and not path.startswith(RESTART_KEYS)} == set()
 
 
 SNIPPET = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
