@@ -240,6 +240,9 @@ def _probe_arguments(probe: argparse.ArgumentParser) -> None:
 def _doctor_arguments(doctor: argparse.ArgumentParser) -> None:
     _facts(doctor)
     doctor.add_argument("check", nargs="?", help="this one alone")
+    doctor.add_argument(
+        "--report", type=Path, metavar="FILE", help="also write a file to show to others: no names, addresses or keys"
+    )
 
 
 def _completion_arguments(completion: argparse.ArgumentParser) -> None:
@@ -362,7 +365,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     ),
     "doctor": (
         "what is wrong with this host, and how to mend it; changes nothing",
-        "edged doctor\nedged doctor ports",
+        "edged doctor\nedged doctor ports\nedged doctor --report edged-report.txt",
         _doctor_arguments,
     ),
     "keys": (
