@@ -146,6 +146,9 @@ BRIDGE = replace(LAN, is_bridge=True)
 PORTS = tuple(Link(name, True, False, "lan0", False, 0) for name in ("p1", "p2"))
 CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
     ("edged", {"daemon": None, "reasons": {"daemon": "it does not answer"}}, Grade.FAIL, "it does not answer"),
+    ("edged", {"daemon": None, "hung": OURS}, Grade.FAIL,
+     "it runs (pid 4711), and does not answer within four seconds"),
+    ("ports", {"daemon": None, "hung": OURS}, Grade.OK, "53, 1812, 8080, 8443 are ours"),
     ("edged", {"daemon": told(verdict="1 thing needs you", alarms=[ALARM])}, Grade.WARN, "1 thing needs you"),
     ("edged", {"config": config(CONFIG + "mode: watch\n")}, Grade.WARN, "all well (mode: watch)"),
     ("ports", {"holders": HOLDERS[1:]}, Grade.FAIL, "dns.listen: 0.0.0.0:53/udp: nobody listens"),
@@ -398,12 +401,12 @@ def _called(function: ast.expr) -> set[str]:
 def _assigned(function: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
     for node in ast.walk(function):
         for target in node.targets if isinstance(node, ast.Assign) else []:
-            match target, node.value:
-                case ast.Name(), value:
-                    yield target.id, value
-                case ast.Tuple(), ast.Tuple() as values:
-                    pairs = zip(target.elts, values.elts, strict=True)
-                    yield from ((name.id, value) for name, value in pairs if isinstance(name, ast.Name))
+            value = node.value if isinstance(node, ast.Assign) else target
+            if isinstance(target, ast.Name):
+                yield target.id, value
+            elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                pairs = zip(target.elts, value.elts, strict=True)
+                yield from ((name.id, each) for name, each in pairs if isinstance(name, ast.Name))
 
 
 def _resolved(sentence: ast.expr, written: list[tuple[str, ast.expr]]) -> list[ast.expr]:

@@ -29,7 +29,7 @@ from edged.dns.question import Question
 from edged.dns.settings import UpstreamSettings
 from edged.errors import UpstreamError
 from edged.ops.control import Refused, call
-from edged.ops.doctor.looking import Unknown, addresses
+from edged.ops.doctor.looking import Hung, Unknown, addresses
 from edged.ops.doctor.values import Daemon, Upstream, Visit
 from edged.ops.probe.orders import CHECKS
 from edged.values import Endpoint, host_prefix
@@ -40,18 +40,23 @@ _PEER = struct.Struct("3i")
 
 
 def daemon(config: Config) -> Daemon:
-    """The running edged, as it sees itself. Unknown."""
+    """The running edged, as it sees itself. Unknown; Hung when it is there and says nothing."""
     try:
-        status = call(config.ops.socket, "status", patience=_ASK_S)
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(_ASK_S)
             connection.connect(str(config.ops.socket))
             pid, _, _ = _PEER.unpack(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _PEER.size))
+    except PermissionError:
+        raise Unknown(f"you may not open {config.ops.socket}; become root or join the group edged") from None
+    except OSError:
+        raise Unknown("the daemon does not answer on its control socket (not running?)") from None
+    begun = time.monotonic()
+    try:
+        return Daemon(call(config.ops.socket, "status", patience=_ASK_S), pid)
     except Refused as refusal:
+        if time.monotonic() - begun >= _ASK_S:
+            raise Hung(pid) from None
         raise Unknown(str(refusal)) from None
-    except OSError as error:
-        raise Unknown(f"{config.ops.socket}: {error.strerror}") from None
-    return Daemon(status, pid)
 
 
 def inside(config: Config) -> dict[str, Any]:

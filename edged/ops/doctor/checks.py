@@ -13,6 +13,8 @@ from edged.ops.doctor.values import Facts, Holder
 from edged.values import Endpoint
 
 _WILD = {4: "0.0.0.0", 6: "::"}  # noqa: S104  # compared with what ss prints; nothing is bound
+_ELSEWHERE = -1
+"""A daemon of another namespace of processes: whose it is nobody can say, so it is taken for ours."""
 _HOW_TO_FREE = {
     "systemd-resolve": (
         "it is systemd-resolved: DNSStubListener=no in /etc/systemd/resolved.conf.d/edged.conf, then "
@@ -106,18 +108,19 @@ def ports(facts: Facts, config: Config) -> Finding:
     """The ports that the file names are ours."""
     if facts.holders is None:
         return skip("ports", "{reason}", reason=facts.why("holders"))
+    running = (facts.daemon.pid or _ELSEWHERE) if facts.daemon else facts.hung
     for one in (wanted := list(wanted_ports(config))):
         holders = [h for h in facts.holders if overlaps(one, h)]
-        ours = [h for h in holders if facts.daemon and facts.daemon.pid in {h.pid, 0}]
+        ours = [h for h in holders if running and running in {h.pid, _ELSEWHERE}]
         if holders and not ours:
             return _held(one, holders[0])
-        if facts.daemon and not holders:
+        if running and not holders:
             return fail(
                 "ports", "{key}: {at}: nobody listens", "what comes there is refused",
                 "edged reads listeners at its start alone: systemctl restart edged", key=Plain(one.key), at=one.at,
             )  # fmt: skip
     numbers = Plain(", ".join(str(n) for n in sorted({one.endpoint.port for one in wanted})))
-    if facts.daemon:
+    if running:
         return ok("ports", "{numbers} are ours", numbers=numbers)
     return ok("ports", "{numbers} are free for edged", numbers=numbers)
 

@@ -32,6 +32,14 @@ _LISTENER = re.compile(r"^(udp|tcp)\s+\S+\s+\d+\s+\d+\s+(\S+):(\d+)\s+\S+\s*(?:u
 _COMMAND_S = 4.0
 
 
+class Hung(Exception):  # noqa: N818  # as Unknown
+    """A program is there and does not answer."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        super().__init__(pid)
+
+
 class Unknown(Exception):  # noqa: N818  # a reason, not a fault
     """A fact cannot be found out, in words for the operator."""
 
@@ -146,6 +154,12 @@ def own_routes() -> tuple[Route, ...]:
     return tuple(found)
 
 
+def ways_out() -> frozenset[str]:
+    """The interfaces that the default routes lead to. Unknown."""
+    listed = (row for version in (4, 6) for row in _listed("ip", "-j", f"-{version}", "route", "show", "default"))
+    return frozenset(str(row["dev"]) for row in listed if "dev" in row)
+
+
 # --- the packet filter ---------------------------------------------------------------------------
 
 
@@ -178,7 +192,7 @@ def legacy_warnings(saved: str, program: str) -> Iterator[str]:
     relieved = re.search(r"^-A INPUT .*--ctstate \S*DNAT\S* .*-j ACCEPT", saved, re.MULTILINE)
     if re.search(r"^:INPUT DROP", saved, re.MULTILINE) and not relieved:
         rule = f"{program} -I INPUT -m conntrack --ctstate DNAT -j ACCEPT"
-        yield f"chain INPUT of {program} drops by default: it needs the rule: {rule} (ct status dnat accept)"
+        yield f"chain INPUT of {program} drops by default: it needs the rule: {rule}"
     if re.search(r"^:FORWARD DROP", saved, re.MULTILINE):
         yield f"chain FORWARD of {program} drops by default: it needs rules that accept traffic to the garden"
 

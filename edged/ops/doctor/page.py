@@ -29,7 +29,10 @@ _DEVICES = {
     "chrome": "Chrome and Edge", "networkmanager": "Linux", "kindle": "Kindle", "nintendo": "Nintendo",
     "roku": "Roku", "steam": "Steam",
 }  # fmt: skip
-_HUNG = "systemctl restart edged; before that, journalctl -u edged -n 50 says what it does"
+_HUNG = (
+    "does an input chain of yours drop it, from this host too (nft list ruleset)? else journalctl -u edged -n 50, then "
+    "systemctl restart edged"
+)
 
 
 def portal(facts: Facts, config: Config) -> Finding:
@@ -81,7 +84,8 @@ def _lasting(life: Life, now: float, host: str, *, is_acme: bool) -> Finding:
     """How long it is good."""
     if life.ends <= now:
         return fail(
-            "certificate", "it ended on {day}", "browsers refuse the page", "manual: certificates.md",
+            "certificate", "it ended on {day}", "browsers refuse the page",
+            "put a new chain and key in their place: edged takes them up within a minute; manual: certificates.md",
             day=Plain(day(life.ends)),
         )  # fmt: skip
     if life.begins > now:
@@ -92,7 +96,9 @@ def _lasting(life: Life, now: float, host: str, *, is_acme: bool) -> Finding:
         )  # fmt: skip
     days = Plain(counted(int((life.ends - now) / _DAY_S), "day"))
     if life.is_ending(now):
-        fix = "manual: certificates.md"
+        fix = (
+            "put the renewed chain and key in their place: edged takes them up within a minute; manual: certificates.md"
+        )
         if is_acme:
             fix = "edged status says why the authority refuses; let it reach port 80 of {host}; manual: certificates.md"
         return warn(

@@ -128,16 +128,36 @@ def chains(facts: Facts, config: Config) -> Finding:
         return skip("chains", "{reason}", reason=facts.why("chains"))
     if not facts.chains:
         return ok("chains", "no other chain is in edged's way (hooks, priorities and policies)")
-    first = next((c for c in facts.chains if "ct status dnat" in c), facts.chains[0])
-    says, more = "{what}", len(facts.chains) - 1
-    if more:
-        says = "{what} (and {more} more)"
-    what, _, rule = first.partition(": ")
-    fix = "{rule}; manual: linux.md" if rule else "nft list ruleset; manual: linux.md"
-    if "ct status dnat" in first:
-        found = fail("chains", says, "blocked lines see no page", fix, what=what, more=more, rule=rule)
+    first = next((c for c in facts.chains if _drops_the_page(c)), facts.chains[0])
+    return _in_the_way(first, len(facts.chains) - 1)
+
+
+def _drops_the_page(warning: str) -> bool:
+    return "ct status dnat" in warning or "--ctstate DNAT" in warning
+
+
+def _in_the_way(warning: str, more: int) -> Finding:
+    """What one chain of somebody else does, and the command that mends it."""
+    what, _, needs = warning.partition(": ")
+    says = "{what} (and {more} more)" if more else "{what}"
+    where = what.removeprefix("chain ").partition(" drops ")[0]
+    if _drops_the_page(warning):
+        fix = "{needs}; and where your firewall keeps its rules (manual: linux.md)"
+        if "ct status dnat" in warning:
+            fix = "nft insert rule {where} ct status dnat accept; and in /etc/nftables.conf (manual: linux.md)"
+        needs = needs.removeprefix("it needs the rule: ")
+        found = fail("chains", says, "blocked lines see no page", fix, what=what, more=more, needs=needs, where=where)
         return found.noting(why="what edged leads to the page arrives as local traffic")
-    return warn("chains", says, "some of what blocked lines need is refused", fix, what=what, more=more, rule=rule)
+    if " translates " in what:
+        return warn(
+            "chains", says, "what it takes of blocked lines is refused instead of led to the page",
+            "let it spare subscribers' networks, or give it priority dstnat (-100); manual: linux.md",
+            what=what, more=more,
+        )  # fmt: skip
+    return warn(
+        "chains", says, "blocked lines may not reach the garden: nobody can pay",
+        "{needs}, as they do for lines that pay; manual: linux.md", what=what, more=more, needs=needs,
+    )  # fmt: skip
 
 
 def bypass(facts: Facts, config: Config) -> Finding:

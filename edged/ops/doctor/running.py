@@ -20,6 +20,12 @@ EXPORT_DAYS = 30
 
 def edged(facts: Facts, config: Config) -> Finding:
     """The daemon answers, and has no alarm."""
+    if facts.hung:
+        return fail(
+            "edged", "it runs (pid {pid}), and does not answer within four seconds",
+            "blocked lines may wait for a page that does not come; what is enforced stays as it is",
+            "journalctl -u edged -n 50 (loop-stuck says where it stands); systemctl restart edged", pid=facts.hung,
+        )  # fmt: skip
     if facts.daemon is None:
         return fail(
             "edged", "{reason}",

@@ -27,7 +27,7 @@ from edged.ops.outfile import put
 SECONDS = 9.0
 _ABOUT_EDGED = frozenset({"inside", "named", "opened"})
 """What is asked of a running edged alone."""
-_AWAY = "edged is not running: there is nobody to try (edged probe tries a line from outside)"
+_AWAY = "edged does not answer: there is nobody to try (edged probe tries a line from outside)"
 
 
 def examine(path: Path, only: str | None) -> Report:
@@ -93,6 +93,8 @@ def _gathered(facts: Facts, config: Config, needs: set[str], until: float) -> Fa
     for task in done:
         try:
             known[tasks[task]] = task.result()
+        except looking.Hung as silent:
+            known["hung"] = silent.pid
         except looking.Unknown as reason:
             reasons[tasks[task]] = str(reason)
     return replace(facts, reasons=reasons, **known)

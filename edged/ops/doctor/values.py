@@ -120,6 +120,8 @@ class Facts:
     changed: float = 0.0
     """When the file was changed last, epoch seconds."""
     daemon: Daemon | None = None
+    hung: int = 0
+    """The process that holds the control socket and says nothing on it; 0: none does."""
     holders: tuple[Holder, ...] | None = None
     links: tuple[Link, ...] | None = None
     addresses: frozenset[str] | None = None
