@@ -122,7 +122,7 @@ def _asked(arguments: Arguments, path: Path) -> Answers:
         raise Refused(f"you may not write to {folder}: become root, or -c FILE somewhere else")
     prepare()
     here = shown()
-    print("A few questions; Enter takes what stands in brackets, Ctrl-C leaves everything as it is.\n")
+    print("A few questions. Enter takes what stands in brackets; Ctrl-C ends it, and nothing is written.\n")
     answers = _of_this_host(arguments, _given(arguments), here)
     answers = _of_the_page(arguments, answers, here)
     answers = _of_billing(arguments, answers, path)
@@ -138,7 +138,8 @@ def _of_this_host(arguments: Arguments, answers: Answers, here: Shown) -> Answer
     if arguments.site is None:
         answers = replace(answers, site=ask("Name of this edge", answers.site, lambda _: None))
     if arguments.target is None and arguments.router is None and arguments.interface is None:
-        question = "What stops blocked lines: nftables (this host routes), routeros (a MikroTik does) or none"
+        print("Where this host routes, nftables stops blocked lines; where a MikroTik router does, routeros.")
+        question = "What stops them (nftables, routeros or none)"
         answers = replace(answers, target=ask(question, "nftables", lambda word: _one_of(word, _TARGETS)))
     if (trouble := trying.ports(answers.target)) is not None:
         tell(trouble)
@@ -175,7 +176,7 @@ def _of_the_page(arguments: Arguments, answers: Answers, here: Shown) -> Answers
 
     if arguments.portal_address is None:
         said = ask(
-            "Addresses of the page, of this host", " ".join(here.portal_addresses(answers.addresses)),
+            "Addresses of the page, of this host", " ".join(here.portal_addresses(answers)),
             lambda text: trying.addresses(text.split(), here.addresses),
         )  # fmt: skip
         answers = replace(answers, addresses=tuple(said.split()))

@@ -84,6 +84,8 @@ class Terminal:
                 break
             if ready:
                 self._take(octets)
+        if time.monotonic() >= end:
+            os.kill(self.pid, signal.SIGKILL)
         _, status = os.waitpid(self.pid, 0)
         os.close(self.fd)
         return os.waitstatus_to_exitcode(status), self.seen
@@ -120,8 +122,8 @@ def test_a_whole_conversation_writes_what_check_accepts_and_no_secret_is_shown_o
     with billing(tmp_path) as port:
         person = Terminal("-c", str(config))
         person.answers("Name of this edge [", "tower-12")
-        person.answers("or none [", "everything")
-        assert "is none of them" in person.answers("or none [", "")
+        person.answers("or none) [", "everything")
+        assert "is none of them" in person.answers("or none) [", "")
         person.answers("Interfaces where subscribers come in [", "lo lan9")
         assert "there is no interface lan9 now" in person.answers("or another answer", "lo")
         person.answers("The subscribers' networks [", "100.64.0.0/33")
@@ -201,7 +203,7 @@ def test_a_router_in_place_of_this_host_wants_the_well_known_ports_and_its_passw
         with suppress(OSError):  # whoever holds it already is as good
             held.bind(("127.0.0.53", 53))
         person = Terminal("-c", str(config), *flags, "--billing", f"file:{tmp_path}/b.yaml")
-        said = person.answers("or none [", "routeros")
+        said = person.answers("or none) [", "routeros")
         said += person.answers("Address of the router [", "127.0.0.1")
         assert re.search(r"port 53/udp is held by \S+ \(pid \d+\)", said)
         assert "127.0.0.1 does not answer on 8729" in person.answers("or another answer", "")

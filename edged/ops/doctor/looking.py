@@ -106,8 +106,13 @@ def _switch(name: str) -> int:
 
 def addresses() -> frozenset[str]:
     """The addresses of this host, of both families. Unknown."""
+    return frozenset(address for _, address in placed_addresses())
+
+
+def placed_addresses() -> tuple[tuple[str, str], ...]:
+    """The same, each with its interface before it. Unknown."""
     listed = _listed("ip", "-j", "address", "show")
-    return frozenset(info["local"] for row in listed for info in row.get("addr_info", ()) if "local" in info)
+    return tuple((row["ifname"], i["local"]) for row in listed for i in row.get("addr_info", ()) if "local" in i)
 
 
 def routing(config: Config) -> Routing:
