@@ -184,7 +184,7 @@ def _of_the_page(arguments: Arguments, answers: Answers, here: Shown) -> Answers
         said = ask(
             "Host name of the page",
             here.portal(answers.portal),
-            lambda text: trying.portal(_host(text), here.addresses),
+            lambda text: trying.portal(_host(text), answers.addresses, here.addresses),
         )
         answers = replace(answers, portal=_host(said))
     return answers
@@ -206,11 +206,12 @@ def _of_billing(arguments: Arguments, answers: Answers, path: Path) -> Answers:
             beside = str(path.parent / "billing.yaml")
             answers = replace(answers, billing=ask("The file with the lists", beside, trying.billing_file))
         return answers
+    again = False
     while True:
         if arguments.billing is None:
             url = answers.billing or "https://billing.example.net"
             answers = replace(answers, billing=ask("Its URL", url, _is_url))
-        answers, secrets = _with_secrets(answers, path)
+        answers, secrets = _with_secrets(answers, path, again=again)
         if len(secrets) < len(_wanted(answers)):
             return answers
         with waiting("  asking billing"):
@@ -220,6 +221,7 @@ def _of_billing(arguments: Arguments, answers: Answers, path: Path) -> Answers:
             return answers
         if insists(trouble):
             return answers
+        again = True
 
 
 def _is_url(text: str) -> Trouble | None:
@@ -235,8 +237,8 @@ def _wanted(answers: Answers) -> dict[str, tuple[str, str]]:
     return BILLING_SECRETS[answers.source]
 
 
-def _with_secrets(answers: Answers, path: Path) -> tuple[Answers, dict[str, str]]:
-    """What billing knows us by, asked for where no file has it; and all of it by its key."""
+def _with_secrets(answers: Answers, path: Path, *, again: bool) -> tuple[Answers, dict[str, str]]:
+    """What billing knows us by, asked for where no file has it, or ``again``; and all of it by its key."""
     from edged.commands.asking import ask_secret
 
     given, known = dict(answers.secrets), {}
@@ -246,9 +248,11 @@ def _with_secrets(answers: Answers, path: Path) -> tuple[Answers, dict[str, str]
             there = file.read_text("utf-8").strip()
         except (OSError, UnicodeDecodeError):
             there = ""
-        if there and name not in given:
+        if there and not again:
             print(f"  {file} is there and stays.")
             known[key] = there
         elif secret := ask_secret(f"For {answers.source}, {meaning}", f"secrets/{name}"):
             given[name] = known[key] = secret
+        elif kept := given.get(name) or there:
+            known[key] = kept
     return replace(answers, secrets=given), known

@@ -60,17 +60,17 @@ def interfaces(words: Sequence[str]) -> Trouble | None:
     return None
 
 
-def portal(host: str, own: frozenset[str]) -> Trouble | None:
-    """A name that leads to this host."""
+def portal(host: str, wanted: Sequence[str], own: frozenset[str]) -> Trouble | None:
+    """A name that leads to the page's addresses ``wanted``, or to another one of this host."""
     if not _NAME.fullmatch(host):
         return Trouble(f"{host} is no host name", "as portal.example.net, without https://", must=True)
     found = _resolved(host)
     if not found:
-        return Trouble(f"{host} has no address in DNS", f"its A and AAAA records name this host: {_named(own)}")
-    if not set(found) & own:
+        return Trouble(f"{host} has no address in DNS", f"records of it in DNS: {', '.join(wanted)}")
+    if not set(found) & {*wanted, *own}:
         return Trouble(
             f"{host} is {found[0]}, which is no address of this host",
-            f"records that name it ({_named(own)}), or: ip address add {found[0]}/{_bits(found[0])} dev lo",
+            f"records of it in DNS: {', '.join(wanted)}; or: ip address add {found[0]}/{_bits(found[0])} dev lo",
         )
     return None
 
@@ -83,11 +83,6 @@ def _resolved(host: str) -> list[str]:
         return [str(info[4][0]) for info in task.result(_RESOLVE_S)]
     except (OSError, TimeoutError, UnicodeError):
         return []
-
-
-def _named(own: frozenset[str]) -> str:
-    shown = sorted(a for a in own if not (parse_address(a).is_loopback or parse_address(a).is_link_local))
-    return ", ".join(shown[:4]) or "it has none yet"
 
 
 def _bits(address: str) -> int:
