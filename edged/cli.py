@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from edged.commands import completion, configuration, facts, host, keys, words
+from edged.commands import completion, configuration, facts, first, host, keys, words
 from edged.commands.usage import OVERVIEW, parser
 from edged.errors import ConfigError
 from edged.ops.control import Refused
@@ -56,7 +56,7 @@ def _answered(arguments: Arguments) -> int:
 COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "run": host.run,
     "check": configuration.check,
-    "init": configuration.init,
+    "init": first.init,
     "status": facts.status,
     "explain": facts.explain,
     "plan": facts.plan,

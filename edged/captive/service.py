@@ -337,12 +337,25 @@ class CaptiveService:
         if self._current.view.decide(source, now).reminds:
             self._ways.open(source, destination, now)
 
+    def rehearse(self, request: Request, decision: Decision) -> Finished:
+        """What ``request`` from a line with ``decision`` would be answered; nothing is counted, told or remembered."""
+        now = self._clock()
+        answer = respond(request, self._portal, decision, now, lambda _: decision)
+        if not isinstance(answer, Response):
+            return Close("no page")
+        if isinstance(answer.body, bytes):
+            return answer, answer.body
+        return self._rendered(answer, answer.body, now)
+
     def _with_page(self, answer: Response, page: Page, now: float) -> Finished:
         self.counters.answers[answer.kind] += 1
         self.counters.pages[page.topic] += 1
         subscriber = page.decision.subscriber
         if subscriber is not None and page.topic is Topic.NOTICE:
             self._unopened.opened(subscriber.id)
+        return self._rendered(answer, page, now)
+
+    def _rendered(self, answer: Response, page: Page, now: float) -> Finished:
         rendered = self._pages.render(page, now, self._desk(page.decision))
         headers = [h for h in rendered.headers if self._portal.is_secure or h[0] != "Strict-Transport-Security"]
         return Response(answer.status, (*answer.headers, *headers), b"", answer.kind), rendered.body

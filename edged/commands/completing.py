@@ -21,13 +21,13 @@ KINDS: dict[str, str] = {
     "id": "keys", "ids": "keys", "site": "sites", "ssid": "networks", "ssids": "networks", "brand": "brands",
     "via": "interfaces", "interface": "interfaces",
     "config": FILES, "first_config": FILES, "capture": FILES, "ca": FILES, "out": FILES, "file": FILES,
-    "units": FILES, "passphrase_file": FILES, "pages": DIRECTORIES,
+    "units": FILES, "report": FILES, "passphrase_file": FILES, "pages": DIRECTORIES,
 }  # fmt: skip
 """What an argument that takes a value takes, by its name."""
 FREE = frozenset({
     "length", "until", "why", "since", "as", "gateway", "resolver", "public", "foreign", "source", "networks",
-    "portal", "portal_address", "billing", "begins", "ends", "at", "overlap", "yes", "count", "first", "prefix",
-    "label", "vlan", "vlan_from", "device_limit", "rate", "devices", "language", "words",
+    "portal", "portal_address", "billing", "router_user", "begins", "ends", "at", "overlap", "yes", "count",
+    "first", "prefix", "label", "vlan", "vlan_from", "device_limit", "rate", "devices", "language", "words",
 })  # fmt: skip
 """Arguments whose value nobody can guess."""
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What needs the configuration and no daemon: check, init, schema, routeros. Reads and writes files."""
+"""What needs the configuration and no daemon: check, schema, routeros. Reads files."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import json
 import os
 import textwrap
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edged.commands.terminal import say, screen, waiting
 from edged.errors import ConfigError, Problem
-from edged.ops.control import Refused
 
 if TYPE_CHECKING:
     from edged.config.loading import Loaded
@@ -104,34 +102,6 @@ def refusal(error: ConfigError) -> str:
     from edged.ops.text import problems
 
     return problems(error.problems, error.lines, error.path or "edged", "Nothing was changed.")
-
-
-def init(arguments: Arguments) -> int:
-    """``edged init``."""
-    from edged.config.loading import loaded_text
-    from edged.ops.initial import announcement, initial
-
-    path: Path = arguments.config
-    if path.exists() and not arguments.force:
-        raise Refused(f"{path} exists and was left as it is; --force overwrites it")
-    files = initial(arguments, path)
-    # what the answers make is checked before anything is written: a typo shows here and not at the first start
-    loaded_text(files[path][0], str(path), read_files=False)
-    for file, (content, mode) in files.items():
-        try:
-            file.parent.mkdir(mode=0o700 if mode == 0o600 else 0o755, parents=True, exist_ok=True)
-            with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as handle:
-                handle.write(content)
-                if os.geteuid() == 0:
-                    # root writes it for the daemon: it belongs to whom its folder belongs to
-                    folder = file.parent.stat()
-                    os.fchown(handle.fileno(), folder.st_uid, folder.st_gid)
-        except OSError as error:
-            raise Refused(f"{file} was not written: {error.strerror}") from None
-        print(f"wrote {file}")
-    print("\n" + announcement(arguments.portal), end="")
-    print(f"\nIt begins in mode: watch, which changes nothing for anyone.\nNext:  edged check -c {path}")
-    return 0
 
 
 def schema(_arguments: Arguments) -> int:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import argparse
 import signal
+import sys
 from types import ModuleType
 from typing import Any
 
@@ -25,11 +26,14 @@ def run(arguments: Arguments) -> int:
 def doctor(arguments: Arguments) -> int:
     """``edged doctor``."""
     from edged.ops.doctor import text
-    from edged.ops.doctor.service import examine
+    from edged.ops.doctor.service import examine, share
 
     with waiting("examining this host"):
         report = examine(arguments.config, arguments.check)
     _tell(arguments, report, text)
+    if arguments.report is not None:
+        # on standard error: what --json prints is one object
+        print(f"\n{share(report, arguments.report)}", file=sys.stderr)
     return 1 if report.failed else 0
 
 

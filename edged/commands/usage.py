@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import argparse
 import difflib
-import os
 import re
 import sys
 import textwrap
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from edged import __version__
+from edged.commands.first import add_arguments as add_first_arguments
 from edged.commands.keyusage import add_arguments
 
 DEFAULT_CONFIG = Path("/etc/edged/edged.yaml")
@@ -192,34 +192,6 @@ def _pass_arguments(grant: argparse.ArgumentParser) -> None:
     grant.add_argument("--why", default="", help="for the audit; required")
 
 
-def _host(text: str) -> str:
-    """A host, also where its URL was pasted."""
-    return text.removeprefix("https://").rstrip("/")
-
-
-def _init_arguments(init: argparse.ArgumentParser) -> None:
-    name = os.uname().nodename.partition(".")[0] or "edge"
-    init.add_argument("--site", default=name, help="this edge's name; default: this host's")
-    init.add_argument(
-        "--networks", nargs="+", default=["100.64.0.0/10"], metavar="PREFIX", help="the subscribers' networks"
-    )
-    init.add_argument(
-        "--portal", type=_host, default="portal.example.net", metavar="HOST", help="host name of the page"
-    )
-    init.add_argument("--portal-address", nargs="+", default=["203.0.113.10"], metavar="ADDRESS", help="its addresses")
-    init.add_argument(
-        "--billing",
-        default="",
-        metavar="URL",
-        help="https://… (the billing system of --source) or file:PATH; default: billing.yaml beside the configuration",
-    )
-    init.add_argument(
-        "--source", choices=("rest", "splynx", "uisp"), default="rest", help="what answers there; rest: the open feed"
-    )
-    init.add_argument("--interface", nargs="+", default=["lan0"], help="where subscribers come in")
-    init.add_argument("--force", action="store_true", help="overwrite an existing file")
-
-
 def _probe_arguments(probe: argparse.ArgumentParser) -> None:
     _facts(probe)
     probe.add_argument(
@@ -241,6 +213,9 @@ def _probe_arguments(probe: argparse.ArgumentParser) -> None:
 def _doctor_arguments(doctor: argparse.ArgumentParser) -> None:
     _facts(doctor)
     doctor.add_argument("check", nargs="?", help="this one alone")
+    doctor.add_argument(
+        "--report", type=Path, metavar="FILE", help="also write a file to show to others: no names, addresses or keys"
+    )
 
 
 def _completion_arguments(completion: argparse.ArgumentParser) -> None:
@@ -287,12 +262,13 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
         _check_arguments,
     ),
     "init": (
-        "write a first configuration",
+        "write a first configuration; asks on a terminal what no flag says",
         (
-            "edged init --site tower-12 --networks 100.64.0.0/10 2001:db8:100::/40\n"
+            "edged init\n"
+            "edged init --no-input --site tower-12 --networks 100.64.0.0/10 2001:db8:100::/40\n"
             "edged init --billing https://billing.example.net --source splynx"
         ),
-        _init_arguments,
+        add_first_arguments,
     ),
     "status": (
         "is all well, and what needs a person?",
@@ -367,7 +343,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     ),
     "doctor": (
         "what is wrong with this host, and how to mend it; changes nothing",
-        "edged doctor\nedged doctor ports",
+        "edged doctor\nedged doctor ports\nedged doctor --report edged-report.txt",
         _doctor_arguments,
     ),
     "keys": (

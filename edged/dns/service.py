@@ -32,8 +32,8 @@ from edged.dns.zone import compile_zone
 from edged.errors import ConfigError, UpstreamError
 from edged.fdstore import FdStore
 from edged.model import Access
-from edged.native.datagrams import fastest
-from edged.policy.access import Decision
+from edged.native.datagrams import Portable, fastest
+from edged.policy.access import Decision, View
 from edged.policy.settings import GardenSettings
 from edged.state.current import Current
 from edged.values import Endpoint, IpAddress
@@ -180,6 +180,19 @@ class DnsService:
     def explain(self, name: str, decision: Decision) -> Verdict:
         """What an A query for ``name`` gets under ``decision``. ValueError when it is no name."""
         return self._sinkhole.explain(name, decision)
+
+    def rehearse(self, octets: bytes, source: IpAddress, view: View, now: float) -> bytes | None:
+        """What ``source`` would be answered under ``view`` at ``now`` (epoch); None: silence, or an upstream's answer.
+
+        By the code that answers packets, in a copy of it: nothing is counted or remembered.
+        """
+        rates = Rates()
+        stage = Sinkhole(
+            self._zone, self._settings.limit, DnsCounters(), rates, Portable(rates.datagrams, 0), secret=bytes(32)
+        )
+        stage.adopt(view)
+        answer = stage.answer(octets, str(source), now)
+        return answer if isinstance(answer, bytes) else None
 
     async def _follow_policy(self) -> None:
         """What is answered outside the interpreter asks for no policy: it is told."""

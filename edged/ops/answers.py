@@ -25,6 +25,7 @@ from edged.ops.keycommands import KeyCommands
 from edged.ops.life import answer as life
 from edged.ops.nases import nases, with_nas
 from edged.ops.parts import parts
+from edged.ops.rehearsal import rehearse
 from edged.ops.residents import ResidentCommands
 from edged.ops.subjects import subscriber_of
 from edged.ops.words import WordCommands, words_in_force
@@ -65,6 +66,7 @@ class Answers:
             "keys-devices": lambda request, _: self._residents.devices(request),
             "reload": lambda *_: self._reload(),
             "names": lambda request, _: self._names(request),
+            "rehearse": lambda *_: rehearse(self._house),
         }
 
     # --- status ----------------------------------------------------------------------------------

@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from argparse import Namespace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from edged.captive.capport import DHCPV4_OPTION, DHCPV6_OPTION, RA_OPTION, capport_options
@@ -23,7 +24,7 @@ subscribers:
 portal:
   url: https://{portal}
   addresses: [{addresses}]
-  listen: {{http: ["0.0.0.0:8080", "[::]:8080"], https: ["0.0.0.0:8443", "[::]:8443"]}}
+  listen: {{http: [{http}], https: [{https}]}}
   # certificate: {{chain: /etc/edged/tls/portal.pem, key: /etc/edged/tls/portal.key}}
   # or fetched by edged itself, see docs/certificates.md: {{acme: URL, contact: noc@example.net}}
   brands:
@@ -36,11 +37,10 @@ garden:
   presets: []                         # for example [stripe, paypal]
 
 dns:
-  listen: ["0.0.0.0:5300", "[::]:5300"]
+  listen: [{dns}]
   upstreams: ["9.9.9.9", "2620:fe::fe"]
 
-enforce:
-  - nftables: {{interfaces: [{interfaces}]}}
+enforce:{enforce}
 
 ops:
   listen: "127.0.0.1:9300"
@@ -53,39 +53,85 @@ keys: []
 """
 
 
-_SECRETS = {
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """What the first configuration is made of."""
+
+    site: str
+    networks: tuple[str, ...]
+    portal: str
+    """Host name of the page."""
+    addresses: tuple[str, ...]
+    target: str
+    """nftables, routeros or none."""
+    interfaces: tuple[str, ...]
+    router: str
+    router_user: str
+    source: str
+    """file, rest, splynx or uisp."""
+    billing: str
+    """A URL, or of ``file`` a path."""
+    secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
+    """Those that were given, by the name of their file."""
+
+
+BILLING_SECRETS: dict[str, dict[str, tuple[str, str]]] = {
+    "file": {},
     "rest": {"secret": ("billing", "the bearer key")},
     "splynx": {"key": ("billing-key", "the API key"), "secret": ("billing", "its secret")},
     "uisp": {"key": ("billing-key", "the CRM's app key"), "secret": ("billing", "the Network's API token")},
 }
 """What a billing system knows us by: the key of the configuration, its file and its meaning."""
+ROUTER_SECRET = "router"  # noqa: S105  # the name of its file
+_HIGH = {"dns": 5300, "http": 8080, "https": 8443}
+"""Where the table of this host leads them: nothing that has 53, 80 or 443 must move."""
+_WELL_KNOWN = {"dns": 53, "http": 80, "https": 443}
+"""Where a router leads them."""
 
 
-def initial(answers: Namespace, path: Path) -> dict[Path, tuple[str, int]]:
-    """File to (content, mode). A secret never stands in the YAML: its file is made empty, and ``check`` asks for it."""
+def ports_of(target: str) -> dict[str, int]:
+    """What edged would listen on, by what it serves there."""
+    return _HIGH if target == "nftables" else _WELL_KNOWN
+
+
+def initial(answers: Answers, path: Path) -> dict[Path, tuple[str, int]]:
+    """File to (content, mode). A secret never stands in the YAML; one that was not given is an empty file.
+
+    The configuration itself comes last: whoever finds it there finds the rest, too.
+    """
     files: dict[Path, tuple[str, int]] = {}
-    source = answers.billing or f"file:{path.parent / 'billing.yaml'}"
-    if source.startswith("file:"):
-        feed = Path(source.removeprefix("file:"))
+
+    def secret(name: str, meaning: str) -> str:
+        file = path.parent / "secrets" / name
+        # what is there stays, unless another one was given
+        if name in answers.secrets or not file.exists():
+            files[file] = (answers.secrets.get(name, ""), 0o600)
+        return f"!file {file} # {meaning}"
+
+    if answers.source == "file":
+        feed = Path(answers.billing or path.parent / "billing.yaml")
         billing = f"  source: file\n  path: {feed}"
         if not feed.exists():
             files[feed] = (_FILE_BILLING, 0o640)
     else:
         billing = f"  source: {answers.source}\n  url: {answers.billing}"
-        for key, (name, meaning) in _SECRETS[answers.source].items():
-            secret = path.parent / "secrets" / name
-            billing += f"\n  {key}: !file {secret} # {meaning}"
-            if not secret.exists():
-                files[secret] = ("", 0o600)
+        for key, (name, meaning) in BILLING_SECRETS[answers.source].items():
+            billing += f"\n  {key}: {secret(name, meaning)}"
+    enforce = " []                         # nothing yet: see docs/linux.md, docs/mikrotik.md, docs/bng.md"
+    if answers.target == "nftables":
+        enforce = f"\n  - nftables: {{interfaces: [{', '.join(answers.interfaces)}]}}"
+    elif answers.target == "routeros":
+        enforce = (
+            f"\n  - routeros:                         # edged routeros script prints what the router needs first"
+            f"\n      host: {answers.router}\n      user: {answers.router_user}"
+            f"\n      password: {secret(ROUTER_SECRET, 'of its API user')}"
+        )
+    ports = {what: _quoted((f"0.0.0.0:{n}", f"[::]:{n}")) for what, n in ports_of(answers.target).items()}
     content = _TEMPLATE.format(
-        site=answers.site,
-        billing=billing,
-        networks=_quoted(answers.networks),
-        portal=answers.portal,
-        addresses=_quoted(answers.portal_address),
-        interfaces=", ".join(answers.interface),
-    )
-    return {path: (content, 0o640), **files}
+        site=answers.site, billing=billing, networks=_quoted(answers.networks), portal=answers.portal,
+        addresses=_quoted(answers.addresses), enforce=enforce, **ports,
+    )  # fmt: skip
+    return {**files, path: (content, 0o640)}
 
 
 def announcement(portal: str) -> str:
@@ -103,5 +149,5 @@ def announcement(portal: str) -> str:
     )
 
 
-def _quoted(words: list[str]) -> str:
+def _quoted(words: tuple[str, ...]) -> str:
     return ", ".join(f'"{word}"' for word in words)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from edged.errors import Problem
@@ -24,6 +25,8 @@ if TYPE_CHECKING:
 AUDITED_EACH = 100
 """Acts on so many keys leave a line for each; on more, one line with their number."""
 _LOOK_EVERY_S = 0.1
+EXPORTED_ALL = "export every local key with passphrases"
+"""The audit's word for an export that every key made here can be restored from: ``edged doctor`` looks for it."""
 
 
 class KeyCommands:
@@ -97,9 +100,12 @@ class KeyCommands:
         }
 
     async def _export(self, request: Facts) -> Facts:
-        reveal = bool(request.get("reveal"))
-        text, count = await self._house.mpsk.key_list.export_csv(choice_of(request), passphrases=reveal)
-        await self._note(request, "export keys with passphrases" if reveal else "export keys", [str(count)])
+        reveal, choice = bool(request.get("reveal")), choice_of(request)
+        text, count = await self._house.mpsk.key_list.export_csv(choice, passphrases=reveal)
+        action = "export keys with passphrases" if reveal else "export keys"
+        if reveal and replace(choice, origin="").is_empty and choice.origin in {"", LOCAL}:
+            action = EXPORTED_ALL
+        await self._note(request, action, [str(count)])
         return {"schema": 1, "count": count, "csv": text}
 
     async def _show(self, request: Facts) -> Facts:

@@ -211,3 +211,8 @@ class OverrideStore:
             (subject, limit),
         )
         return [AuditRow(*row) for row in rows]
+
+    async def latest(self, action: str) -> float:
+        """When ``action`` was done last, epoch seconds; 0: not within the year that the audit is kept."""
+        rows = await self._database.read("SELECT max(at) FROM audit WHERE action = ?", (action,))
+        return float(rows[0][0] or 0.0)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import stat
 import subprocess
 import sys
@@ -294,7 +295,8 @@ def test_without_the_capability_it_says_what_is_missing(edge: PhoneEdge) -> None
 def doctor(edge: PhoneEdge, *arguments: str) -> tuple[dict[str, dict[str, Any]], int]:
     """Every check's finding by its name, and the exit status."""
     done = edge.lab.run(
-        "router", sys.executable, "-m", "edged.cli", "doctor", "-c", str(edge.config), "--json", *arguments,
+        "router", "env", f"SSL_CERT_FILE={edge.directory / 'ca.pem'}",
+        sys.executable, "-m", "edged.cli", "doctor", "-c", str(edge.config), "--json", *arguments,
         check=False, timeout=40.0,
     )  # fmt: skip
     facts = json.loads(done.stdout)
@@ -316,6 +318,61 @@ def test_the_doctor_finds_nothing_that_fails_on_a_healthy_edge(edge: PhoneEdge) 
     assert found["targets"]["seen"].startswith("nftables 4 of 4")
     assert found["upstreams"]["seen"].startswith("2 of 2 answer")
     assert found["garden"]["seen"].startswith("1 of 1 names have an address")
+    assert found["sinkhole"]["seen"] == "a made-up blocked subscriber gets our address, v4 and v6"
+    assert found["page"]["seen"].startswith("302 then 200 over TLS, unpaid/en, ")
+    assert found["phones"]["seen"].startswith("iPhone and Mac, Android, ")
+    assert found["backup"]["seen"] == "no locally made keys; nothing to export"
+
+
+def test_the_doctor_says_of_a_running_edge_what_keeps_the_blocked_from_their_page(edge: PhoneEdge) -> None:
+    right = edge.config.read_text()
+    edge.config.write_text(right.replace('exempt: ["100.64.0.53"]', 'exempt: ["100.64.0.0/10"]'))
+    aside = ("add table ip raw", "add chain ip raw pre { type filter hook prerouting priority -300; }",
+             "add rule ip raw pre ip saddr 100.64.0.0/10 notrack",
+             "add table inet deaf", "add chain inet deaf in { type filter hook input priority 0; }",
+             "add rule inet deaf in tcp dport 8443 drop")  # fmt: skip
+    edge.lab.run("router", "ip", "-6", "route", "add", "2001:db8:300::/48", "dev", LAN)
+    edge.lab.run("router", "nft", "-f", "-", input="\n".join(aside))
+    report = edge.directory / "report.txt"
+    try:
+        assert edge.command("reload").returncode == 0
+        found, status = doctor(edge, "--report", str(report))
+        edge.lab.run("router", "nft", "delete table ip raw")
+        routed, _ = doctor(edge, "bypass")
+    finally:
+        edge.config.write_text(right)
+        assert edge.command("reload").returncode == 0
+        edge.lab.run("router", "nft", "delete table inet deaf")
+        edge.lab.run("router", "ip", "-6", "route", "del", "2001:db8:300::/48", "dev", LAN)
+
+    assert status == 1
+    failed = {check: finding["seen"] for check, finding in found.items() if finding["grade"] == "FAIL"}
+    assert failed == {
+        "sinkhole": "nobody in 100.64.0.0/10 can be blocked",
+        "page": "0.0.0.0:8443 TLS: no answer",
+        "bypass": "a rule of chain ip raw pre says notrack",
+    }
+    assert routed["bypass"]["seen"] == f"2001:db8:300::/48 is at {LAN}, and in no network of subscribers"
+    assert stat.S_IMODE(report.stat().st_mode) == 0o600
+    shared = report.read_text()
+    for private in (LAN, "100.64.", PORTAL_HOST, GARDEN_HOST, RESOLVER4, "north", "lab-feed-key", str(edge.directory)):
+        assert private not in shared.partition("1 findings")[2], private
+    assert "FAIL  page" in shared
+
+
+def test_the_doctor_tells_a_daemon_that_hangs_from_one_that_is_not_there(edge: PhoneEdge) -> None:
+    assert edge.daemon is not None
+    edge.daemon.send_signal(signal.SIGSTOP)
+    try:
+        found, status = doctor(edge)
+    finally:
+        edge.daemon.send_signal(signal.SIGCONT)
+
+    assert status == 1
+    assert {check for check, finding in found.items() if finding["grade"] == "FAIL"} == {"edged"}
+    assert found["edged"]["seen"] == f"it runs (pid {edge.daemon.pid}), and does not answer within four seconds"
+    assert found["ports"]["seen"].endswith(" are ours")
+    assert "edged probe" in found["sinkhole"]["seen"]
 
 
 def test_the_doctor_names_each_fault_of_a_host_with_many_and_how_to_mend_it(edge: PhoneEdge) -> None:

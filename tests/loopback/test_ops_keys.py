@@ -108,7 +108,8 @@ async def test_every_act_on_a_key_leaves_its_line_in_the_audit(house: House) -> 
 
     assert await audited(house) == [
         ("add key", "k-1"), ("generate key", "flat-1"), ("generate key", "flat-2"), ("import keys", "1"),
-        ("export keys with passphrases", "4"), ("show key", "k-1"), ("rotate key", "k-1"), ("undo rotation", "k-1"),
+        ("export every local key with passphrases", "4"),
+        ("show key", "k-1"), ("rotate key", "k-1"), ("undo rotation", "k-1"),
         ("expire key", "k-1"), (f"allow device {MAC}", "k-1"), (f"forget device {MAC}", "k-1"), ("revoke key", "k-1"),
         ("restore key", "k-1"), ("reseal keys", "5"),
     ]  # fmt: skip

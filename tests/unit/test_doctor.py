@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import ast
 import json
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,19 +16,22 @@ from edged.cli import main
 from edged.config.schema import Config
 from edged.errors import Problem
 from edged.ops.doctor import checks
-from edged.ops.doctor.service import holders_of
+from edged.ops.doctor.finding import Finding, Grade
+from edged.ops.doctor.looking import holders_of, legacy_warnings, ways_around
+from edged.ops.doctor.sharing import shareable
 from edged.ops.doctor.text import Report, facts, text
 from edged.ops.doctor.values import (
     Certificate,
     Daemon,
     Facts,
-    Finding,
-    Grade,
     Holder,
     Link,
+    Route,
     Routing,
     Upstream,
+    Visit,
 )
+from edged.values import parse_prefix
 from edged.yamltext import load_text
 
 NOW, DAY = 1_790_000_000.0, 86400.0
@@ -44,7 +49,8 @@ radius: {auth: ["0.0.0.0:1812"]}
 enforce: [nftables: {interfaces: [lan0, "ppp*"]}]
 """
 STATUS: dict[str, Any] = {
-    "version": "0.1.0", "loaded_at": NOW - 60, "verdict": "all well", "alarms": [],
+    "version": "0.1.0", "loaded_at": NOW - 60, "verdict": "all well", "alarms": [], "uptime_s": 7200.4,
+    "subscribers": {"known": 4120, "access": {"blocked": 163, "notice": 2, "pass": 1, "drain": 0, "unreached": 0}},
     "nases": {"strangers": [], "unsigned": {"count": 0, "list": []}, "secrets": []},
     "parts": [
         {"name": "billing", "state": "OK", "fact": "billing.example.net, read 9 s ago"},
@@ -52,6 +58,33 @@ STATUS: dict[str, Any] = {
     ],
 }  # fmt: skip
 OURS = 4711
+OUR_PAGE = {"status": 302, "headers": {"location": "https://portal.example.net/", "cache-control": "no-store"}}
+INSIDE: dict[str, Any] = {
+    "made_up": {
+        "unblockable": [],
+        "dns": [
+            {"from": "100.127.255.255", "type": "A", "rcode": 0, "addresses": ["203.0.113.10"], "ttl": 5},
+            {"from": "100.127.255.255", "type": "AAAA", "rcode": 0, "addresses": ["2001:db8::10"], "ttl": 5},
+        ],
+        "redirect": {"status": 302, "location": "https://portal.example.net/"},
+        "page": {"status": 200, "octets": 9800, "reason": "unpaid", "language": "en"},
+        "checks": [
+            {"client": client, "addresses": ["203.0.113.10", "2001:db8::10"], "body": "", **OUR_PAGE}
+            for client in ("apple", "android", "firefox")
+        ],
+    },
+    "keys": {"local": 0, "newer": 0, "exported_at": None},
+}
+"""What the daemon says of a made-up subscriber where all is well."""
+
+
+def inside(where: str, **changed: Any) -> dict[str, Any]:
+    """The same with something else at ``where``: a key of the made-up subscriber's, or ``keys``."""
+    if where == "keys":
+        return {**INSIDE, "keys": INSIDE["keys"] | changed}
+    there = INSIDE["made_up"][where]
+    other = [{**row, **changed} for row in there] if isinstance(there, list) else {**there, **changed}
+    return {**INSIDE, "made_up": {**INSIDE["made_up"], where: other}}
 
 
 def config(text_: str = CONFIG) -> Config:
@@ -75,7 +108,13 @@ WELL = Facts(
     upstreams=(
         Upstream("192.0.2.53:53", "192.0.2.53", 0.01, ""), Upstream("[2001:db8::53]:53", "2001:db8::53", 0.02, ""),
     ),
-    garden=(("customer.example.net", ""), ("pay.example.net", "")), billing="",
+    garden=(("customer.example.net", ""), ("pay.example.net", "")), billing="", around=(), swallowed=(),
+    own_routes=(
+        Route(parse_prefix("100.64.0.0/10"), "lan0"), Route(parse_prefix("fe80::/64"), "lan0"),
+        Route(parse_prefix("203.0.113.0/24"), "wan0"),
+    ),
+    named=(Visit("0.0.0.0:53/udp", ""), Visit("0.0.0.0:53/tcp", "")), inside=INSIDE,
+    opened=(Visit("0.0.0.0:8080 HTTP", "", 0.004, 302), Visit("[::]:8443 TLS", "", 0.021, 200)),
 )  # fmt: skip
 
 
@@ -96,6 +135,9 @@ def test_a_host_on_which_all_is_well_has_no_other_grade_than_ok() -> None:
     assert checks.config(WELL).grade is Grade.OK
     assert {check for check, grade in grades.items() if grade is not Grade.OK} == {"bridge"}
     assert found("bridge").grade is Grade.SKIP
+    assert found("sinkhole").worded().says == "a made-up blocked subscriber gets our address, v4 and v6"
+    assert found("page").worded().says == "302 then 200 over TLS, unpaid/en, 9.8 kB, 21 ms"
+    assert found("phones").worded().says == "iPhone and Mac, Android, Firefox would open it"
 
 
 ALARM = {"code": "billing-held", "sentence": "A reading waits.", "try": "edged sync --accept 8813"}
@@ -104,6 +146,9 @@ BRIDGE = replace(LAN, is_bridge=True)
 PORTS = tuple(Link(name, True, False, "lan0", False, 0) for name in ("p1", "p2"))
 CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
     ("edged", {"daemon": None, "reasons": {"daemon": "it does not answer"}}, Grade.FAIL, "it does not answer"),
+    ("edged", {"daemon": None, "hung": OURS}, Grade.FAIL,
+     "it runs (pid 4711), and does not answer within four seconds"),
+    ("ports", {"daemon": None, "hung": OURS}, Grade.OK, "53, 1812, 8080, 8443 are ours"),
     ("edged", {"daemon": told(verdict="1 thing needs you", alarms=[ALARM])}, Grade.WARN, "1 thing needs you"),
     ("edged", {"config": config(CONFIG + "mode: watch\n")}, Grade.WARN, "all well (mode: watch)"),
     ("ports", {"holders": HOLDERS[1:]}, Grade.FAIL, "dns.listen: 0.0.0.0:53/udp: nobody listens"),
@@ -136,11 +181,59 @@ CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
      Grade.FAIL, "chain inet f input drops by default (and 1 more)"),
     ("chains", {"chains": None, "reasons": {"chains": "nft: Operation not permitted"}}, Grade.SKIP,
      "nft: Operation not permitted"),
+    ("sinkhole", {"inside": {"made_up": {"unblockable": ["100.64.0.0/10"]}}}, Grade.FAIL,
+     "nobody in 100.64.0.0/10 can be blocked"),
+    ("sinkhole", {"inside": inside("dns", rcode=5)}, Grade.FAIL,
+     "A of a made-up blocked subscriber (100.127.255.255) gets error 5"),
+    ("sinkhole", {"inside": inside("dns", addresses=["192.0.2.9"])}, Grade.FAIL,
+     "A of a made-up blocked subscriber gets 192.0.2.9, which is not the page"),
+    ("sinkhole", {"inside": inside("dns", addresses=[])}, Grade.FAIL,
+     "A of a made-up blocked subscriber (100.127.255.255) gets no address"),
+    ("sinkhole", {"inside": inside("dns", ttl=3600)}, Grade.FAIL, "devices may keep our answer for 3600 s"),
+    ("sinkhole", {"named": (Visit("0.0.0.0:53/udp", "no answer"),)}, Grade.FAIL, "0.0.0.0:53/udp: no answer"),
+    ("sinkhole", {"inside": None, "reasons": {"inside": "edged is not running"}}, Grade.SKIP, "edged is not running"),
+    ("sinkhole", {"config": config(CONFIG + "mode: watch\n")}, Grade.OK,
+     "a made-up blocked subscriber would get our address, v4 and v6"),
+    ("page", {"inside": inside("redirect", status=511, location="")}, Grade.FAIL,
+     "a blocked browser gets 511 for a foreign page, and no way to ours"),
+    ("page", {"inside": inside("page", status=500)}, Grade.FAIL, "302, then the page answers 500"),
+    ("page", {"inside": inside("page", octets=64_000)}, Grade.WARN, "302 then 200, and 64.0 kB are heavy"),
+    ("page", {"opened": (Visit("[::]:8443 TLS", "connection refused"),)}, Grade.FAIL,
+     "[::]:8443 TLS: connection refused"),
+    ("page", {"opened": (Visit("[::]:8443 TLS", "", 0.02, 200, False, "unable to get local issuer certificate"),)},
+     Grade.WARN, "it opens, but this host does not believe its certificate"),
+    ("page", {"opened": (Visit("[::]:8443 TLS", "", 0.02, 200, False, "self-signed certificate"),)},
+     Grade.WARN, "it opens, with a certificate that signed itself"),
+    ("phones", {"inside": inside("checks", addresses=["198.51.100.7"])}, Grade.FAIL,
+     "iPhone and Mac: its check is not led to the page"),
+    ("phones", {"inside": inside("checks", status=503)}, Grade.FAIL,
+     "Android would show no page: its check gets 503"),
+    ("phones", {"inside": inside("checks", headers={"location": "https://portal.example.net/"})}, Grade.FAIL,
+     "iPhone and Mac: its check gets an answer that may be kept"),
+    ("phones", {"swallowed": (("captive.apple.com", "17.253.1.2"),)}, Grade.WARN,
+     "garden.networks holds 17.253.1.2, where captive.apple.com is"),
+    ("bypass", {"around": ("flowtable inet f ft forwards packets of lan0 past every chain: take lan0 out",)},
+     Grade.FAIL, "flowtable inet f ft forwards packets of lan0 past every chain"),
+    ("bypass", {"own_routes": (Route(parse_prefix("100.64.8.0/22"), "lan1"),)}, Grade.WARN,
+     "100.64.8.0/22 is routed to lan1, which enforce does not name"),
+    ("bypass", {"own_routes": (Route(parse_prefix("2001:db8:300::/48"), "lan0"),)}, Grade.WARN,
+     "2001:db8:300::/48 is at lan0, and in no network of subscribers"),
+    ("bypass", {"around": None, "reasons": {"around": "nft: Operation not permitted"}}, Grade.SKIP,
+     "nft: Operation not permitted"),
+    ("backup", {"inside": inside("keys", local=12, newer=12)}, Grade.WARN, "12 locally made keys, never exported"),
+    ("backup", {"inside": inside("keys", local=12, exported_at=NOW - 31 * DAY)}, Grade.WARN,
+     "12 locally made keys, exported 31 days ago"),
+    ("backup", {"inside": inside("keys", local=12, newer=2, exported_at=NOW - 9 * DAY)}, Grade.OK,
+     "12 locally made keys, exported 9 days ago; 2 made or changed since"),
+    ("backup", {"inside": inside("keys", local=1, exported_at=NOW - 9 * DAY)}, Grade.OK,
+     "1 locally made key, all exported on 2026-09-12"),
     ("portal", {"addresses": frozenset({"203.0.113.10"})}, Grade.FAIL, "2001:db8::10 is no address of this host"),
     ("portal", {"config": config(CONFIG.replace("203.0.113.10", "10.20.0.10"))}, Grade.WARN,
      "10.20.0.10 is a private address"),
     ("certificate", {"certificate": ENDED}, Grade.FAIL, "it ended on 20 September 2026"),
     ("certificate", {"certificate": Certificate(Life(NOW - 81 * DAY, NOW + 9 * DAY))}, Grade.WARN, "9 days left"),
+    ("certificate", {"certificate": Certificate(Life(NOW + DAY, NOW + 90 * DAY))}, Grade.FAIL,
+     "it is good from 22 September 2026 on, and not before"),
     ("certificate", {"certificate": Certificate(None, "/x.pem: gone", True)}, Grade.WARN, "/x.pem: gone"),
     ("clock", {"in_step": False}, Grade.WARN, "nobody keeps the kernel's clock in step"),
     ("upstreams", {"upstreams": (Upstream("192.0.2.53:53", "192.0.2.53", 4.0, "no answer"),)}, Grade.FAIL,
@@ -172,16 +265,17 @@ CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
 def test_each_fault_is_graded_and_said_and_has_what_it_means_and_a_fix() -> None:
     for check, changed, grade, seen in CASES:
         finding = found(check, **changed)
-        assert (finding.grade, finding.seen) == (grade, seen), check
-        assert bool(finding.means and finding.fix) == (grade in {Grade.WARN, Grade.FAIL}), check
+        words = finding.worded()
+        assert (finding.grade, words.says) == (grade, seen), check
+        assert bool(words.means and words.fix) == (grade in {Grade.WARN, Grade.FAIL}), check
     assert {check for check, *_ in CASES} == set(checks.CHECKS)
 
 
 def test_a_file_that_is_wrong_or_newer_than_what_runs_is_said() -> None:
     wrong = checks.config(Facts(problems=(Problem("mode", '"wach"', "watch or enforce", line=3),)))
-    assert (wrong.grade, wrong.seen) == (Grade.FAIL, 'line 3, mode: "wach"; expected watch or enforce')
+    assert (wrong.grade, wrong.worded().says) == (Grade.FAIL, 'line 3, mode: "wach"; expected watch or enforce')
     newer = checks.config(replace(WELL, changed=NOW))
-    assert (newer.grade, newer.fix) == (Grade.WARN, "edged reload")
+    assert (newer.grade, newer.worded().fix) == (Grade.WARN, "edged reload")
     warned = checks.config(replace(WELL, problems=(Problem("portal.brands", "no phone", "look at the invoice"),)))
     assert warned.grade is Grade.WARN
 
@@ -198,7 +292,7 @@ def test_the_report_is_one_sentence_then_a_line_a_check_and_the_first_that_faile
 
     assert printed.splitlines()[0] == "tower-12: 1 OK, 1 WARN, 1 FAIL in 0.2 s. Nothing was changed."
     assert "        fix    edged sync --accept 8813" in printed.splitlines()
-    assert printed.endswith("Check one again:  edged doctor guard")
+    assert printed.endswith("Check one again:  edged doctor guard      Share:  edged doctor --report FILE")
     assert max(map(len, printed.splitlines())) <= 80
     assert report.failed
     told_ = facts(report)
@@ -216,8 +310,148 @@ def test_a_mistyped_check_is_usage_and_a_wrong_file_leaves_the_others_out(
     assert "did you mean ports?" in capsys.readouterr().err
     assert main(["doctor", "-c", str(path)]) == 1
     printed = capsys.readouterr().out
-    assert printed.startswith("edged: 1 FAIL, 16 SKIP in")
+    assert printed.startswith("edged: 1 FAIL, 21 SKIP in")
     assert "FAIL  config" in printed
+
+
+def test_a_line_says_what_was_seen_before_what_it_means() -> None:
+    strange = found("page", opened=(Visit("[::]:8443 TLS", "", 0.02, 200, False, "unable to get local issuer"),))
+    printed = text(Report("tower-12", (strange,), 0.2)).splitlines()
+
+    assert printed[3] == "        seen   [::]:8443 TLS: unable to get local issuer"
+    assert printed[4].startswith("        means  ")
+    assert (
+        facts(Report("tower-12", (strange,), 0.2))["checks"][0]["detail"] == "[::]:8443 TLS: unable to get local issuer"
+    )
+
+
+# --- a report to show to others ----------------------------------------------------------------------
+
+SALT = bytes(range(16))
+VERSIONS = {"edged": "0.1.0", "kernel": "Linux 6.1.0"}
+
+
+def test_a_report_begins_with_what_it_holds_and_tells_nothing_of_anybody() -> None:
+    private = (
+        "north.example 100.64.8 100.127 203.0.113 2001:db8 customer.example.net lan0 "
+        "192.0.2 billing.example 20881 Ana wren not-a-secret sshd"
+    )
+    alarm = {**ALARM, "sentence": "Subscriber 20881 of Ana Nobody waits, key wren-7mvq.", "try": "edged explain 20881"}
+    status = told(alarms=[alarm, {**ALARM, "code": "made up"}], verdict="1 thing at tower-12 needs you")
+    known = replace(WELL, daemon=status)
+    findings = tuple(found(check, known) for check in checks.CHECKS) + tuple(
+        found(check, **changed) for check, changed, *_ in CASES
+    )
+
+    told_ = shareable(Report("tower-12", findings, 0.2, known), VERSIONS, SALT)
+
+    head = told_[: told_.index("1 findings of ")]
+    assert "What this file holds:" in head
+    assert "What it does not hold:" in head
+    for word in private.split():
+        assert word not in told_, word
+    for said in (
+        "FAIL  sinkhole     devices may keep our answer for 3600 s",
+        "  alarm          billing-held", "  alarm          ?",
+        "  blocked        163", "  kernel         Linux 6.1.0", "  billing.source: rest", "  dns.upstreams[0].",
+        "  portal.addresses: (2)", "  billing.secret: (set)", "  billing.url: (set)",
+    ):  # fmt: skip
+        assert said in told_, said
+
+
+def test_the_same_thing_bears_one_mark_in_a_report_and_another_in_the_next() -> None:
+    finding = found("interfaces", links=(replace(LAN, is_up=False),))
+    one, same, other = (
+        shareable(Report("lan0", (finding,), 0.2, WELL), VERSIONS, salt) for salt in (SALT, SALT, bytes(16))
+    )
+    assert one == same
+    assert one != other
+    mark = one[one.index("1 findings of ") + 14 :][:7]
+    assert f"WARN  interfaces   {mark} is down" in one
+    assert f"ip link set {mark} up" in one
+
+
+def test_no_sentence_of_the_doctor_has_a_value_in_it_that_is_not_in_a_gap() -> None:
+    """What makes a report safe to share: an f-string in a sentence would go past the marks."""
+    calls = 0
+    for path in sorted(Path(checks.__file__).parent.glob("*.py")):
+        for function in (n for n in ast.walk(ast.parse(path.read_text("utf-8"))) if isinstance(n, ast.FunctionDef)):
+            written = list(_assigned(function))
+            for call in (n for n in ast.walk(function) if isinstance(n, ast.Call)):
+                if not _called(call.func) & {"ok", "skip", "warn", "fail", "noting"}:
+                    continue
+                calls += 1
+                sentences = call.args[1:] or [keyword.value for keyword in call.keywords]
+                for sentence in (each for one in sentences for each in _resolved(one, written)):
+                    assert isinstance(sentence, ast.Constant), (path.name, call.lineno, ast.dump(sentence))
+    assert calls > 80
+
+
+def _called(function: ast.expr) -> set[str]:
+    match function:
+        case ast.Name():
+            return {function.id}
+        case ast.Attribute():
+            return {function.attr}
+        case ast.IfExp():
+            return _called(function.body) | _called(function.orelse)
+    return set()
+
+
+def _assigned(function: ast.FunctionDef) -> Iterator[tuple[str, ast.expr]]:
+    for node in ast.walk(function):
+        for target in node.targets if isinstance(node, ast.Assign) else []:
+            value = node.value if isinstance(node, ast.Assign) else target
+            if isinstance(target, ast.Name):
+                yield target.id, value
+            elif isinstance(target, ast.Tuple) and isinstance(value, ast.Tuple):
+                pairs = zip(target.elts, value.elts, strict=True)
+                yield from ((name.id, each) for name, each in pairs if isinstance(name, ast.Name))
+
+
+def _resolved(sentence: ast.expr, written: list[tuple[str, ast.expr]]) -> list[ast.expr]:
+    """What may stand there; a constant of the module stands for itself."""
+    match sentence:
+        case ast.IfExp():
+            return [*_resolved(sentence.body, written), *_resolved(sentence.orelse, written)]
+        case ast.Name() if sentence.id.isupper():
+            return []
+        case ast.Name():
+            found = [value for name, value in written if name == sentence.id]
+            return [each for one in found for each in _resolved(one, written)] or [sentence]
+    return [sentence]
+
+
+# --- what the host's own programs print ---------------------------------------------------------------
+
+
+def test_iptables_of_before_nft_are_read_where_they_drop_what_edged_needs() -> None:
+    saved = "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n"
+    relief = "-A INPUT -m conntrack --ctstate DNAT -j ACCEPT\nCOMMIT"
+
+    (first, second) = legacy_warnings(saved, "iptables-legacy")
+    assert first.startswith(
+        "chain INPUT of iptables-legacy drops by default: it needs the rule: iptables-legacy -I INPUT"
+    )
+    assert second.startswith("chain FORWARD of iptables-legacy drops by default")
+    assert found("chains", chains=(second, first)).grade is Grade.FAIL
+    assert len(list(legacy_warnings(saved.replace("COMMIT", relief), "iptables-legacy"))) == 1
+    assert not list(legacy_warnings(saved.replace("DROP", "ACCEPT"), "iptables-legacy"))
+
+
+def test_a_flowtable_of_subscribers_and_a_notrack_are_ways_around_the_table() -> None:
+    table = ("flowtable", {"family": "inet", "table": "f", "name": "ft", "dev": ["wan0", "ppp3"]})
+    single = ("flowtable", {"family": "inet", "table": "f", "name": "ft", "dev": "lan0"})
+    raw = ("rule", {"family": "ip", "table": "raw", "chain": "pre", "expr": [{"notrack": None}]})
+    ours = ("rule", {**raw[1], "table": "edged"})
+
+    assert [w.partition(":")[0] for w in ways_around([table, single, raw, ours], ("lan0", "ppp*"))] == [
+        "flowtable inet f ft forwards packets of ppp3 past every chain",
+        "flowtable inet f ft forwards packets of lan0 past every chain",
+        "a rule of chain ip raw pre says notrack",
+    ]
+    assert not list(ways_around([table, single], ("lan9",)))
+    assert list(ways_around([single], ()))
 
 
 SS = """\

@@ -7,33 +7,44 @@ from typing import Any
 
 from edged.config.schema import Config
 from edged.enforce.settings import by_name
-from edged.ops.doctor.values import Facts, Finding, Grade
-from edged.ops.text import counted
+from edged.ops.doctor.finding import Finding, Plain, fail, ok, skip, warn
+from edged.ops.doctor.values import Facts
+from edged.ops.text import counted, moment
 
 _DOWN = "edged is not running, and nobody else knows"
-_GRADES = {"OK": Grade.OK, "WATCH": Grade.OK, "OFF": Grade.SKIP, "WARN": Grade.WARN}
+_WELL = frozenset({"OK", "WATCH"})
+_DAY_S = 86400.0
+EXPORT_DAYS = 30
+"""How old the last export of the keys may be."""
 
 
 def edged(facts: Facts, config: Config) -> Finding:
     """The daemon answers, and has no alarm."""
+    if facts.hung:
+        return fail(
+            "edged", "it runs (pid {pid}), and does not answer within four seconds",
+            "blocked lines may wait for a page that does not come; what is enforced stays as it is",
+            "journalctl -u edged -n 50 (loop-stuck says where it stands); systemctl restart edged", pid=facts.hung,
+        )  # fmt: skip
     if facts.daemon is None:
-        return Finding(
-            "edged", Grade.FAIL, facts.why("daemon"),
+        return fail(
+            "edged", "{reason}",
             "what is enforced stays as it is; nobody is led to a page or newly blocked, and no payment is seen",
-            "systemctl status edged, journalctl -u edged -n 20",
+            "systemctl status edged, journalctl -u edged -n 20", reason=facts.why("daemon"),
         )  # fmt: skip
     status = facts.daemon.status
     if config.mode == "watch":
-        return Finding(
-            "edged", Grade.WARN, f"{status['verdict']} (mode: watch)", "nothing is enforced on anybody",
-            "mode: enforce goes live; edged plan shows what it would do",
+        return warn(
+            "edged", "{verdict} (mode: watch)", "nothing is enforced on anybody",
+            "mode: enforce goes live; edged plan shows what it would do", verdict=status["verdict"],
         )  # fmt: skip
     alarms = status["alarms"]
     if alarms:
-        return Finding(
-            "edged", Grade.WARN, status["verdict"], alarms[0]["sentence"], f"edged status; {alarms[0]['try']}"
-        )
-    return Finding("edged", Grade.OK, f"{status['verdict']}; version {status['version']}")
+        return warn(
+            "edged", "{verdict}", "{sentence}", "edged status; {how}", verdict=status["verdict"],
+            sentence=alarms[0]["sentence"], how=alarms[0]["try"],
+        )  # fmt: skip
+    return ok("edged", "{verdict}; version {version}", verdict=status["verdict"], version=Plain(status["version"]))
 
 
 def _part(facts: Facts, name: str) -> dict[str, Any]:
@@ -44,71 +55,99 @@ def _part(facts: Facts, name: str) -> dict[str, Any]:
 def billing(facts: Facts, config: Config) -> Finding:
     """Billing answers, and we may read."""
     if config.billing is None:
-        return Finding("billing", Grade.SKIP, "there is no billing section")
+        return skip("billing", "there is no billing section")
     means = "new blocks and payments wait; the last good list stays in force"
     if facts.daemon is not None:
         part = _part(facts, "billing")
-        grade = _GRADES.get(part["state"], Grade.FAIL)
-        if grade is Grade.OK:
-            return Finding("billing", grade, part["fact"])
-        return Finding(
-            "billing", grade, part["fact"], means, "edged sync; manual: billing-splynx.md, billing-uisp.md, feed.md"
-        )
+        if part["state"] in _WELL or part["state"] == "OFF":
+            return (skip if part["state"] == "OFF" else ok)("billing", "{fact}", fact=part["fact"])
+        fix = "edged sync says more; what its key must be allowed: manual, billing-splynx.md and others"
+        return (warn if part["state"] == "WARN" else fail)("billing", "{fact}", means, fix, fact=part["fact"])
     if facts.billing is None:
-        return Finding("billing", Grade.SKIP, facts.why("billing"))
+        return skip("billing", "{reason}", reason=facts.why("billing"))
     if facts.billing:
-        return Finding("billing", Grade.FAIL, facts.billing, means, "is it up, and may this key read? manual: feed.md")
-    return Finding("billing", Grade.OK, f"{config.billing.source} answers a question about one subscriber")
+        return fail(
+            "billing", "{answer}", means,
+            "is it up, and may this key read? manual: billing-splynx.md, billing-uisp.md, feed.md",
+            answer=facts.billing,
+        )  # fmt: skip
+    return ok("billing", "{source} answers a question about one subscriber", source=Plain(config.billing.source))
 
 
 def guard(facts: Facts, config: Config) -> Finding:
     """No reading waits for a person."""
     del config
     if facts.daemon is None:
-        return Finding("guard", Grade.SKIP, _DOWN)
+        return skip("guard", _DOWN)
     held = next((a for a in facts.daemon.status["alarms"] if a["code"] == "billing-held"), None)
     if held is None:
-        return Finding("guard", Grade.OK, "no reading waits for a person")
-    return Finding("guard", Grade.FAIL, held["sentence"], "nobody new is blocked until a person looks", held["try"])
+        return ok("guard", "no reading waits for a person")
+    return fail(
+        "guard", "{sentence}", "nobody new is blocked until a person looks", "{how}",
+        sentence=held["sentence"], how=held["try"],
+    )  # fmt: skip
 
 
 def targets(facts: Facts, config: Config) -> Finding:
     """Every target answers, and holds what it should."""
     if not config.enforce:
-        return Finding("targets", Grade.SKIP, "enforce is empty: no target is named")
+        return skip("targets", "enforce is empty: no target is named")
     if facts.daemon is None:
-        return Finding("targets", Grade.SKIP, _DOWN)
+        return skip("targets", _DOWN)
     parts = {name: _part(facts, name) for name in by_name(config.enforce)}
     for name, part in parts.items():
-        grade = _GRADES.get(part["state"], Grade.FAIL)
-        if grade is not Grade.OK:
-            return Finding(
-                "targets", grade, f"{name}: {part['fact']}",
-                "what it enforces stays as it was; payments wait there, too",
-                "edged plan; manual: troubleshooting.md, target-failing",
+        if part["state"] == "OFF":
+            return skip("targets", "{name}: {fact}", name=name, fact=part["fact"])
+        if part["state"] not in _WELL:
+            return (warn if part["state"] == "WARN" else fail)(
+                "targets", "{name}: {fact}", "what it enforces stays as it was; payments wait there, too",
+                "edged plan; manual: troubleshooting.md, target-failing", name=name, fact=part["fact"],
             )  # fmt: skip
-    return Finding("targets", Grade.OK, "; ".join(f"{name} {part['fact']}" for name, part in parts.items()))
+    return ok("targets", "{all}", all="; ".join(f"{name} {part['fact']}" for name, part in parts.items()))
 
 
 def radius(facts: Facts, config: Config) -> Finding:
     """Every NAS signs its requests, and is known."""
     if not (config.radius.auth or config.radius.tls):
-        return Finding("radius", Grade.SKIP, "radius.auth is empty")
+        return skip("radius", "radius.auth is empty")
     if facts.daemon is None:
-        return Finding("radius", Grade.SKIP, _DOWN)
+        return skip("radius", _DOWN)
     heard = facts.daemon.status["nases"]
     unsigned, strangers = heard["unsigned"], heard["strangers"]
     if unsigned["count"]:
-        return Finding(
-            "radius", Grade.WARN,
-            f"{counted(unsigned['count'], 'access point')} without Message-Authenticator, for example "
-            f"{unsigned['list'][0]['address']}",
+        return warn(
+            "radius", "{count} without Message-Authenticator, for example {address}",
             "whoever is on the way can forge answers to it (Blast-RADIUS)",
             "newer firmware, or its switch for Message-Authenticator; manual: wifi-access-points.md",
+            count=Plain(counted(unsigned["count"], "access point")), address=unsigned["list"][0]["address"],
         )  # fmt: skip
     if strangers:
-        return Finding(
-            "radius", Grade.WARN, f"{strangers[0]['address']} asks and is no RADIUS client", "its devices get no key",
-            strangers[0]["try"],
+        return warn(
+            "radius", "{address} asks and is no RADIUS client", "its devices get no key", "{how}",
+            address=strangers[0]["address"], how=strangers[0]["try"],
         )  # fmt: skip
-    return Finding("radius", Grade.OK, "every access point that was heard signs its requests, and is known")
+    return ok("radius", "every access point that was heard signs its requests, and is known")
+
+
+def backup(facts: Facts, config: Config) -> Finding:
+    """Keys that exist nowhere else were exported lately."""
+    del config
+    if facts.inside is None:
+        return skip("backup", "{reason}", reason=facts.why("inside"))
+    kept = facts.inside["keys"]
+    local, newer, at = int(kept["local"]), int(kept["newer"]), float(kept["exported_at"] or 0.0)
+    if not local:
+        return ok("backup", "no locally made keys; nothing to export")
+    keys = Plain(counted(local, "locally made key"))
+    means = "billing does not know them: if this host's disk dies, their residents are without Wi-Fi"
+    fix = "edged keys export --origin local --reveal --out FILE, and keep FILE elsewhere and locked; manual: upgrade.md"
+    if not at:
+        return warn("backup", "{keys}, never exported", means, fix, keys=keys)
+    days = Plain(counted(int((facts.now - at) / _DAY_S), "day"))
+    if facts.now - at > EXPORT_DAYS * _DAY_S:
+        return warn("backup", "{keys}, exported {days} ago", means, fix, keys=keys, days=days)
+    if newer:
+        return ok(
+            "backup", "{keys}, exported {days} ago; {newer} made or changed since", keys=keys, days=days, newer=newer
+        )
+    return ok("backup", "{keys}, all exported on {day}", keys=keys, day=Plain(moment(at)[:10]))

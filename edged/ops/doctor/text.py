@@ -4,15 +4,17 @@
 from __future__ import annotations
 
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from edged.ops.doctor.values import Finding, Grade
+from edged.ops.doctor.finding import Finding, Grade, Words
+from edged.ops.doctor.values import Facts
 from edged.ops.text import columns, printable
 
 SCHEMA = 1
 _INDENT = 19
+_NOTHING = Facts()
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +24,8 @@ class Report:
     site: str
     findings: tuple[Finding, ...]
     seconds: float
+    known: Facts = _NOTHING
+    """What the findings rest on."""
 
     @property
     def failed(self) -> bool:
@@ -40,28 +44,35 @@ def facts(report: Report) -> dict[str, Any]:
     """The same for a program; the keys are stable."""
     return {
         "schema": SCHEMA, "site": report.site, "headline": report.headline, "seconds": round(report.seconds, 2),
-        "checks": [
-            {
-                "check": f.check, "grade": f.grade.value, "seen": f.seen, "means": f.means or None,
-                "fix": f.fix or None,
-            }
-            for f in report.findings
-        ],
+        "checks": [_row_facts(finding) for finding in report.findings],
+    }  # fmt: skip
+
+
+def _row_facts(finding: Finding) -> dict[str, Any]:
+    words = finding.worded()
+    return {
+        "check": finding.check, "grade": finding.grade.value, "seen": words.says, "detail": words.seen or None,
+        "means": words.means or None, "why": words.why or None, "fix": words.fix or None,
     }  # fmt: skip
 
 
 def text(report: Report) -> str:
-    """The headline, a line a check; two more where it is not well."""
-    lines = [report.headline, ""]
-    for finding in report.findings:
-        lines += _row(f"{finding.grade.value:<6}{finding.check:<13}", finding.seen, _INDENT)
-        for label, sentence in (("means", finding.means), ("fix", finding.fix)):
-            if sentence:
-                lines += _row(f"        {label:<7}", sentence, 15)
+    """The headline, a line a check; more where it is not well."""
+    lines = [report.headline, "", *rows(report.findings, Finding.worded)]
     unwell = next((f.check for grade in (Grade.FAIL, Grade.WARN) for f in report.findings if f.grade is grade), "")
     if unwell and len(report.findings) > 1:
-        lines += ["", f"Check one again:  edged doctor {unwell}"]
+        lines += ["", f"Check one again:  edged doctor {unwell}      Share:  edged doctor --report FILE"]
     return "\n".join(lines)
+
+
+def rows(findings: Iterable[Finding], worded: Callable[[Finding], Words]) -> Iterator[str]:
+    """The lines of every finding, in the words that ``worded`` makes of it."""
+    for finding in findings:
+        words = worded(finding)
+        yield from _row(f"{finding.grade.value:<6}{finding.check:<13}", words.says, _INDENT)
+        for label, sentence in (("seen", words.seen), ("means", words.means), ("why", words.why), ("fix", words.fix)):
+            if sentence:
+                yield from _row(f"        {label:<7}", sentence, 15)
 
 
 def _row(head: str, sentence: str, indent: int) -> Iterator[str]:

@@ -1,36 +1,16 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What the doctor knows of a host, and what a check says of it. Pure."""
+"""What the doctor knows of a host. Pure."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import StrEnum
 from typing import Any
 
 from edged.captive.certificate import Life
 from edged.config.schema import Config
 from edged.errors import Problem
-
-
-class Grade(StrEnum):
-    """How one check went."""
-
-    OK = "OK"
-    WARN = "WARN"
-    FAIL = "FAIL"
-    SKIP = "SKIP"
-
-
-@dataclass(frozen=True, slots=True)
-class Finding:
-    """One line of the report; the rest where it is not well."""
-
-    check: str
-    grade: Grade
-    seen: str
-    means: str = ""
-    fix: str = ""
+from edged.values import Prefix
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,6 +85,31 @@ class Routing:
 
 
 @dataclass(frozen=True, slots=True)
+class Route:
+    """A route of the main table, other than the default one."""
+
+    network: Prefix
+    interface: str
+
+
+@dataclass(frozen=True, slots=True)
+class Visit:
+    """What a listener of ours answered to a question from this very host."""
+
+    at: str
+    """Its endpoint and protocol."""
+    error: str
+    """Empty: it answered."""
+    seconds: float = 0.0
+    status: int = 0
+    """Of HTTP; 0: DNS."""
+    is_trusted: bool = True
+    """False: its certificate is not one that this host believes."""
+    doubt: str = ""
+    """Why not, as OpenSSL has it."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything gathered. None: it was not asked for, or ``reasons`` says why it is not known."""
 
@@ -115,6 +120,8 @@ class Facts:
     changed: float = 0.0
     """When the file was changed last, epoch seconds."""
     daemon: Daemon | None = None
+    hung: int = 0
+    """The process that holds the control socket and says nothing on it; 0: none does."""
     holders: tuple[Holder, ...] | None = None
     links: tuple[Link, ...] | None = None
     addresses: frozenset[str] | None = None
@@ -131,6 +138,17 @@ class Facts:
     """Each name of the garden that can be asked for, and why it has no address; empty: it has."""
     billing: str | None = None
     """What billing said to a question about one subscriber; empty: it answered."""
+    own_routes: tuple[Route, ...] | None = None
+    around: tuple[str, ...] | None = None
+    """What takes packets past the packet filter, as sentences."""
+    named: tuple[Visit, ...] | None = None
+    """The DNS listeners."""
+    opened: tuple[Visit, ...] | None = None
+    """The page's listeners."""
+    swallowed: tuple[tuple[str, str], ...] | None = None
+    """Hosts of connectivity checks that stand in ``garden.networks``, each with the address that does."""
+    inside: Mapping[str, Any] | None = None
+    """What edged says of a made-up blocked subscriber and of its keys (``edged.ops.rehearsal``)."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Name of a field to why it is not known."""
 
