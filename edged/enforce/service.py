@@ -12,7 +12,7 @@ import dataclasses
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -132,6 +132,10 @@ class EnforceService:
         """Open the garden for addresses (each with seconds) on every target; never raises, is bounded."""
         if entries and not self._watch:
             await self._admission.admit(entries)
+
+    def opened(self, addresses: Iterable[IpAddress]) -> int:
+        """How many of ``addresses`` the garden is open for, as the targets were told."""
+        return self._admission.opened(addresses)
 
     async def set_aside(self, source: IpAddress, destination: IpAddress) -> bool:
         """Leave the way from a reminded ``source`` to ``destination`` alone; True once it is so on every target."""
@@ -372,7 +376,9 @@ class EnforceService:
         if failures == 1 or before.error != error:
             log.error("enforce-failed", target=name, error=error)
         since = self._clock() if before.ok or not before.since else before.since
-        self._set(name, ok=False, since=since, error=error)
+        sets = self._known.sets.sets if self._known is not None else None
+        wanted = before.wanted if sets is None else blocked_count(sets, self._targets[name].carries)
+        self._set(name, ok=False, since=since, wanted=wanted, error=error)
         self._down.add(name)
         self._told()  # who waits need not wait for this one
 

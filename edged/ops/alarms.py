@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FAILURES = 2
 """Orders of a certificate that fail in a row before it is an alarm: one may be the authority's bad hour."""
+NAMED = 5
+"""Subscribers whom an alarm names; the dashboard has them all."""
 _RECENT_S = 600.0
 """How long one failure that mends itself stays an alarm: long enough to be seen, short enough to be believed."""
 
@@ -136,11 +138,23 @@ def _target_alarms(house: House) -> Iterator[Alarm]:
         return
     for name, health in house.enforce.status().items():
         if not health.ok and health.error:
-            yield Alarm("target-failing", f"{name}: {health.error}. What it enforces stays as it was.", "edged plan")
+            since = f", since {moment(health.since)}" if health.since else ""
+            sentence = f"{name}: {health.error}{since}. What it enforces stays as it was.{_held_back(house, name)}"
+            yield Alarm("target-failing", sentence, "edged doctor targets")
     for name, warnings in house.enforce.warnings.items():
         for warning in warnings:
             look = "nft list ruleset" if name == "nftables" else "edged plan"
             yield Alarm("target-in-the-way", f"{name}: {warning}.", look)
+
+
+def _held_back(house: House, target: str) -> str:
+    """Who was lifted meanwhile."""
+    names = list(house.recorder.held_back(target))
+    if not names:
+        return ""
+    named = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+    who = counted(len(names), "subscriber")
+    return f" {who} lifted since then may still be blocked behind it: {named}."
 
 
 def _certificate_alarms(house: House, now: float) -> Iterator[Alarm]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
@@ -20,6 +21,7 @@ from edged.model import Access, State
 from edged.ops.alarms import alarms
 from edged.ops.completable import offered
 from edged.ops.control import Command, Refused, Tell
+from edged.ops.dashboard.history import last_hour
 from edged.ops.explaining import Explainer
 from edged.ops.keycommands import KeyCommands
 from edged.ops.life import answer as life
@@ -27,6 +29,7 @@ from edged.ops.nases import nases, with_nas
 from edged.ops.parts import parts
 from edged.ops.residents import ResidentCommands
 from edged.ops.subjects import subscriber_of
+from edged.ops.text import counted
 from edged.ops.words import WordCommands, words_in_force
 from edged.policy.access import View
 from edged.state.overrides import AuditRow
@@ -78,10 +81,15 @@ class Answers:
         """What ``/status`` serves: figures, and nobody's name."""
         house, now = self._house, time.time()
         # in a thread: with 100,000 subscribers it takes a tenth of a second; the alarms find it done
-        counted = await asyncio.to_thread(house.census.take, house.current.view, now)
+        census = await asyncio.to_thread(house.census.take, house.current.view, now)
         found = alarms(house, now)
-        blocked = counted.having(Access.BLOCKED)
-        noticed = sum(count for (state, _), count in counted.by.items() if state is State.NOTICE)
+        blocked = census.having(Access.BLOCKED)
+        by_state = Counter(dict.fromkeys(State, 0))
+        for (state, _), count in census.by.items():
+            by_state[state] += count
+        known, bins = house.current.view.table.known, house.recorder.snapshot()
+        active = None if known is None else known - by_state[State.NOTICE] - by_state[State.BLOCKED]
+        hour = last_hour(bins, now)
         return {
             "schema": SCHEMA,
             "site": house.loaded.config.site,
@@ -93,22 +101,25 @@ class Answers:
                 found,
                 watching=house.loaded.config.mode == "watch",
                 listed=bool(house.current.view.table.snapshot_id),
+                held_back=len({name for target in house.enforce.status() for name in house.recorder.held_back(target)}),
             ),
             "subscribers": {
-                "known": house.current.view.table.known,
+                "known": known,
                 "states": {
-                    State.NOTICE.value: noticed,
+                    **({} if active is None else {State.ACTIVE.value: max(0, active)}),
+                    State.NOTICE.value: by_state[State.NOTICE],
                     State.BLOCKED.value: blocked,
                 },
-                "reasons": counted.reasons,
+                "reasons": census.reasons,
                 "access": {
                     "blocked": blocked,
-                    "unreached": len(counted.lineless) + len(counted.offline),
-                    "notice": counted.having(Access.NOTICE),
-                    "pass": counted.having(Access.PASS),
-                    "drain": counted.draining,
+                    "unreached": len(census.lineless) + len(census.offline),
+                    "notice": census.having(Access.NOTICE),
+                    "pass": census.having(Access.PASS),
+                    "drain": census.draining,
                 },
             },
+            "last_hour": {"restored": hour.restored, "median_s": hour.median, "slowest_s": hour.slowest},
             "words": words_in_force(house, now, listed=False),
             "nases": nases(house, now),
             "parts": [part.facts() for part in parts(house, now)],
@@ -255,10 +266,13 @@ def _changes(changed: int, targets: int, unread: int) -> str:
     return said or "every target is as it should be"
 
 
-def _verdict(found: list[Any], *, watching: bool, listed: bool) -> str:
+def _verdict(found: list[Any], *, watching: bool, listed: bool, held_back: int) -> str:
     if not found:
         return "watching; nothing is changed for anyone" if watching else "all well"
     loudest = next((alarm for alarm in found if alarm.code == "billing-held"), None)
     if loudest is not None:
         return "billing is HELD; " + ("the last good list is in force" if listed else "there is no list in force yet")
-    return "1 thing needs you" if len(found) == 1 else f"{len(found)} things need you"
+    needs = "1 thing needs you" if len(found) == 1 else f"{len(found)} things need you"
+    if not held_back:
+        return needs
+    return f"{needs}; {counted(held_back, 'subscriber')} may still be blocked by mistake"

@@ -10,6 +10,7 @@ from edged.backoffice import BackOffice
 from edged.billing.service import BillingService
 from edged.captive.acme.service import AcmeService
 from edged.captive.service import CaptiveService
+from edged.clerk import Clerk
 from edged.config.loading import Loaded
 from edged.dns.service import DnsService
 from edged.enforce.service import EnforceService
@@ -61,6 +62,7 @@ class House(Protocol):
     billing: BillingService | None
     dns: DnsService
     captive: CaptiveService
+    clerk: Clerk
     acme: AcmeService
     enforce: EnforceService
     bngs: list[RadiusTarget]

@@ -11,11 +11,21 @@ from typing import Any
 
 from edged.ops.dashboard.changes import Change
 from edged.ops.dashboard.codes import AFFECTED
-from edged.ops.dashboard.history import BIN_S, Bin, all_spans, bin_start, day, quantile
+from edged.ops.dashboard.history import (
+    BIN_S,
+    Bin,
+    all_spans,
+    all_took,
+    bin_start,
+    day,
+    milliseconds,
+    quantile,
+    took_below,
+)
 from edged.ops.dashboard.lists import grouped
 from edged.ops.dashboard.mask import HIDDEN, Mask
 from edged.ops.dashboard.plots import Plot, day_plot, spark
-from edged.ops.text import moment, span
+from edged.ops.text import moment, seconds, span
 
 Facts = dict[str, Any]
 Day = Sequence[Bin | None]
@@ -171,7 +181,7 @@ def merged(bins: Day, count: int) -> list[Bin | None]:
         whole = Bin(some[0].start, blocked=some[-1].blocked)
         for name in ("added", "lifted", "restored", "answers", "pages", "seconds"):
             setattr(whole, name, _sum(some, name))
-        whole.spans = all_spans(some)
+        whole.spans, whole.took = all_spans(some), all_took(some)
         whole.held = any(one.held for one in some)
         whole.note_lost(name for one in some for name in one.lost)
         found.append(whole)
@@ -210,10 +220,13 @@ def _sparks(bins: Day) -> list[Facts]:
 
     slow, answers, spans = took(0.95), [rate(one) for one in some], all_spans(bins)
     within = quantile(spans, 0.95)
-    opened = f"{sum(spans.values()):,} timed, 95 % within {_seconds(within)}" if within else "nobody was opened"
+    slowest = [None if one is None else took_below(one.took, 0.99) for one in some]
+    asked = f"now {_last(answers):,.1f}, at most {_top(answers):,.1f}"
+    asked += f"; 99 % within {milliseconds(_last(slowest))}" if any(slowest) else ""
+    opened = f"{sum(spans.values()):,} timed, 95 % within {seconds(within)}" if within else "nobody was opened"
     return [
         _spark("Billing's word to open", (took(0.5), slow), opened, "median", "95th percentile"),
-        _spark("DNS answers a second", (answers,), f"now {_last(answers):,.1f}, at most {_top(answers):,.1f}"),
+        _spark("DNS answers a second", (answers, slowest), asked, "answers", "99th percentile", apart=True),
         _spark(
             "Pages and openings", (each("pages"), each("restored")),
             f"{_sum(bins, 'pages'):,} pages, {_sum(bins, 'restored'):,} opened", "pages", "opened",
@@ -221,8 +234,8 @@ def _sparks(bins: Day) -> list[Facts]:
     ]  # fmt: skip
 
 
-def _spark(title: str, series: Sequence[list[float | None]], fact: str, *legend: str) -> Facts:
-    return {"title": title, "spark": spark(series), "fact": fact, "legend": legend}
+def _spark(title: str, series: Sequence[list[float | None]], fact: str, *legend: str, apart: bool = False) -> Facts:
+    return {"title": title, "spark": spark(series, apart=apart), "fact": fact, "legend": legend}
 
 
 def _last(values: list[float | None]) -> float:
@@ -231,10 +244,6 @@ def _last(values: list[float | None]) -> float:
 
 def _top(values: list[float | None]) -> float:
     return max((value for value in values if value is not None), default=0.0)
-
-
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 10 else span(seconds)
 
 
 _LISTED = {"radius": "keys", "enforce": "targets"}
