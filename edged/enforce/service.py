@@ -24,7 +24,7 @@ from edged.enforce.rules import Rules
 from edged.enforce.standing import Counters, Health, Shortfall, left_out
 from edged.enforce.targets import Target
 from edged.errors import ConfigError, UpstreamError
-from edged.policy.access import Line
+from edged.policy.access import Line, View
 from edged.state.current import Current
 from edged.values import IpAddress, MacAddress
 
@@ -157,9 +157,12 @@ class EnforceService:
                     await self._news.wait()
         return not behind()
 
-    async def plan(self) -> dict[str, Plan]:
-        """What each target would be changed by now; one that cannot be read is left out. UpstreamError: none can."""
-        wanted = await self._wanted()
+    async def plan(self, view: View | None = None) -> dict[str, Plan]:
+        """What each target would be changed by now, or were ``view`` in force; who cannot be read is left out.
+
+        UpstreamError: none can.
+        """
+        wanted = await self._supposed(view)
 
         async def plan(target: Target) -> Plan:
             return diff(wanted, await target.read(), target.carries)
@@ -170,10 +173,13 @@ class EnforceService:
             raise UpstreamError("; ".join(str(answer) for answer in answers.values()))
         return plans
 
-    async def render(self, plans: Mapping[str, Plan]) -> dict[str, str]:
+    async def render(self, plans: Mapping[str, Plan], view: View | None = None) -> dict[str, str]:
         """``plans`` in each target's own language."""
-        wanted = await self._wanted()
+        wanted = await self._supposed(view)
         return {name: self._targets[name].render(wanted, plan) for name, plan in plans.items()}
+
+    async def _supposed(self, view: View | None) -> Desired:
+        return await (self._wanted() if view is None else asyncio.to_thread(desired, view, self._rules, self._clock()))
 
     async def in_place(self, address: IpAddress, *devices: MacAddress) -> dict[str, bool]:
         """Whether each target really blocks ``address``, or a device, asked of itself; who cannot say is left out."""

@@ -68,7 +68,7 @@ def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
             f"A reading of {status.held.subscribers:,} subscribers, {status.held.blocked:,} blocked, waits:"
             f" {why}."
             f" {_in_force(status, now)} stays in force.",
-            f"edged sync, which says who; then {status.held.command}",
+            f"edged plan --snapshot {status.held.id}, which says who; then {status.held.command}",
         )
     online = house.office.online
     if online is not None and online.error and not status.error:

@@ -9,14 +9,11 @@ from __future__ import annotations
 import asyncio
 import time
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edged import __version__
 from edged.billing.status import Outcome
-from edged.enforce.diff import Plan, subscribers_of
-from edged.errors import UpstreamError
 from edged.model import Access, State
 from edged.ops.alarms import alarms
 from edged.ops.completable import offered
@@ -27,11 +24,11 @@ from edged.ops.keycommands import KeyCommands
 from edged.ops.life import answer as life
 from edged.ops.nases import nases, with_nas
 from edged.ops.parts import parts
+from edged.ops.planning import PlanCommands
 from edged.ops.residents import ResidentCommands
 from edged.ops.subjects import subscriber_of
 from edged.ops.text import counted
 from edged.ops.words import WordCommands, words_in_force
-from edged.policy.access import View
 from edged.state.overrides import AuditRow
 
 if TYPE_CHECKING:
@@ -51,13 +48,14 @@ class Answers:
         self._keys = KeyCommands(house)
         self._residents = ResidentCommands(house)
         self._words = WordCommands(house, SCHEMA)
+        self._plans = PlanCommands(house, SCHEMA)
 
     def commands(self) -> dict[str, Command]:
         """Name to command, as the control socket takes them."""
         return {
             "status": lambda *_: self._status(),
             "explain": lambda request, _: self.explain(request),
-            "plan": lambda *_: self._plan(),
+            "plan": lambda request, _: self._plans.plan(request),
             "log": lambda request, _: self._log(request),
             "sync": self._sync,
             "block": lambda request, _: self._words.override(request, blocked=True),
@@ -130,7 +128,7 @@ class Answers:
         """A part of what ``edged keys devices`` prints."""
         return await self._residents.devices(request)
 
-    # --- explain and plan ------------------------------------------------------------------------
+    # --- explain and log ------------------------------------------------------------------------
 
     async def explain(self, request: dict[str, Any]) -> dict[str, Any]:
         """What ``edged explain`` prints. ``Refused``."""
@@ -151,21 +149,6 @@ class Answers:
         """For completion. In a thread: 100,000 ids take some 100 ms."""
         kind, beginning = str(request["kind"]), str(request.get("beginning") or "")
         return {"schema": SCHEMA, "names": await asyncio.to_thread(offered, self._house, kind, beginning)}
-
-    async def _plan(self) -> dict[str, Any]:
-        enforce = self._house.enforce
-        try:
-            plans = await enforce.plan()
-            texts = await enforce.render(plans)
-        except UpstreamError as error:
-            raise Refused(f"a target cannot be read: {error}") from None
-        watching = self._house.loaded.config.mode == "watch"
-        unread = {n: h.error or "no answer in time" for n, h in enforce.status().items() if n not in plans}
-        return {
-            "schema": SCHEMA,
-            "site": self._house.loaded.config.site,
-            **plan_facts(self._house.current.view, plans, texts, watching=watching, unread=unread),
-        }
 
     # --- what changes something ------------------------------------------------------------------
 
@@ -216,54 +199,6 @@ class Answers:
             "the file is in force" if state.ok else "refused; what ran keeps running:\n  " + "\n  ".join(problems)
         )
         return {"schema": SCHEMA, "done": state.ok, "sentence": sentence, "problems": problems}
-
-
-def plan_facts(
-    view: View,
-    plans: dict[str, Plan],
-    texts: dict[str, str],
-    *,
-    watching: bool,
-    unread: Mapping[str, str],
-) -> dict[str, Any]:
-    """The plan of every target, who it concerns, and why a target is ``unread``."""
-    blocked: set[str] = set()
-    unblocked: set[str] = set()
-    for plan in plans.values():
-        to_block, to_lift = subscribers_of(view, plan)
-        blocked.update(to_block)
-        unblocked.update(to_lift)
-    who = [
-        {"sign": "+", "subscriber": s, "why": (view.table.subscribers[s].reason or "blocked")} for s in sorted(blocked)
-    ] + [{"sign": "-", "subscriber": s, "why": "open again"} for s in sorted(unblocked)]
-    changes, count = sum(not plan.empty for plan in plans.values()), len(plans) + len(unread)
-    would = f"watch: {len(blocked):,} subscribers would be cut off"
-    if not watching:
-        would = _changes(changes, count, len(unread))
-    return {
-        "verdict": would,
-        "settled": not changes and not unread,
-        "targets": [
-            {
-                "name": name, "summary": f"+{plan.added:,} -{plan.removed:,}" + (", rules" if plan.base else ""),
-                "add": plan.added, "remove": plan.removed, "text": texts[name] if not plan.empty else "",
-            }
-            for name, plan in plans.items()
-        ] + [
-            {"name": name, "summary": f"not read: {error}", "add": 0, "remove": 0, "text": ""}
-            for name, error in unread.items()
-        ],
-        "who": who,
-    }  # fmt: skip
-
-
-def _changes(changed: int, targets: int, unread: int) -> str:
-    if not targets:
-        return "no target is configured; nothing is enforced"
-    said = f"{changed} of {targets} targets would change" if changed else ""
-    if unread:
-        return f"{said or 'those that were read are as they should be'}; {unread} of {targets} could not be read"
-    return said or "every target is as it should be"
 
 
 def _verdict(found: list[Any], *, watching: bool, listed: bool, held_back: int) -> str:

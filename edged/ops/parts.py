@@ -74,10 +74,10 @@ def _dns(house: House) -> Part:
     if not house.loaded.config.dns.listen:
         return Part("dns", "OFF", "dns.listen is empty")
     counters = house.dns.counters
-    fact = f"{house.recorder.answers_a_second:,.0f} answers/s, "
+    fact = f"{house.recorder.answers_a_second:,.0f} answers/s"
     slow = took_below(all_took(list(house.recorder.bins)[-2:]), 0.99)
-    fact += f"p99 {milliseconds(slow)}; " if slow is not None else ""
-    fact += f"{sum(counters.answers.values()):,} answers, {sum(counters.dropped.values()):,} dropped since the start"
+    fact += f", p99 {milliseconds(slow)}" if slow is not None else ""
+    fact += f"; since the start {sum(counters.answers.values()):,}, {sum(counters.dropped.values()):,} dropped"
     if counters.upstream_failures:
         fact += f"; {counters.upstream_failures:,} upstream failures"
     if counters.limited:
@@ -95,8 +95,7 @@ def _portal(house: House, now: float) -> Part:
         return Part("portal", "OFF", "portal.url is not set")
     counters = house.captive.counters
     hour = last_hour(house.recorder.bins, now)
-    fact = f"{counted(hour.pages, 'page')} this hour, {sum(counters.pages.values()):,} since the start; "
-    fact += f"{counters.alerts + counters.resets:,} foreign TLS clients sent away"
+    fact = f"{counted(hour.pages, 'page')} this hour, {sum(counters.pages.values()):,} since the start"
     files, standing = house.captive.certificate, house.acme.standing
     if files is not None:
         fact += f"; {certified(files.life, now)}"

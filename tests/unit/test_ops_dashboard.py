@@ -51,7 +51,7 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_bin_comes_back_from_the_database_as_it_was_put() -> None:
-    took = Counter({place: 100_000 for place in range(4, 24)})
+    took = Counter(dict.fromkeys(range(4, 24), 100_000))
     one = Bin(600, 1, 2, 3, 4, Counter({5: 6}), 7, 8, held=True, lost=["192.0.2.1"], seconds=9.5, took=took)
 
     assert decoded(encoded(one)) == one
