@@ -93,9 +93,8 @@ def _dns(house: House) -> Part:
 def _portal(house: House, now: float) -> Part:
     if not house.loaded.config.portal.url:
         return Part("portal", "OFF", "portal.url is not set")
-    counters = house.captive.counters
     hour = last_hour(house.recorder.bins, now)
-    fact = f"{counted(hour.pages, 'page')} this hour, {sum(counters.pages.values()):,} since the start"
+    fact = f"{counted(hour.pages, 'page')} this hour"
     files, standing = house.captive.certificate, house.acme.standing
     if files is not None:
         fact += f"; {certified(files.life, now)}"

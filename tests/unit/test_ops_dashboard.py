@@ -445,8 +445,8 @@ def test_why_people_are_blocked_is_said_with_a_link_for_each_reason() -> None:
 
 def test_the_first_sentence_is_that_of_status_and_a_word_stands_beside_the_colour() -> None:
     assert b'<span class="word">OK</span>tower-12: all well' in page(known([]))
-    assert b'<span class="word">HELD</span>tower-12: 2 things need you' in page(known())
-    assert b'<span class="word">FAIL</span>tower-12: 1 things need you' in page(known(ALARMS[:1]))
+    assert b'<span class="word">HELD</span>tower-12: billing is HELD' in page(known())
+    assert b'<span class="word">FAIL</span>tower-12: 1 thing needs you; 2 sub' in page(known(ALARMS[:1]))
 
 
 @pytest.mark.parametrize(

@@ -5,8 +5,8 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from edged.ops.dashboard.changes import Change
@@ -25,7 +25,7 @@ from edged.ops.dashboard.history import (
 from edged.ops.dashboard.lists import grouped
 from edged.ops.dashboard.mask import HIDDEN, Mask
 from edged.ops.dashboard.plots import Plot, day_plot, spark
-from edged.ops.text import moment, seconds, span
+from edged.ops.text import counted, moment, seconds, span
 
 Facts = dict[str, Any]
 Day = Sequence[Bin | None]
@@ -69,6 +69,8 @@ class Known:
     changes: tuple[Change, ...]
     wifi: WiFi | None
     now: float
+    held_back: Mapping[str, int] = field(default_factory=dict)
+    """Target to how many may still be blocked behind it."""
     stopped: bool = False
     """A bug has ended the record of the day."""
 
@@ -96,7 +98,7 @@ def page_facts(known: Known, mask: Mask, *, masked: bool) -> Facts:
         "plots": (_plot(bins, known.now, _WIDE, 1), _plot(bins, known.now, _NARROW, _MERGED)),
         "sums": _sums(bins),
         "sparks": _sparks(bins),
-        "parts_rows": [_part(part, mask) for part in status["parts"]],
+        "parts_rows": [_part(part, known.held_back.get(part["name"], 0), mask) for part in status["parts"]],
         "words": status["words"],
         "changes": [_row(row, mask, masked=masked) for row in grouped(known.changes)],
         "wifi": _wifi(known.wifi, known.now, mask),
@@ -221,8 +223,8 @@ def _sparks(bins: Day) -> list[Facts]:
     slow, answers, spans = took(0.95), [rate(one) for one in some], all_spans(bins)
     within = quantile(spans, 0.95)
     slowest = [None if one is None else took_below(one.took, 0.99) for one in some]
-    asked = f"now {_last(answers):,.1f}, at most {_top(answers):,.1f}"
-    asked += f"; 99 % within {milliseconds(_last(slowest))}" if any(slowest) else ""
+    asked = f"now {_rate(_last(answers))}, most {_rate(_top(answers))}"
+    asked += f", p99 {milliseconds(_last(slowest))}" if any(slowest) else ""
     opened = f"{sum(spans.values()):,} timed, 95 % within {seconds(within)}" if within else "nobody was opened"
     return [
         _spark("Billing's word to open", (took(0.5), slow), opened, "median", "95th percentile"),
@@ -238,6 +240,10 @@ def _spark(title: str, series: Sequence[list[float | None]], fact: str, *legend:
     return {"title": title, "spark": spark(series, apart=apart), "fact": fact, "legend": legend}
 
 
+def _rate(a_second: float) -> str:
+    return f"{a_second:,.1f}" if 0 < a_second < 10 else f"{a_second:,.0f}"
+
+
 def _last(values: list[float | None]) -> float:
     return next((value for value in reversed(values) if value is not None), 0.0)
 
@@ -250,9 +256,11 @@ _LISTED = {"radius": "keys", "enforce": "targets"}
 _ROOMS = {"billing", "dns", "portal", "radius", "store", "enforce"}
 
 
-def _part(part: Facts, mask: Mask) -> Facts:
+def _part(part: Facts, held_back: int, mask: Mask) -> Facts:
     name = part["name"]
     return {
+        "target": name,
+        "held_back": counted(held_back, "subscriber") if held_back else "",
         "name": mask.text(name),
         "state": part["state"],
         "fact": mask.text(part["fact"]),

@@ -44,7 +44,7 @@ _PARTS = 40
 _PLAIN = frozenset({"/metrics", "/status"})
 """They name no subscriber in a place of their own, and were there before the dashboard."""
 _FILTERS = frozenset(
-    {"reason", "by", "from", "to", "state", "network", "site", "client", "kind", "decided by"}
+    {"reason", "by", "from", "to", "state", "network", "site", "client", "kind", "decided by", "target"}
 )  # fmt: skip
 FOREIGN = "Ask for this by its IP address or as localhost, or set ops.token: docs/dashboard.md, behind a proxy.\n"
 CLOSED = "The dashboard names subscribers, and others reach ops.listen: set ops.token. docs/dashboard.md\n"
@@ -167,6 +167,7 @@ class Dashboard:
                     tuple(self._recorder.changes),
                     wifi,
                     time.time(),
+                    {name: len(self._recorder.held_back(name)) for name in self._house.enforce.status()},
                     self._recorder.stopped,
                 )
         return known
