@@ -138,7 +138,9 @@ def status(answer: Answer) -> str:
                 initial_indent="  ",
                 subsequent_indent="      ",
             )
-            lines.append(f"      Try:  {alarm['try']}")
+            # a line each: a command that is broken cannot be copied
+            first, *more = alarm["try"].replace("; then ", ";\nthen ").split("\n")
+            lines += [f"      Try:  {first}", *(f"{'':<12}{step}" for step in more)]
     last = f"edged {answer['version']}, up {span(answer['uptime_s'])}, configuration of {moment(answer['loaded_at'])}"
     lines += ["", *textwrap.wrap(last, columns())]
     return "\n".join(lines)
