@@ -38,7 +38,7 @@ def check(arguments: Arguments) -> int:
             print(json.dumps({"good": False, "problems": [_problem_facts(p) for p in error.problems]}, indent=2))
         else:
             on = screen(arguments)
-            say(on, refusal(error))
+            say(on, f"{refusal(error)}\n\nnot checked: the pages, and what the file means, until these errors are gone")
         return os.EX_CONFIG
     _tell_good(arguments, loaded, proved)
     warned = loaded.warnings or (proved is not None and proved.warnings)

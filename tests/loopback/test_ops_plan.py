@@ -1,9 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``edged plan`` of a whole house: now, with a held reading, for nobody; and what status says of a target that is lost."""
+"""What status, explain, plan and the words say of a whole house: a held reading, a lost target, the garden, undoing."""
 
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from pathlib import Path
 from typing import Any
@@ -12,8 +13,10 @@ import pytest
 
 from edged.daemon import House
 from edged.enforce.targets.memory import MemoryTarget
-from edged.model import State
+from edged.model import Key, State
 from edged.ops.control import Refused, Tell
+from edged.values import Secret, parse_address
+from tests.loopback.dns_upstream import Upstream
 from tests.loopback.test_ops_dashboard import LUIS, MIA, asked_dns, house_in, listed, reading, subscriber, until
 
 
@@ -147,3 +150,39 @@ async def test_a_stranger_is_shown_where_the_served_networks_stand(tmp_path: Pat
         facts["who"][1]
         == f'{tmp_path}/edged.yaml:5  subscribers: {{networks: ["127.0.0.0/8"], exempt: ["127.0.0.53"]}}'
     )
+
+
+async def test_of_a_garden_name_the_entry_the_last_answer_and_what_is_open_for_it_are_told(tmp_path: Path) -> None:
+    async with house_in(tmp_path) as house, Upstream("customer.example.net. 300 A 93.184.215.14") as upstream:
+        nobody = await ask(house, "explain", subject="127.0.0.2", name="customer.example.net")
+        path = tmp_path / "edged.yaml"
+        listen = 'dns: {listen: ["127.0.0.1:0"]'
+        path.write_text(path.read_text().replace(listen, f'{listen}, upstreams: ["{upstream.endpoint}"]'))
+        await house.reload()
+        assert house.reload_state.ok, house.reload_state.problems
+        await asyncio.to_thread(asked_dns, house, b"\x08customer\x07example\x03net\x00")
+        shut = await ask(house, "explain", subject="127.0.0.2", name="customer.example.net")
+        # the targets of this house are not those that its DNS was made with
+        await house.enforce.admit([(parse_address("93.184.215.14"), 60.0)])
+        facts = await ask(house, "explain", subject="127.0.0.2", name="https://customer.example.net/pay?id=1")
+        never = await ask(house, "explain", subject="127.0.0.2", name="www.example.org")
+
+    assert nobody["gets"][0]["answer"].endswith("; no answer: dns.upstreams is empty")
+    assert shut["gets"][0]["answer"].endswith("; in the firewall: 0 of 1")
+    assert facts["headline"] == "customer.example.net is REACHABLE for 127.0.0.2"
+    assert re.fullmatch(
+        r"garden: garden name customer\.example\.net; last answer 1 address, [\d.]+ s ago; in the firewall: 1 of 1",
+        facts["gets"][0]["answer"],
+    )
+    assert [row["protocol"] for row in facts["gets"]] == ["DNS", "web"]
+    assert never["headline"] == "www.example.org is NOT reachable for 127.0.0.2"
+
+
+async def test_a_blocked_residents_devices_are_told_which_network_they_get(tmp_path: Path) -> None:
+    async with house_in(tmp_path) as house:
+        await house.mpsk.replace_billing([Key("k-501", "Residence", Secret("copper-otter-violin-42"), "1002")])
+        blocked = await ask(house, "explain", subject="127.0.0.2")
+        other = await ask(house, "explain", subject="127.0.0.3")
+
+    assert {"protocol": "Wi-Fi", "answer": "VLAN 666 on Residence"} in blocked["gets"]
+    assert "Wi-Fi" not in {row["protocol"] for row in other["gets"]}

@@ -82,8 +82,8 @@ TROUBLE: Answer = {
         },
         {
             "code": "target-failing",
-            "sentence": "nftables: nft: Operation not permitted, since 2026-11-26 05:58 UTC. What it enforces stays as it"
-            " was. 2 subscribers lifted since then may still be blocked behind it: 20881, 20993.",
+            "sentence": "nftables: nft: Operation not permitted, since 2026-11-26 05:58 UTC. What it enforces stays as"
+            " it was. 2 subscribers lifted since then may still be blocked behind it: 20881, 20993.",
             "try": "edged doctor targets",
         },
     ],
