@@ -53,6 +53,9 @@ def _tell_good(arguments: Arguments, loaded: Loaded, proved: Proved | None) -> N
     sentences = meaning(loaded)
     if proved:
         sentences["page"] += f"; {proved.sentence}"
+    running = "" if arguments.no_files else _running(loaded)
+    if running:
+        sentences["running"] = running
     full = settings(loaded, files_read=not arguments.no_files) if arguments.full else []
     if arguments.json:
         facts = {
@@ -68,6 +71,23 @@ def _tell_good(arguments: Arguments, loaded: Loaded, proved: Proved | None) -> N
     say(on, "\n".join(_good(arguments, loaded, proved, sentences, warnings, wide=not on.is_terminal)))
     if full:
         say(on, "\n" + _table(full))
+
+
+def _running(loaded: Loaded) -> str:
+    """How the daemon of this file runs; empty: there is none, or it was started with another file."""
+    from edged.commands.reach import socket_of
+    from edged.ops.control import call
+    from edged.ops.inforce import difference, settings_facts
+
+    path = loaded.document.path
+    if path == "-":
+        return ""
+    try:
+        running = call(socket_of(Path(path)), "settings")
+    except Refused:
+        return ""
+    written = settings_facts(loaded)
+    return difference(running["settings"], written["settings"]) if running["path"] == written["path"] else ""
 
 
 def _good(

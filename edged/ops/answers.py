@@ -20,6 +20,7 @@ from edged.ops.completable import offered
 from edged.ops.control import Command, Refused, Tell
 from edged.ops.dashboard.history import last_hour
 from edged.ops.explaining import Explainer
+from edged.ops.inforce import settings_facts
 from edged.ops.keycommands import KeyCommands
 from edged.ops.life import answer as life
 from edged.ops.nases import nases, with_nas
@@ -65,6 +66,7 @@ class Answers:
             "keys-sheet": lambda request, _: self._residents.sheet(request),
             "keys-devices": lambda request, _: self._residents.devices(request),
             "reload": lambda *_: self._reload(),
+            "settings": lambda *_: self._settings(),
             "names": lambda request, _: self._names(request),
         }
 
@@ -75,8 +77,12 @@ class Answers:
         facts = await self.status_facts()
         return facts | {"words": words_in_force(self._house, time.time(), listed=True)}
 
-    async def status_facts(self) -> dict[str, Any]:
+    async def public_facts(self) -> dict[str, Any]:
         """What ``/status`` serves: figures, and nobody's name."""
+        return await self.status_facts(names=False)
+
+    async def status_facts(self, *, names: bool = True) -> dict[str, Any]:
+        """How everything is; without ``names`` nobody is named in it."""
         house, now = self._house, time.time()
         # in a thread: with 100,000 subscribers it takes a tenth of a second; the alarms find it done
         census = await asyncio.to_thread(house.census.take, house.current.view, now)
@@ -120,8 +126,8 @@ class Answers:
             "last_hour": {"restored": hour.restored, "median_s": hour.median, "slowest_s": hour.slowest},
             "words": words_in_force(house, now, listed=False),
             "nases": nases(house, now),
-            "parts": [part.facts() for part in parts(house, now)],
-            "alarms": [alarm.facts() for alarm in found],
+            "parts": [part.facts() for part in parts(house, now, names=names)],
+            "alarms": [alarm.facts(names=names) for alarm in found],
         }
 
     async def devices(self, request: dict[str, Any]) -> dict[str, Any]:
@@ -144,6 +150,10 @@ class Answers:
         )
         await house.lives.write()
         return life.facts(subject, await house.lives.store.of(subject, since), since)
+
+    async def _settings(self) -> dict[str, Any]:
+        """For ``edged check``: every key of the configuration in force, and the file that it was read from."""
+        return {"schema": SCHEMA, **await asyncio.to_thread(settings_facts, self._house.loaded)}
 
     async def _names(self, request: dict[str, Any]) -> dict[str, Any]:
         """For completion. In a thread: 100,000 ids take some 100 ms."""

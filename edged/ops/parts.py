@@ -37,11 +37,11 @@ class Part:
         return asdict(self)
 
 
-def parts(house: House, now: float) -> list[Part]:
-    """Every room, in the order of the traffic."""
+def parts(house: House, now: float, *, names: bool = True) -> list[Part]:
+    """Every room, in the order of the traffic; without ``names`` no subscriber is named."""
     return [
         _billing(house, now),
-        _dns(house),
+        _dns(house, names=names),
         _portal(house, now),
         _radius(house),
         *_targets(house, now),
@@ -70,7 +70,7 @@ def _billing(house: House, now: float) -> Part:
     return Part("billing", state, fact)
 
 
-def _dns(house: House) -> Part:
+def _dns(house: House, *, names: bool) -> Part:
     if not house.loaded.config.dns.listen:
         return Part("dns", "OFF", "dns.listen is empty")
     counters = house.dns.counters
@@ -82,7 +82,8 @@ def _dns(house: House) -> Part:
         fact += f"; {counters.upstream_failures:,} upstream failures"
     if counters.limited:
         (by, who), seconds = max(counters.limited.items(), key=lambda item: item[1])
-        fact += f"; {len(counters.limited)} above their rate, most often {by} {who} ({seconds:,} s)"
+        fact += f"; {len(counters.limited)} above their rate"
+        fact += f", most often {by} {who} ({seconds:,} s)" if names else ""
     silent = [health.name for health in house.dns.resolver.health if health.down]
     if silent:
         fact += f"; no answer from upstream {', '.join(silent)}"

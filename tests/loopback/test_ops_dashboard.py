@@ -478,9 +478,9 @@ async def test_ten_screens_cost_one_look(tmp_path: Path) -> None:
     async with house_in(tmp_path) as house, reading(house) as reader:
         looks, ask = [], house.answers.status_facts
 
-        async def counted() -> dict[str, Any]:
+        async def counted(*, names: bool = True) -> dict[str, Any]:
             looks.append(1)
-            return await ask()
+            return await ask(names=names)
 
         house.answers.status_facts = counted  # type: ignore[method-assign]  # to see how often it is asked
         answers = await asyncio.gather(*(reader.get("/") for _ in range(10)))

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import re
 import time
 from pathlib import Path
@@ -11,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from edged.cli import main
 from edged.daemon import House
 from edged.enforce.targets.memory import MemoryTarget
 from edged.model import Key, State
@@ -94,6 +96,10 @@ async def test_who_is_lifted_while_a_target_is_lost_is_named_until_it_is_back(tm
         assert "; held 2 then, 2 wanted now" in part["fact"]
         assert 'href="/list/waiting?target=memory">1 subscriber may' in (await reader.get("/"))[1]
         assert "memory,1002," in (await reader.get("/list/waiting.csv"))[1]
+        # where nobody has to log in, how many is enough
+        _, public, _ = await reader.get("/status")
+        assert "1 subscriber lifted since then may still be blocked behind it." in public
+        assert "1002" not in public
         line = await ask(house, "explain", subject="127.0.0.3")
         assert line["in_place"][0]["state"].startswith("unknown for ")
         target.broken = False
@@ -186,3 +192,29 @@ async def test_a_blocked_residents_devices_are_told_which_network_they_get(tmp_p
 
     assert {"protocol": "Wi-Fi", "answer": "VLAN 666 on Residence"} in blocked["gets"]
     assert "Wi-Fi" not in {row["protocol"] for row in other["gets"]}
+
+
+async def test_check_says_what_runs_otherwise_than_the_file_and_no_secret_leaves_the_daemon(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "edged.yaml"
+
+    async def running() -> Any:
+        capsys.readouterr()
+        await asyncio.to_thread(main, ["check", "-c", str(path), "--json"])
+        return json.loads(capsys.readouterr().out)["meaning"].get("running")
+
+    async with house_in(tmp_path) as house:
+        same = await running()
+        path.write_text(path.read_text().replace("customer.example.net", "other.example.net"))
+        other = await running()
+        await house.reload()
+        again = await running()
+        path.write_text(path.read_text().replace("mode: enforce", "mode: watch"))
+        restart = await running()
+        assert "a-secret-of-a-test" not in str(await ask(house, "settings"))
+    away = await running()
+
+    assert (same, again, away) == ("as this file says", "as this file says", None)
+    assert other == "differs from this file in garden.names; edged reload takes it into force"
+    assert restart == "differs from this file in mode; systemctl restart edged takes it into force"
