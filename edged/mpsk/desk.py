@@ -191,7 +191,7 @@ class Desk:
             return ready._replace(edition=NEVER)
         reason = outcome.reason if isinstance(outcome, Reject) else None
         grant = None if reason else self.grants.get(place)
-        return ready._replace(edition=edition, answer=answer, place=place, last=last[1:], grant=grant, reason=reason)
+        return ready._replace(edition=edition, answer=answer, place=place, last=last[1:7], grant=grant, reason=reason)
 
     def _repeat(self, ready: Ready, now: float) -> Answer | None:
         """The answer of before, counted and remembered as ``_conclude`` does."""
@@ -203,7 +203,7 @@ class Desk:
             self.counters.accepts += 1
             if grant is not None:
                 self.grants.granted(grant, now)
-        again = _new(Last, (now, *last))
+        again = _new(Last, (now, *last, 1, now))
         self._last.put(place[1], again if reason is None else again.after(self._last.get(place[1])))
         return answer
 

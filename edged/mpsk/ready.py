@@ -48,8 +48,8 @@ class Ready(NamedTuple):
     """Of which of the ``Editions`` the answer is."""
     answer: Answer | None = None
     place: tuple[str, MacAddress] = ("", MacAddress(""))
-    last: tuple[str, str, bool, str, KeyId | None, int | None, int, float] = ("", "", False, "", None, None, 1, 0.0)
-    """A ``Last`` but for its time."""
+    last: tuple[str, str, bool, str, KeyId | None, int | None] = ("", "", False, "", None, None)
+    """A ``Last`` but for its time and how often."""
     grant: Grant | None = None
     reason: Reason | None = None
     """Why it is a reject; None: it is an accept."""
