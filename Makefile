@@ -23,7 +23,7 @@ WORKERS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
 run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, without root
 	@$(BIN)/edged run -c config/example/edged.yaml --try
 
-test: apt-test $(VENV)/dev.stamp native network-manager ahead  ## everything: checks, loopback, end to end in namespaces and on radios
+test: apt-test $(VENV)/dev.stamp native network-manager prometheus ahead  ## everything: checks, loopback, end to end in namespaces and on radios
 	@CI=$(CI) $(MAKE) --no-print-directory check
 	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -n auto tests/property
 	$(MAKE) --no-print-directory sanitize
@@ -64,6 +64,17 @@ $(NETWORK_MANAGER)/stamp: | apt-test
 	    apt-get -s install --no-install-recommends network-manager | sed -nE 's/^Inst (lib[^ ]+) \(.*/\1/p'; } | sort -u)
 	for package in $(NETWORK_MANAGER)/packages/*.deb; do dpkg-deb -x "$$package" $(NETWORK_MANAGER) || exit 1; done
 	rm -r $(NETWORK_MANAGER)/packages && touch $@
+
+# its package would start a service: unpacked beside the system, for promtool alone
+.PHONY: prometheus
+PROMETHEUS := .run/prometheus
+prometheus: $(PROMETHEUS)/stamp  ## promtool, which judges /metrics, the alert rules and the expressions of the dashboards
+$(PROMETHEUS)/stamp: | apt-test
+	rm -rf $(PROMETHEUS) && mkdir -p $(PROMETHEUS)/packages
+	apt-cache show prometheus >/dev/null 2>&1 || $(SUDO) apt-get update -q
+	cd $(PROMETHEUS)/packages && apt-get -qq -o APT::Sandbox::User=root download prometheus
+	dpkg-deb --fsys-tarfile $(PROMETHEUS)/packages/*.deb | tar -x -C $(PROMETHEUS) ./usr/bin/promtool
+	rm -r $(PROMETHEUS)/packages && touch $@
 
 # rlm_dpsk is younger than Debian 12: unpacked beside the system, with lists of packages of its own
 .PHONY: freeradius

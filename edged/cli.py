@@ -12,7 +12,8 @@ import sys
 from collections.abc import Callable, Sequence
 
 from edged.commands import completion, configuration, facts, first, host, keys, words
-from edged.commands.usage import OVERVIEW, parser
+from edged.commands.overview import OVERVIEW
+from edged.commands.usage import parser
 from edged.errors import ConfigError
 from edged.ops.control import Refused
 

@@ -130,7 +130,7 @@ class House:
         self.control = ControlServer(config.ops.socket, self.answers.commands())
         self.ops = OpsService(
             config.ops.listen, exposition=Exposition(lambda: figures(self)), healthy=self.is_running,
-            status=self.answers.status_facts, dashboard=Dashboard(self, self.recorder, self.answers),
+            status=self.answers.public_facts, dashboard=Dashboard(self, self.recorder, self.answers),
         )  # fmt: skip
 
     async def open(self) -> None:

@@ -6,6 +6,7 @@ RFC 9110, RFC 9112.
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import Any
 
@@ -59,6 +60,90 @@ class QuietProtocol(web.RequestHandler):
     def log_exception(self, *_args: Any, **fields: Any) -> None:
         """Count what aiohttp would log."""
         self.faulty(fields.get("exc_info"))
+
+
+class Crowd:
+    """Who is inside: bounded in number, and each in the seconds that one step may take, whatever trickles in meanwhile.
+
+    ``full`` and ``slow`` are told of each that is cut for that.
+    """
+
+    def __init__(self, room: int, head: float, *, full: Callable[[], None], slow: Callable[[], None]) -> None:
+        self.head = head
+        """Seconds until a header must be whole."""
+        self._room, self._full, self.slow = room, full, slow
+        self._inside: set[TimedProtocol] = set()
+        self._waiting: dict[TimedProtocol, None] = {}
+        """Those who ask nothing now, the longest first."""
+
+    def __len__(self) -> int:
+        return len(self._inside)
+
+    def enter(self, protocol: TimedProtocol) -> None:
+        """A client is here; where there is no room, the one that has asked nothing for longest goes, or this one."""
+        if len(self._inside) >= self._room:
+            oldest = next(iter(self._waiting), protocol)
+            self._full()
+            self._waiting.pop(oldest, None)
+            oldest.cut()
+        self._inside.add(protocol)
+        self.wait(protocol, self.head)
+
+    def ask(self, protocol: TimedProtocol, seconds: float) -> None:
+        """A client has asked, and must have its answer within ``seconds``."""
+        self._waiting.pop(protocol, None)
+        protocol.deadline(seconds)
+
+    def wait(self, protocol: TimedProtocol, seconds: float) -> None:
+        """A client may ask within ``seconds``."""
+        if protocol in self._inside:
+            self._waiting[protocol] = None
+            protocol.deadline(seconds)
+
+    def leave(self, protocol: TimedProtocol) -> None:
+        """A client has gone."""
+        self._inside.discard(protocol)
+        self._waiting.pop(protocol, None)
+        protocol.deadline(None)
+
+    def cut(self) -> None:
+        """End every connection now."""
+        for protocol in tuple(self._inside):
+            protocol.cut()
+
+
+class TimedProtocol(QuietProtocol):
+    """A connection of a ``Crowd``."""
+
+    __slots__ = ("crowd", "timer")
+
+    crowd: Crowd
+    timer: asyncio.TimerHandle | None
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Count the client in, and start the clock."""
+        super().connection_made(transport)
+        self.crowd.enter(self)
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Count the client out."""
+        super().connection_lost(exc)
+        self.crowd.leave(self)
+
+    def deadline(self, seconds: float | None) -> None:
+        """End the connection after ``seconds``, unless it has ended or got another deadline by then."""
+        if self.timer is not None:
+            self.timer.cancel()
+        self.timer = None if seconds is None else asyncio.get_running_loop().call_later(seconds, self._late)
+
+    def _late(self) -> None:
+        self.crowd.slow()
+        self.cut()
+
+    def cut(self) -> None:
+        """End the connection now."""
+        if self.transport is not None:
+            self.transport.abort()
 
 
 def report_fault(event: str, error: BaseException | None, count: int) -> None:

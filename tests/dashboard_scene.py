@@ -46,6 +46,9 @@ def bins() -> tuple[Bin, ...]:
         blocked = one.blocked = blocked + one.added - one.lifted
         one.spans = Counter(step_of(draw.uniform(2, 31)) for _ in range(one.restored))
         one.answers = int(600 * (40 + 30 * (8 <= hour < 23) + draw.random() * 20))
+        one.took = Counter(
+            {6: one.answers * 9 // 10, 9: one.answers // 12, 11: int(one.answers * draw.uniform(0, 0.02))}
+        )
         one.pages = draw.randrange(4, 30) if hour >= 7 else 1
         one.held = hour == 5
         one.lost = ["192.0.2.1"] if hour in {13, 14} else []
@@ -71,37 +74,47 @@ def changes() -> tuple[Change, ...]:
 ALARMS = [
     {
         "code": "target-failing",
-        "sentence": "192.0.2.1: it refuses connections at port 8729. What it enforces stays as it was.",
-        "try": "edged plan",
+        "sentence": "192.0.2.1: it refuses connections at port 8729, since 2026-11-25 17:15 UTC. What it enforces stays"
+        " as it was. 2 subscribers lifted since then may still be blocked behind it: 20611, 20993.",
+        "try": "edged doctor targets",
     },
     {
         "code": "billing-held",
         "sentence": "A reading of 4,812 subscribers, 1,906 blocked, waits: 1,743 newly blocked within the window, 144"
         " may be. The last good list (14 min old) stays in force.",
-        "try": "edged sync, which says who; then edged sync --accept 8813.61b63588",
+        "try": "edged plan --snapshot 8813.61b63588, which says who; then edged sync --accept 8813.61b63588",
     },
 ]
+
+
+def _verdict(alarms: list[dict[str, str]]) -> str:
+    if any(alarm["code"] == "billing-held" for alarm in alarms):
+        return "billing is HELD; the last good list is in force"
+    return "1 thing needs you; 2 subscribers may still be blocked by mistake" if alarms else "all well"
 
 
 def status(alarms: list[dict[str, str]], **more: Any) -> dict[str, Any]:
     return {
         "schema": 1, "site": "tower-12", "mode": "enforce", "version": "0.1.0", "uptime_s": 1_051_200.0,
-        "loaded_at": NOW - 500_000, "verdict": f"{len(alarms)} things need you" if alarms else "all well",
+        "loaded_at": NOW - 500_000,
+        "verdict": _verdict(alarms),
         "subscribers": {
-            "known": 4812, "states": {"notice": 12, "blocked": 163},
+            "known": 4812, "states": {"active": 4637, "notice": 12, "blocked": 163},
             "reasons": {"unpaid": 141, "new": 9, "quota": 8, "abuse": 3, "disabled": 2},
             "access": {"blocked": 161, "unreached": 0, "notice": 12, "pass": 2, "drain": 5},
         },
+        "last_hour": {"restored": 7, "median_s": 11.2, "slowest_s": 29.1},
         "words": {"blocks": 1, "openings": 2, "promises": 1, "exemptions": 1, "next_end": NOW + 900, "ending_soon": 2},
         "nases": {}, "alarms": alarms,
         "parts": [
             {"name": "billing", "state": "OK", "fact": "splynx, read 22 s ago (snapshot 8812.0c5bd1f7)"},
-            {"name": "dns", "state": "OK", "fact": "61,201,310 answers, 12 dropped since the start; compiled"},
-            {"name": "portal", "state": "OK", "fact": "3,816 pages, certificate good for 61 days"},
+            {"name": "dns", "state": "OK", "fact": "61 answers/s, p99 1.1 ms; since the start 61,201,310, 12 dropped;"
+             " compiled"},
+            {"name": "portal", "state": "OK", "fact": "38 pages this hour; certificate good for 61 days"},
             {"name": "radius", "state": "OK", "fact": "212 keys; 1,184 accepts, 31 rejects, 0 discards"},
             {"name": "nftables", "state": "OK", "fact": "340 of 340, compared 4 s ago"},
-            {"name": "192.0.2.1", "state": "FAIL" if alarms else "OK", "fact": "it refuses connections at port 8729"
-             if alarms else "340 of 340, compared 3 s ago"},
+            {"name": "192.0.2.1", "state": "FAIL" if alarms else "OK", "fact": "it refuses connections at port"
+             " 8729; for 6 min; held 344 then, 340 wanted now" if alarms else "340 of 340, compared 3 s ago"},
             {"name": "store", "state": "OK", "fact": "sqlite, 2.1 MB"},
         ],
     } | more  # fmt: skip
@@ -138,8 +151,11 @@ ANSWER = {
 def known(alarms: list[dict[str, str]] | None = None, *, empty: bool = False) -> Known:
     facts = status(ALARMS if alarms is None else alarms)
     if empty:
+        nobody = {"known": 4812, "states": {"active": 4812, "notice": 0, "blocked": 0}, "reasons": {}}
+        access = dict.fromkeys(("blocked", "unreached", "notice", "pass", "drain"), 0)
+        facts |= {"subscribers": {**nobody, "access": access}, "words": {**facts["words"], "blocks": 0, "openings": 0}}
         return Known(facts, (Bin(int(NOW // BIN_S) * BIN_S),), (), None, NOW)
-    return Known(facts, bins(), changes(), WIFI, NOW)
+    return Known(facts, bins(), changes(), WIFI, NOW, {"192.0.2.1": 2} if facts["alarms"] else {})
 
 
 def page(what: Known, query: Query | None = None, *, answer: dict[str, Any] | None = None) -> bytes:

@@ -163,4 +163,8 @@ def told(held: Snapshot, reasons: tuple[Reason, ...]) -> str:
     why = "; ".join(map(str, reasons)) or "it was held before the restart"
     who = [one for reason in reasons for one in reason.sample]
     example = f"\n  for example {', '.join(dict.fromkeys(who))}" if who else ""
-    return f"HELD: {why}.{example}\n  When it is right:  edged sync --accept {held.id}"
+    return (
+        f"HELD: {why}.\n  The last good list stays in force; whom this reading calls active is opened."
+        f"{example}\n  See who:           edged plan --snapshot {held.id}"
+        f"\n  When it is right:  edged sync --accept {held.id}"
+    )

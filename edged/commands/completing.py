@@ -17,7 +17,7 @@ FILES, DIRECTORIES = "files", "directories"
 
 KINDS: dict[str, str] = {
     "subject": "subjects", "name": "garden",
-    "subscriber": "subscribers", "accept": "held", "router": "targets", "check": "checks",
+    "subscriber": "subscribers", "accept": "held", "snapshot": "held", "router": "targets", "check": "checks",
     "id": "keys", "ids": "keys", "site": "sites", "ssid": "networks", "ssids": "networks", "brand": "brands",
     "via": "interfaces", "interface": "interfaces",
     "config": FILES, "first_config": FILES, "capture": FILES, "ca": FILES, "out": FILES, "file": FILES,

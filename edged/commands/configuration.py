@@ -8,6 +8,7 @@ import json
 import os
 import textwrap
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from edged.commands.terminal import say, screen, waiting
@@ -36,7 +37,7 @@ def check(arguments: Arguments) -> int:
             print(json.dumps({"good": False, "problems": [_problem_facts(p) for p in error.problems]}, indent=2))
         else:
             on = screen(arguments)
-            say(on, refusal(error))
+            say(on, f"{refusal(error)}\n\nnot checked: the pages, and what the file means, until these errors are gone")
         return os.EX_CONFIG
     _tell_good(arguments, loaded, proved)
     warned = loaded.warnings or (proved is not None and proved.warnings)
@@ -51,6 +52,9 @@ def _tell_good(arguments: Arguments, loaded: Loaded, proved: Proved | None) -> N
     sentences = meaning(loaded)
     if proved:
         sentences["page"] += f"; {proved.sentence}"
+    running = "" if arguments.no_files else _running(loaded)
+    if running:
+        sentences["running"] = running
     full = settings(loaded, files_read=not arguments.no_files) if arguments.full else []
     if arguments.json:
         facts = {
@@ -66,6 +70,23 @@ def _tell_good(arguments: Arguments, loaded: Loaded, proved: Proved | None) -> N
     say(on, "\n".join(_good(arguments, loaded, proved, sentences, warnings, wide=not on.is_terminal)))
     if full:
         say(on, "\n" + _table(full))
+
+
+def _running(loaded: Loaded) -> str:
+    """How the daemon of this file runs; empty: there is none, or it was started with another file."""
+    from edged.commands.reach import socket_of
+    from edged.ops.control import Refused, call
+    from edged.ops.inforce import difference, settings_facts
+
+    path = loaded.document.path
+    if path == "-":
+        return ""
+    try:
+        running = call(socket_of(Path(path)), "settings")
+    except Refused:
+        return ""
+    written = settings_facts(loaded)
+    return difference(running["settings"], written["settings"]) if running["path"] == written["path"] else ""
 
 
 def _good(

@@ -86,9 +86,9 @@ def _standing(arguments: Arguments) -> str | None:
 def plan(arguments: Arguments) -> int:
     """``edged plan``, of the daemon; where none runs, from the configuration and the last good list."""
     try:
-        facts = _asked(arguments, "plan")
+        facts = _asked(arguments, "plan", empty=arguments.empty, snapshot=arguments.snapshot)
     except Refused as refusal:
-        if refusal.status != os.EX_UNAVAILABLE:
+        if refusal.status != os.EX_UNAVAILABLE or arguments.empty or arguments.snapshot:
             raise
         from edged.ops.offline import offline_plan
 

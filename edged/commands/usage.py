@@ -7,7 +7,6 @@ import argparse
 import difflib
 import re
 import sys
-import textwrap
 from collections.abc import Callable
 from pathlib import Path
 from typing import NoReturn
@@ -15,32 +14,11 @@ from typing import NoReturn
 from edged import __version__
 from edged.commands.first import add_arguments as add_first_arguments
 from edged.commands.keyusage import add_arguments
+from edged.commands.overview import PAGES, ending
 
 DEFAULT_CONFIG = Path("/etc/edged/edged.yaml")
 
 Arguments = argparse.Namespace
-
-OVERVIEW = """\
-edged: blocked-subscriber redirection and per-resident Wi-Fi keys.
-
-  edged init                      write a first configuration
-  edged check -c edged.yaml       is this file right, and what does it mean?
-  edged status                    is all well?
-  edged explain 100.64.7.9        why does this line get what it gets?
-  edged log 20417                 what befell this line, and when?
-  edged plan                      what would change on each target?
-  edged sync                      read billing now
-  edged block 20417 --why T-4471  block one line for two hours; or unblock
-  edged pass 20417 --why "phone"  open it for some minutes, to pay with
-  edged keys list                 who may use the Wi-Fi?
-  edged routeros script           what to import on a MikroTik router
-  edged doctor                    what is wrong with this host?
-  edged probe --as IP --via eth0  what would a phone on this line meet?
-
-edged COMMAND --help says more of each."""
-
-_STATUSES = "exit status: 0 done, 1 refused or not found, 2 usage, 69 daemon unreachable, 78 bad configuration"
-
 
 _MISTYPED = re.compile(r"argument (COMMAND|ACTION): invalid choice: .(.*). \(choose from (.*)\)", re.DOTALL)
 """As argparse says it."""
@@ -72,7 +50,7 @@ def parser() -> argparse.ArgumentParser:
             name,
             help=text,
             description=text,
-            epilog=f"examples:\n{textwrap.indent(examples, '  ')}\n\n{_STATUSES}",
+            epilog=ending(examples, PAGES[name]),
             formatter_class=argparse.RawDescriptionHelpFormatter,
         )
         command.add_argument(
@@ -88,7 +66,7 @@ def parser() -> argparse.ArgumentParser:
     commands.add_parser(
         "schema",
         description="the JSON Schema of the configuration, for editors",
-        epilog=f"examples:\n  edged schema > edged.schema.json\n  edged schema | jq .properties.portal\n\n{_STATUSES}",
+        epilog=ending("edged schema > edged.schema.json\nedged schema | jq .properties.portal", "configure"),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     return edged
@@ -134,6 +112,10 @@ def _plan_arguments(plan: argparse.ArgumentParser) -> None:
     _facts(plan)
     plan.add_argument(
         "--exit-code", action="store_true", help="exit status 1 when something would change, or could not be read"
+    )
+    plan.add_argument("--snapshot", metavar="SNAPSHOT", help="were this held reading accepted")
+    plan.add_argument(
+        "--empty", action="store_true", help="were nobody blocked: what to expect of an edged that leaves"
     )
 
 
@@ -190,6 +172,7 @@ def _pass_arguments(grant: argparse.ArgumentParser) -> None:
         "--for", dest="length", metavar="DURATION", help="how long; default portal.pass.length, at most 24h"
     )
     grant.add_argument("--why", default="", help="for the audit; required")
+    grant.add_argument("--end", action="store_true", help="end the pass that runs now")
 
 
 def _probe_arguments(probe: argparse.ArgumentParser) -> None:
@@ -287,7 +270,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
     ),
     "plan": (
         "what would change on each target; changes nothing",
-        "edged plan\nedged plan --exit-code",
+        "edged plan\nedged plan --snapshot 8813.3fa9c1d2\nedged plan --exit-code",
         _plan_arguments,
     ),
     "sync": (

@@ -56,7 +56,9 @@ def grant(arguments: Arguments) -> int:
     from edged.ops.deadline import end_of
 
     _refuse_no_reason(arguments)
-    return _said(arguments, **end_of(arguments.length, None))
+    if arguments.end and arguments.length is not None:
+        raise Refused("--end ends the pass now: no --for goes with it", 2)
+    return _said(arguments, end=arguments.end, **({} if arguments.end else end_of(arguments.length, None)))
 
 
 def _refuse_no_reason(arguments: Arguments) -> None:

@@ -159,6 +159,20 @@ class Resolver:
             raise UpstreamError("the chain takes too long") from None
         raise UpstreamError("the chain does not end")
 
+    def at_hand(self, question: Question) -> Addresses | None:
+        """As ``find_addresses``, of what is kept and alive; None: somebody would have to be asked."""
+        now, ttl, first = time.monotonic(), 1 << 31, None
+        for _ in range(_STEPS):
+            kept = self._cache.fresh(_key(question), now)
+            if kept is None:
+                return None
+            found = Found(kept.answer, int(now - kept.stored))
+            first, ttl, target = first or found, min(ttl, found.ttl), found.answer.target
+            if not target:
+                return Addresses(first, found.answer.addresses, ttl)
+            question = question._replace(qname=target, name=target)
+        return None
+
     async def stop(self) -> None:
         """Give up what is under way."""
         tasks = (*self._under_way.values(), *self._trials)

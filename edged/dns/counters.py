@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edged.dns.verdict import Kind
-from edged.native.datagrams import Counts, Others
+from edged.native.datagrams import PLACES, Counts, Others
 
 DROPS = ("short", "response", "port", "ratelimited", "stranger", "send", "receive", "crowded")
 """Why a packet got no reply."""
@@ -52,6 +52,16 @@ class DnsCounters:
     tcp_closed: int = 0
     """Closed by us: idle, too slow, too many."""
 
+    took: list[int] = field(default_factory=lambda: [0] * PLACES)
+    """Answers by the time from being read to being sent: of place n less than 2**n microseconds."""
+    took_seconds: float = 0.0
+    """What all of them took."""
+
+    def note_took(self, seconds: float, answers: int = 1) -> None:
+        """Count ``answers`` that left ``seconds`` after they were read."""
+        self.took[min(int(seconds * 1e6).bit_length(), PLACES - 1)] += answers
+        self.took_seconds += seconds * answers
+
     def note_limited(self, by: Limited, who: str) -> None:
         """Note one second of ``who`` above a rate; the least often makes room."""
         if len(self.limited) >= _NAMED and (by, who) not in self.limited:
@@ -70,3 +80,6 @@ class DnsCounters:
         self.dropped["port"] += others.portless
         self.dropped["receive"] += others.unreadable
         self.dropped["crowded"] += others.crowded
+        self.took_seconds += others.microseconds / 1e6
+        for place, count in enumerate(counts[2]):
+            self.took[place] += count

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import secrets
 import socket
+import time
 from collections.abc import Awaitable, Callable, Sequence
 
 import structlog
@@ -217,6 +218,7 @@ class DnsService:
         self._group.create_task(self._answer_later(pending, send), name="dns-answer")
 
     async def _answer_later(self, pending: Pending, send: Callable[[bytes], None]) -> None:
+        begun = time.perf_counter()
         try:
             octets = await self.true_answer(pending)
             # what an upstream could just send may be too long with our own EDNS options
@@ -224,6 +226,7 @@ class DnsService:
                 self._counters.errors["truncated"] += 1
                 octets = reply.truncated(pending.question, pending.cookie, answer.RELAYED)
             send(octets)
+            self._counters.note_took(time.perf_counter() - begun)
         finally:
             self._waiting -= 1
 

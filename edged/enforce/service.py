@@ -12,7 +12,7 @@ import dataclasses
 import math
 import random
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import structlog
@@ -24,7 +24,7 @@ from edged.enforce.rules import Rules
 from edged.enforce.standing import Counters, Health, Shortfall, left_out
 from edged.enforce.targets import Target
 from edged.errors import ConfigError, UpstreamError
-from edged.policy.access import Line
+from edged.policy.access import Line, View
 from edged.state.current import Current
 from edged.values import IpAddress, MacAddress
 
@@ -133,6 +133,10 @@ class EnforceService:
         if entries and not self._watch:
             await self._admission.admit(entries)
 
+    def opened(self, addresses: Iterable[IpAddress]) -> int:
+        """How many of ``addresses`` the garden is open for, as the targets were told."""
+        return self._admission.opened(addresses)
+
     async def set_aside(self, source: IpAddress, destination: IpAddress) -> bool:
         """Leave the way from a reminded ``source`` to ``destination`` alone; True once it is so on every target."""
         return not self._watch and await self._admission.set_aside(source, destination)
@@ -153,9 +157,12 @@ class EnforceService:
                     await self._news.wait()
         return not behind()
 
-    async def plan(self) -> dict[str, Plan]:
-        """What each target would be changed by now; one that cannot be read is left out. UpstreamError: none can."""
-        wanted = await self._wanted()
+    async def plan(self, view: View | None = None) -> dict[str, Plan]:
+        """What each target would be changed by now, or were ``view`` in force; who cannot be read is left out.
+
+        UpstreamError: none can.
+        """
+        wanted = await self._supposed(view)
 
         async def plan(target: Target) -> Plan:
             return diff(wanted, await target.read(), target.carries)
@@ -166,10 +173,13 @@ class EnforceService:
             raise UpstreamError("; ".join(str(answer) for answer in answers.values()))
         return plans
 
-    async def render(self, plans: Mapping[str, Plan]) -> dict[str, str]:
+    async def render(self, plans: Mapping[str, Plan], view: View | None = None) -> dict[str, str]:
         """``plans`` in each target's own language."""
-        wanted = await self._wanted()
+        wanted = await self._supposed(view)
         return {name: self._targets[name].render(wanted, plan) for name, plan in plans.items()}
+
+    async def _supposed(self, view: View | None) -> Desired:
+        return await (self._wanted() if view is None else asyncio.to_thread(desired, view, self._rules, self._clock()))
 
     async def in_place(self, address: IpAddress, *devices: MacAddress) -> dict[str, bool]:
         """Whether each target really blocks ``address``, or a device, asked of itself; who cannot say is left out."""
@@ -372,7 +382,9 @@ class EnforceService:
         if failures == 1 or before.error != error:
             log.error("enforce-failed", target=name, error=error)
         since = self._clock() if before.ok or not before.since else before.since
-        self._set(name, ok=False, since=since, error=error)
+        sets = self._known.sets.sets if self._known is not None else None
+        wanted = before.wanted if sets is None else blocked_count(sets, self._targets[name].carries)
+        self._set(name, ok=False, since=since, wanted=wanted, error=error)
         self._down.add(name)
         self._told()  # who waits need not wait for this one
 

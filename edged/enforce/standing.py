@@ -97,6 +97,10 @@ class Learned:
         if len(self._ends) > self._most + self._most // 4:
             self._ends = dict(list(self._alive(now).items())[-self._most :])
 
+    def holds(self, address: IpAddress, now: float) -> bool:
+        """True while ``address`` is open."""
+        return self._ends.get(address, (now, 0))[0] > now
+
     def left(self, now: float, after: int = 0) -> list[tuple[IpAddress, float]]:
         """Those that are still open and were learned after a turn, with the seconds that are left; the latest last."""
         if not after:

@@ -191,7 +191,7 @@ class Desk:
             return ready._replace(edition=NEVER)
         reason = outcome.reason if isinstance(outcome, Reject) else None
         grant = None if reason else self.grants.get(place)
-        return ready._replace(edition=edition, answer=answer, place=place, last=last[1:], grant=grant, reason=reason)
+        return ready._replace(edition=edition, answer=answer, place=place, last=last[1:7], grant=grant, reason=reason)
 
     def _repeat(self, ready: Ready, now: float) -> Answer | None:
         """The answer of before, counted and remembered as ``_conclude`` does."""
@@ -203,7 +203,8 @@ class Desk:
             self.counters.accepts += 1
             if grant is not None:
                 self.grants.granted(grant, now)
-        self._last.put(place[1], _new(Last, (now, *last)))
+        again = _new(Last, (now, *last, 1, now))
+        self._last.put(place[1], again if reason is None else again.after(self._last.get(place[1])))
         return answer
 
     def begun(self, wanted: Search) -> None:
@@ -321,7 +322,8 @@ class Desk:
             self._unspoken.put((client.name, outcome.detail), now)
             self._untold.append((client.name, outcome.detail))
         if outcome.mac is not None:
-            self._last.put(outcome.mac, Last(now, client.name, outcome.ssid, reason=outcome.reason.value))
+            last = Last(now, client.name, outcome.ssid, reason=outcome.reason.value)
+            self._last.put(outcome.mac, last.after(self._last.get(outcome.mac)))
         self.counters.count(outcome)
         return written(None, outcome)
 
@@ -349,7 +351,7 @@ class Desk:
                 self.grants.refused(place, refused, source)
             case _:
                 last = Last(now, site, ssid, reason=outcome.reason.value)
-        self._last.put(question.mac, last)
+        self._last.put(question.mac, last.after(self._last.get(question.mac)))
         return written(question, outcome)
 
 

@@ -65,6 +65,16 @@ class Last(NamedTuple):
     """A ``Reason``; empty for a plain accept, ``blocked`` for one into the VLAN of the suspended."""
     key: KeyId | None = None
     vlan: int | None = None
+    times: int = 1
+    """How often in a row it ended so, where the device was not let on,"""
+    since: float = 0.0
+    """the first of them, epoch seconds."""
+
+    def after(self, before: Last | None) -> Last:
+        """This one, counted with those of the same kind right before it."""
+        if before is None or self.accepted or (before.ssid, before.reason) != (self.ssid, self.reason):
+            return self._replace(since=self.at)
+        return self._replace(times=before.times + 1, since=before.since)
 
 
 @dataclass(frozen=True, slots=True)

@@ -49,7 +49,7 @@ class Ready(NamedTuple):
     answer: Answer | None = None
     place: tuple[str, MacAddress] = ("", MacAddress(""))
     last: tuple[str, str, bool, str, KeyId | None, int | None] = ("", "", False, "", None, None)
-    """A ``Last`` but for its time."""
+    """A ``Last`` but for its time and how often."""
     grant: Grant | None = None
     reason: Reason | None = None
     """Why it is a reject; None: it is an accept."""

@@ -61,8 +61,8 @@ enum {
     PAUSE = 10, /* milliseconds after a socket could not be read: it stays readable */
 };
 
-/* What is counted: answers by kind, and these. */
-enum { RATELIMITED = KINDS, UNSENDABLE, PORTLESS, UNREADABLE, CROWDED, COUNTS };
+/* What is counted: answers by kind, these, and answers by the time they took: place n is below 2^n microseconds. */
+enum { RATELIMITED = KINDS, UNSENDABLE, PORTLESS, UNREADABLE, CROWDED, MICROSECONDS, TOOK, COUNTS = TOOK + 24 };
 
 static const uint8_t MAPPED[12] = {[10] = 0xFF, [11] = 0xFF}; /* before an IPv4 address (RFC 4291 2.5.5.2) */
 
@@ -99,6 +99,7 @@ typedef struct {
 
 typedef struct Waiting {
     struct Waiting *next;
+    double came; /* monotonic seconds */
     int fd;
     Peer peer;
     Control control;
@@ -138,6 +139,7 @@ typedef struct Datagrams {
     pthread_mutex_t queue;
     Waiting *first, **last;
     unsigned waiting;
+    double waited; /* seconds, the first of those that were taken last */
     size_t octets; /* of all that waits */
     int ready, stop; /* eventfd: something waits; the workers shall end */
     unsigned held, started; /* workers, and those whose thread runs */
@@ -320,6 +322,13 @@ static void reply_from(struct msghdr *message)
         message->msg_controllen = 0;
 }
 
+static double monotonic(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
+}
+
 /* Leave `packet` to the caller. */
 static void wait_for_caller(Worker *worker, int fd, const Packet *packet, const struct mmsghdr *in)
 {
@@ -328,7 +337,7 @@ static void wait_for_caller(Worker *worker, int fd, const Packet *packet, const 
     size_t length = in->msg_len;
     pthread_mutex_lock(&self->queue);
     if (self->waiting < WAITING && self->octets < OCTETS && (item = malloc(sizeof *item + length))) {
-        *item = (Waiting){.fd = fd, .peer = packet->peer, .control = packet->control,
+        *item = (Waiting){.came = monotonic(), .fd = fd, .peer = packet->peer, .control = packet->control,
                           .octets = in->msg_hdr.msg_controllen, .length = length};
         memcpy(item->datagram, packet->in, length);
         *self->last = item;
@@ -364,6 +373,17 @@ static double turn(Datagrams *self)
     return (double)now.tv_sec + (double)now.tv_nsec * 1e-9;
 }
 
+/* Count `answers` that have left together, `seconds` after they were read. */
+static void note_took(Worker *worker, double seconds, unsigned answers)
+{
+    unsigned long spent = (unsigned long)(seconds * 1e6);
+    int place = 0;
+    while (place < COUNTS - TOOK - 1 && spent >> place)
+        place++;
+    worker->counts[TOOK + place] += answers;
+    worker->counts[MICROSECONDS] += spent * answers;
+}
+
 /* One batch of `fd`: answer what is plain, queue the rest. -1: it cannot be read. */
 static int batch(Worker *worker, int fd)
 {
@@ -379,6 +399,7 @@ static int batch(Worker *worker, int fd)
         worker->counts[UNREADABLE]++;
         return -1;
     }
+    double begun = monotonic();
     to_read(&self->tables);
     double now = turn(self);
     for (int i = 0; i < received; i++) {
@@ -400,6 +421,8 @@ static int batch(Worker *worker, int fd)
         }
     }
     send_all(worker, fd, ready);
+    if (ready)
+        note_took(worker, monotonic() - begun, ready);
     for (int i = 0; i < received; i++)
         if (replies[i] == 0)
             wait_for_caller(worker, fd, &worker->packets[i], &worker->in[i]);
@@ -468,7 +491,10 @@ static PyObject *take(Datagrams *self, PyObject *Py_UNUSED(none))
 {
     PyObject *left = PyList_New(0);
     Waiting *item;
+    self->waited = 0;
     for (int i = 0; left && i < BATCH && (item = next_waiting(self)); i++) {
+        if (!i)
+            self->waited = monotonic() - item->came;
         PyObject *datagram = Py_BuildValue("(iy#NN)", item->fd, item->datagram, (Py_ssize_t)item->length,
                                            peer_of(&item->peer), source_of(item));
         if (!datagram || PyList_Append(left, datagram))
@@ -477,6 +503,11 @@ static PyObject *take(Datagrams *self, PyObject *Py_UNUSED(none))
         free(item);
     }
     return left;
+}
+
+static PyObject *waited(Datagrams *self, PyObject *Py_UNUSED(none))
+{
+    return PyFloat_FromDouble(self->waited);
 }
 
 /* One more thread; -1: an exception. */
@@ -711,10 +742,11 @@ static PyObject *counts_of(const Datagrams *self, int from, int to)
     return counts;
 }
 
-/* What was counted since the last call: answers by kind, and the others. */
+/* What was counted since the last call: answers by kind, the others, and answers by the time they took. */
 static PyObject *counted(Datagrams *self, PyObject *Py_UNUSED(none))
 {
-    return Py_BuildValue("(NN)", counts_of(self, 0, KINDS), counts_of(self, KINDS, COUNTS));
+    return Py_BuildValue("(NNN)", counts_of(self, 0, KINDS), counts_of(self, KINDS, TOOK),
+                         counts_of(self, TOOK, COUNTS));
 }
 
 static int initialise(Datagrams *self, PyObject *args, PyObject *Py_UNUSED(none))
@@ -1304,6 +1336,7 @@ static PyMethodDef methods[] = {
     {"detach", (PyCFunction)detach, METH_O, NULL},
     {"fileno", (PyCFunction)descriptor, METH_NOARGS, NULL},
     {"take", (PyCFunction)take, METH_NOARGS, NULL},
+    {"waited", (PyCFunction)waited, METH_NOARGS, NULL},
     {"stop", (PyCFunction)stop, METH_NOARGS, NULL},
     {"counted", (PyCFunction)counted, METH_NOARGS, NULL},
     {NULL, NULL, 0, NULL},

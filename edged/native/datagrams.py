@@ -18,6 +18,8 @@ from typing import Any, NamedTuple, Protocol
 
 from edged.pktinfo import SPACE, ControlMessage, reply_from
 
+PLACES = 24
+"""Of ``Counts``, for the time that answers took: up to four seconds, and more."""
 BATCH = 64
 """Datagrams a call: enough to spread the cost of a wake-up, few enough that nobody else is kept waiting."""
 _SOCKETS = 4
@@ -40,8 +42,9 @@ Back = Any
 """How the reply to a datagram finds its way: handed back as it was received, and of use to nobody else."""
 Received = tuple[bytes, Any, Back]
 """What a socket received, its sender as the socket module has it, and the way back."""
-Counts = tuple[tuple[int, ...], tuple[int, ...]]
-"""What was done since it was last asked for: answers by kind, and the fields of ``Others``."""
+Counts = tuple[tuple[int, ...], tuple[int, ...], tuple[int, ...]]
+"""What was done since it was last asked for: answers by kind, the fields of ``Others``, and answers by the time that
+they took from being read to being sent: of place n less than 2**n microseconds, of the last place any more."""
 Variant = tuple[bytes, bytes]
 """The header of a reply from its third octet on (10), and all that follows the question (at most TAIL)."""
 Rendered = tuple[int, Variant, Variant, Variant]
@@ -74,6 +77,8 @@ class Others(NamedTuple):
     unreadable: int = 0
     crowded: int = 0
     """Datagrams dropped because too many waited for the caller."""
+    microseconds: int = 0
+    """What all answers took."""
 
 
 class Datagrams(Protocol):
@@ -109,6 +114,10 @@ class Datagrams(Protocol):
 
     def take(self) -> list[Datagram]:
         """Some of the datagrams that were not answered: about BATCH, or fewer."""
+        ...
+
+    def waited(self) -> float:
+        """Seconds that the first of those that were taken last had waited since it was read."""
         ...
 
     def counted(self) -> Counts:
@@ -157,6 +166,10 @@ class Portable:
         last, self._last = self._last, []
         return last + [d for fd, _ in self._readable.poll(0, _SOCKETS) for d in self._batch(fd, *self._sockets[fd])]
 
+    def waited(self) -> float:
+        """They are read when they are taken."""
+        return 0.0
+
     def _batch(self, fd: int, sock: socket.socket, wildcard: bool) -> list[Datagram]:  # noqa: FBT001
         held: list[Datagram] = []
         for _ in range(BATCH):
@@ -181,7 +194,7 @@ class Portable:
         """What could not be read or answered."""
         others = Others(portless=self._portless, unreadable=self._unreadable)
         self._portless = self._unreadable = 0
-        return (), others
+        return (), others, ()
 
     def stop(self) -> None:
         """Let go of the sockets."""

@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 
 FAILURES = 2
 """Orders of a certificate that fail in a row before it is an alarm: one may be the authority's bad hour."""
+NAMED = 5
+"""Subscribers whom an alarm names; the dashboard has them all."""
 _RECENT_S = 600.0
 """How long one failure that mends itself stays an alarm: long enough to be seen, short enough to be believed."""
 
@@ -37,10 +39,14 @@ class Alarm:
     code: str
     sentence: str
     command: str
+    unnamed: str = ""
+    """The sentence for whoever may not know whom it is about, where it names somebody."""
 
-    def facts(self) -> dict[str, Any]:
-        """For a program."""
-        return {"code": self.code, "sentence": self.sentence, "try": self.command}
+    def facts(self, *, names: bool = True) -> dict[str, Any]:
+        """For a program; without ``names`` nobody's id or address is in it."""
+        if names or not self.unnamed:
+            return {"code": self.code, "sentence": self.sentence, "try": self.command}
+        return {"code": self.code, "sentence": self.unnamed, "try": "edged status"}
 
 
 def alarms(house: House, now: float) -> list[Alarm]:
@@ -66,7 +72,7 @@ def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
             f"A reading of {status.held.subscribers:,} subscribers, {status.held.blocked:,} blocked, waits:"
             f" {why}."
             f" {_in_force(status, now)} stays in force.",
-            f"edged sync, which says who; then {status.held.command}",
+            f"edged plan --snapshot {status.held.id}, which says who; then {status.held.command}",
         )
     online = house.office.online
     if online is not None and online.error and not status.error:
@@ -95,31 +101,27 @@ def _in_force(status: BillingStatus, now: float) -> str:
 def _policy_alarms(house: House, now: float) -> Iterator[Alarm]:
     contested = house.current.view.table.contested
     if contested:
-        yield Alarm(
-            "addresses-contested",
-            f"{counted(len(contested), 'prefix', 'prefixes')} of billing's list stand under two subscribers, for"
-            f" example {', '.join(map(str, contested[:3]))}; the better treated of them has each.",
-            f"edged explain {contested[0]}",
-        )
+        what = f"{counted(len(contested), 'prefix', 'prefixes')} of billing's list stand under two subscribers"
+        better = "; the better treated of them has each."
+        example = f", for example {', '.join(map(str, contested[:3]))}"
+        yield Alarm("addresses-contested", what + example + better, f"edged explain {contested[0]}", what + better)
     names = house.current.view.table.contested_names
     if names:
-        yield Alarm(
-            "names-contested",
-            f"{counted(len(names), 'device or login stands', 'devices or logins stand')} under two subscribers of"
-            f" billing's list, for example {', '.join(sorted(names)[:3])}; the better treated of them has each.",
-            f"edged explain {min(names)}",
-        )
+        what = f"{counted(len(names), 'device or login stands', 'devices or logins stand')} under two subscribers of"
+        what += " billing's list"
+        example, better = f", for example {', '.join(sorted(names)[:3])}", "; the better treated of them has each."
+        yield Alarm("names-contested", what + example + better, f"edged explain {min(names)}", what + better)
     census = house.census.take(house.current.view, now)
     lineless = census.lineless if house.roster else tuple(sorted((*census.lineless, *census.offline)))
     keyed = _led_by_key(house, now) if lineless else frozenset()
     lineless = tuple(name for name in lineless if name not in keyed)
     if lineless:
-        yield Alarm(
-            "lines-unknown",
+        what = (
             f"{counted(len(lineless), 'blocked subscriber has', 'blocked subscribers have')} no device and no address"
-            f" in subscribers.networks, for example {', '.join(lineless[:3])}: nothing is enforced on them.",
-            f"edged explain {lineless[0]}",
         )
+        what += " in subscribers.networks"
+        example, so = f", for example {', '.join(lineless[:3])}", ": nothing is enforced on them."
+        yield Alarm("lines-unknown", what + example + so, f"edged explain {lineless[0]}", what + so)
 
 
 def _led_by_key(house: House, now: float) -> frozenset[str]:
@@ -136,11 +138,26 @@ def _target_alarms(house: House) -> Iterator[Alarm]:
         return
     for name, health in house.enforce.status().items():
         if not health.ok and health.error:
-            yield Alarm("target-failing", f"{name}: {health.error}. What it enforces stays as it was.", "edged plan")
+            since = f", since {moment(health.since)}" if health.since else ""
+            sentence = f"{name}: {health.error}{since}. What it enforces stays as it was."
+            who, named = _held_back(house, name)
+            yield Alarm(
+                "target-failing", sentence + who + named, "edged doctor targets", f"{sentence}{who}." if who else ""
+            )
     for name, warnings in house.enforce.warnings.items():
         for warning in warnings:
             look = "nft list ruleset" if name == "nftables" else "edged plan"
             yield Alarm("target-in-the-way", f"{name}: {warning}.", look)
+
+
+def _held_back(house: House, target: str) -> tuple[str, str]:
+    """How many were lifted meanwhile, and who; both empty: nobody."""
+    names = list(house.recorder.held_back(target))
+    if not names:
+        return "", ""
+    named = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
+    who = counted(len(names), "subscriber")
+    return f" {who} lifted since then may still be blocked behind it", f": {named}."
 
 
 def _certificate_alarms(house: House, now: float) -> Iterator[Alarm]:

@@ -8,28 +8,29 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping
+from collections import Counter
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from edged import __version__
 from edged.billing.status import Outcome
-from edged.enforce.diff import Plan, subscribers_of
-from edged.errors import UpstreamError
 from edged.model import Access, State
 from edged.ops.alarms import alarms
 from edged.ops.completable import offered
 from edged.ops.control import Command, Refused, Tell
+from edged.ops.dashboard.history import last_hour
 from edged.ops.explaining import Explainer
+from edged.ops.inforce import settings_facts
 from edged.ops.keycommands import KeyCommands
 from edged.ops.life import answer as life
 from edged.ops.nases import nases, with_nas
 from edged.ops.parts import parts
+from edged.ops.planning import PlanCommands
 from edged.ops.rehearsal import rehearse
 from edged.ops.residents import ResidentCommands
 from edged.ops.subjects import subscriber_of
+from edged.ops.text import counted
 from edged.ops.words import WordCommands, words_in_force
-from edged.policy.access import View
 from edged.state.overrides import AuditRow
 
 if TYPE_CHECKING:
@@ -49,13 +50,14 @@ class Answers:
         self._keys = KeyCommands(house)
         self._residents = ResidentCommands(house)
         self._words = WordCommands(house, SCHEMA)
+        self._plans = PlanCommands(house, SCHEMA)
 
     def commands(self) -> dict[str, Command]:
         """Name to command, as the control socket takes them."""
         return {
             "status": lambda *_: self._status(),
             "explain": lambda request, _: self.explain(request),
-            "plan": lambda *_: self._plan(),
+            "plan": lambda request, _: self._plans.plan(request),
             "log": lambda request, _: self._log(request),
             "sync": self._sync,
             "block": lambda request, _: self._words.override(request, blocked=True),
@@ -65,6 +67,7 @@ class Answers:
             "keys-sheet": lambda request, _: self._residents.sheet(request),
             "keys-devices": lambda request, _: self._residents.devices(request),
             "reload": lambda *_: self._reload(),
+            "settings": lambda *_: self._settings(),
             "names": lambda request, _: self._names(request),
             "rehearse": lambda *_: rehearse(self._house),
         }
@@ -76,14 +79,23 @@ class Answers:
         facts = await self.status_facts()
         return facts | {"words": words_in_force(self._house, time.time(), listed=True)}
 
-    async def status_facts(self) -> dict[str, Any]:
+    async def public_facts(self) -> dict[str, Any]:
         """What ``/status`` serves: figures, and nobody's name."""
+        return await self.status_facts(names=False)
+
+    async def status_facts(self, *, names: bool = True) -> dict[str, Any]:
+        """How everything is; without ``names`` nobody is named in it."""
         house, now = self._house, time.time()
         # in a thread: with 100,000 subscribers it takes a tenth of a second; the alarms find it done
-        counted = await asyncio.to_thread(house.census.take, house.current.view, now)
+        census = await asyncio.to_thread(house.census.take, house.current.view, now)
         found = alarms(house, now)
-        blocked = counted.having(Access.BLOCKED)
-        noticed = sum(count for (state, _), count in counted.by.items() if state is State.NOTICE)
+        blocked = census.having(Access.BLOCKED)
+        by_state = Counter(dict.fromkeys(State, 0))
+        for (state, _), count in census.by.items():
+            by_state[state] += count
+        known, bins = house.current.view.table.known, house.recorder.snapshot()
+        active = None if known is None else known - by_state[State.NOTICE] - by_state[State.BLOCKED]
+        hour = last_hour(bins, now)
         return {
             "schema": SCHEMA,
             "site": house.loaded.config.site,
@@ -95,33 +107,36 @@ class Answers:
                 found,
                 watching=house.loaded.config.mode == "watch",
                 listed=bool(house.current.view.table.snapshot_id),
+                held_back=len({name for target in house.enforce.status() for name in house.recorder.held_back(target)}),
             ),
             "subscribers": {
-                "known": house.current.view.table.known,
+                "known": known,
                 "states": {
-                    State.NOTICE.value: noticed,
+                    **({} if active is None else {State.ACTIVE.value: max(0, active)}),
+                    State.NOTICE.value: by_state[State.NOTICE],
                     State.BLOCKED.value: blocked,
                 },
-                "reasons": counted.reasons,
+                "reasons": census.reasons,
                 "access": {
                     "blocked": blocked,
-                    "unreached": len(counted.lineless) + len(counted.offline),
-                    "notice": counted.having(Access.NOTICE),
-                    "pass": counted.having(Access.PASS),
-                    "drain": counted.draining,
+                    "unreached": len(census.lineless) + len(census.offline),
+                    "notice": census.having(Access.NOTICE),
+                    "pass": census.having(Access.PASS),
+                    "drain": census.draining,
                 },
             },
+            "last_hour": {"restored": hour.restored, "median_s": hour.median, "slowest_s": hour.slowest},
             "words": words_in_force(house, now, listed=False),
             "nases": nases(house, now),
-            "parts": [part.facts() for part in parts(house, now)],
-            "alarms": [alarm.facts() for alarm in found],
+            "parts": [part.facts() for part in parts(house, now, names=names)],
+            "alarms": [alarm.facts(names=names) for alarm in found],
         }
 
     async def devices(self, request: dict[str, Any]) -> dict[str, Any]:
         """A part of what ``edged keys devices`` prints."""
         return await self._residents.devices(request)
 
-    # --- explain and plan ------------------------------------------------------------------------
+    # --- explain and log ------------------------------------------------------------------------
 
     async def explain(self, request: dict[str, Any]) -> dict[str, Any]:
         """What ``edged explain`` prints. ``Refused``."""
@@ -138,25 +153,14 @@ class Answers:
         await house.lives.write()
         return life.facts(subject, await house.lives.store.of(subject, since), since)
 
+    async def _settings(self) -> dict[str, Any]:
+        """For ``edged check``: every key of the configuration in force, and the file that it was read from."""
+        return {"schema": SCHEMA, **await asyncio.to_thread(settings_facts, self._house.loaded)}
+
     async def _names(self, request: dict[str, Any]) -> dict[str, Any]:
         """For completion. In a thread: 100,000 ids take some 100 ms."""
         kind, beginning = str(request["kind"]), str(request.get("beginning") or "")
         return {"schema": SCHEMA, "names": await asyncio.to_thread(offered, self._house, kind, beginning)}
-
-    async def _plan(self) -> dict[str, Any]:
-        enforce = self._house.enforce
-        try:
-            plans = await enforce.plan()
-            texts = await enforce.render(plans)
-        except UpstreamError as error:
-            raise Refused(f"a target cannot be read: {error}") from None
-        watching = self._house.loaded.config.mode == "watch"
-        unread = {n: h.error or "no answer in time" for n, h in enforce.status().items() if n not in plans}
-        return {
-            "schema": SCHEMA,
-            "site": self._house.loaded.config.site,
-            **plan_facts(self._house.current.view, plans, texts, watching=watching, unread=unread),
-        }
 
     # --- what changes something ------------------------------------------------------------------
 
@@ -209,58 +213,13 @@ class Answers:
         return {"schema": SCHEMA, "done": state.ok, "sentence": sentence, "problems": problems}
 
 
-def plan_facts(
-    view: View,
-    plans: dict[str, Plan],
-    texts: dict[str, str],
-    *,
-    watching: bool,
-    unread: Mapping[str, str],
-) -> dict[str, Any]:
-    """The plan of every target, who it concerns, and why a target is ``unread``."""
-    blocked: set[str] = set()
-    unblocked: set[str] = set()
-    for plan in plans.values():
-        to_block, to_lift = subscribers_of(view, plan)
-        blocked.update(to_block)
-        unblocked.update(to_lift)
-    who = [
-        {"sign": "+", "subscriber": s, "why": (view.table.subscribers[s].reason or "blocked")} for s in sorted(blocked)
-    ] + [{"sign": "-", "subscriber": s, "why": "open again"} for s in sorted(unblocked)]
-    changes, count = sum(not plan.empty for plan in plans.values()), len(plans) + len(unread)
-    would = f"watch: {len(blocked):,} subscribers would be cut off"
-    if not watching:
-        would = _changes(changes, count, len(unread))
-    return {
-        "verdict": would,
-        "settled": not changes and not unread,
-        "targets": [
-            {
-                "name": name, "summary": f"+{plan.added:,} -{plan.removed:,}" + (", rules" if plan.base else ""),
-                "add": plan.added, "remove": plan.removed, "text": texts[name] if not plan.empty else "",
-            }
-            for name, plan in plans.items()
-        ] + [
-            {"name": name, "summary": f"not read: {error}", "add": 0, "remove": 0, "text": ""}
-            for name, error in unread.items()
-        ],
-        "who": who,
-    }  # fmt: skip
-
-
-def _changes(changed: int, targets: int, unread: int) -> str:
-    if not targets:
-        return "no target is configured; nothing is enforced"
-    said = f"{changed} of {targets} targets would change" if changed else ""
-    if unread:
-        return f"{said or 'those that were read are as they should be'}; {unread} of {targets} could not be read"
-    return said or "every target is as it should be"
-
-
-def _verdict(found: list[Any], *, watching: bool, listed: bool) -> str:
+def _verdict(found: list[Any], *, watching: bool, listed: bool, held_back: int) -> str:
     if not found:
         return "watching; nothing is changed for anyone" if watching else "all well"
     loudest = next((alarm for alarm in found if alarm.code == "billing-held"), None)
     if loudest is not None:
         return "billing is HELD; " + ("the last good list is in force" if listed else "there is no list in force yet")
-    return "1 thing needs you" if len(found) == 1 else f"{len(found)} things need you"
+    needs = "1 thing needs you" if len(found) == 1 else f"{len(found)} things need you"
+    if not held_back:
+        return needs
+    return f"{needs}; {counted(held_back, 'subscriber')} may still be blocked by mistake"

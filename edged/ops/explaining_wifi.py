@@ -4,11 +4,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Collection
 from typing import TYPE_CHECKING, Any
 
 from edged.model import Access
 from edged.mpsk.outcome import Reason
 from edged.ops.devices import access_point, octets
+from edged.ops.explaining_line import blocked_gets
 from edged.ops.residents import row_of
 from edged.ops.text import moment, span
 from edged.values import MacAddress
@@ -37,17 +39,19 @@ class WifiExplainer:
     async def device(self, mac: MacAddress, now: float) -> Facts:
         """The last request of ``mac`` and its session."""
         reported = await self.sessions(mac, now)
-        last = self._house.mpsk.explain_device(mac)
+        last, keys = self._house.mpsk.explain_device(mac), await asyncio.to_thread(self._house.mpsk.key_facts)
+        used = [key for key in keys if mac in key.devices]
         if last is None:
-            keys = await asyncio.to_thread(self._house.mpsk.key_facts)
-            used = [k.id for k in keys if mac in k.devices]
-            own = [k.id for k in keys if mac in k.registered]
-            seen = f"; it has used {', '.join(used)}" if used else ""
+            own = [key.id for key in keys if mac in key.registered]
+            seen = f"; it has used {', '.join(key.id for key in used)}" if used else ""
             seen += f"; registered for {', '.join(own)}" if own else ""
             headline = f"{mac} has not asked for the Wi-Fi since the start{seen}"
             return {"subject": mac, "headline": headline, **({"who": reported} if reported else {})}
         who = [f"key {last.key.id}" if last.key else "no key", f"VLAN {last.vlan}" if last.vlan else "no VLAN"]
-        return {"subject": mac, "headline": f"{mac} was {_ended(last, now)}", "who": [*who, *_why(last), *reported]}
+        # of whom no key fits, the one that it had is the next question
+        before = [] if last.accepted else [row for key in used for row in _before(key, keys)]
+        headline = f"{mac} was {_ended(last, now)}"
+        return {"subject": mac, "headline": headline, "who": [*who, *_why(last), *before, *reported]}
 
     def request(self, mac: MacAddress, now: float) -> list[str]:
         """The last request of ``mac``, in rows beside what else is said of it; none: it made none of late."""
@@ -77,12 +81,7 @@ class WifiExplainer:
             rows.append(f"subscriber {key.subscriber} is {decision.access.value}{watching}")
             network = self._house.loaded.config.mpsk.networks.get(key.ssid)
             if acting.access is Access.BLOCKED and network is not None:
-                facts["gets"] = [
-                    {
-                        "protocol": "Wi-Fi",
-                        "answer": f"VLAN {network.blocked.vlan}" if network.blocked else "a reject",
-                    }
-                ]
+                facts["gets"] = [{"protocol": "Wi-Fi", "answer": blocked_gets(network)}]
         return {**facts, "who": rows}
 
 
@@ -116,7 +115,8 @@ def _ended(last: Last, now: float) -> str:
     # an SSID that is none of ours is what an access point says it is
     ssid = last.ssid if last.ssid.isprintable() else ascii(last.ssid)
     where = f" {'to' if last.accepted else 'on'} {ssid}" if ssid else ""
-    return f"{word}{where} {span(now - last.at)} ago, asked by {last.client}"
+    times = f" ({last.times:,} times in {span(last.at - last.since)})" if last.times > 1 else ""
+    return f"{word}{where} {span(now - last.at)} ago{times}, asked by {last.client}"
 
 
 def _why(last: Last) -> list[str]:
@@ -125,6 +125,15 @@ def _why(last: Last) -> list[str]:
         return []
     means = _MEANS.get(Reason(last.reason), "")
     return [f"reason {last.reason}" + (f": {means}" if means else "")]
+
+
+def _before(key: KeyFacts, keys: Collection[KeyFacts]) -> list[str]:
+    """A key that a rejected device has used, and what its resident has now where that one has ended."""
+    ended = f", which was revoked {moment(key.revoked)}" if key.standing == Reason.REVOKED else ""
+    ended = f", which expired {moment(key.expires)}" if key.standing == Reason.EXPIRED else ended
+    rows = [f"it has used key {key.id}{ended}"]
+    now = [k.id for k in keys if k.subscriber and k.subscriber == key.subscriber and k.standing == "good"]
+    return rows + ([f"the resident's key now:  edged keys sheet {now[0]}"] if ended and now else [])
 
 
 def _session(row: Facts, now: float) -> str:

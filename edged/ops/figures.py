@@ -13,7 +13,9 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from edged import __version__
 from edged.billing.status import Health
+from edged.dns.counters import DnsCounters
 from edged.enforce.targets.radius import RadiusTarget
+from edged.native.datagrams import PLACES
 from edged.ops.alarms import alarms
 from edged.ops.dashboard.recorder import BUCKETS
 from edged.ops.metrics import Sample
@@ -121,6 +123,7 @@ def _events(house: House) -> Iterator[Sample]:
 def _dns(house: House) -> Iterator[Sample]:
     dns, not_admitted = house.dns.counters, house.enforce.counters.admit_failed
     yield from _family("counter", "edged_dns_answers", "DNS answers, by verdict.", "verdict", dns.answers)
+    yield _took(dns)
     yield from _family("counter", "edged_dns_errors", "DNS error replies, by kind.", "kind", dns.errors)
     yield from _family("counter", "edged_dns_dropped", "DNS packets without a reply, by reason.", "reason", dns.dropped)
     yield from _family("counter", "edged_dns_ratelimited", "Queries above a rate, by whose.", "by", dns.ratelimited)
@@ -132,6 +135,19 @@ def _dns(house: House) -> Iterator[Sample]:
     yield _count("edged_dns_tcp_connections", "DNS connections over TCP since the start.", dns.tcp_connections)
     yield _count("edged_dns_tcp_closed", "Of these, closed by edged: idle, too slow, too many.", dns.tcp_closed)
     yield from _resolver(house)
+
+
+_FIRST, _LAST = 6, PLACES - 2
+"""Of the places that answers are counted in, those that are a bucket: from 64 microseconds to four seconds."""
+
+
+def _took(dns: DnsCounters) -> Sample:
+    text = "From reading a query to sending its answer."
+    counts = list(accumulate(dns.took))
+    buckets = tuple((str(2**place / 1e6), float(counts[place])) for place in range(_FIRST, _LAST + 1))
+    return Sample(
+        "edged_dns_answer_seconds", text, "histogram", dns.took_seconds, buckets=(*buckets, ("+Inf", float(counts[-1])))
+    )
 
 
 def _resolver(house: House) -> Iterator[Sample]:

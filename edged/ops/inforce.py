@@ -6,8 +6,9 @@ A value that is written in the file is shown as it stands there, a default in th
 
 from __future__ import annotations
 
+import os
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from enum import Enum
 from typing import Any, NamedTuple, get_args
 
@@ -16,6 +17,7 @@ from pydantic.fields import FieldInfo
 
 from edged.config.document import USERINFO, Document, Location, dotted
 from edged.config.loading import Loaded
+from edged.config.restart import RESTART_KEYS
 from edged.fields import Duration, Share
 from edged.values import Secret
 
@@ -42,6 +44,27 @@ def settings(loaded: Loaded, *, files_read: bool = True) -> list[Setting]:
     """Every key, in the order of the manual."""
     walk = _Walk(loaded.document, files_read=files_read)
     return list(walk.model(loaded.config, loaded.document.data, ()))
+
+
+def settings_facts(loaded: Loaded) -> dict[str, Any]:
+    """Every key with its value, and the file they are from; of a secret where it stands, and nothing of it."""
+    values = {one.key: one.value for one in settings(loaded, files_read=False)}
+    return {"path": os.path.realpath(loaded.document.path), "settings": values}
+
+
+_NAMED = 5
+"""Keys that are named of those that differ."""
+
+
+def difference(running: Mapping[str, str], written: Mapping[str, str]) -> str:
+    """In which keys the configuration in force is another than the file, and what takes the file into force."""
+    keys = [key for key in {**written, **running} if running.get(key) != written.get(key)]
+    if not keys:
+        return "as this file says"
+    named = ", ".join(keys[:_NAMED]) + (f" and {len(keys) - _NAMED} more" if len(keys) > _NAMED else "")
+    restarts = any(re.match(rf"{re.escape(woven)}(?![\w-])", key) for key in keys for woven in RESTART_KEYS)
+    way = "systemctl restart edged" if restarts else "edged reload"
+    return f"differs from this file in {named}; {way} takes it into force"
 
 
 class _Walk:

@@ -9,8 +9,10 @@ from typing import TYPE_CHECKING, Any
 
 from edged.billing.status import Health
 from edged.captive.certificate import day
+from edged.enforce.standing import Health as TargetHealth
 from edged.native import keysearch
 from edged.native.datagrams import COMPILED
+from edged.ops.dashboard.history import all_took, last_hour, milliseconds, took_below
 from edged.ops.text import counted, span
 from edged.radius.counters import REPORTED
 from edged.radius.packet import Code
@@ -35,11 +37,11 @@ class Part:
         return asdict(self)
 
 
-def parts(house: House, now: float) -> list[Part]:
-    """Every room, in the order of the traffic."""
+def parts(house: House, now: float, *, names: bool = True) -> list[Part]:
+    """Every room, in the order of the traffic; without ``names`` no subscriber is named."""
     return [
         _billing(house, now),
-        _dns(house),
+        _dns(house, names=names),
         _portal(house, now),
         _radius(house),
         *_targets(house, now),
@@ -68,16 +70,20 @@ def _billing(house: House, now: float) -> Part:
     return Part("billing", state, fact)
 
 
-def _dns(house: House) -> Part:
+def _dns(house: House, *, names: bool) -> Part:
     if not house.loaded.config.dns.listen:
         return Part("dns", "OFF", "dns.listen is empty")
     counters = house.dns.counters
-    fact = f"{sum(counters.answers.values()):,} answers, {sum(counters.dropped.values()):,} dropped since the start"
+    fact = f"{house.recorder.answers_a_second:,.0f} answers/s"
+    slow = took_below(all_took(list(house.recorder.bins)[-2:]), 0.99)
+    fact += f", p99 {milliseconds(slow)}" if slow is not None else ""
+    fact += f"; since the start {sum(counters.answers.values()):,}, {sum(counters.dropped.values()):,} dropped"
     if counters.upstream_failures:
         fact += f"; {counters.upstream_failures:,} upstream failures"
     if counters.limited:
         (by, who), seconds = max(counters.limited.items(), key=lambda item: item[1])
-        fact += f"; {len(counters.limited)} above their rate, most often {by} {who} ({seconds:,} s)"
+        fact += f"; {len(counters.limited)} above their rate"
+        fact += f", most often {by} {who} ({seconds:,} s)" if names else ""
     silent = [health.name for health in house.dns.resolver.health if health.down]
     if silent:
         fact += f"; no answer from upstream {', '.join(silent)}"
@@ -88,10 +94,8 @@ def _dns(house: House) -> Part:
 def _portal(house: House, now: float) -> Part:
     if not house.loaded.config.portal.url:
         return Part("portal", "OFF", "portal.url is not set")
-    counters = house.captive.counters
-    fact = (
-        f"{sum(counters.pages.values()):,} pages, {counters.alerts + counters.resets:,} foreign TLS clients sent away"
-    )
+    hour = last_hour(house.recorder.bins, now)
+    fact = f"{counted(hour.pages, 'page')} this hour"
     files, standing = house.captive.certificate, house.acme.standing
     if files is not None:
         fact += f"; {certified(files.life, now)}"
@@ -186,7 +190,17 @@ def _targets(house: House, now: float) -> Iterator[Part]:
                 there, of, what = told[name]["blocked"], told[name]["known"], " sessions blocked"
             yield Part(name, "OK", f"{there:,} of {of:,}{what}, compared {span(now - health.compared)} ago")
         else:
-            yield Part(name, "FAIL" if health.error else "WARN", health.error or "not compared yet")
+            yield Part(name, "FAIL" if health.error else "WARN", _failing(health, now))
+
+
+def _failing(health: TargetHealth, now: float) -> str:
+    """Why, for how long, and what it holds meanwhile as far as that is known."""
+    if not health.error:
+        return "not compared yet"
+    fact = f"{health.error}; for {span(now - health.since)}" if health.since else health.error
+    if health.compared:
+        fact += f"; held {health.actual:,} then"
+    return f"{fact}, {health.wanted:,} wanted now"
 
 
 def _store(house: House) -> Part:

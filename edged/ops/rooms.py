@@ -10,6 +10,7 @@ from edged.backoffice import BackOffice
 from edged.billing.service import BillingService
 from edged.captive.acme.service import AcmeService
 from edged.captive.service import CaptiveService
+from edged.captive.settings import PassSettings
 from edged.config.loading import Loaded
 from edged.dns.service import DnsService
 from edged.enforce.service import EnforceService
@@ -50,6 +51,16 @@ class Lifted(Protocol):
         ...
 
 
+class Passes(Protocol):
+    """``clerk.Clerk``, as far as the operator is concerned."""
+
+    settings: PassSettings | None
+
+    def passes_left(self, subscriber_id: str) -> int | None:
+        """How often the line may still be opened within a day; None: there are no passes."""
+        ...
+
+
 class House(Protocol):
     """``daemon.House``, as far as status, explain and the commands need it."""
 
@@ -78,6 +89,11 @@ class House(Protocol):
     lives: Lives
     ops: OpsService
     warnings: tuple[Problem, ...]
+
+    @property
+    def clerk(self) -> Passes:
+        """Who gives passes."""
+        ...
 
     @property
     def lifting(self) -> Lifted:

@@ -45,6 +45,11 @@ def span(seconds: float) -> str:
     return " ".join(parts) or "0 s"
 
 
+def seconds(value: float) -> str:
+    """``0.4 s``, ``11 s``, ``2 min 5 s``: tenths where they say something."""
+    return f"{value:.1f} s" if value < 10 else span(value)
+
+
 def moment(epoch: float) -> str:
     """``2026-11-18 06:00 UTC``."""
     return datetime.fromtimestamp(epoch, UTC).strftime("%Y-%m-%d %H:%M UTC")
@@ -118,6 +123,7 @@ def status(answer: Answer) -> str:
     seen = [f"{now['blocked'] - unreached:,} {sees} the page", f"{now['pass']:,} have a pass"]
     seen += [f"{now['drain']:,} draining"] + ([f"{unreached:,} on no known line"] if unreached else [])
     lines += _tied(f"  {'right now':<14}", seen, 16)
+    lines += _last_hour(answer.get("last_hour", {}))
     lines += _words(answer.get("words", {}))
     lines.append("")
     for part in answer["parts"]:
@@ -132,10 +138,22 @@ def status(answer: Answer) -> str:
                 initial_indent="  ",
                 subsequent_indent="      ",
             )
-            lines.append(f"      Try:  {alarm['try']}")
+            # a line each: a command that is broken cannot be copied
+            first, *more = alarm["try"].replace("; then ", ";\nthen ").split("\n")
+            lines += [f"      Try:  {first}", *(f"{'':<12}{step}" for step in more)]
     last = f"edged {answer['version']}, up {span(answer['uptime_s'])}, configuration of {moment(answer['loaded_at'])}"
     lines += ["", *textwrap.wrap(last, columns())]
     return "\n".join(lines)
+
+
+def _last_hour(hour: Answer) -> Iterator[str]:
+    """How many are back, and how long that took; nothing where nobody is."""
+    if not hour.get("restored"):
+        return
+    said = f"{hour['restored']:,} restored"
+    if hour["median_s"] is not None:
+        said += f", back after {seconds(hour['median_s'])} (median), {seconds(hour['slowest_s'])} (slowest)"
+    yield from _wrapped(f"  {'last hour':<14}", said, 16)
 
 
 def _pairs(counts: dict[str, int]) -> list[str]:

@@ -12,7 +12,7 @@ import structlog
 from edged.model import Access, State
 from edged.ops.control import Refused
 from edged.ops.subjects import meant, subscriber_of
-from edged.ops.text import moment
+from edged.ops.text import counted, moment
 from edged.policy.access import Override, Rule
 from edged.state.overrides import Kind
 
@@ -60,8 +60,7 @@ class WordCommands:
         log.info("override", subject=subscriber, kind=kind.value, until=moment(until), who=who, why=why)
         await self._house.relearn()
         if blocked:
-            sentence = f"{subscriber} is blocked (abuse) until {moment(until)}."
-            sentence += f"\nUndo:  edged block {subscriber} --end --why …"
+            sentence = f"{subscriber} is blocked (abuse) until {moment(until)}: {self._concerned(subscriber)}."
         else:
             sentence = f"{subscriber} is open until {moment(until)} ({kind}), whatever billing says."
         if not listed:
@@ -69,12 +68,15 @@ class WordCommands:
             sentence += f"\nShould billing block them before {moment(until)}, the line stays open ({kind})."
         if not saved:
             sentence += "\nThe database cannot be written now: a restart before it can would forget this."
+        sentence += f"\nUndo:  edged {'block' if blocked else 'unblock'} {subscriber} --end --why …"
         return self._answer(sentence, until=until, kind=kind.value)
 
     async def grant(self, request: Facts) -> Facts:
-        """``edged pass``: what the button of the page does, for somebody on the phone."""
+        """``edged pass``: what the button of the page does, for somebody on the phone; with ``--end`` too."""
         house, now = self._house, time.time()
         subscriber, who, why = self._said(request)
+        if request.get("end"):
+            return await self._end_pass(subscriber, why, who, now)
         settings = house.loaded.config.portal.pass_
         until = _until(request, now, settings.length if settings else DEFAULT_PASS_S)
         if not now < until <= now + LONGEST_PASS_S:
@@ -94,7 +96,30 @@ class WordCommands:
         await house.overrides.start_pass(subscriber, now, until, who=who, why=why)
         log.info("pass-granted", subject=subscriber, until=moment(until), who=who, why=why)
         await house.relearn()
-        return self._answer(f"{subscriber} has a pass until {moment(until)}.", until=until)
+        undo = f"\nUndo:  edged pass {subscriber} --end --why …"
+        return self._answer(f"{subscriber} has a pass until {moment(until)}.{undo}", until=until)
+
+    async def _end_pass(self, subscriber: str, why: str, who: str, now: float) -> Facts:
+        house = self._house
+        if house.current.view.learned.passes.get(subscriber, 0.0) <= now:
+            raise Refused(f'no pass is running for "{subscriber}"')
+        await house.overrides.end_pass(subscriber, who=who, why=why, at=now)
+        log.info("pass-ended", subject=subscriber, who=who, why=why)
+        await house.relearn()
+        access = house.current.view.decide_id(subscriber, now).access
+        sentence = f"the pass of {subscriber} has ended; here the line is {access}."
+        return {"schema": self._schema, "sentence": sentence}
+
+    def _concerned(self, subscriber: str) -> str:
+        """What of theirs a block reaches."""
+        view = self._house.current.view
+        listed = view.table.subscribers[subscriber]
+        lines, devices = len(view.lines_of(listed)), len(view.devices_of(listed))
+        keys = sum(stored.key.subscriber == subscriber for stored in self._house.mpsk.ring.keys.values())
+        reached = [counted(lines, "prefix", "prefixes")] if lines else []
+        reached += [counted(devices, "device")] if devices else []
+        reached += [counted(keys, "Wi-Fi key")] if keys else []
+        return ", ".join(reached) or "no line of theirs is known now"
 
     async def _end(self, subscriber: str, why: str, who: str, now: float) -> Facts:
         house = self._house

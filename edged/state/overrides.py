@@ -188,6 +188,13 @@ class OverrideStore:
             (_AUDIT, (at, who, "pass", subscriber, why)),
         )
 
+    async def end_pass(self, subscriber: str, *, who: str, why: str, at: float) -> None:
+        """End the running pass of ``subscriber`` before its time; it stays one that was used."""
+        await self._database.write(
+            ("UPDATE passes SET ends = ? WHERE subscriber = ? AND ends > ?", (at, subscriber, at)),
+            (_AUDIT, (at, who, "end pass", subscriber, why)),
+        )
+
     async def prune(self, now: float) -> None:
         """Forget ended snoozes, passes of last month, the audit of last year; nobody asks for them any more."""
         await self._database.write(

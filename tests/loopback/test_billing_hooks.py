@@ -513,7 +513,7 @@ async def test_idle_connections_make_room_for_a_post(house: House) -> None:
 
         assert await post(house.port, body()) == 202
 
-        assert len(house.service._front._inside) <= 256
+        assert len(house.service._front._crowd._inside) <= 256
         assert house.service.counters.refused[Fault.FULL] >= 44
     finally:
         for sock in idle:
@@ -528,7 +528,7 @@ async def test_a_client_that_leaves_in_the_middle_leaves_nothing_behind(house: H
         await writer.drain()
         writer.close()
 
-    await until(lambda: not house.service._front._inside)
+    await until(lambda: not house.service._front._crowd._inside)
     assert house.service.counters.faults == 0
     assert house.service.counters.accepted == 0
 

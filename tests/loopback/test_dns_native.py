@@ -439,10 +439,23 @@ def test_more_workers_share_the_queries_the_policy_and_the_counters() -> None:
         beside.close()
         for client in clients:
             client.close()
-        answers, _ = held.datagrams.counted()
+        answers, others, took = held.datagrams.counted()
 
     assert all(dns.message.from_wire(reply).answer for reply in replies)
-    assert sum(answers) == 64
+    assert sum(answers) == sum(took) == 64
+    assert 0 <= Others(*others).microseconds < 64e6
+
+
+def test_what_waits_for_the_caller_is_known_to_have_waited() -> None:
+    with edge(twin("compiled")) as held:
+        held.client.send(query("www.example"))  # nobody is known yet: it is the caller's
+        assert select.select([held.datagrams], [], [], PATIENCE)[0]
+        time.sleep(0.05)
+
+        assert held.datagrams.take()
+        assert 0.05 <= held.datagrams.waited() < PATIENCE
+        assert not held.datagrams.take()
+        assert held.datagrams.waited() == 0.0
 
 
 def test_a_worker_beyond_the_most_is_refused() -> None:
@@ -459,7 +472,7 @@ def test_a_socket_that_cannot_be_read_is_counted_and_does_not_keep_the_worker_bu
         held.know()
         held.datagrams.attach(listening, False, 0)  # it is readable, and no datagram can be had of it
         time.sleep(0.3)
-        _, others = held.datagrams.counted()
+        _, others, _ = held.datagrams.counted()
 
         assert 0 < Others(*others).unreadable < 300
         assert isinstance(held.send(query("www.example")), bytes), "the others are served"

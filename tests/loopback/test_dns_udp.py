@@ -145,5 +145,5 @@ def test_a_datagram_from_port_0_is_passed_over_and_counted_as_is_a_failure() -> 
     datagrams.stop()
 
     assert [peer for _, _, peer, _ in taken] == [("127.0.0.1", 5353)]
-    assert counted == ((), Others(portless=1, unreadable=1))
-    assert again == ((), Others())
+    assert counted == ((), Others(portless=1, unreadable=1), ())
+    assert again == ((), Others(), ())

@@ -26,14 +26,17 @@ from edged.enforce.service import EnforceService
 from edged.enforce.targets.memory import MemoryTarget
 from edged.model import Access, Key, Snapshot, State, Subscriber
 from edged.ops.dashboard import recorder
+from edged.ops.dashboard import service as dashboard
 from edged.ops.dashboard.history import BIN_S, Bin, encoded
 from edged.ops.dashboard.recorder import BUCKETS
+from edged.ops.dashboard.service import Dashboard
+from edged.ops.service import Deadlines, OpsService
 from edged.policy.access import Override
 from edged.state.database import Database
 from edged.state.history import CHANGES, HistoryStore
 from edged.state.overrides import Kind
 from edged.state.snapshots import SnapshotFiles
-from edged.values import Secret, parse_address, parse_prefix
+from edged.values import Endpoint, Secret, parse_address, parse_prefix
 from tests.dashboard_scene import status as scene_status
 
 CONFIGURATION = """\
@@ -475,12 +478,155 @@ async def test_ten_screens_cost_one_look(tmp_path: Path) -> None:
     async with house_in(tmp_path) as house, reading(house) as reader:
         looks, ask = [], house.answers.status_facts
 
-        async def counted() -> dict[str, Any]:
+        async def counted(*, names: bool = True) -> dict[str, Any]:
             looks.append(1)
-            return await ask()
+            return await ask(names=names)
 
         house.answers.status_facts = counted  # type: ignore[method-assign]  # to see how often it is asked
         answers = await asyncio.gather(*(reader.get("/") for _ in range(10)))
 
     assert {status for status, _, _ in answers} == {200}
     assert len(looks) == 1
+
+
+# --- hostile visitors ------------------------------------------------------------------------------------
+
+
+class Crowded:
+    """A second ops address of a house, whose clocks run fast, and those who have come to it."""
+
+    def __init__(self, service: OpsService) -> None:
+        self.service = service
+        self.inside: list[asyncio.StreamWriter] = []
+
+    async def ask(self, octets: bytes, *, reads: bool = True) -> tuple[asyncio.StreamReader, asyncio.StreamWriter]:
+        """A connection of its own that has said ``octets``; without ``reads`` nothing of the answer is taken."""
+        assert self.service.endpoint is not None
+        client = socket.socket()
+        client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << (20 if reads else 12))
+        client.connect(("127.0.0.1", self.service.endpoint.port))
+        reader, writer = await asyncio.open_connection(sock=client)
+        self.inside.append(writer)
+        if not reads:
+            writer.transport.pause_reading()  # type: ignore[attr-defined]  # what asyncio gives a stream
+        writer.write(octets)
+        await writer.drain()
+        return reader, writer
+
+
+@asynccontextmanager
+async def crowded(house: House, clocks: Deadlines, room: int) -> AsyncIterator[Crowded]:
+    service = OpsService(
+        Endpoint(parse_address("127.0.0.1"), 0),
+        exposition=house.ops._exposition,
+        healthy=lambda: True,
+        status=house.answers.status_facts,
+        dashboard=Dashboard(house, house.recorder, house.answers),
+        clocks=clocks,
+        room=room,
+    )
+    await service.start()
+    visitors = Crowded(service)
+    try:
+        yield visitors
+    finally:
+        for writer in visitors.inside:
+            writer.close()
+        await service.stop()
+
+
+HEALTH = b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+
+
+async def test_who_says_nothing_makes_room_and_has_gone_after_the_deadline(tmp_path: Path) -> None:
+    async with house_in(tmp_path) as house, crowded(house, Deadlines(head=1.0), room=8) as door:
+        silent = [await door.ask(b"GET / HTTP/1.1\r\nHo" if n % 2 else b"") for n in range(40)]
+        reader, _ = await door.ask(HEALTH)
+        async with asyncio.timeout(10):
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+            for reader, _ in silent:
+                with suppress(ConnectionError):
+                    assert await reader.read() == b""
+
+
+async def test_a_connection_that_goes_on_asking_is_kept_and_one_that_stops_is_closed(tmp_path: Path) -> None:
+    async with house_in(tmp_path) as house, crowded(house, Deadlines(head=0.3, idle=0.6), room=8) as door:
+        reader, writer = await door.ask(HEALTH)
+        for _ in range(4):
+            async with asyncio.timeout(10):
+                assert b"ok\n" in await reader.readuntil(b"ok\n")
+            await asyncio.sleep(0.2)
+            writer.write(HEALTH)
+        async with asyncio.timeout(10):
+            assert (await reader.read()).endswith(b"ok\n")
+
+
+async def test_a_reader_who_takes_nothing_of_a_list_is_cut_and_holds_nobody_up(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # more than the kernel holds for a reader who sleeps
+    monkeypatch.setattr(dashboard, "as_csv", lambda *_, **__: "x" * (16 << 20))
+    whole = b"GET /list/blocked.csv HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+    async with house_in(tmp_path) as house, crowded(house, Deadlines(whole=1.5), room=16) as door:
+        for _ in range(4):
+            await door.ask(whole, reads=False)
+        await asyncio.sleep(0.3)
+        fifth, _ = await door.ask(whole)
+        page, _ = await door.ask(HEALTH)
+        async with asyncio.timeout(10):
+            assert (await fifth.readline()).startswith(b"HTTP/1.1 503")
+            assert (await page.readline()).startswith(b"HTTP/1.1 200")
+            while len(door.service._crowd) > 2:
+                await asyncio.sleep(0.05)
+            again, _ = await door.ask(whole)
+            assert (await again.readline()).startswith(b"HTTP/1.1 200")
+
+
+@pytest.mark.parametrize(
+    "octets",
+    [
+        b"GET /?ask=" + b"a" * 9000 + b" HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\n" + b"X: y\r\n" * 200 + b"\r\n",
+        b"GET / HTTP/1.1\r\nHost: 127.0.0.1\r\nX: " + b"a" * 20_000 + b"\r\n\r\n",
+        b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    ],
+    ids=["a long query", "many fields", "a long field", "TLS"],
+)
+async def test_what_is_too_much_or_no_http_gets_one_sentence_without_its_words(tmp_path: Path, octets: bytes) -> None:
+    async with house_in(tmp_path) as house, crowded(house, Deadlines(head=1.0), room=8) as door:
+        reader, _ = await door.ask(octets)
+        async with asyncio.timeout(10):
+            said = await reader.read()
+
+    assert said.startswith(b"HTTP/1.0 400") or said == b""
+    assert b"aaaa" not in said
+    assert b"iohttp" not in said
+
+
+async def test_markup_in_what_billing_and_devices_say_stays_text_on_every_page(tmp_path: Path) -> None:
+    evil = "<script>alert(1)</script>\"'"
+    mallory = Subscriber("<q>1", State.BLOCKED, evil[:24], 1.0, (parse_prefix("127.0.0.9"),), (), ("<q>login",))
+    async with house_in(tmp_path, first=listed(mallory)) as house, reading(house) as reader:
+        await house.mpsk.replace_billing([Key("<q>k", "Residence", Secret("copper-otter-violin-42"), "<q>1")])
+        await house.writer.publish(listed(LUIS, name="8813.bb"))
+        await until(lambda: house.recorder.changes)
+        for path in ("/", "/?ask=127.0.0.9", "/?ask=<q>1", "/?ask=<q>login", "/list/blocked", "/list/changes",
+                     "/list/keys", "/list/changes?reason=<script>", "/?wall=1", "/?mask=1"):  # fmt: skip
+            _, body, _ = await reader.get(path)
+            assert not re.search(r"<q>|<script>[^(]", body), path
+
+
+async def test_a_hundred_questions_at_once_are_answered_and_dns_does_not_wait(tmp_path: Path) -> None:
+    many = [subscriber(number) for number in range(10, 10_000)]
+    async with house_in(tmp_path, first=listed(*many)) as house, reading(house) as reader:
+        paths = ["/", "/?ask=1002", "/list/blocked", "/list/blocked?page=9", "/metrics", "/status"] * 16
+        rush = asyncio.gather(*(reader.get(path) for path in paths))
+        longest = 0.0
+        while not rush.done():
+            begun = time.perf_counter()
+            await asyncio.sleep(0.001)
+            longest = max(longest, time.perf_counter() - begun)
+        statuses = {status for status, _, _ in await rush}
+
+    assert statuses == {200}
+    assert longest < 1.0

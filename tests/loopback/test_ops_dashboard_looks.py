@@ -174,15 +174,15 @@ def test_with_its_script_the_page_follows_in_place_and_asks_nobody_else(browser:
 
     served.body = page(known())
     tab.clock.run_for(5100)
-    tab.locator("h1", has_text="2 things need you").wait_for()
+    tab.locator("h1", has_text="billing is HELD").wait_for()
     assert tab.input_value("#ask") == "typed by hand"
-    assert tab.title() == "tower-12: 2 things need you"
+    assert tab.title() == "tower-12: billing is HELD; the last good list is in force"
     assert served.asked[1:] == ["/"], "the look-up is not asked again"
 
     tab.get_by_role("button", name="Pause").click()
     served.body = page(known([]))
     tab.clock.run_for(30_000)
-    assert "2 things" in tab.inner_text("h1")
+    assert "billing is HELD" in tab.inner_text("h1")
     tab.get_by_role("button", name="Go on").click()
     tab.locator("h1", has_text="all well").wait_for()
 
@@ -208,6 +208,6 @@ def test_without_a_script_everything_is_there_and_a_link_looks_again(browser: Br
     served.body = page(known())
     tab.get_by_role("link", name="look again").click()
 
-    assert "2 things need you" in tab.inner_text("h1")
+    assert "billing is HELD" in tab.inner_text("h1")
     assert tab.locator("#day svg.wide").is_visible()
     context.close()

@@ -17,8 +17,10 @@ from structlog.testing import capture_logs
 from edged.config.loading import load
 from edged.daemon import House
 from edged.model import Key
+from edged.mpsk.facts import KeyFacts
 from edged.ops import text
 from edged.ops.control import call
+from edged.ops.explaining_wifi import _before
 from edged.radius.attributes import Attribute, attribute
 from edged.radius.authenticator import sign_request
 from edged.radius.packet import Code, Packet
@@ -105,6 +107,31 @@ async def test_a_device_that_was_rejected_is_told_apart_from_one_that_never_aske
     assert facts["headline"].startswith(f"{OTHER} was {where}")
     assert facts["headline"].endswith("ago, asked by building-7")
     assert f"reason {reason}" in shown
+
+
+async def test_a_device_that_is_refused_again_and_again_is_counted_and_one_reason_at_a_time(house: House) -> None:
+    for _ in range(3):
+        await asks(house, OTHER)
+    assert " ago (3 times in " in (await explained(house, OTHER))[0]["headline"]
+
+    await asks(house, OTHER, ssid="Residense")
+    assert "times" not in (await explained(house, OTHER))[0]["headline"]
+
+
+def test_of_the_key_that_a_refused_device_had_its_end_and_the_residents_present_one_are_told() -> None:
+    def key(name: str, standing: str, expires: float = 0.0, revoked: float = 0.0) -> KeyFacts:
+        return KeyFacts(name, "local", "Residence", "", "2001", "", None, standing, 0.0, expires, revoked, (), ())
+
+    gone, now = key("k-5a1", "revoked", revoked=1_795_672_800.0), key("k-812", "good")
+
+    assert list(_before(gone, [gone, now])) == [
+        "it has used key k-5a1, which was revoked 2026-11-26 06:00 UTC",
+        "the resident's key now:  edged keys sheet k-812",
+    ]
+    assert list(_before(key("k-1", "expired", expires=1_795_672_800.0), [gone])) == [
+        "it has used key k-1, which expired 2026-11-26 06:00 UTC"
+    ]
+    assert list(_before(now, [now])) == ["it has used key k-812"]
 
 
 async def test_of_a_device_that_billing_lists_the_last_request_is_told_too(house: House) -> None:

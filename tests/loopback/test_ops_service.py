@@ -277,7 +277,7 @@ async def test_status_is_what_the_edged_command_shows_as_json(tmp_path: Path) ->
     assert kind.startswith("application/json")
     assert (facts["schema"], facts["site"], facts["mode"]) == (1, "tower-12", "watch")
     assert facts["subscribers"]["known"] == 100
-    assert facts["subscribers"]["states"] == {"notice": 1, "blocked": 1}
+    assert facts["subscribers"]["states"] == {"active": 98, "notice": 1, "blocked": 1}
     assert facts["subscribers"]["reasons"] == {"unpaid": 1}
     assert {part["name"] for part in facts["parts"]} >= {"billing", "dns", "portal", "radius", "nftables", "store"}
     assert all(alarm["try"] for alarm in facts["alarms"])

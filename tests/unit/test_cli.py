@@ -12,7 +12,7 @@ import pytest
 
 from edged import __version__
 from edged.cli import COMMANDS, main
-from edged.commands.usage import OVERVIEW
+from edged.commands.overview import OVERVIEW
 
 ROOT = Path(__file__).resolve().parents[2]
 EXAMPLE = "config/example/edged.yaml"
@@ -45,18 +45,24 @@ def test_the_help_of_every_command_shows_an_example_that_the_command_accepts(
     status, out, err = usage(capsys, command, "--help")
 
     assert (status, err) == (0, "")
-    assert f"examples:\n  edged {command}" in out
     assert "exit status: 0 done" in out
+    *_, examples, manual = out.rstrip().split("\n\n")
+    head, *shown = examples.splitlines()
+    assert head == "examples:"
+    assert len(shown) >= 2
+    assert all(line.startswith(f"  edged {command}") for line in shown)
+    assert (ROOT / manual.removeprefix("manual: ")).is_file()
     assert max(map(len, out.splitlines())) <= 100
 
 
-def test_edged_alone_prints_an_overview_in_which_every_line_is_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+def test_edged_alone_prints_seven_tasks_each_with_a_command(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 0
 
     printed = capsys.readouterr().out
     assert printed == OVERVIEW + "\n"
-    shown = {line.split()[1] for line in printed.splitlines() if line.startswith("  edged ")}
-    assert shown <= set(COMMANDS)
+    shown = [line.partition(" edged ")[2].split()[0] for line in printed.splitlines() if line.startswith("  ")]
+    assert len(shown) == len(set(shown)) == 7
+    assert set(shown) <= set(COMMANDS)
     assert max(map(len, printed.splitlines())) <= 80
 
 

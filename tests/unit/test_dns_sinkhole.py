@@ -346,9 +346,12 @@ def test_a_prefix_is_named_though_its_first_query_too_many_has_a_cookie() -> Non
 
 def test_what_was_done_outside_the_interpreter_is_counted_with_the_rest() -> None:
     counters = DnsCounters()
-    others = Others(ratelimited=1, unsendable=2, portless=4, unreadable=8, crowded=16)
+    others = Others(ratelimited=1, unsendable=2, portless=4, unreadable=8, crowded=16, microseconds=500_000)
     for _ in range(2):
-        counters.add(((32, 64), others))
+        counters.add(((32, 64), others, (0, 95, 1)))
+
+    assert counters.took[:4] == [0, 190, 2, 0]
+    assert counters.took_seconds == 1.0
 
     assert counters.answers == dict.fromkeys(Kind, 0) | {"sinkhole": 64, "portal": 128}
     assert counters.dropped == dict.fromkeys(DROPS, 0) | {

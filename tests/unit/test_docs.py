@@ -185,7 +185,11 @@ PROCESS = {"process_resident_memory_bytes", "process_cpu_seconds_total"}
 @pytest.mark.parametrize("expression", EXPRESSIONS.values(), ids=EXPRESSIONS)
 def test_what_watches_from_outside_asks_for_metrics_that_there_are(expression: str) -> None:
     rows = set(re.findall(r"^\| `(edged_[a-z0-9_]+)", page("metrics.md"), re.MULTILINE))
-    histogram = {f"edged_restore_seconds{part}" for part in ("_bucket", "_count", "_sum")}
+    histogram = {
+        f"{name}{part}"
+        for name in ("edged_restore_seconds", "edged_dns_answer_seconds")
+        for part in ("_bucket", "_count", "_sum")
+    }
     named = set(re.findall(r"\b(?:edged|process)_[a-z0-9_]+", expression))
 
     assert named <= rows | histogram | PROCESS

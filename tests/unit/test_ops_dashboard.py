@@ -16,12 +16,26 @@ import pytest
 from pydantic import ValidationError
 
 from edged.config.settings import OpsSettings
+from edged.dns.counters import DnsCounters
 from edged.model import Access, State, Subscriber
-from edged.ops.dashboard.changes import OPEN, Change, Standing, changed, differences
+from edged.ops.dashboard.changes import OPEN, Change, Standing, changed, differences, lifted_since
 from edged.ops.dashboard.codes import AFFECTED
 from edged.ops.dashboard.facts import merged, page_facts, pieces
 from edged.ops.dashboard.gate import COOKIE_S, Asked, Verdict, cookie_of, is_address, judge
-from edged.ops.dashboard.history import BIN_S, Bin, all_spans, day, decoded, encoded, quantile, step_of
+from edged.ops.dashboard.history import (
+    BIN_S,
+    Bin,
+    LastHour,
+    all_spans,
+    day,
+    decoded,
+    encoded,
+    last_hour,
+    milliseconds,
+    quantile,
+    step_of,
+    took_below,
+)
 from edged.ops.dashboard.lists import LISTS, Column, Kind, Listing, as_csv, grouped, selected
 from edged.ops.dashboard.mask import BARE, Mask
 from edged.ops.dashboard.pages import Query, headers
@@ -37,10 +51,11 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_a_bin_comes_back_from_the_database_as_it_was_put() -> None:
-    one = Bin(600, 1, 2, 3, 4, Counter({5: 6}), 7, 8, held=True, lost=["192.0.2.1"], seconds=9.5)
+    took = Counter(dict.fromkeys(range(4, 24), 100_000))
+    one = Bin(600, 1, 2, 3, 4, Counter({5: 6}), 7, 8, held=True, lost=["192.0.2.1"], seconds=9.5, took=took)
 
     assert decoded(encoded(one)) == one
-    assert len(encoded(one)) < 400
+    assert len(encoded(one)) < 600
     assert len(fields(Bin)) == len(json.loads(encoded(one)))
 
 
@@ -48,6 +63,65 @@ def test_a_bin_comes_back_from_the_database_as_it_was_put() -> None:
 def test_a_bin_of_another_edged_is_no_bin(text: str) -> None:
     with pytest.raises((ValueError, TypeError, KeyError)):
         decoded(text)
+
+
+def test_a_bin_of_before_answers_were_timed_is_taken() -> None:
+    facts = json.loads(encoded(Bin(600, 1)))
+    del facts["took"]
+
+    assert decoded(json.dumps(facts)) == Bin(600, 1)
+
+
+def test_how_long_answers_take_is_known_to_their_place() -> None:
+    counters = DnsCounters()
+    for seconds, count in ((40e-6, 970), (1.5e-3, 20), (0.2, 10)):
+        counters.note_took(seconds, count)
+    took = Counter(dict(enumerate(counters.took)))
+
+    assert took_below(Counter(), 0.5) is None
+    assert took_below(took, 0.5) == pytest.approx(48e-6, rel=0.4)
+    assert took_below(took, 0.985) == pytest.approx(1.5e-3, rel=0.4)
+    assert took_below(took, 0.999) == pytest.approx(0.2, rel=0.4)
+    assert counters.took_seconds == pytest.approx(970 * 40e-6 + 20 * 1.5e-3 + 2)
+    counters.note_took(1e9)
+    assert sum(counters.took) == 1001
+
+
+@pytest.mark.parametrize(
+    ("seconds", "said"), [(62e-6, "0.06 ms"), (1.1e-3, "1.1 ms"), (0.0624, "62 ms"), (2, "2000 ms")]
+)
+def test_milliseconds_have_the_digits_that_say_something(seconds: float, said: str) -> None:
+    assert milliseconds(seconds) == said
+
+
+def test_the_last_hour_is_that_of_the_newest_six_bins() -> None:
+    bins = [Bin(600 * number, restored=1, pages=10) for number in range(20)]
+    bins[-1].spans[step_of(11)] += 3
+    bins[-2].spans[step_of(29)] += 1
+    hour = last_hour(bins, 600 * 19 + 300.0)
+
+    assert (hour.restored, hour.pages) == (6, 60)
+    assert hour.median == pytest.approx(11, rel=0.06)
+    assert hour.slowest == pytest.approx(29, rel=0.06)
+    assert last_hour([Bin(0, restored=1)], 9000.0) == LastHour(0, None, None, 0)
+
+
+def test_whom_a_lost_target_may_hold_back_was_blocked_when_it_was_lost_and_is_no_longer() -> None:
+    def change(at: float, who: str, before: str, after: str) -> Change:
+        return Change(at, who, before, after, "unpaid", "billing")
+
+    changes = [
+        change(90, "before", "blocked", "open"),
+        change(101, "paid", "blocked", "open"),
+        change(102, "passed", "blocked", "pass"),
+        change(103, "never there", "open", "blocked"),
+        change(104, "never there", "blocked", "open"),
+        change(105, "back", "blocked", "open"),
+        change(106, "back", "open", "blocked"),
+        change(107, "passed", "pass", "open"),
+    ]
+
+    assert lifted_since(changes, 100.0) == {"paid": 101, "passed": 107}
 
 
 def test_a_day_has_144_bins_and_a_gap_where_edged_was_away() -> None:
@@ -371,8 +445,8 @@ def test_why_people_are_blocked_is_said_with_a_link_for_each_reason() -> None:
 
 def test_the_first_sentence_is_that_of_status_and_a_word_stands_beside_the_colour() -> None:
     assert b'<span class="word">OK</span>tower-12: all well' in page(known([]))
-    assert b'<span class="word">HELD</span>tower-12: 2 things need you' in page(known())
-    assert b'<span class="word">FAIL</span>tower-12: 1 things need you' in page(known(ALARMS[:1]))
+    assert b'<span class="word">HELD</span>tower-12: billing is HELD' in page(known())
+    assert b'<span class="word">FAIL</span>tower-12: 1 thing needs you; 2 sub' in page(known(ALARMS[:1]))
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ from __future__ import annotations
 import pytest
 
 from edged.enforce.diff import Plan
-from edged.ops.answers import plan_facts
+from edged.ops.planning import plan_facts
 from tests.e2e.enforce_contract import view_of
 
 CHANGE, NOTHING = Plan(base=True), Plan()

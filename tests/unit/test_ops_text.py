@@ -30,14 +30,15 @@ WELL: Answer = {
     "loaded_at": SINCE,
     "subscribers": {
         "known": 40120,
-        "states": {"notice": 12, "blocked": 1207},
+        "states": {"active": 38901, "notice": 12, "blocked": 1207},
         "reasons": {"unpaid": 1180, "new": 20, "no reason given": 7},
         "access": {"blocked": 1207, "pass": 3, "drain": 14},
     },
+    "last_hour": {"restored": 7, "median_s": 11.2, "slowest_s": 29.4},
     "parts": [
         {"name": "billing", "state": "OK", "fact": "rest, read 22 s ago (snapshot 8812.91c0aa17); reached 22 s ago"},
-        {"name": "dns", "state": "OK", "fact": "1,204,551 answers, 31 dropped since the start"},
-        {"name": "portal", "state": "OK", "fact": "5,120 pages, 88,401 foreign TLS clients sent away"},
+        {"name": "dns", "state": "OK", "fact": "1,210 answers/s, p99 1.1 ms; since the start 1,204,551, 31 dropped"},
+        {"name": "portal", "state": "OK", "fact": "38 pages this hour; certificate good for 61 days"},
         {"name": "radius", "state": "OFF", "fact": "radius.auth is empty"},
         {"name": "nftables", "state": "OK", "fact": "1,388 of 1,388, compared 4 s ago"},
         {"name": "store", "state": "OK", "fact": "sqlite, 2.1 MB"},
@@ -77,12 +78,13 @@ TROUBLE: Answer = {
                 "A reading of 9,100 subscribers, 8,900 blocked, waits: 7,693 newly blocked, above the limit of 1,203."
                 " The last good list (2 h 10 min old) stays in force."
             ),
-            "try": "edged plan, then edged sync --accept 8813.3fa9c1d2",
+            "try": "edged plan --snapshot 8813.3fa9c1d2, which says who; then edged sync --accept 8813.3fa9c1d2",
         },
         {
             "code": "target-failing",
-            "sentence": "nftables: nft: Operation not permitted. What it enforces stays as it was.",
-            "try": "edged plan",
+            "sentence": "nftables: nft: Operation not permitted, since 2026-11-26 05:58 UTC. What it enforces stays as"
+            " it was. 2 subscribers lifted since then may still be blocked behind it: 20881, 20993.",
+            "try": "edged doctor targets",
         },
     ],
 }  # fmt: skip

@@ -284,7 +284,7 @@ class Connection(asyncio.BufferedProtocol):
     def _advance(self) -> None:
         """Answer the whole messages that have come."""
         self._all.refresh()
-        now, ready, taken = time.time(), list[bytes](), 0
+        now, begun, ready, taken = time.time(), time.perf_counter(), list[bytes](), 0
         while self._transport is not None and taken < _BURST and not self._held():
             message = self._framing.message()
             if message is None:
@@ -302,6 +302,8 @@ class Connection(asyncio.BufferedProtocol):
                 self.pending += 1
                 self._all.later(reply, partial(self._arrived, timeout=timeout))
         self._write(ready)
+        if ready:
+            self._all.counters.note_took(time.perf_counter() - begun, len(ready))
         if self._transport is None:
             return
         if taken:

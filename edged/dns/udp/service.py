@@ -202,6 +202,7 @@ class UdpSockets:
         # the replies leave together: whoever sleeps until they come is woken once and not for each of them
         ready: list[tuple[socket.socket, bytes, Any, Source]] = []
         taken = self._datagrams.take()
+        begun = time.perf_counter() - self._datagrams.waited()
         for fd, octets, peer, source in taken:
             sock = self._by_fd[fd]
             reply = answer(octets, peer[0], now)
@@ -211,6 +212,8 @@ class UdpSockets:
                 self._later(reply, self._sender(sock, peer, source))
         for sock, octets, peer, source in ready:
             self._send(sock, octets, peer, source)
+        if ready:
+            self._sinkhole.counters.note_took(time.perf_counter() - begun, len(ready))
         return bool(taken)
 
     def _sender(self, sock: socket.socket, peer: Any, source: Source) -> Callable[[bytes], None]:

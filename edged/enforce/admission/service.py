@@ -7,7 +7,7 @@ I/O through the targets.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from typing import TypeVar
 
 from edged.enforce.desired import REMINDED
@@ -56,6 +56,11 @@ class Admission:
         self._learned.remember(entries, asyncio.get_running_loop().time())
         results = await asyncio.gather(*(self._admit(name, entries) for name in self._targets))
         self._counters.admitted += len(entries) * all(results)
+
+    def opened(self, addresses: Iterable[IpAddress]) -> int:
+        """How many of ``addresses`` the targets were told to let through, and still do."""
+        now = asyncio.get_running_loop().time()
+        return sum(self._learned.holds(address, now) for address in addresses)
 
     async def set_aside(self, source: IpAddress, destination: IpAddress) -> bool:
         """Leave the way from ``source`` to ``destination`` alone; True once it is so on every target that reminds."""

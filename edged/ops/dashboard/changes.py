@@ -134,3 +134,21 @@ def news(known: dict[str, Standing], view: View, ids: Iterable[str] | None, at: 
         tuple(restored[:most]),
         changes,
     )
+
+
+def lifted_since(changes: Iterable[Change], since: float) -> dict[str, float]:
+    """Whom a target may hold back that has not changed since then (epoch seconds): who was blocked, and is no longer.
+
+    To when each was lifted; ``changes`` are oldest first.
+    """
+    was: dict[str, str] = {}
+    newest: dict[str, Change] = {}
+    for change in changes:
+        if change.at > since:
+            was.setdefault(change.subscriber, change.before)
+            newest[change.subscriber] = change
+    return {
+        name: change.at
+        for name, change in newest.items()
+        if was[name] == Access.BLOCKED and change.after != Access.BLOCKED
+    }

@@ -5,17 +5,27 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 from edged.ops.dashboard.changes import Change
 from edged.ops.dashboard.codes import AFFECTED
-from edged.ops.dashboard.history import BIN_S, Bin, all_spans, bin_start, day, quantile
+from edged.ops.dashboard.history import (
+    BIN_S,
+    Bin,
+    all_spans,
+    all_took,
+    bin_start,
+    day,
+    milliseconds,
+    quantile,
+    took_below,
+)
 from edged.ops.dashboard.lists import grouped
 from edged.ops.dashboard.mask import HIDDEN, Mask
 from edged.ops.dashboard.plots import Plot, day_plot, spark
-from edged.ops.text import moment, span
+from edged.ops.text import counted, moment, seconds, span
 
 Facts = dict[str, Any]
 Day = Sequence[Bin | None]
@@ -59,6 +69,8 @@ class Known:
     changes: tuple[Change, ...]
     wifi: WiFi | None
     now: float
+    held_back: Mapping[str, int] = field(default_factory=dict)
+    """Target to how many may still be blocked behind it."""
     stopped: bool = False
     """A bug has ended the record of the day."""
 
@@ -86,7 +98,7 @@ def page_facts(known: Known, mask: Mask, *, masked: bool) -> Facts:
         "plots": (_plot(bins, known.now, _WIDE, 1), _plot(bins, known.now, _NARROW, _MERGED)),
         "sums": _sums(bins),
         "sparks": _sparks(bins),
-        "parts_rows": [_part(part, mask) for part in status["parts"]],
+        "parts_rows": [_part(part, known.held_back.get(part["name"], 0), mask) for part in status["parts"]],
         "words": status["words"],
         "changes": [_row(row, mask, masked=masked) for row in grouped(known.changes)],
         "wifi": _wifi(known.wifi, known.now, mask),
@@ -171,7 +183,7 @@ def merged(bins: Day, count: int) -> list[Bin | None]:
         whole = Bin(some[0].start, blocked=some[-1].blocked)
         for name in ("added", "lifted", "restored", "answers", "pages", "seconds"):
             setattr(whole, name, _sum(some, name))
-        whole.spans = all_spans(some)
+        whole.spans, whole.took = all_spans(some), all_took(some)
         whole.held = any(one.held for one in some)
         whole.note_lost(name for one in some for name in one.lost)
         found.append(whole)
@@ -210,10 +222,13 @@ def _sparks(bins: Day) -> list[Facts]:
 
     slow, answers, spans = took(0.95), [rate(one) for one in some], all_spans(bins)
     within = quantile(spans, 0.95)
-    opened = f"{sum(spans.values()):,} timed, 95 % within {_seconds(within)}" if within else "nobody was opened"
+    slowest = [None if one is None else took_below(one.took, 0.99) for one in some]
+    asked = f"now {_rate(_last(answers))}, most {_rate(_top(answers))}"
+    asked += f", p99 {milliseconds(_last(slowest))}" if any(slowest) else ""
+    opened = f"{sum(spans.values()):,} timed, 95 % within {seconds(within)}" if within else "nobody was opened"
     return [
         _spark("Billing's word to open", (took(0.5), slow), opened, "median", "95th percentile"),
-        _spark("DNS answers a second", (answers,), f"now {_last(answers):,.1f}, at most {_top(answers):,.1f}"),
+        _spark("DNS answers a second", (answers, slowest), asked, "answers", "99th percentile", apart=True),
         _spark(
             "Pages and openings", (each("pages"), each("restored")),
             f"{_sum(bins, 'pages'):,} pages, {_sum(bins, 'restored'):,} opened", "pages", "opened",
@@ -221,8 +236,12 @@ def _sparks(bins: Day) -> list[Facts]:
     ]  # fmt: skip
 
 
-def _spark(title: str, series: Sequence[list[float | None]], fact: str, *legend: str) -> Facts:
-    return {"title": title, "spark": spark(series), "fact": fact, "legend": legend}
+def _spark(title: str, series: Sequence[list[float | None]], fact: str, *legend: str, apart: bool = False) -> Facts:
+    return {"title": title, "spark": spark(series, apart=apart), "fact": fact, "legend": legend}
+
+
+def _rate(a_second: float) -> str:
+    return f"{a_second:,.1f}" if 0 < a_second < 10 else f"{a_second:,.0f}"
 
 
 def _last(values: list[float | None]) -> float:
@@ -233,17 +252,15 @@ def _top(values: list[float | None]) -> float:
     return max((value for value in values if value is not None), default=0.0)
 
 
-def _seconds(seconds: float) -> str:
-    return f"{seconds:.1f} s" if seconds < 10 else span(seconds)
-
-
 _LISTED = {"radius": "keys", "enforce": "targets"}
 _ROOMS = {"billing", "dns", "portal", "radius", "store", "enforce"}
 
 
-def _part(part: Facts, mask: Mask) -> Facts:
+def _part(part: Facts, held_back: int, mask: Mask) -> Facts:
     name = part["name"]
     return {
+        "target": name,
+        "held_back": counted(held_back, "subscriber") if held_back else "",
         "name": mask.text(name),
         "state": part["state"],
         "fact": mask.text(part["fact"]),

@@ -47,6 +47,8 @@ class Bin:
     """Targets that failed."""
     seconds: float = 0.0
     """How long of it edged was there to look."""
+    took: Counter[int] = field(default_factory=Counter)
+    """How long DNS answers took: place n, less than 2**n microseconds, to count."""
 
     def note_lost(self, names: Iterable[str]) -> None:
         """``names`` failed at some time within it."""
@@ -60,13 +62,15 @@ def bin_start(now: float) -> int:
 
 def encoded(one: Bin) -> str:
     """``one`` for the database."""
-    return json.dumps(asdict(one) | {"spans": sorted(one.spans.items())}, separators=(",", ":"))
+    counted = {"spans": sorted(one.spans.items()), "took": sorted(one.took.items())}
+    return json.dumps(asdict(one) | counted, separators=(",", ":"))
 
 
 def decoded(text: str) -> Bin:
     """What ``encoded`` made. ValueError, TypeError or KeyError: another edged wrote it."""
-    facts = json.loads(text)
-    return Bin(**{**facts, "spans": Counter(dict(facts["spans"]))})
+    # a bin of before ``took`` was counted has none
+    facts = {"took": (), **json.loads(text)}
+    return Bin(**{**facts, "spans": Counter(dict(facts["spans"])), "took": Counter(dict(facts["took"]))})
 
 
 def day(bins: Iterable[Bin], now: float) -> list[Bin | None]:
@@ -97,3 +101,49 @@ def all_spans(bins: Iterable[Bin | None]) -> Counter[int]:
     for one in bins:
         spans.update(one.spans if one is not None else {})
     return spans
+
+
+def took_below(took: Mapping[int, int], share: float) -> float | None:
+    """Seconds that ``share`` of ``took`` stayed below, drawn in equal parts within a place; None: there are none."""
+    wanted, seen = share * sum(took.values()), 0
+    for place in sorted(took):
+        if took[place] and seen + took[place] >= wanted:
+            lower, upper = float(1 << place >> 1), float(1 << place)
+            return (lower + (upper - lower) * (wanted - seen) / took[place]) / 1e6
+        seen += took[place]
+    return None
+
+
+def all_took(bins: Iterable[Bin | None]) -> Counter[int]:
+    """How long the answers of all ``bins`` took."""
+    took: Counter[int] = Counter()
+    for one in bins:
+        took.update(one.took if one is not None else {})
+    return took
+
+
+def milliseconds(seconds: float) -> str:
+    """``1.1 ms``, ``62 ms``, ``0.06 ms``: two digits that say something."""
+    value = seconds * 1e3
+    return f"{value:.0f} ms" if value >= 10 else f"{value:.1f} ms" if value >= 1 else f"{value:.2f} ms"
+
+
+@dataclass(frozen=True, slots=True)
+class LastHour:
+    """What happened in the newest six bins: fifty minutes to an hour."""
+
+    restored: int
+    median: float | None
+    """Seconds from billing's word to an open line; None: nobody was timed."""
+    slowest: float | None
+    pages: int
+
+
+def last_hour(bins: Iterable[Bin], now: float) -> LastHour:
+    """The last hour before ``now`` (epoch seconds)."""
+    recent = [one for one in bins if one.start > now - 3600]
+    spans = all_spans(recent)
+    return LastHour(
+        sum(one.restored for one in recent), quantile(spans, 0.5), quantile(spans, 1.0),
+        sum(one.pages for one in recent),
+    )  # fmt: skip

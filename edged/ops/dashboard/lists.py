@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 from edged.model import Access, Subscriber
 from edged.mpsk.csvfile import guarded
 from edged.ops.dashboard.changes import Change
-from edged.ops.dashboard.history import Bin, quantile
+from edged.ops.dashboard.history import Bin, quantile, took_below
 from edged.ops.dashboard.mask import HIDDEN, Mask
 from edged.ops.text import moment, printable
 from edged.ops.words import kind_of
@@ -113,7 +113,8 @@ def _history(asked: Asked) -> Iterator[Row]:
         yield (
             float(one.start), one.blocked, one.added, one.lifted, one.restored,
             "" if median is None else f"{median:.1f}", "" if slow is None else f"{slow:.1f}",
-            one.answers, one.pages, "held" if one.held else "", " ".join(one.lost), round(one.seconds),
+            one.answers, "" if (late := took_below(one.took, 0.99)) is None else f"{late * 1e3:.2f}",
+            one.pages, "held" if one.held else "", " ".join(one.lost), round(one.seconds),
         )  # fmt: skip
 
 
@@ -124,6 +125,11 @@ def _targets(asked: Asked) -> Iterator[Row]:
             name, state, health.since, health.wanted, health.actual, health.compared, health.drift, health.drifted,
             health.error,
         )  # fmt: skip
+
+
+def _waiting(asked: Asked) -> Iterator[Row]:
+    for name in asked.house.enforce.status():
+        yield from ((name, who, at) for who, at in asked.house.recorder.held_back(name).items())
 
 
 def _devices(asked: Asked) -> Iterator[Row]:
@@ -172,7 +178,7 @@ LISTS: dict[str, Listing] = {
         (
             Column("begins", Kind.TIME), *(Column(name, Kind.NUMBER) for name in (
                 "blocked", "newly blocked", "lifted", "opened by billing", "median s", "95th percentile s",
-                "DNS answers", "pages",
+                "DNS answers", "99th percentile ms", "pages",
             )), Column("reading"), Column("targets lost", Kind.SECRET), Column("seconds seen", Kind.NUMBER),
         ),
         _history, "Nothing was counted yet.",
@@ -186,6 +192,12 @@ LISTS: dict[str, Listing] = {
         ),
         _targets, "No target is named: nobody is steered.",
         "Drift is what somebody else had changed on the target, at the last comparison that found any.",
+    ),
+    "waiting": Listing(
+        "Who may still be blocked",
+        (Column("target", Kind.SECRET), _WHO, Column("lifted", Kind.TIME)),
+        _waiting, "Nobody: every target is as it should be, or nobody was lifted since it fails.",
+        "Lifted since the target was last as it should be, of the newest 500 changes.",
     ),
     "devices": Listing(
         "Devices on the Wi-Fi",

@@ -117,11 +117,15 @@ def line(values: Values, width: float, height: float, top: float) -> str:
     return "".join(path)
 
 
-def spark(series: Iterable[Values], width: int = 240, height: int = 40) -> Spark:
-    """The lines of ``series`` on one scale that begins at zero."""
+def spark(series: Iterable[Values], width: int = 240, height: int = 40, *, apart: bool = False) -> Spark:
+    """The lines of ``series`` on one scale that begins at zero; ``apart``: each on its own."""
     known = tuple(tuple(values) for values in series)
-    top = max((v for values in known for v in values if v is not None), default=0.0)
-    drawn = tuple(line(values, width, height, top) if top else "" for values in known)
+    tops = [max((v for v in values if v is not None), default=0.0) for values in known]
+    top = max(tops, default=0.0)
+    drawn = tuple(
+        line(values, width, height, own if apart else top) if (own if apart else top) else ""
+        for values, own in zip(known, tops, strict=True)
+    )
     return Spark(width, height, drawn, top)
 
 

@@ -11,13 +11,13 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import structlog
 
 from edged.errors import UpstreamError
 from edged.model import Access
-from edged.ops.dashboard.changes import Change, News, Standing, news
+from edged.ops.dashboard.changes import Change, News, Standing, lifted_since, news
 from edged.ops.dashboard.history import BIN_S, BINS, Bin, bin_start, decoded, encoded, step_of
 from edged.ops.life.deeds import of_moves
 from edged.policy.access import Line, View
@@ -39,6 +39,14 @@ _WAITING, _PATIENCE_S = 500, 900.0
 """Lines whose opening is timed at once, and for how long."""
 BUCKETS = (0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 300.0)
 """Of ``edged_restore_seconds``."""
+
+
+class _Totals(NamedTuple):
+    """Counts of rooms, since the start."""
+
+    answers: int = 0
+    pages: int = 0
+    took: tuple[int, ...] = ()
 
 
 class Recorder:
@@ -67,12 +75,25 @@ class Recorder:
         self._opening: dict[str, tuple[float, Line]] = {}
         """Lines that billing has opened and a target still holds: since when."""
         self._opens = asyncio.Event()
-        self._totals = (0, 0)
+        self.answers_a_second = 0.0
+        """DNS answers, at the last look."""
+        self._totals = _Totals()
 
     def snapshot(self) -> tuple[Bin, ...]:
         """The bins, oldest first, for another thread to read."""
         newest = self.bins[-1]
-        return (*list(self.bins)[:-1], replace(newest, spans=Counter(newest.spans), lost=list(newest.lost)))
+        mine = replace(newest, spans=Counter(newest.spans), took=Counter(newest.took), lost=list(newest.lost))
+        return (*list(self.bins)[:-1], mine)
+
+    def held_back(self, target: str) -> dict[str, float]:
+        """Who was lifted since ``target``, which fails, was last as it should be, to when; they may be blocked there.
+
+        Of the newest changes alone.
+        """
+        health = self._house.enforce.status()[target]
+        if health.ok or not health.error or self._house.loaded.config.mode == "watch":
+            return {}
+        return lifted_since(self.changes, health.compared or self._house.started_at)
 
     async def run(self) -> None:
         """Follow until cancelled, then write what is not written yet. A bug in here ends the record alone."""
@@ -233,8 +254,13 @@ class Recorder:
 
     def _look(self) -> None:
         newest, totals = self.bins[-1], self._read_totals()
-        newest.answers += max(0, totals[0] - self._totals[0])
-        newest.pages += max(0, totals[1] - self._totals[1])
+        answers = max(0, totals.answers - self._totals.answers)
+        self.answers_a_second = answers / SAMPLE_S
+        newest.answers += answers
+        newest.pages += max(0, totals.pages - self._totals.pages)
+        for place, (count, before) in enumerate(zip(totals.took, self._totals.took, strict=False)):
+            if count > before:
+                newest.took[place] += count - before
         newest.seconds = min(BIN_S, newest.seconds + SAMPLE_S)
         self._totals = totals
         billing = self._house.billing
@@ -242,8 +268,9 @@ class Recorder:
         if self._house.loaded.config.mode != "watch":
             newest.note_lost(n for n, health in self._house.enforce.status().items() if health.error)
 
-    def _read_totals(self) -> tuple[int, int]:
-        return sum(self._house.dns.counters.answers.values()), sum(self._house.captive.counters.pages.values())
+    def _read_totals(self) -> _Totals:
+        dns, web = self._house.dns.counters, self._house.captive.counters
+        return _Totals(sum(dns.answers.values()), sum(web.pages.values()), tuple(dns.took))
 
     def _roll(self) -> None:
         """Begin the bin of now, if it is another; a clock that steps back adds to the newest."""

@@ -39,12 +39,18 @@ ROWS = 100
 """Of one page of a list."""
 _BUILT_AT_ONCE = 2
 """Lists; more wait."""
+_ASKED_AT_ONCE = 4
+"""Look-ups: each may ask every target."""
+_SENT_AT_ONCE = 4
+"""Whole lists: some 10 MB each until the reader has taken it."""
+_PIECE = 64 * 1024
+"""Octets that are handed on before the reader must have taken some."""
 _PARTS = 40
 """Of 500 devices each."""
 _PLAIN = frozenset({"/metrics", "/status"})
 """They name no subscriber in a place of their own, and were there before the dashboard."""
 _FILTERS = frozenset(
-    {"reason", "by", "from", "to", "state", "network", "site", "client", "kind", "decided by"}
+    {"reason", "by", "from", "to", "state", "network", "site", "client", "kind", "decided by", "target"}
 )  # fmt: skip
 FOREIGN = "Ask for this by its IP address or as localhost, or set ops.token: docs/dashboard.md, behind a proxy.\n"
 CLOSED = "The dashboard names subscribers, and others reach ops.listen: set ops.token. docs/dashboard.md\n"
@@ -63,6 +69,8 @@ class Dashboard:
         self._mask_key = secrets.token_bytes(16)
         self._gathering = asyncio.Lock()
         self._building = asyncio.Semaphore(_BUILT_AT_ONCE)
+        self._asking = asyncio.Semaphore(_ASKED_AT_ONCE)
+        self._sending = 0
         self._known: Known | None = None
 
     def routes(self) -> list[web.RouteDef]:
@@ -148,7 +156,8 @@ class Dashboard:
         first, _, name = subject.partition(" ")
         request = {"subject": first, "name": name.strip()} if _is_pair(name) else {"subject": subject}
         try:
-            facts = await self._answers.explain(request)
+            async with self._asking:
+                facts = await self._answers.explain(request)
         except Refused as refusal:
             facts = {"headline": str(refusal)}
         except (ConfigError, UpstreamError, ValueError) as error:
@@ -167,6 +176,7 @@ class Dashboard:
                     tuple(self._recorder.changes),
                     wifi,
                     time.time(),
+                    {name: len(self._recorder.held_back(name)) for name in self._house.enforce.status()},
                     self._recorder.stopped,
                 )
         return known
@@ -223,14 +233,31 @@ class Dashboard:
 
         return await asyncio.to_thread(document)
 
-    async def _serve_csv(self, request: web.Request) -> web.Response:
+    async def _serve_csv(self, request: web.Request) -> web.StreamResponse:
         listing, query = _listing(request), _query(request)
         mask = self._mask(masked=query.masked)
+        if self._sending >= _SENT_AT_ONCE:
+            return _said(503, "Others are taking whole lists: ask again in a moment.\n")
+        self._sending += 1
+        try:
+            octets = await self._csv(request, listing, mask, masked=query.masked)
+            name = f"{self._house.loaded.config.site}-{request.match_info['name']}.csv"
+            fields = {"Content-Disposition": f'attachment; filename="{name}"', **PRIVATE}
+            answer = web.StreamResponse(
+                headers={**fields, "Content-Type": "text/csv; charset=utf-8", "Server": "edged"}
+            )
+            answer.content_length = len(octets)
+            await answer.prepare(request)
+            for at in range(0, len(octets) if request.method == "GET" else 0, _PIECE):
+                await answer.write(octets[at : at + _PIECE])
+            return answer
+        finally:
+            self._sending -= 1
+
+    async def _csv(self, request: web.Request, listing: Listing, mask: Mask, *, masked: bool) -> bytes:
+        """The rows go as soon as they are written: a slow reader holds the octets alone."""
         rows = await self._rows(request, listing, _filters(request, listing))
-        octets = await asyncio.to_thread(lambda: as_csv(listing, rows, mask, masked=query.masked).encode())
-        name = f"{self._house.loaded.config.site}-{request.match_info['name']}.csv"
-        fields = {"Content-Disposition": f'attachment; filename="{name}"', **PRIVATE}
-        return unversioned(web.Response(body=octets, content_type="text/csv", charset="utf-8", headers=fields))
+        return await asyncio.to_thread(lambda: as_csv(listing, rows, mask, masked=masked).encode())
 
     async def _rows(self, request: web.Request, listing: Listing, wanted: dict[str, str]) -> list[tuple[Any, ...]]:
         async with self._building:

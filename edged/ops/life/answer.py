@@ -44,8 +44,17 @@ def text(answer: Facts) -> str:
 
 def _line(entry: Facts) -> str:
     at = datetime.fromtimestamp(entry["at"], UTC).strftime("%Y-%m-%d %H:%M:%S UTC")
+    return f"{at}  {_what(entry)}"
+
+
+def _what(entry: Facts) -> str:
     what = entry["what"] + (f" {entry['key']}" if "key" in entry else "")
     if "seconds" in entry:
-        return f"{at}  {what} {span(entry['seconds'])} after billing's word"
+        return f"{what} {span(entry['seconds'])} after billing's word"
     who = f" by {entry['who']}" if entry["who"] else ""
-    return printable(f"{at}  {what}{who}" + (f": {entry['detail']}" if entry["detail"] else ""))
+    return printable(f"{what}{who}" + (f": {entry['detail']}" if entry["detail"] else ""))
+
+
+def told(subject: str, entry: Entry) -> str:
+    """One entry in words, without its time."""
+    return _what(_entry(subject, entry))

@@ -19,7 +19,7 @@ from edged.billing.webhook import Fault, Post
 from edged.errors import ConfigError
 from edged.fdstore import FdStore
 from edged.values import Endpoint
-from edged.webserver import LIMITS, QuietProtocol, report_fault, unversioned
+from edged.webserver import LIMITS, Crowd, TimedProtocol, report_fault, unversioned
 
 _BODY = 64 * 1024
 """Octets: a post with 1024 subscribers and as many keys has half of it."""
@@ -55,40 +55,6 @@ class Answer:
 Answering = Callable[[Post], Awaitable[Answer]]
 
 
-class _Protocol(QuietProtocol):
-    """A connection with deadlines."""
-
-    __slots__ = ("front", "timer")
-
-    front: HookFront
-    timer: asyncio.TimerHandle | None
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Count the client in, and start the clock."""
-        super().connection_made(transport)
-        self.front.entered(self)
-
-    def connection_lost(self, exc: BaseException | None) -> None:
-        """Count the client out."""
-        super().connection_lost(exc)
-        self.front.left(self)
-
-    def deadline(self, seconds: float) -> None:
-        """End the connection after ``seconds``, unless it has ended or got another deadline by then."""
-        if self.timer is not None:
-            self.timer.cancel()
-        self.timer = asyncio.get_running_loop().call_later(seconds, self._late)
-
-    def _late(self) -> None:
-        self.front.counters.refused[Fault.SLOW] += 1
-        self.cut()
-
-    def cut(self) -> None:
-        """End the connection now."""
-        if self.transport is not None:
-            self.transport.abort()
-
-
 class HookFront(web.Server):
     """The listening socket and the few clients behind it."""
 
@@ -99,9 +65,8 @@ class HookFront(web.Server):
         self.path = path
         """Where posts are taken; everything else is 404."""
         self.counters = counters
-        self._answering, self._deadlines, self._room = answering, deadlines, connections
-        self._inside: set[_Protocol] = set()
-        self._waiting: dict[_Protocol, None] = {}
+        self._answering, self._deadlines = answering, deadlines
+        self._crowd = Crowd(connections, deadlines.head, full=self._full, slow=self._slow)
         self._listener: asyncio.Server | None = None
 
     async def open(self, endpoint: Endpoint, key: str, store: FdStore) -> Endpoint:
@@ -117,7 +82,7 @@ class HookFront(web.Server):
     @property
     def under_way(self) -> int:
         """Clients inside."""
-        return len(self._inside)
+        return len(self._crowd)
 
     def refrain(self) -> None:
         """Let nobody else in."""
@@ -128,12 +93,11 @@ class HookFront(web.Server):
     async def close(self) -> None:
         """Close the socket and every connection; at once."""
         self.refrain()
-        for protocol in tuple(self._inside):
-            protocol.cut()
+        self._crowd.cut()
         await self.shutdown(timeout=0)
 
     def _protocol(self) -> asyncio.Protocol:
-        protocol = _Protocol(
+        protocol = TimedProtocol(
             self,
             loop=asyncio.get_running_loop(),
             keepalive_timeout=0.0,
@@ -141,27 +105,15 @@ class HookFront(web.Server):
             read_bufsize=_READ_BUFFER,
             **LIMITS,
         )
-        protocol.front, protocol.timer = self, None
+        protocol.crowd, protocol.timer = self._crowd, None
         protocol.malformed, protocol.faulty, protocol.error_page = self._malformed, self._faulty, _error_page
         return protocol
 
-    def entered(self, protocol: _Protocol) -> None:
-        """A client is here; where all are busy, it is turned away."""
-        if len(self._inside) >= self._room:
-            oldest = next(iter(self._waiting), protocol)
-            self.counters.refused[Fault.FULL] += 1
-            self._waiting.pop(oldest, None)
-            oldest.cut()
-        self._inside.add(protocol)
-        self._waiting[protocol] = None
-        protocol.deadline(self._deadlines.head)
+    def _full(self) -> None:
+        self.counters.refused[Fault.FULL] += 1
 
-    def left(self, protocol: _Protocol) -> None:
-        """A client has gone."""
-        self._inside.discard(protocol)
-        self._waiting.pop(protocol, None)
-        if protocol.timer is not None:
-            protocol.timer.cancel()
+    def _slow(self) -> None:
+        self.counters.refused[Fault.SLOW] += 1
 
     def _malformed(self) -> None:
         self.counters.refused[Fault.MALFORMED] += 1
@@ -172,10 +124,9 @@ class HookFront(web.Server):
 
     async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
         protocol = request.protocol
-        if not isinstance(protocol, _Protocol) or request.transport is None:
+        if not isinstance(protocol, TimedProtocol) or request.transport is None:
             raise ConnectionResetError
-        self._waiting.pop(protocol, None)
-        protocol.deadline(self._deadlines.whole)
+        self._crowd.ask(protocol, self._deadlines.whole)
         return _written(await self._judge(request))
 
     async def _judge(self, request: web.BaseRequest) -> Answer:
