@@ -15,9 +15,10 @@ import time
 from array import array
 from collections.abc import Callable
 
+from edged.enforce.targets.netlink import Netlink
+
 from edged.enforce.diff import Plan
 from edged.enforce.nft_elements import Change, changes
-from edged.enforce.targets.netlink import Netlink
 from tests.e2e.lab import Lab
 
 TABLE = "edged"

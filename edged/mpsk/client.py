@@ -46,17 +46,15 @@ _TIMES = 3
 
 NICE = 5
 """Of threads that compute, above that of the event loop."""
-_PR_SET_PDEATHSIG = 1
-"""prctl(2): the signal that the kernel sends us when our parent is gone."""
 
 
 def _live_and_die_with_parent() -> None:
     # Ctrl-C reaches the whole foreground group: the parent decides when its worker ends
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # and a parent that was killed leaves nobody behind
-    import ctypes
+    from edged import capabilities
 
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    capabilities.end_with_parent(signal.SIGKILL)
 
 
 def give_way() -> None:

@@ -463,6 +463,10 @@ async def test_rewriting_the_rules_keeps_the_counters(lab: Lab, target: Nftables
     assert (await target.counters())["rej_tcp"] == before["rej_tcp"]
 
 
+async def never(_edits: object) -> bool:
+    return False
+
+
 REPLACE = pytest.mark.parametrize("replace", [False, True], ids=["6.12 and later", "before 6.12"])
 BY_NFT = pytest.mark.parametrize("by_nft", [False, True], ids=["by netlink", "by nft"])
 
@@ -478,7 +482,7 @@ async def test_admitting_again_renews_the_life(
     target._replace = replace
     garden = ip_address(GARDEN4)
     if by_nft:
-        monkeypatch.setattr(target, "_transacted", lambda _messages: False)
+        monkeypatch.setattr(target, "_transacted", never)
 
     def life() -> float:
         text = lab.run("router", "nft", "list", "set", "inet", "edged", "garden4").stdout
@@ -506,7 +510,7 @@ async def test_a_foreign_flush_is_seen_after_admissions_of_our_own(
 ) -> None:
     await bring(target, wanted(BAD, rules=LAN_RULES))
     if by_nft:
-        monkeypatch.setattr(target, "_transacted", lambda _messages: False)
+        monkeypatch.setattr(target, "_transacted", never)
     for _ in range(3):
         await target.admit([(ip_address(GARDEN4), 5.0)])
         target._alive_until.clear()
