@@ -17,8 +17,9 @@ from edged import capabilities
 from edged.enforce.kernel import wire
 from edged.enforce.kernel.acts import perform
 from edged.enforce.kernel.netlink import Held
-from edged.enforce.kernel.requests import Answer, Forget, Request, Script, Widen
+from edged.enforce.kernel.requests import Answer, Request, Widen
 from edged.enforce.kernel.service import HEAD, INLINE
+from edged.enforce.nft_elements import FEW
 from edged.errors import UpstreamError
 
 log = structlog.get_logger(__name__)
@@ -93,8 +94,7 @@ class Privileged:
 
     async def ask(self, request: Request) -> Answer:
         """As in ``Kernel``."""
-        # a hundred thousand prefixes are not for the loop
-        large = isinstance(request, Script | Forget)
+        large = wire.elements_of(request) > FEW  # a hundred thousand are not for the loop
         octets = await asyncio.to_thread(wire.encoded, request) if large else wire.encoded(request)
         try:
             async with asyncio.timeout(_PATIENCE):
@@ -167,24 +167,17 @@ class _Line:
         sock.setblocking(False)  # noqa: FBT003  # the system's signature
         self._socket = sock
         self._number = 0
+        self._waiting: asyncio.Future[Answer] | None = None
 
     async def asked(self, octets: bytes) -> Answer:
         """The answer; those to questions that nobody waits for any more are passed over. OSError, Unfit."""
-        self._number = (self._number + 1) % (1 << 32)
-        number = self._number.to_bytes(4)
-        await self._send(number, octets)
-        while True:
-            await self._ready()
-            try:
-                message, fds, _, _ = socket.recv_fds(self._socket, HEAD + INLINE, 1, socket.MSG_CMSG_CLOEXEC)
-            except BlockingIOError:
-                continue
-            printed = _printed(fds[0]) if fds else b""
-            if not message:
-                raise ConnectionResetError
-            if message[:4] == number:
-                answer = wire.answer_of(message[HEAD:])
-                return answer._replace(octets=printed) if fds else answer
+        loop = asyncio.get_running_loop()
+        if not self._number:
+            loop.add_reader(self._socket, self._read)
+        self._number = self._number % 0xFFFFFFFF + 1
+        self._waiting = loop.create_future()
+        await self._send(self._number.to_bytes(4), octets)
+        return await self._waiting
 
     async def _send(self, number: bytes, octets: bytes) -> None:
         if len(octets) <= INLINE:
@@ -197,16 +190,29 @@ class _Line:
         finally:
             os.close(fd)
 
-    async def _ready(self) -> None:
-        loop = asyncio.get_running_loop()
-        ready = asyncio.Event()
-        loop.add_reader(self._socket, ready.set)
+    def _read(self) -> None:
+        """Something has come."""
         try:
-            await ready.wait()
-        finally:
-            loop.remove_reader(self._socket)
+            message, fds, _, _ = socket.recv_fds(self._socket, HEAD + INLINE, 1, socket.MSG_CMSG_CLOEXEC)
+        except BlockingIOError:
+            return
+        except OSError:
+            message, fds = b"", []
+        printed = _printed(fds[0]) if fds else b""
+        if not message:
+            asyncio.get_running_loop().remove_reader(self._socket)
+        waiting = self._waiting
+        if waiting is None or waiting.done() or (message and message[:4] != self._number.to_bytes(4)):
+            return
+        try:
+            answer = wire.answer_of(message[HEAD:])
+        except wire.Unfit as unfit:
+            waiting.set_exception(unfit)
+        else:
+            waiting.set_result(answer._replace(octets=printed) if fds else answer)
 
     def close(self) -> None:
+        """Let it go; the other process ends."""
         self._socket.close()
 
 

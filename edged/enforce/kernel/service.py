@@ -7,6 +7,8 @@ them may be hostile: what is done is what ``wire`` can read. It ends with the fi
 
 from __future__ import annotations
 
+import contextlib
+import gc
 import os
 import resource
 import signal
@@ -28,9 +30,11 @@ HEAD = 5
 """Octets before them: the number of the request, and whether they are elsewhere."""
 MOST_WIDENED = 4096
 """Sockets: memory of the kernel's, and no reload makes so many."""
-_FILE_OCTETS = 1 << 27
-"""Of what nft is given and prints."""
-_FILES = 256
+_LIMITS = {
+    resource.RLIMIT_CORE: 0,
+    resource.RLIMIT_FSIZE: 1 << 27,  # octets of what nft is given and prints
+    resource.RLIMIT_NOFILE: 256,
+}
 
 
 class Desk:
@@ -77,9 +81,11 @@ class Desk:
     def _send(self, number: bytes, done: Done) -> None:
         """The answer, with what nft printed as a file. OSError: the other side is gone, or does not read."""
         try:
-            rights = [done.fd] if done.fd >= 0 else []
-            head = number.ljust(4, b"\0") + bytes([bool(rights)])
-            socket.send_fds(self._line, [head + wire.answer_octets(done.answer)], rights)
+            message = number.ljust(4, b"\0") + bytes([done.fd >= 0]) + wire.answer_octets(done.answer)
+            if done.fd < 0:
+                self._line.send(message)
+            else:
+                socket.send_fds(self._line, [message], [done.fd])
         finally:
             if done.fd >= 0:
                 os.close(done.fd)
@@ -104,17 +110,18 @@ def narrow() -> None:
     capabilities.hide()
     capabilities.keep_only(capabilities.NET_ADMIN)
     capabilities.write_nowhere()
-    for what, most in (
-        (resource.RLIMIT_CORE, 0), (resource.RLIMIT_FSIZE, _FILE_OCTETS), (resource.RLIMIT_NOFILE, _FILES),
-    ):  # fmt: skip
-        limit = min(most, hard) if (hard := resource.getrlimit(what)[1]) != resource.RLIM_INFINITY else most
-        resource.setrlimit(what, (limit, limit))
+    for what, most in _LIMITS.items():
+        hard = resource.getrlimit(what)[1]
+        limit = most if hard == resource.RLIM_INFINITY else min(most, hard)
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(what, (limit, limit))
 
 
 def main() -> int:
     """Serve every line whose descriptor is named."""
     parent, *fds = map(int, sys.argv[1:])
     narrow()
+    gc.disable()  # a request is a tree of values: what counts references lets go of it
     if os.getppid() != parent:
         return os.EX_UNAVAILABLE  # it was gone before the kernel knew that we end with it
     ended = threading.Event()

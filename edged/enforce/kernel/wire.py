@@ -35,6 +35,10 @@ _LIVES = 3
 """The verb of ``Lives``; 1 and 2 are added to it where they are to be replaced, and where they are over."""
 _FORWARD: tuple[Literal["reject", "drop"], ...] = ("reject", "drop")
 _ANSWER = struct.Struct(">iI")
+_LISTED = {4: struct.Struct(">IB"), 6: struct.Struct(">QQB")}
+"""One prefix in a list: its network and its length."""
+_HOST_BITS = {version: [(1 << bits - length) - 1 for length in range(bits + 1)] for version, bits in BITS.items()}
+"""By the length: what must be zero in a network."""
 
 
 class Unfit(ValueError):  # noqa: N818  # a reason to refuse
@@ -56,6 +60,21 @@ def encoded(request: Request) -> bytes:
             return bytes([_FORGET]) + _prefixes(blocked) + _prefixes(opened)
         case Widen(octets):
             return bytes([_WIDEN]) + octets.to_bytes(4)
+
+
+def elements_of(request: Request) -> int:
+    """How many elements or lines it names."""
+    match request:
+        case Transact(edits) | Script(_, edits):
+            return sum(map(_count, edits))
+        case Forget(blocked, opened):
+            return len(blocked) + len(opened)
+        case _:
+            return 0
+
+
+def _count(edit: Edit) -> int:
+    return len(edit.entries if isinstance(edit, Lives) else edit.elements)
 
 
 def decoded(octets: bytes) -> Request:
@@ -131,7 +150,7 @@ def _request(reader: _Reader) -> Request:
 
 
 def _few(edits: list[Edit]) -> list[Edit]:
-    if sum(len(edit.entries if isinstance(edit, Lives) else edit.elements) for edit in edits) > FEW:
+    if sum(map(_count, edits)) > FEW:
         raise Unfit("more elements than a batch of our own holds")
     if any(edit.verb is Verb.FLUSH for edit in edits if isinstance(edit, Statement)):
         raise Unfit("a set is not emptied element by element")
@@ -218,7 +237,8 @@ def _unpacked(reader: _Reader, name: SetName, count: int) -> frozenset[Element]:
 
 
 def _prefix(prefix: Prefix) -> bytes:
-    return prefix.network.to_bytes(BITS[prefix.version] // 8) + bytes([prefix.length])
+    # the whole as one number: ten millions of octets are soon made
+    return (prefix.network << 8 | prefix.length).to_bytes(BITS[prefix.version] // 8 + 1)
 
 
 def _prefixes(prefixes: Collection[Prefix]) -> bytes:
@@ -236,13 +256,11 @@ def _read_prefixes(reader: _Reader) -> list[Prefix]:
 
 
 def _read_listed(reader: _Reader, version: int, count: int, *, shortest: int) -> list[Prefix]:
-    bits = BITS[version]
-    octets = bits // 8
-    listed = reader.take((octets + 1) * count)
+    layout, bits, host_bits = _LISTED[version], BITS[version], _HOST_BITS[version]
     found = []
-    for at in range(0, len(listed), octets + 1):
-        network, length = int.from_bytes(listed[at : at + octets]), listed[at + octets]
-        if not shortest <= length <= bits or network & ((1 << (bits - length)) - 1):
+    for *parts, length in layout.iter_unpack(reader.take(layout.size * count)):
+        network = parts[0] if version == 4 else parts[0] << 64 | parts[1]
+        if not shortest <= length <= bits or network & host_bits[length]:
             raise Unfit("not a prefix")
         found.append(Prefix(version, network, length))
     return found
