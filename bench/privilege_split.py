@@ -16,28 +16,29 @@ import statistics
 import sys
 import time
 from collections.abc import Awaitable
-from ipaddress import IPv4Address
+from ipaddress import IPv4Address, IPv6Address
 from pathlib import Path
 
 from edged.enforce.desired import Desired
 from edged.enforce.diff import diff
-from edged.enforce.kernel.client import Privileged
+from edged.enforce.kernel.client import Here, Privileged
+from edged.enforce.kernel.requests import Kernel, Simple
 from edged.enforce.rules import rules_of
-from edged.enforce.sets import SetName
+from edged.enforce.sets import Elements, SetName
 from edged.enforce.targets.nftables import NftablesTarget
 from edged.values import Prefix
 from tests.e2e.lab import Lab
 
-ROUNDS = 60
+ROUNDS = 6
 RULES = rules_of(portals=[IPv4Address("203.0.113.10")])
-FIRST = int(IPv4Address("100.64.0.0"))
+FIRST, FIRST6 = int(IPv4Address("100.64.0.0")), int(IPv6Address("2001:db8:4000::"))
 
 
 def desired(hosts: int, prefixes: int = 0) -> Desired:
-    sets = dict.fromkeys(SetName, frozenset())
-    listed = frozenset(Prefix(6, (0x20010DB840 << 88) + (n << 72), 56) for n in range(prefixes))
-    blocked = {SetName.BLOCKED_HOSTS_4: frozenset(range(FIRST, FIRST + hosts)), SetName.BLOCKED_PREFIXES_6: listed}
-    return Desired(RULES, {**sets, **blocked})
+    sets: dict[SetName, Elements] = dict.fromkeys(SetName, frozenset())
+    sets[SetName.BLOCKED_HOSTS_4] = frozenset(range(FIRST, FIRST + hosts))
+    sets[SetName.BLOCKED_PREFIXES_6] = frozenset(Prefix(6, FIRST6 + (n << 72), 56) for n in range(prefixes))
+    return Desired(RULES, sets)
 
 
 async def timed(what: Awaitable[object]) -> float:
@@ -52,35 +53,39 @@ async def brought(target: NftablesTarget, wanted: Desired) -> float:
     return await timed(target.apply(wanted, plan))
 
 
-async def singly(ways: dict[str, NftablesTarget]) -> None:
-    spent: dict[str, list[float]] = {
-        f"{what}, {way}": [] for what in ("block", "unblock", "admit", "look") for way in ways
-    }
-    await brought(ways["here"], desired(1000))
+def said(what: str, way: str, times: list[float]) -> None:
+    print(f"{what:32} {way:18} median {statistics.median(times):8.2f} ms, worst {max(times):8.2f} ms", flush=True)
+
+
+async def singly(ways: dict[str, Kernel]) -> None:
+    """In turn, some rounds each, with a target that remembers nothing of what the other wrote."""
+    spent: dict[tuple[str, str], list[float]] = {}
     for number in range(ROUNDS):
-        for way, target in ways.items():
-            spent[f"unblock, {way}"].append(await brought(target, desired(999)))
-            spent[f"block, {way}"].append(await brought(target, desired(1000)))
-            address = IPv4Address("203.0.113.0") + number
-            spent[f"admit, {way}"].append(await timed(target.admit([(address, 30.0)])))
-            spent[f"look, {way}"].append(await timed(target.read()))
-    for what, times in spent.items():
-        print(
-            f"{what:24} median {statistics.median(times):7.2f} ms, p90 {statistics.quantiles(times, n=10)[-1]:7.2f} ms"
-        )
+        for way, kernel in ways.items():
+            target = NftablesTarget(kernel)
+            await brought(target, desired(1000))
+            for again in range(10):
+                address = IPv4Address("203.0.113.0") + number * 10 + again
+                for what, took in (
+                    ("unblock one", await brought(target, desired(999))),
+                    ("block one", await brought(target, desired(1000))),
+                    ("open the garden for one address", await timed(target.admit([(address, 30.0)]))),
+                    ("look whether somebody wrote", await timed(target.read())),
+                ):
+                    spent.setdefault((what, way), []).append(took)
+    for (what, way), times in sorted(spent.items()):
+        said(what, way, times)
 
 
-async def together(ways: dict[str, NftablesTarget], count: int) -> None:
-    rounds = 5 if count <= 20_000 else 2
+async def together(ways: dict[str, Kernel], count: int) -> None:
     for of, sizes in (("hosts", (count, 0)), ("hosts and /56s", (count, count))):
         spent: dict[str, list[float]] = {way: [] for way in ways}
-        for _ in range(rounds):
-            for way, target in ways.items():
+        for _ in range(5 if count <= 20_000 else 2):
+            for way, kernel in ways.items():
+                target = NftablesTarget(kernel)
                 spent[way] += [await brought(target, desired(*sizes)), await brought(target, desired(0))]
         for way, times in spent.items():
-            print(
-                f"{count:,} {of} come and go, {way:24} median {statistics.median(times):7.1f} ms, worst {max(times):7.1f} ms"
-            )
+            said(f"{count:,} {of}", way, times)
 
 
 def weight(pid: int) -> str:
@@ -92,8 +97,8 @@ def weight(pid: int) -> str:
 async def measure(counts: list[int]) -> None:
     begun = time.perf_counter()
     with contextlib.closing(Privileged()) as process:
-        ways = {"here": NftablesTarget(), "through the other": NftablesTarget(process)}
-        await ways["through the other"].read()
+        ways: dict[str, Kernel] = {"here": Here(), "through the other": process}
+        await process.ask(Simple.GENERATION)
         print(
             f"from its start to its first answer {(time.perf_counter() - begun) * 1000:.0f} ms; {weight(process.pid)}"
         )

@@ -60,7 +60,7 @@ def lives(draw: st.DrawFn) -> Lives:
 RULES = st.builds(
     Rules,
     portal4=st.none() | st.builds(Portal, st.ip_addresses(v=4), PORTS, PORTS, PORTS),
-    portal6=st.none() | st.builds(Portal, st.ip_addresses(v=6).filter(lambda a: not a.scope_id), PORTS, PORTS, PORTS),
+    portal6=st.none() | st.builds(Portal, st.ip_addresses(v=6), PORTS, PORTS, PORTS),
     garden_ports=st.lists(PORTS, max_size=4).map(tuple),
     interfaces=st.lists(NAMES, max_size=3).map(tuple),
     forward=st.sampled_from(("reject", "drop")),

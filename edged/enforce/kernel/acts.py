@@ -44,16 +44,16 @@ def perform(request: Request, netlink: Held, program: str = "nft", fd: int = -1)
     """Do it. Never raises for what the kernel or nft says. ``fd``: what came with the request."""
     match request:
         case Simple.LIFT:
-            return _nft(program, ("-f", "-"), f"delete table {TABLE}\n")
+            return _nft(program, ("-f", "-"), f"delete table {TABLE}\n", _TIMEOUT)
         case Simple() if request in _LISTS:
-            return _nft(program, _LISTS[request])
+            return _nft(program, _LISTS[request], "", _TIMEOUT)
         case Script(rules, edits, check):
             small = rules is None and all(isinstance(edit, Lives) for edit in edits)
             options = (*(("--check",) if check else ()), "-f", "-")
             return _nft(program, options, script_text(rules, edits), _ADMIT_TIMEOUT if small else _TIMEOUT)
         case Holds(which):
             element = f"{{ {', '.join(element_texts(which.name, which.elements))} }}"
-            return _nft(program, ("get", "element", *TABLE.split(), which.name, element))
+            return _nft(program, ("get", "element", *TABLE.split(), which.name, element), "", _TIMEOUT)
     try:
         return Done(Answer(0, octets=_asked(request, netlink, fd)))
     except OSError as error:
@@ -87,7 +87,7 @@ def _widen(fd: int, octets: int) -> None:
         sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, octets)
 
 
-def _nft(program: str, arguments: Sequence[str], text: str = "", seconds: float = _TIMEOUT) -> Done:
+def _nft(program: str, arguments: Sequence[str], text: str, seconds: float) -> Done:
     """One nft with ``text`` on its standard input, which all are files in memory: nobody waits for a pipe."""
     given, out, complaints = (os.memfd_create(name) for name in ("text", "out", "complaints"))
     try:
