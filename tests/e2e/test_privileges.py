@@ -110,6 +110,9 @@ def test_the_daemon_enforces_and_neither_it_nor_its_threads_and_children_may(edg
     for task in Path(f"/proc/{keeper}/task").iterdir():
         sets = sets_of((task / "status").read_text())
         assert {sets[name] for name in SETS if name != "CapBnd"} == {NET_ADMIN}, task
+    for number in (signal.SIGTERM, signal.SIGINT, signal.SIGHUP):  # systemd's SIGTERM is for all processes of the unit
+        os.kill(keeper, number)
+    assert edge.blocks()
     buffers = edge.lab.run("router", "ss", "-lunm", "sport = :5300 or sport = :1812").stdout
     assert set(re.findall(r"rb(\d+)", buffers)) == {"8388608", "2097152"}, "the buffers are asked for through it"
 

@@ -28,8 +28,8 @@ INLINE = 1 << 15
 """Octets of a request or an answer that stand in the message; more are in a file in memory that comes with it."""
 HEAD = 5
 """Octets before them: the number of the request, and whether they are elsewhere."""
-MOST_WIDENED = 4096
-"""Sockets: memory of the kernel's, and no reload makes so many."""
+MOST_WIDENED = 1024
+"""Sockets on one line: memory of the kernel's, and no reload makes so many."""
 _LIMITS = {
     resource.RLIMIT_CORE: 0,
     resource.RLIMIT_FSIZE: 1 << 27,  # octets of what nft is given and prints
