@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -58,9 +59,13 @@ def _live_and_die_with_parent() -> None:
 
 
 def give_way() -> None:
-    """Let the event loop go before this thread where cores are few; Linux keeps a niceness for each thread."""
+    """Let the event loop go before this thread where cores are few; Linux keeps a niceness for each thread.
+
+    Where a sandbox does not allow it (``SystemCallFilter=~@resources``) the kernel shares the cores alike.
+    """
     thread = threading.get_native_id()
-    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICE)
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICE)
 
 
 def seconds_each() -> dict[str, float]:

@@ -24,6 +24,7 @@ pytestmark = [
     pytest.mark.skipif(bool(places.available()), reason=places.available() or "ready"),
 ]
 
+UNIT = ROOT / "systemd" / "edged.service"
 NET_ADMIN = 1 << 12
 SETS = ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")
 _READ = "dac_read_search"
@@ -32,8 +33,7 @@ _READ = "dac_read_search"
 
 def as_the_unit() -> tuple[str, ...]:
     """What gives a program the user and the capabilities that systemd/edged.service gives."""
-    unit = (ROOT / "systemd" / "edged.service").read_text()
-    found = re.search(r"^AmbientCapabilities=(.*)$", unit, re.MULTILINE)
+    found = re.search(r"^AmbientCapabilities=(.*)$", UNIT.read_text(), re.MULTILINE)
     assert found
     names = ",".join(f"+{name}" for name in (*found[1].lower().replace("cap_", "").split(), _READ))
     return (
@@ -61,9 +61,9 @@ def is_gone(pid: int) -> bool:
 
 
 class UnitEdge(Edge):
-    """The daemon as the unit runs it."""
+    """The daemon as the unit runs it: its user, its capabilities, its filter of system calls."""
 
-    as_whom = as_the_unit()
+    as_whom = (*as_the_unit(), sys.executable, str(ROOT / "tests" / "e2e" / "unit_filter.py"), str(UNIT))
 
     def start(self) -> None:
         for path in (self.directory, *self.directory.rglob("*")):
@@ -107,6 +107,8 @@ def test_the_daemon_enforces_and_neither_it_nor_its_threads_and_children_may(edg
         assert not any(sets[name] & NET_ADMIN for name in SETS if name != "CapBnd"), task
         assert sets["CapEff"] & 1 << 10, "a reload binds ports below 1024"
         assert re.search(r"^NoNewPrivs:\t1$", (task / "status").read_text(), re.MULTILINE)
+        assert re.search(r"^Seccomp:\t2$", (task / "status").read_text(), re.MULTILINE)
+    edge.wait_for("keys are searched", lambda: "event=pmks-derived" in edge.log.read_text(), timeout=10.0)
     for task in Path(f"/proc/{keeper}/task").iterdir():
         sets = sets_of((task / "status").read_text())
         assert {sets[name] for name in SETS if name != "CapBnd"} == {NET_ADMIN}, task
