@@ -28,6 +28,7 @@ def said(*command: str) -> str:
 def groups() -> dict[str, set[str]]:
     """Every group of this systemd with what it names, groups among it."""
     found: dict[str, set[str]] = {}
+    members: set[str] = set()
     for line in said("systemd-analyze", "syscall-filter").splitlines():
         word = line.strip()
         if line.startswith("@"):
