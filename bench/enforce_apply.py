@@ -18,8 +18,8 @@ from ipaddress import IPv4Address, IPv6Address, ip_address
 
 from edged.enforce.desired import desired
 from edged.enforce.diff import diff
+from edged.enforce.kernel.netlink import Netlink
 from edged.enforce.rules import rules_of
-from edged.enforce.targets.netlink import Netlink
 from edged.enforce.targets.nftables import NftablesTarget
 from edged.model import Snapshot, State, Subscriber
 from edged.policy.access import View

@@ -20,6 +20,7 @@ from edged.config.derived import rules
 from edged.config.loading import Loaded, load
 from edged.config.restart import refuse_restarts
 from edged.dns.service import DnsService
+from edged.enforce.kernel.requests import Kernel
 from edged.enforce.service import EnforceService
 from edged.errors import ConfigError, Problem, UpstreamError
 from edged.fdstore import FdStore
@@ -73,8 +74,8 @@ EXPIRY_S = 5.0
 class House:
     """Every room, built from one configuration, and the few arrows between them."""
 
-    def __init__(self, loaded: Loaded, store: FdStore | None = None) -> None:
-        """``store``: sockets that were left to us, and where ours are left."""
+    def __init__(self, loaded: Loaded, store: FdStore | None = None, kernel: Kernel | None = None) -> None:
+        """``store``: sockets that were left to us, and where ours are left. ``kernel``: who may ask it for us."""
         config = loaded.config
         self._store = store or FdStore()
         directory = config.state.directory
@@ -86,8 +87,8 @@ class House:
         self.sessions, self.signers = SessionStore(self.database), SignerStore(self.database)
         self.sealing = SealingKey(directory, systemd.credentials())
         self.keys = KeyStore(self.database, self.sealing.seal())
-        named = targets(config)
-        self.bngs, self.lifting = bngs(config, named), Lifting()
+        named = targets(config, kernel)
+        self.bngs, self.lifting = bngs(config, named), Lifting(kernel)
         self.enforce = EnforceService(named, rules(config), current=self.current, watch=config.mode == "watch")
         self.dns = DnsService(
             config.dns, config.garden, portal_host=config.portal.host, portal_addresses=config.portal.addresses,

@@ -22,9 +22,12 @@ log = structlog.get_logger(__name__)
 
 Tell = Callable[[str, Sequence[int]], None]
 """Says something to the service manager, with descriptors."""
+Widen = Callable[[socket.socket, int], bool]
+"""Gives a socket a receive buffer of so many octets, by somebody else's privilege; False: it did not."""
 
 _PROTOCOLS = {socket.SOCK_STREAM: socket.IPPROTO_TCP, socket.SOCK_DGRAM: socket.IPPROTO_UDP}
 _DEVICE_OCTETS = 16
+_SO_RCVBUFFORCE = 33
 
 
 class Place(NamedTuple):
@@ -47,9 +50,11 @@ class FdStore:
     Without a manager nothing is passed and nothing kept: every socket is a new one, and goes with the process.
     """
 
-    def __init__(self, passed: Iterable[tuple[str, int]] = (), tell: Tell | None = None) -> None:
+    def __init__(
+        self, passed: Iterable[tuple[str, int]] = (), tell: Tell | None = None, widen: Widen | None = None
+    ) -> None:
         """``passed``: names and descriptors, which are ours from now on."""
-        self._tell = tell
+        self._tell, self._widen = tell, widen
         self._left: dict[Place, list[tuple[str, socket.socket]]] = {}
         self._held: dict[socket.socket, str] = {}
         self._names: set[str] = set()
@@ -100,6 +105,15 @@ class FdStore:
     def holds(self, sock: socket.socket) -> bool:
         """True when ``sock`` goes on after our end: nothing may be done to it that would outlive us."""
         return sock in self._held
+
+    def widen(self, sock: socket.socket, octets: int) -> None:
+        """Room in ``sock`` for ``octets`` that come while nobody reads; as much as there may be."""
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, octets)
+        except OSError:
+            # without CAP_NET_ADMIN: who has it, or as much as net.core.rmem_max lets us have
+            if self._widen is None or not self._widen(sock, octets):
+                sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, octets)
 
     def listen(self, endpoint: Endpoint, backlog: int) -> socket.socket:
         """A listening TCP socket, non-blocking: the one that was left on ``endpoint``, or a new one. OSError."""

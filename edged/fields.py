@@ -15,6 +15,7 @@ from pydantic_core import PydanticCustomError
 
 from edged.model import Rate
 from edged.values import (
+    INTERFACE,
     Endpoint,
     IpAddress,
     Prefix,
@@ -119,10 +120,6 @@ def _secret(value: Any) -> Secret:
     if not secret:
         raise wrong("a secret that is not empty")
     return secret
-
-
-INTERFACE = re.compile(r"[A-Za-z0-9_.@:-]{1,15}|[A-Za-z0-9_.@:-]{0,14}\*")
-"""A Linux interface name (15 octets at most), or a beginning and ``*``: PPP servers make one per session."""
 
 
 def _interface(value: str) -> str:

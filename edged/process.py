@@ -18,6 +18,7 @@ from edged import __version__
 from edged.config.derived import places
 from edged.config.loading import Loaded, load
 from edged.daemon import House
+from edged.enforce.kernel.client import Privileged, separated
 from edged.errors import ConfigError, UpstreamError
 from edged.fdstore import FdStore
 from edged.ops import logs, systemd
@@ -39,15 +40,17 @@ def run(path: Path, *, tour: bool = False) -> int:
     logs.configure(config.ops.log.level, config.ops.log.format, config.site)
     if loaded.warnings:
         sys.stderr.write(problems(loaded.warnings, loaded.document.lines, str(path), "edged starts.") + "\n")
-    store = FdStore(passed, systemd.notify if systemd.is_listening() else None)
-    if store.fit(places(config)):
-        systemd.barrier()
     claimed = claim(config.state.directory)
+    kernel: Privileged | None = None
     with contextlib.suppress(OSError, ValueError):  # a sandbox may forbid it; the connections are capped all the same
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
-        asyncio.run(_serve(loaded, store, tour=tour))
+        kernel = separated()
+        store = FdStore(passed, systemd.notify if systemd.is_listening() else None, kernel.widen if kernel else None)
+        if store.fit(places(config)):
+            systemd.barrier()
+        return asyncio.run(_serve(loaded, store, kernel, tour=tour))
     except UpstreamError as error:
         log.critical("cannot-start", error=str(error))
         return os.EX_TEMPFAIL
@@ -58,8 +61,9 @@ def run(path: Path, *, tour: bool = False) -> int:
         log.critical("room-failed", error=" < ".join(_kinds(error)), where=" < ".join(_places(error)))
         return os.EX_SOFTWARE
     finally:
+        if kernel is not None:
+            kernel.close()
         os.close(claimed)
-    return 0
 
 
 def _innermost(error: BaseException) -> BaseException:
@@ -77,8 +81,8 @@ def _places(error: BaseException) -> list[str]:
     return [f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)][:8]
 
 
-async def _serve(loaded: Loaded, store: FdStore, *, tour: bool) -> None:
-    house = House(loaded, store)
+async def _serve(loaded: Loaded, store: FdStore, kernel: Privileged | None, *, tour: bool) -> int:
+    house = House(loaded, store, kernel)
     life = asyncio.create_task(_live(house, tour=tour), name="house")
     loop = asyncio.get_running_loop()
     last: list[asyncio.Task[None]] = []
@@ -89,6 +93,14 @@ async def _serve(loaded: Loaded, store: FdStore, *, tour: bool) -> None:
         else:
             last.append(asyncio.create_task(_leave(house, life), name="leaving"))
 
+    def gone() -> None:
+        """Nobody here may give its capability to another one: a new start can. What is enforced stays meanwhile."""
+        status = kernel.ended if kernel is not None else None
+        log.critical("kernel-process-gone", status=status, hint="edged ends, to be started again")
+        end()
+
+    if kernel is not None:
+        kernel.watch(gone)
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, end)
     loop.add_signal_handler(signal.SIGHUP, house.reload_wanted.set)
@@ -96,6 +108,7 @@ async def _serve(loaded: Loaded, store: FdStore, *, tour: bool) -> None:
         await life
     except asyncio.CancelledError:
         log.info("stopped")
+    return os.EX_OK if kernel is None or kernel.ended is None else os.EX_TEMPFAIL
 
 
 async def _leave(house: House, life: asyncio.Task[None]) -> None:

@@ -14,6 +14,10 @@ BITS = {4: 32, 6: 128}
 """Address length in bits per IP version."""
 
 
+INTERFACE = re.compile(r"[A-Za-z0-9_.@:-]{1,15}|[A-Za-z0-9_.@:-]{0,14}\*")
+"""A Linux interface name (15 octets at most), or a beginning and ``*``: PPP servers make one per session."""
+
+
 class Prefix(NamedTuple):
     """An IP prefix as three integers: 80 octets of memory where ``ipaddress`` takes six times that."""
 

@@ -10,8 +10,9 @@ from typing import Any
 import structlog
 
 from edged.config.schema import Config
+from edged.enforce.kernel.requests import Kernel
 from edged.enforce.rules import rules_of
-from edged.enforce.settings import RouterosSettings, by_name
+from edged.enforce.settings import RouterosSettings, TargetSettings, by_name
 from edged.enforce.targets import TARGETS, Target
 from edged.enforce.targets.memory import MemoryTarget
 from edged.enforce.targets.nftables import NftablesTarget
@@ -24,9 +25,16 @@ LIFT_WAIT, LIFT_AGAIN = 10.0, 30.0
 """Seconds that the start waits for a router to be lifted, and until one that could not be is tried again."""
 
 
-def targets(config: Config) -> dict[str, Target]:
-    """One target for each entry of ``enforce:``, by its name; while watching, memory stands in for each of them."""
-    made = {name: TARGETS[entry.kind](entry) for name, entry in by_name(config.enforce).items()}
+def targets(config: Config, kernel: Kernel | None = None) -> dict[str, Target]:
+    """One target for each entry of ``enforce:``, by its name; while watching, memory stands in for each of them.
+
+    ``kernel``: who asks this host's for us; None: this process does.
+    """
+
+    def target(entry: TargetSettings) -> Target:
+        return NftablesTarget(kernel) if entry.kind == "nftables" else TARGETS[entry.kind](entry)
+
+    made = {name: target(entry) for name, entry in by_name(config.enforce).items()}
     if config.mode != "watch":
         return made
     return {name: MemoryTarget(name, carries=it.carries, text=it.render) for name, it in made.items()}
@@ -42,7 +50,8 @@ def bngs(config: Config, named: Mapping[str, Target]) -> list[RadiusTarget]:
 class Lifting:
     """Watching changes nothing for anyone: what an earlier run enforced is lifted. A router is tried until it is."""
 
-    def __init__(self) -> None:
+    def __init__(self, kernel: Kernel | None = None) -> None:
+        self._kernel = kernel
         self._found: dict[str, Problem] = {}
         self._tasks: list[asyncio.Task[Any]] = []
 
@@ -57,7 +66,7 @@ class Lifting:
             return
         entries = by_name(config.enforce)
         if "nftables" in entries:
-            self._note("nftables", await _lifted_here())
+            self._note("nftables", await _lifted_here(self._kernel))
         routers = {name: router for name, entry in entries.items() if (router := entry.routeros) is not None}
         attempts = {host: asyncio.create_task(_lifted_there(router)) for host, router in routers.items()}
         self._tasks = [*attempts.values()]
@@ -89,8 +98,8 @@ class Lifting:
             self._found[name] = problem
 
 
-async def _lifted_here() -> Problem | None:
-    target = NftablesTarget()
+async def _lifted_here(kernel: Kernel | None) -> Problem | None:
+    target = NftablesTarget(kernel)
     try:
         if await target.lift():
             log.warning("watch-lifted", target="nftables")

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from edged.enforce.desired import Desired, blocked_count
 from edged.enforce.rules import Rules
-from edged.enforce.sets import ALL_SETS, SETS, Elements, Kind, SetName, Sets
+from edged.enforce.sets import ALL_SETS, SETS, Elements, Kind, SetName, Sets, element_texts
 from edged.policy.access import View
 from edged.values import BITS, Prefix
 
@@ -101,13 +101,6 @@ def subscribers_of(view: View, plan: Plan) -> tuple[list[str], list[str]]:
         return sorted({match[1].id for match in found if match is not None})
 
     return ids(plan.blocked()), ids(plan.unblocked())
-
-
-def element_texts(name: SetName, elements: Elements) -> Iterator[str]:
-    """The elements of set ``name`` as text, in numeric order."""
-    version = SETS[name].version
-    for element in sorted(elements):
-        yield str(Prefix(version, element, BITS[version])) if isinstance(element, int) else str(element)
 
 
 def _only(sets: Sets, carried: Collection[SetName]) -> Sets:

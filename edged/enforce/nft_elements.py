@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A small ``Plan``, or garden addresses, in; the netlink batch that changes just these elements out. Pure.
+"""A few edits in; the netlink batch that changes just these elements out. Pure.
 
 linux/netfilter/nf_tables.h, nfnetlink.h. The nft program reads a whole interval set before it changes one element of
 it: over a second at a hundred thousand prefixes, where these messages take a millisecond. A batch is one transaction:
@@ -11,11 +11,15 @@ from __future__ import annotations
 import struct
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edged.enforce.conntrack import attribute, nested
-from edged.enforce.diff import Plan
-from edged.enforce.sets import ALIVE_SET, ASIDE_SET, GARDEN_SET, SETS, Element, Kind, SetName
-from edged.values import BITS, IpAddress, Prefix
+from edged.enforce.edits import Edit, Lives, Verb
+from edged.enforce.sets import SETS, Element, Kind, SetName
+from edged.values import BITS, Prefix
+
+if TYPE_CHECKING:  # as in edits
+    from edged.enforce.diff import Plan
 
 _BATCH_BEGIN, _BATCH_END = 0x10, 0x11
 _NEW_ELEMENT, _DELETE_ELEMENT = 0x0A0C, 0x0A0E
@@ -29,8 +33,6 @@ _KEY, _FLAGS, _TIMEOUT = 1, 3, 4
 _VALUE = 1
 _INTERVAL_END = 1
 
-_TCP = bytes([6])
-"""The one element of the set of who is alive, as IP numbers it."""
 FEW = 256
 """Elements that one batch may hold: more are nft's, which sends as much as the socket takes."""
 
@@ -49,42 +51,24 @@ class Change:
     body: bytes
 
 
-def changes(plan: Plan, table: str) -> list[Change]:
-    """What carries ``plan`` out, a set and direction each. Removals come first."""
-    return [
-        *(_delete(table, name, _listed(_keys(name, elements))) for name, elements in plan.remove.items()),
-        *(_add(table, name, _listed(_keys(name, elements))) for name, elements in plan.add.items()),
-    ]
+def changes(edits: Iterable[Edit], table: str) -> list[Change]:
+    """What makes ``edits``, one by one. ValueError for a flush: nft empties and fills."""
+    return [change for edit in edits for change in _of(edit, table)]
 
 
-def admissions(entries: Iterable[tuple[IpAddress, int]], table: str, *, replace: bool) -> list[Change]:
-    """What puts addresses, each with its milliseconds to live, into the learned garden; as ``admit_text`` does."""
-    by_version: dict[int, list[tuple[bytes, int]]] = {4: [], 6: []}
-    for address, life in entries:
-        by_version[address.version].append((address.packed, life))
-    result: list[Change] = []
-    for version, group in by_version.items():
-        if group:
-            result += _timed(table, GARDEN_SET[version], group, replace=replace)
-    return result
-
-
-def aside(source: IpAddress, destination: IpAddress, life: int, table: str, *, replace: bool) -> list[Change]:
-    """What leaves the way from ``source`` to ``destination`` alone for ``life`` milliseconds; see ``aside_text``."""
-    return _timed(table, ASIDE_SET[source.version], [(source.packed + destination.packed, life)], replace=replace)
-
-
-def alive(life: int, table: str, *, replace: bool) -> list[Change]:
-    """What lets reminders lead to the page for ``life`` milliseconds more; as ``alive_text`` does."""
-    changed = _timed(table, ALIVE_SET, [(_TCP, life or 1000)], replace=replace)
-    return changed if life else [*changed, _delete(table, ALIVE_SET, _element(_TCP))]
-
-
-def _timed(table: str, name: str, entries: Sequence[tuple[bytes, int]], *, replace: bool) -> list[Change]:
-    """What gives keys of a set, each with its milliseconds to live, a new life."""
-    bare = b"".join(_element(key) for key, _ in entries)
-    add = _add(table, name, b"".join(_element(key, _life(life)) for key, life in entries))
-    return [add, _delete(table, name, bare), add] if replace else [add]
+def _of(edit: Edit, table: str) -> list[Change]:
+    if isinstance(edit, Lives):
+        add = _add(table, edit.name, b"".join(_element(key, _life(life)) for key, life in edit.entries))
+        delete = _delete(table, edit.name, b"".join(_element(key) for key, _ in edit.entries))
+        return [add] + [delete, add] * edit.replace + [delete] * edit.over
+    listed = _listed(_keys(edit.name, edit.elements))
+    match edit.verb:
+        case Verb.ADD:
+            return [_add(table, edit.name, listed)]
+        case Verb.DELETE:
+            return [_delete(table, edit.name, listed)]
+        case Verb.FLUSH:
+            raise ValueError("a set is not emptied element by element")
 
 
 def batch(messages: Sequence[Change], seq: int) -> bytes:

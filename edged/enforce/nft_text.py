@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""``Rules``, ``Desired`` and ``Plan`` in, the text of one nft transaction (and of ``edged plan``) out. Pure.
+"""Rules and edits, or what a plan makes of them, in; the text of one nft transaction (and of ``edged plan``) out. Pure.
 
 The table is never deleted: adding what exists changes nothing, chains are refilled within the transaction.
 """
@@ -7,13 +7,17 @@ The table is never deleted: adding what exists changes nothing, chains are refil
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from ipaddress import ip_address
+from typing import TYPE_CHECKING
 
-from edged.enforce.desired import Desired
-from edged.enforce.diff import Plan, element_texts
+from edged.enforce.edits import Edit, Lives, Verb, whole
 from edged.enforce.rules import Portal, Rules
-from edged.enforce.sets import ALIVE_SET, ASIDE_SET, GARDEN_SET, SETS, Elements, Kind, SetName
-from edged.fields import INTERFACE
-from edged.values import IpAddress
+from edged.enforce.sets import ALIVE_SET, ASIDE_SET, GARDEN_SET, SETS, Kind, SetName, element_texts
+from edged.values import INTERFACE
+
+if TYPE_CHECKING:  # as in edits
+    from edged.enforce.desired import Desired
+    from edged.enforce.diff import Plan
 
 TABLE = "inet edged"
 COUNTERS = ("dns", "http", "https", "notice", "quic", "dot", "garden", "rej_tcp", "rej_other", "inbound")
@@ -82,63 +86,42 @@ def base_text(rules: Rules) -> str:
 
 
 def change_text(desired: Desired, plan: Plan) -> str:
-    """The one transaction that carries ``plan`` out; empty for an empty plan.
-
-    Hash sets get exactly what changes. An interval set that loses something is emptied and filled instead:
-    nft reads and the kernel rebuilds the whole of it for one element anyway, and no packet sees it empty.
-    """
-    parts = [base_text(desired.rules)] if plan.base else []
-    for name in SetName:
-        if name not in plan.changed:
-            continue
-        if SETS[name].kind is Kind.PREFIX:
-            if name in plan.remove:
-                parts.append(f"flush set {TABLE} {name}\n")
-                parts.append(_elements("add", name, desired.sets[name]))
-            else:
-                parts.append(_elements("add", name, plan.add[name]))
-        else:
-            parts.append(_elements("delete", name, plan.remove.get(name, frozenset())))
-            parts.append(_elements("add", name, plan.add.get(name, frozenset())))
-    return "".join(parts)
+    """The one transaction that carries ``plan`` out; empty for an empty plan."""
+    return script_text(desired.rules if plan.base else None, whole(desired, plan))
 
 
-def admit_text(entries: Iterable[tuple[IpAddress, int]], *, replace: bool) -> str:
-    """The transaction that puts addresses, each with its milliseconds to live, into the learned garden.
-
-    ``replace``: adding what is there does not renew its life, so each element is added (that it exists), deleted and
-    added.
-    """
-    by_version: dict[int, list[tuple[str, int]]] = {4: [], 6: []}
-    for address, life in entries:
-        by_version[address.version].append((str(address), life))
-    return "".join(
-        _timed(GARDEN_SET[version], group, replace=replace) for version, group in by_version.items() if group
-    )
+def script_text(rules: Rules | None, edits: Iterable[Edit]) -> str:
+    """The one transaction that writes ``rules`` (None: leaves them) and then makes ``edits``."""
+    return (base_text(rules) if rules is not None else "") + "".join(map(_edit_text, edits))
 
 
-def aside_text(source: IpAddress, destination: IpAddress, life: int, *, replace: bool) -> str:
-    """The transaction that leaves the way from ``source`` to ``destination`` alone for ``life`` milliseconds."""
-    return _timed(ASIDE_SET[source.version], [(f"{source} . {destination}", life)], replace=replace)
-
-
-def alive_text(life: int, *, replace: bool) -> str:
-    """The transaction that lets reminders lead to the page for ``life`` milliseconds more; 0: not any longer."""
-    text = _timed(ALIVE_SET, [("tcp", life or 1000)], replace=replace)
-    return text if life else f"{text}delete element {TABLE} {ALIVE_SET} {{ tcp }}\n"
-
-
-def _timed(name: str, entries: list[tuple[str, int]], *, replace: bool) -> str:
-    timed = ", ".join(f"{key} timeout {life // 1000}s{life % 1000}ms" for key, life in entries)
-    add = f"add element {TABLE} {name} {{ {timed} }}\n"
-    bare = ", ".join(key for key, _ in entries)
-    return f"{add}delete element {TABLE} {name} {{ {bare} }}\n{add}" if replace else add
-
-
-def _elements(verb: str, name: SetName, elements: Elements) -> str:
-    if not elements:
+def _edit_text(edit: Edit) -> str:
+    if isinstance(edit, Lives):
+        return _timed(edit)
+    if edit.verb is Verb.FLUSH:
+        return f"flush set {TABLE} {edit.name}\n"
+    if not edit.elements:
         return ""
-    return f"{verb} element {TABLE} {name} {{ {', '.join(element_texts(name, elements))} }}\n"
+    elements = ", ".join(element_texts(edit.name, edit.elements))
+    return f"{edit.verb.name.lower()} element {TABLE} {edit.name} {{ {elements} }}\n"
+
+
+def _timed(lives: Lives) -> str:
+    keys = [_key_text(lives.name, key) for key, _ in lives.entries]
+    timed = ", ".join(
+        f"{key} timeout {life // 1000}s{life % 1000}ms" for key, (_, life) in zip(keys, lives.entries, strict=True)
+    )
+    add = f"add element {TABLE} {lives.name} {{ {timed} }}\n"
+    delete = f"delete element {TABLE} {lives.name} {{ {', '.join(keys)} }}\n"
+    return add + (delete + add) * lives.replace + delete * lives.over
+
+
+def _key_text(name: str, key: bytes) -> str:
+    if name == ALIVE_SET:
+        return "tcp"
+    middle = len(key) // 2
+    parts = (key[:middle], key[middle:]) if name in ASIDE_SET.values() else (key,)
+    return " . ".join(str(ip_address(part)) for part in parts)
 
 
 def _declaration(name: SetName) -> str:

@@ -3,12 +3,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edged.values import MacAddress, Prefix
+from edged.values import BITS, MacAddress, Prefix
 
 Element = int | Prefix | MacAddress
 """A host as its integer, a prefix, or a MAC address, as the set's kind says."""
@@ -104,3 +104,10 @@ ALL_SETS = frozenset(SetName)
 Elements = AbstractSet[Element]
 """Never changed once it is made."""
 Sets = Mapping[SetName, Elements]
+
+
+def element_texts(name: SetName, elements: Iterable[Element]) -> Iterator[str]:
+    """The elements of set ``name`` as text, in numeric order."""
+    version = SETS[name].version
+    for element in sorted(elements):
+        yield str(Prefix(version, element, BITS[version])) if isinstance(element, int) else str(element)

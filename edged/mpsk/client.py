@@ -14,6 +14,7 @@ import threading
 import time
 from collections.abc import Sequence
 from concurrent.futures import BrokenExecutor, ThreadPoolExecutor
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import structlog
@@ -46,23 +47,25 @@ _TIMES = 3
 
 NICE = 5
 """Of threads that compute, above that of the event loop."""
-_PR_SET_PDEATHSIG = 1
-"""prctl(2): the signal that the kernel sends us when our parent is gone."""
 
 
 def _live_and_die_with_parent() -> None:
     # Ctrl-C reaches the whole foreground group: the parent decides when its worker ends
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     # and a parent that was killed leaves nobody behind
-    import ctypes
+    from edged import capabilities
 
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    capabilities.end_with_parent(signal.SIGKILL)
 
 
 def give_way() -> None:
-    """Let the event loop go before this thread where cores are few; Linux keeps a niceness for each thread."""
+    """Let the event loop go before this thread where cores are few; Linux keeps a niceness for each thread.
+
+    Where a sandbox does not allow it (``SystemCallFilter=~@resources``) the kernel shares the cores alike.
+    """
     thread = threading.get_native_id()
-    os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICE)
+    with suppress(OSError):
+        os.setpriority(os.PRIO_PROCESS, thread, os.getpriority(os.PRIO_PROCESS, thread) + NICE)
 
 
 def seconds_each() -> dict[str, float]:

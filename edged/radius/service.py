@@ -28,7 +28,6 @@ log = structlog.get_logger(__name__)
 
 RECEIVE_BUFFER = 1 << 20
 """Octets the kernel may queue: some two thousand requests, a building that comes back after a power cut."""
-_SO_RCVBUFFORCE = 33
 
 
 class _Listener:
@@ -53,10 +52,10 @@ class _Listener:
         self.draining = False
         self.wildcard = endpoint.address.is_unspecified
         try:
-            self.socket = store.take(socket.SOCK_DGRAM, endpoint) or _bound(endpoint)
+            self.socket = store.take(socket.SOCK_DGRAM, endpoint) or _bound(endpoint, store)
         except OSError as error:
             raise ConfigError.unbound("radius.acct" if accounting else "radius.auth", endpoint, error) from None
-        _prepare(self.socket, wildcard=self.wildcard)
+        _prepare(self.socket, store, wildcard=self.wildcard)
         store.keep(self.socket, endpoint)
         self.endpoint = Endpoint(endpoint.address, self.socket.getsockname()[1])
 
@@ -76,13 +75,13 @@ class _Listener:
                 self.counters.discard(Discard.UNSENDABLE, names[index])
 
 
-def _bound(endpoint: Endpoint) -> socket.socket:
+def _bound(endpoint: Endpoint, store: FdStore) -> socket.socket:
     family = socket.AF_INET6 if endpoint.address.version == 6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        _prepare(sock, wildcard=endpoint.address.is_unspecified)
+        _prepare(sock, store, wildcard=endpoint.address.is_unspecified)
         sock.bind((str(endpoint.address), endpoint.port))
     except OSError:
         sock.close()
@@ -90,13 +89,9 @@ def _bound(endpoint: Endpoint) -> socket.socket:
     return sock
 
 
-def _prepare(sock: socket.socket, *, wildcard: bool) -> None:
+def _prepare(sock: socket.socket, store: FdStore, *, wildcard: bool) -> None:
     """Room for what comes while nobody reads, and on a wildcard the address that was asked."""
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, RECEIVE_BUFFER)
-    except OSError:
-        # without CAP_NET_ADMIN: as much as net.core.rmem_max lets us have
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BUFFER)
+    store.widen(sock, RECEIVE_BUFFER)
     if wildcard and sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
     elif wildcard:

@@ -123,6 +123,8 @@ class Edge:
     template = CONFIG
     """The configuration, with the names of ``fields`` in it."""
     guard = "{first: accept}"
+    as_whom: tuple[str, ...] = ()
+    """What stands before the daemon's command, to give it another user and other capabilities."""
 
     def __init__(self, *, prefix: str = "edged-e2e", mode: str = "enforce", notice: str = "{}") -> None:
         self.lab = self.lab_class(prefix=prefix)
@@ -177,7 +179,7 @@ class Edge:
         with self.log.open("a") as log:
             self.daemon = subprocess.Popen(
                 [
-                    "ip", "netns", "exec", self.lab.name("router"),
+                    "ip", "netns", "exec", self.lab.name("router"), *self.as_whom,
                     sys.executable, "-m", "edged.cli", "run", "-c", str(self.config),
                 ],
                 stdin=subprocess.DEVNULL, stdout=log, stderr=log, cwd=ROOT, text=True,

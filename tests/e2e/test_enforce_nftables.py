@@ -17,7 +17,9 @@ from pathlib import Path
 
 import pytest
 
+from edged.enforce import nft_json
 from edged.enforce.diff import Plan, diff
+from edged.enforce.kernel.client import Privileged
 from edged.enforce.nft_text import base_text
 from edged.enforce.rules import Rules
 from edged.enforce.service import EnforceService
@@ -99,6 +101,25 @@ def addresses(version: int) -> tuple[str, str, str, str]:
 
 async def test_the_nftables_target_fulfils_the_contract(target: NftablesTarget) -> None:
     await fulfils(target)
+
+
+async def test_through_the_process_that_may_the_target_fulfils_it_as_well(target: NftablesTarget) -> None:
+    with contextlib.closing(Privileged()) as process:
+        await fulfils(NftablesTarget(process))
+        held = NftablesTarget(process)
+        many = wanted(*(subscriber(str(n), f"100.64.{n // 250}.{n % 250 + 1}") for n in range(9000)))
+        await bring(held, many)
+        # more at a time than there are lines, small ones beside large ones
+        entries: list[IpAddress] = [ip_address(f"198.51.100.{n}") for n in range(1, 41)]
+        await asyncio.gather(
+            bring(held, wanted(BAD)), *(held.admit([(address, 60.0)]) for address in entries), held.counters()
+        )
+        assert process.ended is None
+
+    actual = await target.read()
+    assert actual is not None
+    assert actual.sets == wanted(BAD).sets
+    assert set(nft_json.garden(await target._list(terse=False) or ())) >= set(entries)
 
 
 LAST = {
@@ -463,6 +484,10 @@ async def test_rewriting_the_rules_keeps_the_counters(lab: Lab, target: Nftables
     assert (await target.counters())["rej_tcp"] == before["rej_tcp"]
 
 
+async def never(_edits: object) -> bool:
+    return False
+
+
 REPLACE = pytest.mark.parametrize("replace", [False, True], ids=["6.12 and later", "before 6.12"])
 BY_NFT = pytest.mark.parametrize("by_nft", [False, True], ids=["by netlink", "by nft"])
 
@@ -478,7 +503,7 @@ async def test_admitting_again_renews_the_life(
     target._replace = replace
     garden = ip_address(GARDEN4)
     if by_nft:
-        monkeypatch.setattr(target, "_transacted", lambda _messages: False)
+        monkeypatch.setattr(target, "_transacted", never)
 
     def life() -> float:
         text = lab.run("router", "nft", "list", "set", "inet", "edged", "garden4").stdout
@@ -506,7 +531,7 @@ async def test_a_foreign_flush_is_seen_after_admissions_of_our_own(
 ) -> None:
     await bring(target, wanted(BAD, rules=LAN_RULES))
     if by_nft:
-        monkeypatch.setattr(target, "_transacted", lambda _messages: False)
+        monkeypatch.setattr(target, "_transacted", never)
     for _ in range(3):
         await target.admit([(ip_address(GARDEN4), 5.0)])
         target._alive_until.clear()

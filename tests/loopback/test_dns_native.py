@@ -427,7 +427,7 @@ def test_far_above_the_rate_the_compiled_part_drops_and_counts() -> None:
 def test_more_workers_share_the_queries_the_policy_and_the_counters() -> None:
     with edge(twin("compiled")) as held:
         held.know()
-        beside = bind_beside(Endpoint(ip_address("127.0.0.1"), held.server.getsockname()[1]))
+        beside = bind_beside(Endpoint(ip_address("127.0.0.1"), held.server.getsockname()[1]), FdStore())
         held.datagrams.attach(beside, False, 1)
         clients = [socket.socket(socket.AF_INET, socket.SOCK_DGRAM) for _ in range(64)]
         for client in clients:

@@ -100,7 +100,7 @@ async def test_a_query_that_comes_while_its_socket_goes_is_the_wildcards() -> No
         loop = asyncio.get_running_loop()
         udp.open(loop)
         anywhere = bind(Endpoint(ip_address("0.0.0.0"), 0), "dns.listen[0]", FdStore())
-        exact = bind_beside(Endpoint(LOOPBACK, anywhere.getsockname()[1]))
+        exact = bind_beside(Endpoint(LOOPBACK, anywhere.getsockname()[1]), FdStore())
         udp.opened(anywhere)
         udp.opened(exact)
         udp.closed(exact)

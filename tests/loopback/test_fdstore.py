@@ -124,7 +124,7 @@ def test_as_many_are_taken_as_there_are_workers_and_the_rest_is_let_go(told: Tol
     store = FdStore((), told)
     first = udp.bind(endpoint, "dns", store)
     for _ in range(2):
-        beside = udp.bind_beside(endpoint)
+        beside = udp.bind_beside(endpoint, store)
         store.keep(beside, endpoint)
         beside.close()
     first.close()

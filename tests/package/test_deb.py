@@ -234,7 +234,7 @@ def test_the_installation_makes_user_and_folders_and_starts_nothing(
 
     said = root.run("dpkg", "-i", f"/{INSIDE}").splitlines()
 
-    assert said[-1] == "edged is installed, and does not run before it is configured. Next:  edged init --help"
+    assert said[-1] == "edged is installed, and does not run before it is configured. Next:  edged init"
     assert root.asked() == ["--system daemon-reload"]
     assert not (root.path / WANTED).is_symlink()
     assert root.at("/etc/edged") == "750 root:edged"

@@ -12,7 +12,8 @@ import pytest
 
 from edged.enforce.conntrack import messages
 from edged.enforce.diff import Plan
-from edged.enforce.nft_elements import FEW, Change, admissions, alive, aside, batch, changes, is_small
+from edged.enforce.edits import admissions, alive, aside, singly
+from edged.enforce.nft_elements import FEW, Change, batch, changes, is_small
 from edged.enforce.sets import Element, SetName
 from edged.values import IpAddress, parse_mac, parse_prefix
 
@@ -76,7 +77,7 @@ def test_a_host_is_its_address_in_network_order() -> None:
         add={SetName.BLOCKED_HOSTS_4: {host("100.64.1.7")}}, remove={SetName.BLOCKED_HOSTS_6: {host("2001:db8::7")}}
     )
 
-    assert seen(*changes(change, "edged")) == [
+    assert seen(*changes(singly(change), "edged")) == [
         Seen("delete", "blocked6h", ["20010db8000000000000000000000007"]),
         Seen("add", "blocked4h", ["64400107"]),
     ]
@@ -89,7 +90,7 @@ def test_a_prefix_is_its_first_address_and_the_first_one_after_it_in_order() -> 
         parse_prefix("100.64.2.128/25"),
     }
 
-    assert seen(*changes(plan(add={SetName.BLOCKED_PREFIXES_4: lines}), "edged")) == [
+    assert seen(*changes(singly(plan(add={SetName.BLOCKED_PREFIXES_4: lines})), "edged")) == [
         Seen("add", "blocked4n", ["64400200", "!64400280", "64400280", "!64400300", "64400300", "!64400400"])
     ]
 
@@ -103,13 +104,13 @@ def test_a_prefix_is_its_first_address_and_the_first_one_after_it_in_order() -> 
     ],
 )
 def test_a_prefix_up_to_the_last_address_has_no_end(name: SetName, prefix: str, first: str) -> None:
-    assert seen(*changes(plan(add={name: {parse_prefix(prefix)}}), "edged")) == [Seen("add", name, [first])]
+    assert seen(*changes(singly(plan(add={name: {parse_prefix(prefix)}})), "edged")) == [Seen("add", name, [first])]
 
 
 def test_a_device_is_its_six_octets() -> None:
     change = plan(remove={SetName.BLOCKED_MACS: {parse_mac("02:00:5e:10:00:01")}})
 
-    assert seen(*changes(change, "edged")) == [Seen("delete", "blockedm", ["02005e100001"])]
+    assert seen(*changes(singly(change), "edged")) == [Seen("delete", "blockedm", ["02005e100001"])]
 
 
 def test_what_goes_makes_room_before_anything_comes() -> None:
@@ -118,7 +119,7 @@ def test_what_goes_makes_room_before_anything_comes() -> None:
         remove={SetName.BLOCKED_PREFIXES_4: {parse_prefix("100.64.2.0/25")}, SetName.BLOCKED_HOSTS_4: {2}},
     )
 
-    assert [one.verb for one in seen(*changes(change, "edged"))] == ["delete", "delete", "add", "add"]
+    assert [one.verb for one in seen(*changes(singly(change), "edged"))] == ["delete", "delete", "add", "add"]
 
 
 def test_only_a_plan_of_a_few_elements_and_no_rules_is_made_by_ourselves() -> None:
@@ -139,14 +140,14 @@ ENTRIES: list[tuple[IpAddress, int]] = [
 
 
 def test_an_admitted_address_has_its_life_in_milliseconds() -> None:
-    assert seen(*admissions(ENTRIES, "edged", replace=False)) == [
+    assert seen(*changes(admissions(ENTRIES, replace=False), "edged")) == [
         Seen("add", "garden4", ["cb007105@60000", "cb007106@5000000000"]),
         Seen("add", "garden6", ["20010db8000000000000000000000005@7001"]),
     ]
 
 
 def test_where_adding_renews_no_life_what_is_there_goes_and_comes_again() -> None:
-    found = seen(*admissions(ENTRIES[:1], "edged", replace=True))
+    found = seen(*changes(admissions(ENTRIES[:1], replace=True), "edged"))
 
     assert found == [
         Seen("add", "garden4", ["cb007105@60000"]),
@@ -156,11 +157,11 @@ def test_where_adding_renews_no_life_what_is_there_goes_and_comes_again() -> Non
 
 
 def test_nothing_to_admit_is_no_message() -> None:
-    assert admissions([], "edged", replace=True) == []
+    assert changes(admissions([], replace=True), "edged") == []
 
 
 def test_a_batch_begins_and_ends_and_its_messages_are_numbered_upwards() -> None:
-    listed = changes(plan(add={SetName.BLOCKED_HOSTS_4: {1}}, remove={SetName.BLOCKED_HOSTS_4: {2}}), "edged")
+    listed = changes(singly(plan(add={SetName.BLOCKED_HOSTS_4: {1}}, remove={SetName.BLOCKED_HOSTS_4: {2}})), "edged")
 
     found = list(messages(batch(listed, 41)))
 
@@ -169,7 +170,7 @@ def test_a_batch_begins_and_ends_and_its_messages_are_numbered_upwards() -> None
 
 
 def test_one_host_octet_for_octet() -> None:
-    octets = batch(changes(plan(add={SetName.BLOCKED_HOSTS_4: {host("100.64.1.7")}}), "edged"), 1)
+    octets = batch(changes(singly(plan(add={SetName.BLOCKED_HOSTS_4: {host("100.64.1.7")}})), "edged"), 1)
 
     assert octets == bytes.fromhex(
         "14000000 1000 0100 01000000 00000000 0000000a"
@@ -182,17 +183,23 @@ def test_one_host_octet_for_octet() -> None:
 
 
 def test_a_way_is_source_and_destination_side_by_side() -> None:
-    four = aside(ip_address("100.64.1.7"), ip_address("203.0.113.99"), 600_020, "edged", replace=False)
-    six = aside(ip_address("2001:db8:100::7"), ip_address("2001:db8::99"), 600_020, "edged", replace=True)
+    four = aside(ip_address("100.64.1.7"), ip_address("203.0.113.99"), 600_020, replace=False)
+    six = aside(ip_address("2001:db8:100::7"), ip_address("2001:db8::99"), 600_020, replace=True)
 
-    assert seen(*four) == [Seen("add", "aside4", ["64400107cb007163@600020"])]
-    assert [(one.verb, one.set) for one in seen(*six)] == [("add", "aside6"), ("delete", "aside6"), ("add", "aside6")]
-    assert seen(*six)[0].elements == ["20010db8010000000000000000000007" + "20010db8000000000000000000000099@600020"]
+    assert seen(*changes(four, "edged")) == [Seen("add", "aside4", ["64400107cb007163@600020"])]
+    assert [(one.verb, one.set) for one in seen(*changes(six, "edged"))] == [
+        ("add", "aside6"),
+        ("delete", "aside6"),
+        ("add", "aside6"),
+    ]
+    assert seen(*changes(six, "edged"))[0].elements == [
+        "20010db8010000000000000000000007" + "20010db8000000000000000000000099@600020"
+    ]
 
 
 def test_who_is_alive_is_tcp_for_a_while_and_nothing_any_more_at_the_end() -> None:
-    assert seen(*alive(15_040, "edged", replace=False)) == [Seen("add", "alive", ["06@15040"])]
-    assert [one.verb for one in seen(*alive(15_040, "edged", replace=True))] == ["add", "delete", "add"]
-    assert [(one.verb, one.set) for one in seen(*alive(0, "edged", replace=False))] == [
+    assert seen(*changes(alive(15_040, replace=False), "edged")) == [Seen("add", "alive", ["06@15040"])]
+    assert [one.verb for one in seen(*changes(alive(15_040, replace=True), "edged"))] == ["add", "delete", "add"]
+    assert [(one.verb, one.set) for one in seen(*changes(alive(0, replace=False), "edged"))] == [
         ("add", "alive"), ("delete", "alive"),
     ]  # fmt: skip

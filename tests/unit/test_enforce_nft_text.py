@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from edged.enforce.diff import Actual, Plan, diff
-from edged.enforce.nft_text import admit_text, alive_text, aside_text, base_text, change_text
+from edged.enforce.edits import admissions, alive, aside
+from edged.enforce.nft_text import base_text, change_text, script_text
 from edged.enforce.rules import Portal, Rules
 from edged.model import State
 from edged.values import IpAddress
@@ -50,11 +51,13 @@ TEXTS = {
     "no-portal-and-no-garden": base_text(Rules(garden_ports=())),
     "first-list": change_text(BEFORE, diff(BEFORE, None)),
     "change": change_text(AFTER, diff(AFTER, Actual(AFTER.rules, BEFORE.sets))),
-    "admit": admit_text(ADMITTED, replace=False),
-    "admit-before-6.12": admit_text(ADMITTED, replace=True),
+    "admit": script_text(None, admissions(ADMITTED, replace=False)),
+    "admit-before-6.12": script_text(None, admissions(ADMITTED, replace=True)),
     "no-page": base_text(dataclasses.replace(RULES, reminds=False)),
-    "aside": aside_text(LINE, SERVER, 600_020, replace=False) + aside_text(LINE6, SERVER6, 600_000, replace=True),
-    "alive": alive_text(15_040, replace=False) + alive_text(15_060, replace=True) + alive_text(0, replace=False),
+    "aside": script_text(
+        None, aside(LINE, SERVER, 600_020, replace=False) + aside(LINE6, SERVER6, 600_000, replace=True)
+    ),
+    "alive": script_text(None, alive(15_040, replace=False) + alive(15_060, replace=True) + alive(0, replace=False)),
 }
 
 
@@ -82,7 +85,7 @@ def test_no_text_deletes_or_flushes_more_than_a_chain_or_a_set_of_ours(name: str
 
 def test_an_empty_plan_is_an_empty_text() -> None:
     assert not change_text(BEFORE, Plan())
-    assert not admit_text([], replace=True)
+    assert not admissions([], replace=True)
 
 
 def test_a_hash_set_gets_exactly_what_changes_and_an_interval_set_is_refilled() -> None:

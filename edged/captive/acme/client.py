@@ -7,7 +7,6 @@ one job (``service`` starts it and ends it). RFC 8555; RFC 9773 for renewal info
 
 from __future__ import annotations
 
-import ctypes
 import os
 import signal
 import ssl
@@ -28,7 +27,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from josepy.jwa import ES256
 from josepy.jwk import JWK, JWKEC
 
-from edged import __version__
+from edged import __version__, capabilities
 from edged.captive.acme import record
 from edged.captive.acme.messages import Done, Event, Failed, Job, Renewal, Serve, job_of, line_of, reason
 from edged.captive.acme.schedule import ask_again, retry_after
@@ -46,8 +45,6 @@ _NONCES = 6
 """Times a request is sent until its nonce is taken (RFC 8555 section 6.5); the library's two are too few."""
 _NEVER_ASK_S = 7 * 86400.0
 """Seconds until an authority without renewal information is asked whether it has some now."""
-_PR_SET_PDEATHSIG = 1
-_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL = 47, 4
 
 _UNREACHABLE = {
     "SSLError": "its certificate is not trusted",
@@ -327,8 +324,8 @@ def main() -> int:
     """Do the job on standard input; the exit status."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the daemon decides when we end
     # nobody is left behind by a daemon that was killed; and the hook gets none of its capabilities
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
-    ctypes.CDLL(None).prctl(_PR_CAP_AMBIENT, _PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0)
+    capabilities.end_with_parent(signal.SIGKILL)
+    capabilities.clear_ambient()
     job = job_of(sys.stdin.buffer.readline())
     if trusted := _trusted(job.ca):
         os.environ["REQUESTS_CA_BUNDLE"] = trusted

@@ -160,7 +160,7 @@ class Listeners:
     def _open(self, entry: _Listener, address: IpAddress) -> None:
         endpoint = Endpoint(address, entry.endpoint.port)
         try:
-            sock = udp.bind_beside(endpoint)
+            sock = udp.bind_beside(endpoint, self._store)
         except OSError as error:
             if address not in entry.refused:
                 entry.refused.add(address)

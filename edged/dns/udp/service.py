@@ -24,7 +24,6 @@ from edged.values import Endpoint, parse_address
 
 _BUFFER = 4 << 20
 """Receive buffer: the queue of a second of garbage collection at 20,000 queries a second."""
-_SO_RCVBUFFORCE = 33
 _DISCARD = 9
 _IP_FREEBIND, _IPV6_FREEBIND = 15, 78
 """An address whose interface is down is one all the same (ip(7))."""
@@ -38,12 +37,12 @@ Later = Callable[[Pending, Callable[[bytes], None]], None]
 def bind(endpoint: Endpoint, key: str, store: FdStore) -> socket.socket:
     """A UDP socket on ``endpoint``: the one in ``store``, or one that nobody has yet. ConfigError: it cannot be had."""
     left = store.take(socket.SOCK_DGRAM, endpoint)
-    sock = left or _unbound(endpoint)
+    sock = left or _unbound(endpoint, store)
     try:
         if left is None:
             sock.bind((str(endpoint.address), endpoint.port))
         else:
-            _prepare(sock, endpoint)
+            _prepare(sock, endpoint, store)
         # after the bind: another program is refused this port as ever, sockets of our own may join
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError as error:
@@ -53,9 +52,9 @@ def bind(endpoint: Endpoint, key: str, store: FdStore) -> socket.socket:
     return sock
 
 
-def bind_beside(endpoint: Endpoint) -> socket.socket:
+def bind_beside(endpoint: Endpoint, store: FdStore) -> socket.socket:
     """One more UDP socket on a port that we hold by ``bind``. OSError when it cannot be had."""
-    sock = _unbound(endpoint)
+    sock = _unbound(endpoint, store)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if sock.family == socket.AF_INET6:
@@ -69,28 +68,24 @@ def bind_beside(endpoint: Endpoint) -> socket.socket:
     return sock
 
 
-def _unbound(endpoint: Endpoint) -> socket.socket:
+def _unbound(endpoint: Endpoint, store: FdStore) -> socket.socket:
     family = socket.AF_INET if endpoint.address.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.settimeout(0)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    _prepare(sock, endpoint)
+    _prepare(sock, endpoint, store)
     return sock
 
 
-def _prepare(sock: socket.socket, endpoint: Endpoint) -> None:
+def _prepare(sock: socket.socket, endpoint: Endpoint, store: FdStore) -> None:
     """The options that a bound socket takes as well."""
     if endpoint.address.is_unspecified:
         if sock.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _BUFFER)
-    except OSError:
-        # without CAP_NET_ADMIN: as much as net.core.rmem_max lets us have
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _BUFFER)
+    store.widen(sock, _BUFFER)
 
 
 def _turn_away(sock: socket.socket) -> None:
@@ -154,12 +149,12 @@ class UdpSockets:
     def _beside(self, sock: socket.socket, endpoint: Endpoint) -> socket.socket:
         """One more socket beside ``sock``; where that outlives us, so does this: the kernel counts on both."""
         if not self._store.holds(sock):
-            return bind_beside(endpoint)
+            return bind_beside(endpoint, self._store)
         left = self._store.take(socket.SOCK_DGRAM, endpoint)
         if left is not None:
-            _prepare(left, endpoint)
+            _prepare(left, endpoint, self._store)
             return left
-        beside = bind_beside(endpoint)
+        beside = bind_beside(endpoint, self._store)
         self._store.keep(beside, endpoint)
         return beside
 

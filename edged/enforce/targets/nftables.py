@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
-"""This host's kernel, through the ``nft`` program and two netlink questions. I/O.
+"""This host's kernel, asked by whoever may (edged/enforce/kernel). I/O.
 
-One transaction per change, few elements by messages of our own, everything else by one child process. Nothing but
-our own table is ever written.
+One transaction per change, few elements by netlink messages of our own, everything else by one nft. Nothing but our
+own table is ever written.
 """
 
 from __future__ import annotations
@@ -11,29 +11,23 @@ import asyncio
 import errno
 import os
 import secrets
-import socket
-import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterable, Sequence
 
 from edged.enforce import nft_json
 from edged.enforce.desired import Desired
 from edged.enforce.diff import Actual, Plan
-from edged.enforce.nft_elements import FEW, Change, admissions, alive, aside, changes, is_small
-from edged.enforce.nft_text import TABLE, admit_text, alive_text, aside_text, base_text, change_text
+from edged.enforce.edits import Edit, Lives, Statement, Verb, admissions, alive, aside, singly, whole
+from edged.enforce.kernel.client import Here
+from edged.enforce.kernel.requests import REFUSED, Answer, Forget, Holds, Kernel, Script, Simple, Transact
+from edged.enforce.nft_elements import FEW, is_small
+from edged.enforce.nft_text import change_text
 from edged.enforce.rules import Rules
-from edged.enforce.sets import ALL_SETS, SETS
+from edged.enforce.sets import ALL_SETS, SETS, Element, Kind
 from edged.enforce.standing import Shortfall
-from edged.enforce.targets.netlink import Netlink
 from edged.errors import ConfigError, UpstreamError
-from edged.values import IpAddress, MacAddress, Prefix
+from edged.values import IpAddress, MacAddress, Prefix, host_prefix
 
-_TABLE = TABLE.partition(" ")[2]
-"""Its name alone, as netlink wants it."""
-_TIMEOUT = 30.0
-"""Seconds for one nft: a hundred thousand prefixes take about three on a small router."""
-_ADMIT_TIMEOUT = 5.0
-"""Seconds for a few garden addresses, which take a hundredth of one; a resolver's client waits five."""
 _FULL_READ_EVERY = 60.0
 """Seconds between two readings of all elements at the most, when somebody else keeps writing to the ruleset."""
 _FULL_READ_SHARE = 40.0
@@ -54,11 +48,12 @@ class NftablesTarget:
     carries = ALL_SETS
     shortfall: Shortfall | None = None
 
-    def __init__(self, *, program: str = "nft") -> None:
+    def __init__(self, kernel: Kernel | None = None, *, program: str = "nft") -> None:
+        """``kernel``: who asks it for us; None: this process does, with ``program``."""
+        self._kernel: Kernel = kernel or Here(program)
         self._foreign: tuple[str, ...] = ()
         self._reluctant: tuple[str, ...] = ()
         """What connection tracking said when it would not forget; empty while it does."""
-        self._program = program
         self._rules: Rules | None = None
         self._digest = ""
         """What the kernel showed right after we wrote ``_rules``; another one now: somebody touched them."""
@@ -67,7 +62,7 @@ class NftablesTarget:
         """The ruleset's generation for which ``_actual`` holds."""
         self._own = 0
         """Transactions of our own since then."""
-        self._counting = threading.Lock()
+        self._counting = asyncio.Lock()
         """Held around a transaction of our own and its being counted, and around reading both numbers."""
         self._read_at = -_FULL_READ_EVERY
         self._read_took = 0.0
@@ -101,7 +96,7 @@ class NftablesTarget:
     async def start(self, rules: Rules) -> None:
         """As in ``Target``: the kernel checks our rules without taking them."""
         try:
-            await self._nft(base_text(rules), "--check")
+            await self._nft(Script(rules, check=True))
         except UpstreamError as error:
             found, expected = str(error), "an nft and a kernel that take edged's rules"
             if "not installed" in found:
@@ -116,7 +111,7 @@ class NftablesTarget:
         """As in ``Target``; from memory while the ruleset's generation says that nobody else wrote."""
         async with self._comparing:
             await self._forget()
-            generation, own = await asyncio.to_thread(self._counted)
+            generation, own = await self._counted()
             if self._actual is not None and await self._is_untouched(generation, own):
                 return self._actual
             return await self._read_all(generation, own)
@@ -125,9 +120,8 @@ class NftablesTarget:
         """As in ``Target``."""
         async with self._comparing:
             self._actual = None  # unknown, should the change be cut short
-            messages = changes(plan, _TABLE) if is_small(plan) else []
-            if not await asyncio.to_thread(self._transacted, messages):
-                await self._nft(await asyncio.to_thread(change_text, desired, plan))
+            if not await self._transacted(singly(plan) if is_small(plan) else []):
+                await self._nft(Script(desired.rules if plan.base else None, whole(desired, plan)))
                 self._own += 1
             if plan.base:
                 listed = await self._list(terse=True)
@@ -157,29 +151,27 @@ class NftablesTarget:
     async def vouch(self, seconds: float) -> None:
         """As in ``Target``."""
         life = self._another(seconds) if seconds else 0
-        messages = alive(life, _TABLE, replace=self._replace)
-        await self._put(messages, lambda: alive_text(life, replace=self._replace))
+        await self._put(alive(life, replace=self._replace))
 
     async def set_aside(self, source: IpAddress, destination: IpAddress, seconds: float) -> None:
         """As in ``Target``."""
-        life = self._another(seconds)
-        messages = aside(source, destination, life, _TABLE, replace=self._replace)
-        await self._put(messages, lambda: aside_text(source, destination, life, replace=self._replace))
+        await self._put(aside(source, destination, self._another(seconds), replace=self._replace))
 
     async def contains(self, address: IpAddress, *devices: MacAddress) -> bool:
         """As in ``Target``."""
-        elements = [(address.version, str(address)), *((0, mac) for mac in devices)]
         for name, spec in SETS.items():
-            for element in (text for version, text in elements if spec.blocked and spec.version == version):
-                code, _, _ = await self._run("get", "element", *TABLE.split(), name, f"{{ {element} }}")
-                if code == 0:
+            if not spec.blocked:
+                continue
+            for element in _as_elements(spec.kind, spec.version, address, devices):
+                answer = await self._kernel.ask(Holds(Statement(Verb.ADD, name, frozenset({element}))))
+                if answer.code == 0:
                     return True
         return False
 
     async def counters(self) -> dict[str, int]:
         """As in ``Target``."""
-        code, out, _ = await self._run("-j", "list", "counters", "table", *TABLE.split())
-        return nft_json.counters(nft_json.rows(out)) if code == 0 else {}
+        answer = await self._kernel.ask(Simple.COUNTERS)
+        return nft_json.counters(nft_json.rows(answer.octets)) if answer.code == 0 else {}
 
     def render(self, desired: Desired, plan: Plan) -> str:
         """As in ``Target``."""
@@ -193,7 +185,7 @@ class NftablesTarget:
         actual = await self.read()
         if actual is None:
             return False
-        await self._nft(f"delete table {TABLE}\n")
+        await self._nft(Simple.LIFT)
         self._opened.update(Plan(remove=actual.sets).unblocked())
         await self._forget()
         return True
@@ -207,9 +199,8 @@ class NftablesTarget:
     async def _admit(self, batch: dict[IpAddress, float]) -> None:
         now = time.monotonic()
         lives = {address: self._life(address, end - now) for address, end in batch.items() if end > now}
-        messages = admissions(lives.items(), _TABLE, replace=self._replace) if len(lives) <= FEW else []
         if lives:
-            await self._put(messages, lambda: admit_text(lives.items(), replace=self._replace))
+            await self._put(admissions(lives.items(), replace=self._replace))
         self._alive_until = {a: end for a, end in self._alive_until.items() if end > now}
         # counted from before the transaction: the kernel's end is never earlier than ours
         ends = {address: now + life / 1000 for address, life in lives.items()}
@@ -222,11 +213,11 @@ class NftablesTarget:
         self._turn = self._turn % 50 + 1
         return int(seconds * 1000) + self._offset + self._turn * _TICK_MS
 
-    async def _put(self, messages: list[Change], text: Callable[[], str]) -> None:
-        """Give elements a life: by ``messages``, or by nft with ``text()`` where the kernel will not have them so."""
-        if not await asyncio.to_thread(self._transacted, messages):
+    async def _put(self, edits: list[Lives]) -> None:
+        """Give elements a life: by messages of our own, or by nft where there are many or the kernel wants it so."""
+        if not await self._transacted(edits if sum(len(edit.entries) for edit in edits) <= FEW else []):
             async with self._comparing:  # what nft does is counted when it has ended: nobody may look in between
-                await self._nft(text(), seconds=_ADMIT_TIMEOUT)
+                await self._nft(Script(None, edits))
                 self._own += 1
 
     def _life(self, address: IpAddress, wanted: float) -> int:
@@ -234,25 +225,23 @@ class NftablesTarget:
         life, (last, _) = int(wanted * _LIFE * 1000) + self._offset, self._lives.get(address, (0, 0.0))
         return life if abs(life - last) >= _TICK_MS else last + _TICK_MS
 
-    def _transacted(self, messages: list[Change]) -> bool:
-        """Make ``messages`` by ourselves, and count it; False: none, or the kernel will not have it so.
+    async def _transacted(self, edits: Sequence[Edit]) -> bool:
+        """Make ``edits`` by messages of our own, and count it; False: none, or the kernel will not have it so.
 
         nft knows more ways, and words for what is wrong.
         """
-        try:
-            with self._counting, Netlink() as netlink:
-                if messages:
-                    before = netlink.generation()
-                    netlink.transact(messages)
-                    self._own += netlink.generation() != before  # what changes nothing is not a generation
-        except OSError:
+        if not edits:
             return False
-        return bool(messages)
+        async with self._counting:
+            answer = await self._kernel.ask(Transact(edits))
+            self._own += sum(answer.octets)
+        return answer.code == 0
 
-    def _counted(self) -> tuple[int, int]:
+    async def _counted(self) -> tuple[int, int]:
         """The ruleset's generation, and how many transactions of our own since the last reading are in it."""
-        with self._counting:
-            return _generation(), self._own
+        async with self._counting:
+            answer = await self._kernel.ask(Simple.GENERATION)
+            return int.from_bytes(answer.octets) if answer.code == 0 else -1, self._own
 
     async def _is_untouched(self, generation: int, own: int) -> bool:
         """True when nobody else wrote, or not to our rules; elements are looked at less often."""
@@ -271,8 +260,7 @@ class NftablesTarget:
         listed = await self._list(terse=False)
         self._read_at = time.monotonic()
         self._read_took = self._read_at - begun
-        with self._counting:
-            self._generation, self._own = generation, self._own - own
+        self._generation, self._own = generation, self._own - own
         admitted = nft_json.garden(listed or ())
         self._alive_until = {a: end for a, end in self._alive_until.items() if a in admitted}
         if listed is None:
@@ -290,10 +278,9 @@ class NftablesTarget:
         blocked, opened = frozenset(self._blocked), frozenset(self._opened)
         if not blocked and not opened:
             return
-        try:
-            await asyncio.to_thread(_forget, blocked, opened)
-        except OSError as error:
-            code = errno.errorcode.get(error.errno or 0, "timeout")
+        answer = await self._kernel.ask(Forget(blocked, opened))
+        if answer.code:
+            code = errno.errorcode.get(answer.code, answer.complaint)
             self._reluctant = (f"connection tracking does not forget ({code}): old UDP flows outlive a change",)
         else:
             self._reluctant = ()
@@ -302,68 +289,31 @@ class NftablesTarget:
 
     async def _list(self, *, terse: bool) -> list[nft_json.Row] | None:
         """The listing of our table; None when it is absent."""
-        code, out, complaint = await self._run(*(("-t",) if terse else ()), "-j", "list", "table", *TABLE.split())
-        if code == 0:
-            return await asyncio.to_thread(nft_json.rows, out)
-        if "No such file or directory" in complaint:
+        answer = await self._kernel.ask(Simple.TERSE if terse else Simple.TABLE)
+        if answer.code == 0:
+            return await asyncio.to_thread(nft_json.rows, answer.octets)
+        if "No such file or directory" in answer.complaint:
             return None
-        raise UpstreamError(f"nft: {_first_line(complaint)}")
+        raise UpstreamError(_reason(answer))
 
     async def _scan(self, rules: Rules | None) -> None:
-        code, out, _ = await self._run("-t", "-j", "list", "ruleset")
-        foreign = nft_json.foreign_warnings(nft_json.rows(out)) if code == 0 else ()
+        answer = await self._kernel.ask(Simple.RULESET)
+        foreign = nft_json.foreign_warnings(nft_json.rows(answer.octets)) if answer.code == 0 else ()
         self._foreign = (*(rules.warnings if rules else ()), *foreign)
 
-    async def _nft(self, text: str, *options: str, seconds: float = _TIMEOUT) -> None:
-        code, _, complaint = await self._run(*options, "-f", "-", text=text, seconds=seconds)
-        if code:
-            raise UpstreamError(f"nft: {_first_line(complaint)}")
-
-    async def _run(self, *arguments: str, text: str = "", seconds: float = _TIMEOUT) -> tuple[int, bytes, str]:
-        """Exit status, output and complaint of one nft with ``text`` on its standard input."""
-        try:
-            child = await asyncio.create_subprocess_exec(
-                self._program,
-                *arguments,
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.PIPE,
-                stderr=asyncio.subprocess.PIPE,
-                env={"PATH": os.environ.get("PATH", "/usr/sbin:/usr/bin:/sbin:/bin"), "LC_ALL": "C"},
-            )
-        except FileNotFoundError:
-            raise UpstreamError(f"the program {self._program} is not installed") from None
-        except OSError as error:
-            raise UpstreamError(f"nft cannot be started: {error.strerror}") from None
-        try:
-            async with asyncio.timeout(seconds):
-                out, complaint = await child.communicate(text.encode())
-        except TimeoutError:
-            raise UpstreamError(f"nft did not end within {seconds:.0f} seconds") from None
-        finally:
-            if child.returncode is None:
-                child.kill()
-                await child.wait()
-        return child.returncode or 0, out, complaint.decode(errors="replace")
+    async def _nft(self, request: Script | Simple) -> None:
+        answer = await self._kernel.ask(request)
+        if answer.code:
+            raise UpstreamError(_reason(answer))
 
 
-def _generation() -> int:
-    """The number of the ruleset's generation; -1: unknown, so everything is read."""
-    try:
-        with Netlink() as netlink:
-            return netlink.generation()
-    except OSError:
-        return -1
-
-
-def _forget(blocked: frozenset[Prefix], opened: frozenset[Prefix]) -> None:
-    """Everything of a line that is now blocked; of one that is now open its UDP flows alone.
-
-    Forgetting how a TCP connection to the page is translated cuts it off from the answer that is on its way.
-    It ends by itself within seconds; a UDP flow with fixed ports would stay on the sinkhole for ever.
-    """
-    with Netlink() as netlink:
-        netlink.forget(blocked)
-        netlink.forget(opened - blocked, socket.IPPROTO_UDP)
+def _as_elements(kind: Kind, version: int, address: IpAddress, devices: Sequence[MacAddress]) -> Iterable[Element]:
+    """``address`` or ``devices`` as elements of a set of that kind; none where they cannot be in it."""
+    if kind is Kind.MAC:
+        return devices
+    if version != address.version:
+        return ()
+    return (int(address) if kind is Kind.HOST else host_prefix(address),)
 
 
 def _kernel() -> tuple[int, int]:
@@ -373,7 +323,9 @@ def _kernel() -> tuple[int, int]:
     return (int(major), int(minor)) if major.isdigit() and minor.isdigit() else (0, 0)
 
 
-def _first_line(complaint: str) -> str:
+def _reason(answer: Answer) -> str:
     """What nft said, without the text that it quotes back (which holds subscribers' addresses)."""
-    line = next((text for text in complaint.splitlines() if "Error:" in text), "no reason given")
-    return line[line.index("Error:") :].removeprefix("Error: ")[:200] if "Error:" in line else line
+    if answer.code == REFUSED:
+        return answer.complaint
+    line = next((text for text in answer.complaint.splitlines() if "Error:" in text), "no reason given")
+    return f"nft: {line[line.index('Error:') :].removeprefix('Error: ')[:200] if 'Error:' in line else line}"

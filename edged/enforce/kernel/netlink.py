@@ -26,7 +26,7 @@ _OLD_KERNEL = {errno.EINVAL, errno.EOPNOTSUPP, errno.EAFNOSUPPORT}
 
 
 class Netlink:
-    """One socket, used and closed: ``with Netlink() as netlink``. OSError when the kernel refuses."""
+    """One socket: ``with`` it, or ``close`` it, for questions one at a time. OSError when the kernel refuses."""
 
     __slots__ = ("_seq", "_socket")
 
@@ -41,7 +41,16 @@ class Netlink:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let it go; the kernel waits for its readers, some fifteen milliseconds."""
         self._socket.close()
+
+    @property
+    def is_spent(self) -> bool:
+        """True when its numbers, of 32 bits, come to an end."""
+        return self._seq >= 1 << 31
 
     def generation(self) -> int:
         """The number of the ruleset's generation in this network namespace."""
@@ -130,6 +139,29 @@ class Netlink:
                     _raise_for(payload)
                     return
                 yield kind, payload
+
+
+class Held:
+    """One socket for many questions, since closing one waits for the kernel's readers; after a fault a new one."""
+
+    def __init__(self) -> None:
+        self._netlink: Netlink | None = None
+
+    def __enter__(self) -> Netlink:
+        if self._netlink is None or self._netlink.is_spent:
+            self.close()
+            self._netlink = Netlink()
+        return self._netlink
+
+    def __exit__(self, kind: object, *_: object) -> None:
+        if kind is not None:
+            self.close()
+
+    def close(self) -> None:
+        """Let the socket go."""
+        if self._netlink is not None:
+            self._netlink.close()
+            self._netlink = None
 
 
 def _raise_for(payload: bytes) -> None:
