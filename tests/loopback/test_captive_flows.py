@@ -154,7 +154,7 @@ async def scene(
     folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str] | None = None
 ) -> AsyncIterator[Scene]:
     target = Gated()
-    monkeypatch.setattr(daemon, "targets", lambda _config: {"memory": target})
+    monkeypatch.setattr(daemon, "targets", lambda _config, _kernel: {"memory": target})
     chain, key = self_signed("portal.example.net", [ip_address("127.0.0.1")], time.time())
     (folder / "chain.pem").write_bytes(chain)
     (folder / "key.pem").write_bytes(key)
