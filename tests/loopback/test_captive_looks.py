@@ -82,9 +82,11 @@ def test_axe_finds_nothing(tab: Tab, language: str) -> None:
     rules = {"runOnly": {"type": "tag", "values": [*STANDARDS, "best-practice"]}, **QUICK}
     seen = {"runOnly": {"type": "rule", "values": SEEN}, **QUICK}
     found: dict[str, list[str]] = {}
+    # widths and colours are every language's: one of each direction is looked at in all of them
+    views = VIEWS if language in {"en", "ar"} else VIEWS[:1]
     for proof in PROOFS:
         shown(tab, proof, language)
-        for width, scheme in VIEWS:
+        for width, scheme in views:
             sized(tab, width, scheme)
             options = rules if (width, scheme) == VIEWS[0] else seen
             found |= {f"{proof.name} {width} {scheme}": v for v in [tab.evaluate(JUDGE, options)] if v}
