@@ -24,10 +24,14 @@ from edged.enforce.kernel.requests import Kernel
 from edged.enforce.service import EnforceService
 from edged.errors import ConfigError, Problem, UpstreamError
 from edged.fdstore import FdStore
+from edged.host import systemd
+from edged.host.addresses import own_addresses
+from edged.host.heartbeat import Heartbeat
+from edged.host.leaving import Door
 from edged.model import Key, OnlineSession, Snapshot, Subscriber
 from edged.moving import Moving
 from edged.mpsk.service import MpskService
-from edged.ops import logs, systemd
+from edged.ops import logs
 from edged.ops.alarms import database_set_aside
 from edged.ops.answers import Answers
 from edged.ops.census import CensusTaker
@@ -35,9 +39,6 @@ from edged.ops.control import ControlServer
 from edged.ops.dashboard.recorder import Recorder
 from edged.ops.dashboard.service import Dashboard
 from edged.ops.figures import figures
-from edged.ops.heartbeat import Heartbeat
-from edged.ops.host import own_addresses
-from edged.ops.leaving import Door
 from edged.ops.life.service import Lives
 from edged.ops.metrics import Exposition
 from edged.ops.rooms import Reload

@@ -21,8 +21,9 @@ from edged.daemon import House
 from edged.enforce.kernel.client import Privileged, separated
 from edged.errors import ConfigError, UpstreamError
 from edged.fdstore import FdStore
-from edged.ops import logs, systemd
-from edged.ops.leaving import drained
+from edged.host import systemd
+from edged.host.leaving import drained
+from edged.ops import logs
 from edged.ops.text import problems
 from edged.ops.tour import tour_text
 from edged.state.files import claim

@@ -19,15 +19,15 @@ from edged.ops.alarms import alarms
 from edged.ops.completable import offered
 from edged.ops.control import Command, Refused, Tell
 from edged.ops.dashboard.history import last_hour
-from edged.ops.explaining import Explainer
+from edged.ops.doctor.rehearsal import rehearse
+from edged.ops.explain.explainer import Explainer
 from edged.ops.inforce import settings_facts
-from edged.ops.keycommands import KeyCommands
+from edged.ops.keys.commands import KeyCommands
+from edged.ops.keys.residents import ResidentCommands
 from edged.ops.life import answer as life
 from edged.ops.nases import nases, with_nas
 from edged.ops.parts import parts
 from edged.ops.planning import PlanCommands
-from edged.ops.rehearsal import rehearse
-from edged.ops.residents import ResidentCommands
 from edged.ops.subjects import subscriber_of
 from edged.ops.text import counted
 from edged.ops.words import WordCommands, words_in_force

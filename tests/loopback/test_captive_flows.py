@@ -28,7 +28,7 @@ from edged.enforce.desired import Desired
 from edged.enforce.diff import Plan
 from edged.enforce.targets.memory import MemoryTarget
 from edged.model import Access
-from edged.ops.explaining import Explainer
+from edged.ops.explain.explainer import Explainer
 from edged.policy.access import Override
 from edged.values import parse_prefix
 from tests.captive_oracle import Answer

@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 
 from edged.config.loading import load
 from edged.daemon import House
+from edged.host.nearby import Nearby, NewNeighbour
 from edged.model import Access, Key
 from edged.moving import AT_ONCE, BURST, Moving
 from edged.mpsk.moves import Moves
@@ -26,7 +27,6 @@ from edged.mpsk.wpa import pmk_of
 from edged.ops import text
 from edged.ops.alarms import alarms
 from edged.ops.control import call
-from edged.ops.nearby import Nearby, NewNeighbour
 from edged.policy.moved import Holder, Moved
 from edged.radius.authenticator import sign_request
 from edged.radius.packet import Packet

@@ -19,7 +19,7 @@ from edged.model import Snapshot, State, Subscriber
 from edged.ops import text
 from edged.ops.completable import OFFERED, offered
 from edged.ops.control import Refused, call
-from edged.ops.explaining_places import NAMED
+from edged.ops.explain.places import NAMED
 from edged.state.snapshots import SnapshotFiles
 from edged.values import parse_prefix
 

@@ -20,7 +20,7 @@ from edged.model import Key
 from edged.mpsk.facts import KeyFacts
 from edged.ops import text
 from edged.ops.control import call
-from edged.ops.explaining_wifi import _before
+from edged.ops.explain.wifi import _before
 from edged.radius.attributes import Attribute, attribute
 from edged.radius.authenticator import sign_request
 from edged.radius.packet import Code, Packet

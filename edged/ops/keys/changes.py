@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from edged.mpsk.keylist.revisions import Revised
 from edged.ops.control import Refused
-from edged.ops.keyforms import Facts, choice_of, ids_of, keys_named, macs_of, refusal, style_of, time_of
+from edged.ops.keys.forms import Facts, choice_of, ids_of, keys_named, macs_of, refusal, style_of, time_of
 from edged.ops.text import moment
 from edged.state.keys import LOCAL
 from edged.values import MacAddress, Secret

@@ -13,8 +13,8 @@ from edged.errors import Problem
 from edged.mpsk.keylist.choice import Choice
 from edged.mpsk.keylist.service import Shown
 from edged.ops.control import Refused, Tell
-from edged.ops.keychanges import KeyChanges
-from edged.ops.keyforms import Facts, choice_of, key_of, keys_named, listed, order_of, refusal, row_of
+from edged.ops.keys.changes import KeyChanges
+from edged.ops.keys.forms import Facts, choice_of, key_of, keys_named, listed, order_of, refusal, row_of
 from edged.ops.text import moment
 from edged.state.keys import LOCAL
 from edged.state.overrides import AuditRow

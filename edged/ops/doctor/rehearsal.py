@@ -22,7 +22,7 @@ from edged.dns.message import ask
 from edged.errors import WireError
 from edged.model import Access, State, Subscriber
 from edged.mpsk.keylist.choice import own_live
-from edged.ops.keycommands import EXPORTED_ALL
+from edged.ops.keys.commands import EXPORTED_ALL
 from edged.policy.access import Decision, Learned, View
 from edged.policy.prefixes import PrefixMap
 from edged.values import BITS, IpAddress, Prefix, parse_address
