@@ -77,9 +77,9 @@ def _dns(house: House, *, names: bool) -> Part:
     fact = f"{house.recorder.answers_a_second:,.0f} answers/s"
     slow = took_below(all_took(list(house.recorder.bins)[-2:]), 0.99)
     fact += f", p99 {milliseconds(slow)}" if slow is not None else ""
-    fact += f"; since the start {sum(counters.answers.values()):,}, {sum(counters.dropped.values()):,} dropped"
-    if counters.upstream_failures:
-        fact += f"; {counters.upstream_failures:,} upstream failures"
+    fact += f"; {sum(counters.answers.values()):,} answers, {sum(counters.dropped.values()):,} dropped"
+    fact += f", {counters.upstream_failures:,} upstream failures" if counters.upstream_failures else ""
+    fact += " since the start"
     if counters.limited:
         (by, who), seconds = max(counters.limited.items(), key=lambda item: item[1])
         fact += f"; {len(counters.limited)} above their rate"
@@ -95,7 +95,7 @@ def _portal(house: House, now: float) -> Part:
     if not house.loaded.config.portal.url:
         return Part("portal", "OFF", "portal.url is not set")
     hour = last_hour(house.recorder.bins, now)
-    fact = f"{counted(hour.pages, 'page')} this hour"
+    fact = f"{counted(hour.pages, 'page')} in the last hour"
     files, standing = house.captive.certificate, house.acme.standing
     if files is not None:
         fact += f"; {certified(files.life, now)}"
@@ -138,7 +138,7 @@ def _radius(house: House) -> Part:
         sum(house.radius.counters.discards.values()) if house.radius else 0,
     )
     known = counted(counters.keys, "key")
-    fact = f"{known}; {counters.accepts:,} accepts, {rejects:,} rejects, {discards:,} discards"
+    fact = f"{known}; {counters.accepts:,} accepts, {rejects:,} rejects, {discards:,} discards since the start"
     if counters.pmks_pending:
         fact += f"; {counters.pmks_pending:,} PMKs still to derive"
         if counters.pmks_seconds:
@@ -165,7 +165,7 @@ def _accounting(house: House) -> Part:
     if not house.loaded.config.radius.acct or house.radius is None:
         return Part("radius", "OFF", "radius.auth is empty")
     counters = house.radius.counters
-    fact = f"accounting alone: {counters.requests[Code.ACCOUNTING_REQUEST]:,} requests"
+    fact = f"accounting alone: {counters.requests[Code.ACCOUNTING_REQUEST]:,} requests since the start"
     dropped = [(count, reason) for reason, count in counters.discards.items() if count and reason in REPORTED]
     if dropped:
         _, most = max(dropped)
