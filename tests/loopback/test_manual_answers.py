@@ -10,7 +10,6 @@ import json
 import re
 import shlex
 from collections.abc import AsyncIterator, Iterator
-from contextlib import suppress
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -20,8 +19,8 @@ from structlog.testing import capture_logs
 
 from config.manual.commands import commands
 from edged.cli import main
-from edged.config.loading import load
 from edged.daemon import House
+from tests.loopback.house import at_work, written
 
 DOCS = Path(__file__).resolve().parents[2] / "docs"
 THE_DAY = date(2026, 11, 25)
@@ -57,21 +56,13 @@ def others(first: int, last: int) -> list[tuple[str, str]]:
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    path = tmp_path / "edged.yaml"
-    path.write_text(CONFIGURATION.format(directory=tmp_path))
     (tmp_path / "state").mkdir()
     billing(tmp_path / "billing.yaml", ("30005", "100.64.7.13"))
     with capture_logs():
-        house = House(load(path))
-        await house.open()
-        running = asyncio.create_task(house.run())
-        while house.current.view.decide_id("20417", 0.0).subscriber is None:
-            await asyncio.sleep(0.02)
-        yield house
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-        await house.close()
+        async with at_work(written(tmp_path, CONFIGURATION)) as house:
+            while house.current.view.decide_id("20417", 0.0).subscriber is None:
+                await asyncio.sleep(0.02)
+            yield house
 
 
 # --- the manual --------------------------------------------------------------------------------------

@@ -31,6 +31,7 @@ from edged.policy.moved import Holder, Moved
 from edged.radius.authenticator import sign_request
 from edged.radius.packet import Packet
 from edged.values import MacAddress, Secret, parse_address
+from tests.loopback.house import at_work, written
 from tests.mpsk_world import MAC, OTHER_MAC, SSID, handshake_request
 
 SECRET = Secret("a-secret-of-building-7")
@@ -58,20 +59,9 @@ def billing(directory: Path, **states: str) -> None:
 
 @asynccontextmanager
 async def running(directory: Path, mode: str = "enforce") -> AsyncIterator[House]:
-    path = directory / "edged.yaml"
-    path.write_text(CONFIGURATION.format(directory=directory, mode=mode))
     with capture_logs():
-        house = House(load(path))
-        await house.open()
-        rooms = asyncio.create_task(house.run())
-        try:
-            async with asyncio.timeout(20.0):
-                yield house
-        finally:
-            rooms.cancel()
-            with suppress(asyncio.CancelledError):
-                await rooms
-            await house.close()
+        async with at_work(written(directory, CONFIGURATION, mode=mode)) as house, asyncio.timeout(20.0):
+            yield house
 
 
 @asynccontextmanager
