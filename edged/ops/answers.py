@@ -17,7 +17,7 @@ from edged.billing.status import Outcome
 from edged.model import Access, State
 from edged.ops.alarms import alarms
 from edged.ops.completable import offered
-from edged.ops.control import Command, Refused, Tell
+from edged.ops.control import SCHEMA, Command, Refused, Tell
 from edged.ops.dashboard.history import last_hour
 from edged.ops.doctor.rehearsal import rehearse
 from edged.ops.explain.explainer import Explainer
@@ -37,9 +37,6 @@ if TYPE_CHECKING:
     from edged.billing.service import BillingService
     from edged.ops.rooms import House
 
-SCHEMA = 1
-"""Of every JSON answer; a field may be added within it, never changed or taken away."""
-
 
 class Answers:
     """The running daemon's answers."""
@@ -49,8 +46,8 @@ class Answers:
         self._explainer = Explainer(house)
         self._keys = KeyCommands(house)
         self._residents = ResidentCommands(house)
-        self._words = WordCommands(house, SCHEMA)
-        self._plans = PlanCommands(house, SCHEMA)
+        self._words = WordCommands(house)
+        self._plans = PlanCommands(house)
 
     def commands(self) -> dict[str, Command]:
         """Name to command, as the control socket takes them."""
