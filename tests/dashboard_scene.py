@@ -109,11 +109,10 @@ def status(alarms: list[dict[str, str]], **more: Any) -> dict[str, Any]:
         "nases": {}, "alarms": alarms,
         "parts": [
             {"name": "billing", "state": "OK", "fact": "splynx, read 22 s ago (snapshot 8812.0c5bd1f7)"},
-            {"name": "dns", "state": "OK", "fact": "61 answers/s, p99 1.1 ms; 61,201,310 answers, 12 dropped"
-             " since the start; compiled"},
+            {"name": "dns", "state": "OK", "fact": "61 answers/s, p99 1.1 ms; 61,201,310 since the start, 12 dropped;"
+             " compiled"},
             {"name": "portal", "state": "OK", "fact": "38 pages in the last hour; certificate good for 61 days"},
-            {"name": "radius", "state": "OK", "fact": "212 keys; 1,184 accepts, 31 rejects, 0 discards"
-             " since the start"},
+            {"name": "radius", "state": "OK", "fact": "212 keys; 1,184 accepts, 31 rejects, 0 discards"},
             {"name": "nftables", "state": "OK", "fact": "340 of 340, compared 4 s ago"},
             {"name": "192.0.2.1", "state": "FAIL" if alarms else "OK", "fact": "it refuses connections at port"
              " 8729; for 6 min; held 344 then, 340 wanted now" if alarms else "340 of 340, compared 3 s ago"},

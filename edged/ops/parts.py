@@ -77,9 +77,8 @@ def _dns(house: House, *, names: bool) -> Part:
     fact = f"{house.recorder.answers_a_second:,.0f} answers/s"
     slow = took_below(all_took(list(house.recorder.bins)[-2:]), 0.99)
     fact += f", p99 {milliseconds(slow)}" if slow is not None else ""
-    fact += f"; {sum(counters.answers.values()):,} answers, {sum(counters.dropped.values()):,} dropped"
+    fact += f"; {sum(counters.answers.values()):,} since the start, {sum(counters.dropped.values()):,} dropped"
     fact += f", {counters.upstream_failures:,} upstream failures" if counters.upstream_failures else ""
-    fact += " since the start"
     if counters.limited:
         (by, who), seconds = max(counters.limited.items(), key=lambda item: item[1])
         fact += f"; {len(counters.limited)} above their rate"
@@ -138,7 +137,7 @@ def _radius(house: House) -> Part:
         sum(house.radius.counters.discards.values()) if house.radius else 0,
     )
     known = counted(counters.keys, "key")
-    fact = f"{known}; {counters.accepts:,} accepts, {rejects:,} rejects, {discards:,} discards since the start"
+    fact = f"{known}; {counters.accepts:,} accepts, {rejects:,} rejects, {discards:,} discards"
     if counters.pmks_pending:
         fact += f"; {counters.pmks_pending:,} PMKs still to derive"
         if counters.pmks_seconds:
@@ -165,7 +164,7 @@ def _accounting(house: House) -> Part:
     if not house.loaded.config.radius.acct or house.radius is None:
         return Part("radius", "OFF", "radius.auth is empty")
     counters = house.radius.counters
-    fact = f"accounting alone: {counters.requests[Code.ACCOUNTING_REQUEST]:,} requests since the start"
+    fact = f"accounting alone: {counters.requests[Code.ACCOUNTING_REQUEST]:,} requests"
     dropped = [(count, reason) for reason, count in counters.discards.items() if count and reason in REPORTED]
     if dropped:
         _, most = max(dropped)
