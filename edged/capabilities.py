@@ -23,7 +23,7 @@ _WRITES = {1: 0x1FF2, 2: 0x3FF2, 3: 0x7FF2}
 """What opens a file to be written, and makes, moves, cuts or removes one, by the version of Landlock."""
 
 
-class Held(NamedTuple):
+class Sets(NamedTuple):
     """Three sets, a bit for each capability."""
 
     effective: int
@@ -40,17 +40,17 @@ def _prctl(option: int, argument: int, second: int = 0) -> bool:
     return bool(_libc().prctl(option, number(argument), number(second), number(0), number(0)) == 0)
 
 
-def held() -> Held:
+def held() -> Sets:
     """What this thread holds; nothing where the kernel does not say."""
     header = ctypes.create_string_buffer(struct.pack("=Ii", _VERSION, 0))
     data = ctypes.create_string_buffer(24)
     if _libc().capget(header, data):
-        return Held(0, 0, 0)
+        return Sets(0, 0, 0)
     low, high = struct.unpack_from("=III", data.raw), struct.unpack_from("=III", data.raw, 12)
-    return Held(*(a | b << 32 for a, b in zip(low, high, strict=True)))
+    return Sets(*(a | b << 32 for a, b in zip(low, high, strict=True)))
 
 
-def _take(wanted: Held) -> bool:
+def _take(wanted: Sets) -> bool:
     header = ctypes.create_string_buffer(struct.pack("=Ii", _VERSION, 0))
     words = [value >> shift & 0xFFFFFFFF for shift in (0, 32) for value in wanted]
     return bool(_libc().capset(header, ctypes.create_string_buffer(struct.pack("=6I", *words))) == 0)
@@ -76,7 +76,7 @@ def drop(capability: int) -> bool:
     _prctl(_CAPBSET_DROP, capability)
     _prctl(_NO_NEW_PRIVS, 1)
     _prctl(_AMBIENT, _AMBIENT_LOWER, capability)
-    _take(Held(*(value & ~(1 << capability) for value in held())))
+    _take(Sets(*(value & ~(1 << capability) for value in held())))
     return not held().permitted >> capability & 1
 
 
@@ -87,7 +87,7 @@ def keep_only(capability: int) -> None:
             _prctl(_CAPBSET_DROP, other)
             _prctl(_AMBIENT, _AMBIENT_LOWER, other)
     _prctl(_NO_NEW_PRIVS, 1)
-    _take(Held(*(1 << capability,) * 3))
+    _take(Sets(*(1 << capability,) * 3))
     _prctl(_AMBIENT, _AMBIENT_RAISE, capability)
 
 

@@ -15,6 +15,7 @@ from edged.commands import completion, configuration, facts, first, host, keys, 
 from edged.commands.overview import OVERVIEW
 from edged.commands.usage import parser
 from edged.errors import ConfigError
+from edged.ops import logs
 from edged.ops.control import Refused
 
 Arguments = argparse.Namespace
@@ -22,6 +23,7 @@ Arguments = argparse.Namespace
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
+    logs.of_a_command()
     try:
         try:
             return _answered(parser().parse_args(argv))

@@ -24,10 +24,14 @@ from edged.enforce.kernel.requests import Kernel
 from edged.enforce.service import EnforceService
 from edged.errors import ConfigError, Problem, UpstreamError
 from edged.fdstore import FdStore
+from edged.host import systemd
+from edged.host.addresses import own_addresses
+from edged.host.heartbeat import Heartbeat
+from edged.host.leaving import Door
 from edged.model import Key, OnlineSession, Snapshot, Subscriber
 from edged.moving import Moving
 from edged.mpsk.service import MpskService
-from edged.ops import logs, systemd
+from edged.ops import logs
 from edged.ops.alarms import database_set_aside
 from edged.ops.answers import Answers
 from edged.ops.census import CensusTaker
@@ -35,9 +39,6 @@ from edged.ops.control import ControlServer
 from edged.ops.dashboard.recorder import Recorder
 from edged.ops.dashboard.service import Dashboard
 from edged.ops.figures import figures
-from edged.ops.heartbeat import Heartbeat
-from edged.ops.host import own_addresses
-from edged.ops.leaving import Door
 from edged.ops.life.service import Lives
 from edged.ops.metrics import Exposition
 from edged.ops.rooms import Reload
@@ -74,10 +75,10 @@ EXPIRY_S = 5.0
 class House:
     """Every room, built from one configuration, and the few arrows between them."""
 
-    def __init__(self, loaded: Loaded, store: FdStore | None = None, kernel: Kernel | None = None) -> None:
-        """``store``: sockets that were left to us, and where ours are left. ``kernel``: who may ask it for us."""
+    def __init__(self, loaded: Loaded, fds: FdStore | None = None, kernel: Kernel | None = None) -> None:
+        """``fds``: sockets that were left to us, and where ours are left. ``kernel``: who may ask it for us."""
         config = loaded.config
-        self._store = store or FdStore()
+        self._fds = fds or FdStore()
         directory = config.state.directory
         self.loaded = loaded
         self.database = Database(directory / FILE)
@@ -92,11 +93,11 @@ class House:
         self.enforce = EnforceService(named, rules(config), current=self.current, watch=config.mode == "watch")
         self.dns = DnsService(
             config.dns, config.garden, portal_host=config.portal.host, portal_addresses=config.portal.addresses,
-            current=self.acting, admit=self.enforce.admit, sets=self.enforce.garden_sets, store=self._store,
+            current=self.acting, admit=self.enforce.admit, sets=self.enforce.garden_sets, fds=self._fds,
         )  # fmt: skip
         self._own = own_addresses(config)
         self.office = BackOffice(
-            config, self.database, own=self._own, publish=self._publish, hear=self._online, fds=self._store
+            config, self.database, own=self._own, publish=self._publish, hear=self._online, fds=self._fds
         )
         self.billing = self.office.billing
         if self.billing is not None:
@@ -111,7 +112,7 @@ class House:
         self.acme = AcmeService(config.portal, directory, renewed=self._certified)
         self.captive = CaptiveService(
             portal.settings, current=self.acting, link_key=secret_file(directory / "links.key").reveal(),
-            clerk=self.clerk, tell=tell, site=config.site, proofs=self.acme.challenges.proofs, store=self._store,
+            clerk=self.clerk, tell=tell, site=config.site, proofs=self.acme.challenges.proofs, fds=self._fds,
         )  # fmt: skip
         self.keeper = Keeper(self.mpsk, GrantStore(self.database))
         self.moving = Moving(self.mpsk.grants.moves, self.writer)
@@ -157,11 +158,11 @@ class House:
             authorize=self.mpsk.authorize,
             account=self.accounting.account,
             signed=await self.signers.load(),
-            store=self._store,
+            fds=self._fds,
         )
         self.radsec = RadSecService(
             self.loaded.config.radius,
-            exchanges=self.radius.exchanges, clients=self.radius.clients, store=self._store,
+            exchanges=self.radius.exchanges, clients=self.radius.clients, fds=self._fds,
         )  # fmt: skip
         await self.lifting.start(self.loaded.config)
         await lift_sessions(self.bngs if self.loaded.config.mode == "watch" else ())
@@ -176,7 +177,7 @@ class House:
         ):
             await start()
         await self.control.start()
-        self._store.fit({})
+        self._fds.fit({})
         # what is alive now stays: collecting it again and again would only cost pauses
         gc.collect()
         gc.freeze()

@@ -70,7 +70,7 @@ class FdStore:
     def fit(self, wanted: Mapping[Place, int]) -> bool:
         """Let go of what nobody will take, so that its port is free. False: there was nothing of the kind.
 
-        The port is free once the manager has heard of it, which ``barrier`` of edged/ops/systemd.py waits for.
+        The port is free once the manager has heard of it, which ``barrier`` of edged/host/systemd.py waits for.
         """
         found = False
         for place, left in self._left.items():

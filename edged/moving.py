@@ -14,9 +14,9 @@ from contextlib import suppress
 
 import structlog
 
+from edged.host.addresses import Neighbour
+from edged.host.nearby import Nearby
 from edged.mpsk.moves import Moves
-from edged.ops.host import Neighbour
-from edged.ops.nearby import Nearby
 from edged.values import IpAddress
 from edged.writer import Writer
 

@@ -21,8 +21,9 @@ from edged.daemon import House
 from edged.enforce.kernel.client import Privileged, separated
 from edged.errors import ConfigError, UpstreamError
 from edged.fdstore import FdStore
-from edged.ops import logs, systemd
-from edged.ops.leaving import drained
+from edged.host import systemd
+from edged.host.leaving import drained
+from edged.ops import logs
 from edged.ops.text import problems
 from edged.ops.tour import tour_text
 from edged.state.files import claim
@@ -47,10 +48,10 @@ def run(path: Path, *, tour: bool = False) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         kernel = separated()
-        store = FdStore(passed, systemd.notify if systemd.is_listening() else None, kernel.widen if kernel else None)
-        if store.fit(places(config)):
+        fds = FdStore(passed, systemd.notify if systemd.is_listening() else None, kernel.widen if kernel else None)
+        if fds.fit(places(config)):
             systemd.barrier()
-        return asyncio.run(_serve(loaded, store, kernel, tour=tour))
+        return asyncio.run(_serve(loaded, fds, kernel, tour=tour))
     except UpstreamError as error:
         log.critical("cannot-start", error=str(error))
         return os.EX_TEMPFAIL
@@ -81,8 +82,8 @@ def _places(error: BaseException) -> list[str]:
     return [f"{Path(frame.filename).name}:{frame.lineno}" for frame in reversed(frames)][:8]
 
 
-async def _serve(loaded: Loaded, store: FdStore, kernel: Privileged | None, *, tour: bool) -> int:
-    house = House(loaded, store, kernel)
+async def _serve(loaded: Loaded, fds: FdStore, kernel: Privileged | None, *, tour: bool) -> int:
+    house = House(loaded, fds, kernel)
     life = asyncio.create_task(_live(house, tour=tour), name="house")
     loop = asyncio.get_running_loop()
     last: list[asyncio.Task[None]] = []

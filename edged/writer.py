@@ -13,8 +13,8 @@ from dataclasses import replace
 
 from edged.config.derived import blocked_vlans
 from edged.config.schema import Config
+from edged.host.addresses import Neighbour, Neighbourhood, neighbourhood
 from edged.model import OnlineSession, Snapshot, Subscriber
-from edged.ops.host import Neighbour, Neighbourhood, neighbourhood
 from edged.policy.access import Learned, View, drained
 from edged.policy.moved import Holder
 from edged.policy.sessions import OnlineLines, Roster

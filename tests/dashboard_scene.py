@@ -21,6 +21,7 @@ from edged.ops.dashboard.facts import Known, WiFi, answer_facts, page_facts
 from edged.ops.dashboard.history import BIN_S, Bin, step_of
 from edged.ops.dashboard.mask import BARE, Mask
 from edged.ops.dashboard.pages import TEMPLATE_NAMES, Documents, Query
+from tests.unit.test_ops_text import BLOCKED
 
 NOW = 1_795_627_264.0
 """2026-11-25 17:21 UTC."""
@@ -108,9 +109,9 @@ def status(alarms: list[dict[str, str]], **more: Any) -> dict[str, Any]:
         "nases": {}, "alarms": alarms,
         "parts": [
             {"name": "billing", "state": "OK", "fact": "splynx, read 22 s ago (snapshot 8812.0c5bd1f7)"},
-            {"name": "dns", "state": "OK", "fact": "61 answers/s, p99 1.1 ms; since the start 61,201,310, 12 dropped;"
+            {"name": "dns", "state": "OK", "fact": "61 answers/s, p99 1.1 ms; 61,201,310 since the start, 12 dropped;"
              " compiled"},
-            {"name": "portal", "state": "OK", "fact": "38 pages this hour; certificate good for 61 days"},
+            {"name": "portal", "state": "OK", "fact": "38 pages in the last hour; certificate good for 61 days"},
             {"name": "radius", "state": "OK", "fact": "212 keys; 1,184 accepts, 31 rejects, 0 discards"},
             {"name": "nftables", "state": "OK", "fact": "340 of 340, compared 4 s ago"},
             {"name": "192.0.2.1", "state": "FAIL" if alarms else "OK", "fact": "it refuses connections at port"
@@ -126,24 +127,9 @@ WIFI = WiFi(
     refused=("9c:b6:d0:11:22:33", NOW - 130), refused_count=14, strangers=1, stranger=("10.9.0.4", NOW - 40),
     clients=("building-7",),
 )  # fmt: skip
-ANSWER = {
-    "headline": "100.64.7.9 is BLOCKED for unpaid, since 2026-11-20 06:00 UTC (5 d 11 h)",
+ANSWER = BLOCKED | {
     "access": "blocked",
-    "who": ["subscriber 20417, brand north, page reference T12-7K4M", "has 100.64.7.9, 2001:db8:100:700::/56"],
-    "ladder": [
-        {"rule": "served network", "said": "yes", "decided": False},
-        {"rule": "exempt network", "said": "no", "decided": False},
-        {"rule": "override", "said": "none", "decided": False},
-        {"rule": "pass", "said": "none", "decided": False},
-        {"rule": "billing", "said": "blocked, unpaid; billing was reached 9 s ago, snapshot 8811", "decided": True},
-    ],
-    "gets": [
-        {"protocol": "DNS", "answer": "203.0.113.10 (a blocked subscriber, TTL 5 s)"},
-        {"protocol": "HTTP", "answer": "302 to https://portal.example.net/"},
-    ],
     "in_place": [{"target": "nftables", "state": "blocked"}, {"target": "192.0.2.1", "state": "unknown"}],
-    "recently": [{"at": NOW - 9000, "what": "pass by subscriber: pressed on the page"}],
-    "lifts": "billing says active: looked at every 30 s, or at once with edged sync 20417",
     "link": "https://portal.example.net/s/a-signed-link",
 }
 

@@ -28,6 +28,7 @@ FRONT_DOOR = (
     "watching.py",
     "writer.py",
     "ops/",
+    "host/",
     "config/",
     "phone/",
 )

@@ -74,11 +74,11 @@ class CaptiveService:
         tell: Tell = untold,
         site: str = "",
         proofs: Mapping[str, bytes] | None = None,
-        store: FdStore | None = None,
+        fds: FdStore | None = None,
     ) -> None:
         """``proofs`` is what certificate authorities are answered, by path; read at every request.
 
-        ``store``: sockets that outlive us.
+        ``fds``: sockets that outlive us.
         """
         self.counters = Counters()
         self.endpoints = Endpoints()
@@ -91,7 +91,7 @@ class CaptiveService:
             self._reception = Reception(clerk, self._decide, partial(report_fault, self.counters))
         self._deadlines = deadlines or Deadlines()
         self._doors: Doors | None = None
-        self._store = store
+        self._fds = fds
         self._notice = NoticeSettings()
         self._ways, self._unopened = Ways(clerk.set_aside if clerk is not None else nobody_to_tell), Unopened()
         self._settings, self._portal, self._pages, self._tls = self._prepared(settings)
@@ -117,7 +117,7 @@ class CaptiveService:
             log.info("captive-closed", reason="portal.url is not set")
             return
         context = self._tls.load(self._clock(), whenever=True) if self._tls and self._tls.exists() else None
-        doors = Doors(self.counters, self._settings.host, self._settings.foreign_tls, self._deadlines, self._store)
+        doors = Doors(self.counters, self._settings.host, self._settings.foreign_tls, self._deadlines, self._fds)
         front = HttpFront(self.counters, doors.crowd, lambda: self._settings.host, self._answer, self._ready)
         front.strange = self._meet_stranger
         doors.protocol, doors.at_once = front.protocol, front.at_once

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from contextlib import suppress
 
 from edged.commands.terminal import waiting
-from edged.ops.trying import Trouble
+from edged.ops.init.trying import Trouble
 
 Test = Callable[[str], Trouble | None]
 

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from edged.ops.control import Refused
 
 if TYPE_CHECKING:
-    from edged.ops.initial import Answers
-    from edged.ops.nearest import Shown
-    from edged.ops.trying import Trouble
+    from edged.ops.init.configuration import Answers
+    from edged.ops.init.suggestions import Shown
+    from edged.ops.init.trying import Trouble
 
 Arguments = argparse.Namespace
 _SOURCES = ("file", "rest", "splynx", "uisp")
@@ -50,7 +50,7 @@ def init(arguments: Arguments) -> int:
     """``edged init``."""
     from edged.commands import asking
     from edged.config.loading import loaded_text
-    from edged.ops.initial import announcement, initial
+    from edged.ops.init.configuration import announcement, initial
 
     path: Path = arguments.config.absolute()
     if path.exists() and not arguments.force:
@@ -91,7 +91,7 @@ def _write(file: Path, content: str, mode: int) -> None:
 
 def _given(arguments: Arguments) -> Answers:
     """The flags, and for what is left out what the manual's examples have."""
-    from edged.ops.initial import Answers
+    from edged.ops.init.configuration import Answers
 
     billing = arguments.billing or ""
     is_file = not billing or billing.startswith("file:")
@@ -115,7 +115,7 @@ def _given(arguments: Arguments) -> Answers:
 def _asked(arguments: Arguments, path: Path) -> Answers:
     """The flags, and an answer to each question that they leave. EOFError, KeyboardInterrupt; Refused at once."""
     from edged.commands.asking import prepare
-    from edged.ops.nearest import shown
+    from edged.ops.init.suggestions import shown
 
     folder = next(parent for parent in path.parents if parent.exists())
     if not os.access(folder, os.W_OK):
@@ -132,8 +132,8 @@ def _asked(arguments: Arguments, path: Path) -> Answers:
 
 def _of_this_host(arguments: Arguments, answers: Answers, here: Shown) -> Answers:
     from edged.commands.asking import ask, ask_secret, tell
-    from edged.ops import trying
-    from edged.ops.initial import ROUTER_SECRET
+    from edged.ops.init import trying
+    from edged.ops.init.configuration import ROUTER_SECRET
 
     if arguments.site is None:
         answers = replace(answers, site=ask("Name of this edge", answers.site, lambda _: None))
@@ -165,14 +165,14 @@ def _of_this_host(arguments: Arguments, answers: Answers, here: Shown) -> Answer
 
 
 def _one_of(word: str, words: tuple[str, ...]) -> Trouble | None:
-    from edged.ops.trying import Trouble
+    from edged.ops.init.trying import Trouble
 
     return None if word in words else Trouble(f'"{word}" is none of them', ", ".join(words), must=True)
 
 
 def _of_the_page(arguments: Arguments, answers: Answers, here: Shown) -> Answers:
     from edged.commands.asking import ask
-    from edged.ops import trying
+    from edged.ops.init import trying
 
     if arguments.portal_address is None:
         said = ask(
@@ -194,7 +194,7 @@ def _of_billing(arguments: Arguments, answers: Answers, path: Path) -> Answers:
     """Until billing lets us in, or somebody goes on all the same."""
     from edged.commands.asking import ask, insists
     from edged.commands.terminal import waiting
-    from edged.ops import trying
+    from edged.ops.init import trying
 
     if arguments.billing is None and arguments.source is None:
         said = ask("Billing: file, rest (the open feed), splynx or uisp", "file", lambda word: _one_of(word, _SOURCES))
@@ -225,14 +225,14 @@ def _of_billing(arguments: Arguments, answers: Answers, path: Path) -> Answers:
 
 
 def _is_url(text: str) -> Trouble | None:
-    from edged.ops.trying import Trouble
+    from edged.ops.init.trying import Trouble
 
     is_one = text.startswith(("https://", "http://")) and " " not in text
     return None if is_one else Trouble(f"{text} is no URL", "as https://billing.example.net", must=True)
 
 
 def _wanted(answers: Answers) -> dict[str, tuple[str, str]]:
-    from edged.ops.initial import BILLING_SECRETS
+    from edged.ops.init.configuration import BILLING_SECRETS
 
     return BILLING_SECRETS[answers.source]
 

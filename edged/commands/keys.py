@@ -50,7 +50,7 @@ def _residents(arguments: Arguments) -> int:
         return call(socket, f"keys-{arguments.action}", who=who(), **request)
 
     if arguments.action == "sheet":
-        from edged.ops.handout import hand_out
+        from edged.ops.keys.handout import hand_out
 
         answer = hand_out(ask, arguments)
         # the sheets themselves may be on standard output
@@ -58,7 +58,7 @@ def _residents(arguments: Arguments) -> int:
         if arguments.json and answer["files"]:
             print(json.dumps(answer, indent=2))
         return 0
-    from edged.ops.devices import all_devices, devices_text
+    from edged.ops.keys.devices import all_devices, devices_text
 
     with waiting("asking edged"):
         answer = all_devices(ask, id=arguments.id, site=arguments.site, online=arguments.online)

@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edged.ops.control import Refused
+from edged.ops.control import SCHEMA, Refused
 from edged.ops.outfile import put
 
 Arguments = argparse.Namespace
@@ -294,7 +294,7 @@ def written(arguments: Arguments, answer: Any) -> Any:
         raise Refused(f"{arguments.out} was not written: {error.strerror}") from None
     keys = "1 key was" if answer["count"] == 1 else f"{answer['count']:,} keys were"
     sentence = f"{keys} written to {arguments.out}, {_with(answer['count'], passphrases=arguments.reveal)}"
-    return {"schema": 1, "count": answer["count"], "file": str(arguments.out), "sentence": sentence}
+    return {"schema": SCHEMA, "count": answer["count"], "file": str(arguments.out), "sentence": sentence}
 
 
 def _with(count: int, *, passphrases: bool) -> str:

@@ -71,9 +71,9 @@ class DnsService:
         current: Current,
         admit: Admit,
         sets: Callable[[], int | None] = lambda: 0,
-        store: FdStore | None = None,
+        fds: FdStore | None = None,
     ) -> None:
-        """``sets``: as in ``Ahead``, of the garden sets. ``store``: sockets that outlive us."""
+        """``sets``: as in ``Ahead``, of the garden sets. ``fds``: sockets that outlive us."""
         rates = Rates()
         self._counters = DnsCounters()
         self._datagrams = fastest(rates.datagrams, secrets.randbits(64))
@@ -89,9 +89,9 @@ class DnsService:
         )
         self._connections = tcp.Connections(self._sinkhole, self._refresh, self._later)
         self._sockets = udp.UdpSockets(
-            self._datagrams, settings.workers, self._sinkhole, self._refresh, self._later, store=store
+            self._datagrams, settings.workers, self._sinkhole, self._refresh, self._later, fds=fds
         )
-        self._listeners = Listeners(settings.listen, self._sockets.opened, self._sockets.closed, store)
+        self._listeners = Listeners(settings.listen, self._sockets.opened, self._sockets.closed, fds)
         self._group: asyncio.TaskGroup | None = None
         self._waiting = 0
         self._admissions: set[asyncio.Future[None]] = set()

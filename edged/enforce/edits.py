@@ -38,7 +38,7 @@ class Statement(NamedTuple):
     elements: Elements = frozenset()
 
 
-class Lives(NamedTuple):
+class Timed(NamedTuple):
     """Elements of one set whose elements end by themselves, each with its life from now on."""
 
     name: str
@@ -50,7 +50,7 @@ class Lives(NamedTuple):
     """They go, and need not be there."""
 
 
-Edit = Statement | Lives
+Edit = Statement | Timed
 
 KEY_OCTETS = {GARDEN_SET[4]: 4, GARDEN_SET[6]: 16, ASIDE_SET[4]: 8, ASIDE_SET[6]: 32, ALIVE_SET: 1}
 """The octets of a key of each such set: an address, a source and a destination, an IP protocol."""
@@ -80,19 +80,19 @@ def singly(plan: Plan) -> list[Statement]:
     ]
 
 
-def admissions(entries: Iterable[tuple[IpAddress, int]], *, replace: bool) -> list[Lives]:
+def admissions(entries: Iterable[tuple[IpAddress, int]], *, replace: bool) -> list[Timed]:
     """What puts addresses, each with its milliseconds to live, into the learned garden."""
     by_version: dict[int, list[tuple[bytes, int]]] = {4: [], 6: []}
     for address, life in entries:
         by_version[address.version].append((address.packed, life))
-    return [Lives(GARDEN_SET[v], tuple(group), replace) for v, group in by_version.items() if group]
+    return [Timed(GARDEN_SET[v], tuple(group), replace) for v, group in by_version.items() if group]
 
 
-def aside(source: IpAddress, destination: IpAddress, life: int, *, replace: bool) -> list[Lives]:
+def aside(source: IpAddress, destination: IpAddress, life: int, *, replace: bool) -> list[Timed]:
     """What leaves the way from ``source`` to ``destination`` alone for ``life`` milliseconds."""
-    return [Lives(ASIDE_SET[source.version], ((source.packed + destination.packed, life),), replace)]
+    return [Timed(ASIDE_SET[source.version], ((source.packed + destination.packed, life),), replace)]
 
 
-def alive(life: int, *, replace: bool) -> list[Lives]:
+def alive(life: int, *, replace: bool) -> list[Timed]:
     """What lets reminders lead to the page for ``life`` milliseconds more; 0: not any longer."""
-    return [Lives(ALIVE_SET, ((TCP, life or 1000),), replace, over=not life)]
+    return [Timed(ALIVE_SET, ((TCP, life or 1000),), replace, over=not life)]

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from edged.enforce.conntrack import attribute, nested
-from edged.enforce.edits import Edit, Lives, Verb
+from edged.enforce.edits import Edit, Timed, Verb
 from edged.enforce.sets import SETS, Element, Kind, SetName
 from edged.values import BITS, Prefix
 
@@ -57,7 +57,7 @@ def changes(edits: Iterable[Edit], table: str) -> list[Change]:
 
 
 def _of(edit: Edit, table: str) -> list[Change]:
-    if isinstance(edit, Lives):
+    if isinstance(edit, Timed):
         add = _add(table, edit.name, b"".join(_element(key, _life(life)) for key, life in edit.entries))
         delete = _delete(table, edit.name, b"".join(_element(key) for key, _ in edit.entries))
         return [add] + [delete, add] * edit.replace + [delete] * edit.over

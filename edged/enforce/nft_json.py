@@ -69,6 +69,10 @@ def counters(listed: Iterable[Row]) -> dict[str, int]:
     return {str(f["name"]): int(f["packets"]) for kind, f in listed if kind == "counter"}
 
 
+MENDED_BY = ": mend it with "
+"""Between what is wrong and the command that mends it, in warnings that have one."""
+
+
 def foreign_warnings(listed: Iterable[Row]) -> list[str]:
     """What other software's chains do to ours, as sentences for the operator; ours are left out."""
     rows_ = tuple(listed)
@@ -85,7 +89,8 @@ def foreign_warnings(listed: Iterable[Row]) -> list[str]:
                     " what it takes of blocked subscribers is refused instead of steered"
                 )
             case "input", "filter", "drop" if _chain(fields, "name") not in relieved:
-                warnings.append(f"{where} drops by default: it needs the rule: ct status dnat accept")
+                rule = f"nft insert rule {where.removeprefix('chain ')} ct status dnat accept"
+                warnings.append(f"{where} drops by default{MENDED_BY}{rule}")
             case "forward", "filter", "drop":
                 warnings.append(f"{where} drops by default: it needs rules that accept traffic to the garden")
             case _:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from ipaddress import ip_address
 from typing import TYPE_CHECKING
 
-from edged.enforce.edits import Edit, Lives, Verb, whole
+from edged.enforce.edits import Edit, Timed, Verb, whole
 from edged.enforce.rules import Portal, Rules
 from edged.enforce.sets import ALIVE_SET, ASIDE_SET, GARDEN_SET, SETS, Kind, SetName, element_texts
 from edged.values import INTERFACE
@@ -96,7 +96,7 @@ def script_text(rules: Rules | None, edits: Iterable[Edit]) -> str:
 
 
 def _edit_text(edit: Edit) -> str:
-    if isinstance(edit, Lives):
+    if isinstance(edit, Timed):
         return _timed(edit)
     if edit.verb is Verb.FLUSH:
         return f"flush set {TABLE} {edit.name}\n"
@@ -106,14 +106,14 @@ def _edit_text(edit: Edit) -> str:
     return f"{edit.verb.name.lower()} element {TABLE} {edit.name} {{ {elements} }}\n"
 
 
-def _timed(lives: Lives) -> str:
-    keys = [_key_text(lives.name, key) for key, _ in lives.entries]
+def _timed(edit: Timed) -> str:
+    keys = [_key_text(edit.name, key) for key, _ in edit.entries]
     timed = ", ".join(
-        f"{key} timeout {life // 1000}s{life % 1000}ms" for key, (_, life) in zip(keys, lives.entries, strict=True)
+        f"{key} timeout {life // 1000}s{life % 1000}ms" for key, (_, life) in zip(keys, edit.entries, strict=True)
     )
-    add = f"add element {TABLE} {lives.name} {{ {timed} }}\n"
-    delete = f"delete element {TABLE} {lives.name} {{ {', '.join(keys)} }}\n"
-    return add + (delete + add) * lives.replace + delete * lives.over
+    add = f"add element {TABLE} {edit.name} {{ {timed} }}\n"
+    delete = f"delete element {TABLE} {edit.name} {{ {', '.join(keys)} }}\n"
+    return add + (delete + add) * edit.replace + delete * edit.over
 
 
 def _key_text(name: str, key: bytes) -> str:

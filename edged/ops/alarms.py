@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from edged.billing.status import Health
 from edged.captive.certificate import day
 from edged.config.derived import served_interfaces
+from edged.enforce.nft_json import MENDED_BY
 from edged.errors import Problem
 from edged.mpsk.keyring import fault_of
 from edged.ops.parts import certified, failed, time_left
@@ -145,9 +146,17 @@ def _target_alarms(house: House) -> Iterator[Alarm]:
                 "target-failing", sentence + who + named, "edged doctor targets", f"{sentence}{who}." if who else ""
             )
     for name, warnings in house.enforce.warnings.items():
-        for warning in warnings:
-            look = "nft list ruleset" if name == "nftables" else "edged plan"
-            yield Alarm("target-in-the-way", f"{name}: {warning}.", look)
+        yield from (in_the_way(name, warning) for warning in warnings)
+
+
+def in_the_way(target: str, warning: str) -> Alarm:
+    """The alarm of what stands in the way of ``target``; where one command mends it, with that command."""
+    what, _, rule = warning.partition(MENDED_BY)
+    if rule:
+        keep = f"{rule}; then the same where your firewall keeps its rules"
+        return Alarm("target-in-the-way", f"{target}: {what}: blocked lines see no page.", keep)
+    look = "nft list ruleset" if target == "nftables" else "edged plan"
+    return Alarm("target-in-the-way", f"{target}: {warning}.", look)
 
 
 def _held_back(house: House, target: str) -> tuple[str, str]:

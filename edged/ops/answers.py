@@ -17,17 +17,17 @@ from edged.billing.status import Outcome
 from edged.model import Access, State
 from edged.ops.alarms import alarms
 from edged.ops.completable import offered
-from edged.ops.control import Command, Refused, Tell
+from edged.ops.control import SCHEMA, Command, Refused, Tell
 from edged.ops.dashboard.history import last_hour
-from edged.ops.explaining import Explainer
+from edged.ops.doctor.rehearsal import rehearse
+from edged.ops.explain.explainer import Explainer
 from edged.ops.inforce import settings_facts
-from edged.ops.keycommands import KeyCommands
+from edged.ops.keys.commands import KeyCommands
+from edged.ops.keys.residents import ResidentCommands
 from edged.ops.life import answer as life
 from edged.ops.nases import nases, with_nas
 from edged.ops.parts import parts
 from edged.ops.planning import PlanCommands
-from edged.ops.rehearsal import rehearse
-from edged.ops.residents import ResidentCommands
 from edged.ops.subjects import subscriber_of
 from edged.ops.text import counted
 from edged.ops.words import WordCommands, words_in_force
@@ -36,9 +36,6 @@ from edged.state.overrides import AuditRow
 if TYPE_CHECKING:
     from edged.billing.service import BillingService
     from edged.ops.rooms import House
-
-SCHEMA = 1
-"""Of every JSON answer; a field may be added within it, never changed or taken away."""
 
 
 class Answers:
@@ -49,8 +46,8 @@ class Answers:
         self._explainer = Explainer(house)
         self._keys = KeyCommands(house)
         self._residents = ResidentCommands(house)
-        self._words = WordCommands(house, SCHEMA)
-        self._plans = PlanCommands(house, SCHEMA)
+        self._words = WordCommands(house)
+        self._plans = PlanCommands(house)
 
     def commands(self) -> dict[str, Command]:
         """Name to command, as the control socket takes them."""

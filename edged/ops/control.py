@@ -22,6 +22,8 @@ from edged.errors import ConfigError, UpstreamError
 
 log = structlog.get_logger(__name__)
 
+SCHEMA = 1
+"""Of every JSON answer; a field may be added within it, never changed or taken away."""
 REQUEST_OCTETS = 8 * 1024 * 1024
 """A CSV of 50,000 keys fits; more is a slip or an attack."""
 REQUEST_S = 30.0

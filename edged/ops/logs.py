@@ -46,8 +46,30 @@ def _printable(text: str) -> str:
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
 
 
+def of_a_command() -> None:
+    """Outside the daemon: errors alone, on standard error. What is a warning there, the command's own answer says."""
+    if structlog.is_configured():
+        return
+    structlog.configure(
+        processors=[
+            _errors_alone,
+            structlog.processors.add_log_level,
+            _allow_listed,
+            _one_line,
+            structlog.processors.LogfmtRenderer(key_order=["level", "event"], bool_as_flag=False),
+        ],
+        logger_factory=lambda *_: structlog.PrintLogger(sys.stderr),
+    )
+
+
+def _errors_alone(_logger: WrappedLogger, method: str, event: EventDict) -> EventDict:
+    if method in {"debug", "info", "warning"}:
+        raise structlog.DropEvent
+    return event
+
+
 def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["text", "json"], site: str) -> None:
-    """Send every log, the libraries' included, to standard error in one form."""
+    """Send every log of the daemon, the libraries' included, to standard error in one form."""
 
     def with_site(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
         return {"site": site, **event}

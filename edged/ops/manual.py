@@ -11,6 +11,7 @@ import textwrap
 from importlib.resources import files
 from typing import Any
 
+from edged.ops.control import SCHEMA
 from edged.ops.dashboard.codes import AFFECTED
 from edged.ops.text import columns
 
@@ -39,7 +40,13 @@ def _said(link: re.Match[str]) -> str:
 def facts(code: str, standing: str | None) -> Facts:
     """For a program; ``standing``: what the alarm says now, empty when it is not up, None when nobody could say."""
     now = "whether it is up now only a running edged can say" if standing is None else standing or "not up now"
-    return {"schema": 1, "subject": code, "headline": f"{code}: {now}", "standing": standing, "manual": entry(code)}
+    return {
+        "schema": SCHEMA,
+        "subject": code,
+        "headline": f"{code}: {now}",
+        "standing": standing,
+        "manual": entry(code),
+    }
 
 
 def text(answer: Facts) -> str:

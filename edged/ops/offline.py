@@ -14,7 +14,7 @@ from edged.enforce.desired import desired
 from edged.enforce.diff import diff
 from edged.enforce.settings import by_name
 from edged.enforce.targets import TARGETS
-from edged.ops.answers import SCHEMA
+from edged.ops.control import SCHEMA
 from edged.ops.life.answer import facts as life_facts
 from edged.ops.planning import plan_facts
 from edged.ops.subjects import subscriber_of

@@ -77,9 +77,8 @@ def _dns(house: House, *, names: bool) -> Part:
     fact = f"{house.recorder.answers_a_second:,.0f} answers/s"
     slow = took_below(all_took(list(house.recorder.bins)[-2:]), 0.99)
     fact += f", p99 {milliseconds(slow)}" if slow is not None else ""
-    fact += f"; since the start {sum(counters.answers.values()):,}, {sum(counters.dropped.values()):,} dropped"
-    if counters.upstream_failures:
-        fact += f"; {counters.upstream_failures:,} upstream failures"
+    fact += f"; {sum(counters.answers.values()):,} since the start, {sum(counters.dropped.values()):,} dropped"
+    fact += f", {counters.upstream_failures:,} upstream failures" if counters.upstream_failures else ""
     if counters.limited:
         (by, who), seconds = max(counters.limited.items(), key=lambda item: item[1])
         fact += f"; {len(counters.limited)} above their rate"
@@ -95,7 +94,7 @@ def _portal(house: House, now: float) -> Part:
     if not house.loaded.config.portal.url:
         return Part("portal", "OFF", "portal.url is not set")
     hour = last_hour(house.recorder.bins, now)
-    fact = f"{counted(hour.pages, 'page')} this hour"
+    fact = f"{counted(hour.pages, 'page')} in the last hour"
     files, standing = house.captive.certificate, house.acme.standing
     if files is not None:
         fact += f"; {certified(files.life, now)}"

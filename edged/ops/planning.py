@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from edged.enforce.diff import Plan, subscribers_of
 from edged.errors import UpstreamError
 from edged.model import Access
-from edged.ops.control import Refused
+from edged.ops.control import SCHEMA, Refused
 from edged.ops.dashboard.changes import standing
 from edged.ops.text import counted
 from edged.policy.access import View
@@ -27,9 +27,8 @@ Facts = dict[str, Any]
 class PlanCommands:
     """The answers of ``plan``."""
 
-    def __init__(self, house: House, schema: int) -> None:
+    def __init__(self, house: House) -> None:
         self._house = house
-        self._schema = schema
 
     async def plan(self, request: Facts) -> Facts:
         """What would change; ``empty``: were nobody blocked, ``snapshot``: were that held reading accepted."""
@@ -53,7 +52,7 @@ class PlanCommands:
         if view is not None:
             facts["who"] = await asyncio.to_thread(_who, house.current.view, view, time.time())
             facts["verdict"] = _supposed(facts["who"], str(wanted) if wanted else "")
-        return {"schema": self._schema, "site": house.loaded.config.site, **facts}
+        return {"schema": SCHEMA, "site": house.loaded.config.site, **facts}
 
     async def _held_view(self, wanted: str) -> View:
         """The view of now with the held reading in place of the list in force."""

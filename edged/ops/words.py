@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from edged.model import Access, State
-from edged.ops.control import Refused
+from edged.ops.control import SCHEMA, Refused
 from edged.ops.subjects import meant, subscriber_of
 from edged.ops.text import counted, moment
 from edged.policy.access import Override, Rule
@@ -39,9 +39,8 @@ LISTED = 100
 class WordCommands:
     """The answers of ``block``, ``unblock`` and ``pass``."""
 
-    def __init__(self, house: House, schema: int) -> None:
+    def __init__(self, house: House) -> None:
         self._house = house
-        self._schema = schema
 
     async def override(self, request: Facts, *, blocked: bool) -> Facts:
         """``edged block`` and ``edged unblock``, with ``--end`` too."""
@@ -108,7 +107,7 @@ class WordCommands:
         await house.relearn()
         access = house.current.view.decide_id(subscriber, now).access
         sentence = f"the pass of {subscriber} has ended; here the line is {access}."
-        return {"schema": self._schema, "sentence": sentence}
+        return {"schema": SCHEMA, "sentence": sentence}
 
     def _concerned(self, subscriber: str) -> str:
         """What of theirs a block reaches."""
@@ -130,7 +129,7 @@ class WordCommands:
         await house.relearn()
         access = house.current.view.decide_id(subscriber, now).access
         return {
-            "schema": self._schema,
+            "schema": SCHEMA,
             "sentence": f"billing's word holds for {subscriber} again; here the line is {access}.",
         }
 
@@ -148,7 +147,7 @@ class WordCommands:
     def _answer(self, sentence: str, **more: Any) -> Facts:
         if self._house.loaded.config.mode == "watch":
             sentence += "\nedged is watching: nothing is done about it."
-        return {"schema": self._schema, "sentence": sentence, **more}
+        return {"schema": SCHEMA, "sentence": sentence, **more}
 
 
 def _unlisted(house: House, subscriber: str, consequence: str) -> str:

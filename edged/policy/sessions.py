@@ -169,10 +169,6 @@ class Roster:
             if holder == key or (holder is not None and self._sessions[holder].login in {"", session.login})
         ]
 
-    def is_crowd(self, subscriber: str, logins: Iterable[str]) -> bool:
-        """True when there are more sessions of one subscriber than a household has."""
-        return len(self._keys(subscriber, logins)) > CROWD
-
     def _keys(self, subscriber: str, logins: Iterable[str]) -> set[Key]:
         keys = set(self._of_subscriber.get(subscriber, ()))
         for login in logins:

@@ -38,9 +38,7 @@ class _Listener:
         "socket", "wildcard",
     )  # fmt: skip
 
-    def __init__(
-        self, number: int, endpoint: Endpoint, counters: Counters, store: FdStore, *, accounting: bool
-    ) -> None:
+    def __init__(self, number: int, endpoint: Endpoint, counters: Counters, fds: FdStore, *, accounting: bool) -> None:
         self.number = number
         self.accounting = accounting
         self.codes = ACCOUNTING if accounting else AUTHENTICATION
@@ -52,11 +50,11 @@ class _Listener:
         self.draining = False
         self.wildcard = endpoint.address.is_unspecified
         try:
-            self.socket = store.take(socket.SOCK_DGRAM, endpoint) or _bound(endpoint, store)
+            self.socket = fds.take(socket.SOCK_DGRAM, endpoint) or _bound(endpoint, fds)
         except OSError as error:
             raise ConfigError.unbound("radius.acct" if accounting else "radius.auth", endpoint, error) from None
-        _prepare(self.socket, store, wildcard=self.wildcard)
-        store.keep(self.socket, endpoint)
+        _prepare(self.socket, fds, wildcard=self.wildcard)
+        fds.keep(self.socket, endpoint)
         self.endpoint = Endpoint(endpoint.address, self.socket.getsockname()[1])
 
     def send(self, exchange: Exchange, octets: bytes) -> None:
@@ -75,13 +73,13 @@ class _Listener:
                 self.counters.discard(Discard.UNSENDABLE, names[index])
 
 
-def _bound(endpoint: Endpoint, store: FdStore) -> socket.socket:
+def _bound(endpoint: Endpoint, fds: FdStore) -> socket.socket:
     family = socket.AF_INET6 if endpoint.address.version == 6 else socket.AF_INET
     sock = socket.socket(family, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
     try:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        _prepare(sock, store, wildcard=endpoint.address.is_unspecified)
+        _prepare(sock, fds, wildcard=endpoint.address.is_unspecified)
         sock.bind((str(endpoint.address), endpoint.port))
     except OSError:
         sock.close()
@@ -89,9 +87,9 @@ def _bound(endpoint: Endpoint, store: FdStore) -> socket.socket:
     return sock
 
 
-def _prepare(sock: socket.socket, store: FdStore, *, wildcard: bool) -> None:
+def _prepare(sock: socket.socket, fds: FdStore, *, wildcard: bool) -> None:
     """Room for what comes while nobody reads, and on a wildcard the address that was asked."""
-    store.widen(sock, RECEIVE_BUFFER)
+    fds.widen(sock, RECEIVE_BUFFER)
     if wildcard and sock.family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
     elif wildcard:
@@ -110,7 +108,7 @@ class RadiusService:
         clock: Callable[[], float] = time.time,
         signed: Iterable[IpAddress] = (),
         deadline: float = DEADLINE,
-        store: FdStore | None = None,
+        fds: FdStore | None = None,
     ) -> None:
         self.exchanges = Exchanges(authorize=authorize, account=account, clock=clock, signed=signed, deadline=deadline)
         """For any other transport, too."""
@@ -119,7 +117,7 @@ class RadiusService:
         self._settings = settings
         self._clock = clock
         self._clients = Clients(settings)
-        self._store = store or FdStore()
+        self._fds = fds or FdStore()
         self._listeners: list[_Listener] = []
 
     async def start(self) -> None:
@@ -128,7 +126,7 @@ class RadiusService:
         wanted += [(endpoint, True) for endpoint in self._settings.acct]
         try:
             for number, (endpoint, accounting) in enumerate(wanted):
-                self._listeners.append(_Listener(number, endpoint, self.counters, self._store, accounting=accounting))
+                self._listeners.append(_Listener(number, endpoint, self.counters, self._fds, accounting=accounting))
         except ConfigError:
             await self.stop()
             raise

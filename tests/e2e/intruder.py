@@ -19,7 +19,7 @@ from fcntl import ioctl
 from pathlib import Path
 
 from edged import capabilities
-from edged.capabilities import NET_ADMIN, Held
+from edged.capabilities import NET_ADMIN, Sets
 from edged.enforce.edits import Statement, Verb
 from edged.enforce.kernel import wire
 from edged.enforce.kernel.client import Privileged, separated
@@ -60,7 +60,7 @@ def link_down() -> None:
 
 
 def regain() -> None:
-    capabilities._take(Held(*(value | 1 << NET_ADMIN for value in capabilities.held())))
+    capabilities._take(Sets(*(value | 1 << NET_ADMIN for value in capabilities.held())))
     capabilities.hand_on(NET_ADMIN)
     if not capabilities.has(NET_ADMIN):
         raise PermissionError(errno.EPERM, "refused")

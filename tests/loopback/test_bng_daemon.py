@@ -10,7 +10,7 @@ import json
 import socket
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from ipaddress import IPv4Address
 from pathlib import Path
@@ -19,7 +19,6 @@ from typing import Any
 import aiohttp
 import pytest
 
-from edged.config import load
 from edged.daemon import House
 from edged.enforce.bng import ledger
 from edged.ops.alarms import alarms
@@ -33,6 +32,7 @@ from edged.state.sessions import Status
 from edged.values import parse_address
 from tests.bng_world import SECRET, Bng, Line
 from tests.loopback.feed_server import Feed, ToldFeedServer, serve
+from tests.loopback.house import at_work, written
 
 HOOK = "a-secret-of-a-test"
 ADDRESS = "100.64.1.7"
@@ -72,22 +72,9 @@ class Billing(ToldFeedServer):
 async def house_in(
     directory: Path, url: str, port: int, mode: str = "enforce", attribute: str = "Mikrotik-Address-List"
 ) -> AsyncIterator[House]:
-    path = directory / "edged.yaml"
-    text = CONFIGURATION.format(
-        directory=directory, url=url, hook=HOOK, secret=SECRET.reveal_text(), port=port, mode=mode, attribute=attribute
-    )
-    path.write_text(text)
-    house = House(load(path))
-    await house.open()
-    running = asyncio.create_task(house.run())
-    try:
+    values = {"hook": HOOK, "secret": SECRET.reveal_text(), "port": str(port), "mode": mode, "attribute": attribute}
+    async with at_work(written(directory, CONFIGURATION, url=url, **values)) as house:
         yield house
-        assert not running.done()
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-        await house.close()
 
 
 def shown(house: House) -> str:

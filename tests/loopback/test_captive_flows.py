@@ -10,7 +10,7 @@ import re
 import sqlite3
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing, suppress
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
@@ -28,11 +28,12 @@ from edged.enforce.desired import Desired
 from edged.enforce.diff import Plan
 from edged.enforce.targets.memory import MemoryTarget
 from edged.model import Access
-from edged.ops.explaining import Explainer
+from edged.ops.explain.explainer import Explainer
 from edged.policy.access import Override
 from edged.values import parse_prefix
 from tests.captive_oracle import Answer
 from tests.loopback.feed_server import Feed, ToldFeedServer, serve
+from tests.loopback.house import at_work
 
 CONFIGURATION = """\
 site: tower-12
@@ -154,7 +155,7 @@ async def scene(
     folder: Path, monkeypatch: pytest.MonkeyPatch, changes: dict[str, str] | None = None
 ) -> AsyncIterator[Scene]:
     target = Gated()
-    monkeypatch.setattr(daemon, "targets", lambda _config, _kernel: {"memory": target})
+    monkeypatch.setattr(daemon, "targets", lambda *_: {"memory": target})
     chain, key = self_signed("portal.example.net", [ip_address("127.0.0.1")], time.time())
     (folder / "chain.pem").write_bytes(chain)
     (folder / "key.pem").write_bytes(key)
@@ -166,19 +167,10 @@ async def scene(
             assert old in text
             text = text.replace(old, new)
         (folder / "edged.yaml").write_text(text)
-        house = daemon.House(load(folder / "edged.yaml"))
-        await house.open()
-        running = asyncio.create_task(house.run())
-        try:
+        async with at_work(daemon.House(load(folder / "edged.yaml"))) as house:
             await until(lambda: house.enforce.status()["memory"].actual == 2)
             yield Scene(house, billing, target, folder)
-            assert not running.done()
             assert house.captive.counters.faults == 0
-        finally:
-            running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
-            await house.close()
 
 
 @pytest.fixture

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import subprocess
 import sys
@@ -43,6 +44,19 @@ def test_without_any_standard_output_the_command_still_ends_by_its_status() -> N
     done = subprocess.run(["bash", "-c", line], cwd=ROOT, check=False, stderr=subprocess.PIPE, text=True, timeout=30)
 
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_what_a_room_would_log_is_no_part_of_a_command_s_answer(tmp_path: Path) -> None:
+    config = tmp_path / "edged.yaml"
+    config.write_text("dns: {upstreams: ['127.0.0.1:9']}\n", "utf-8")  # nobody answers there, which the resolver logs
+
+    done = subprocess.run(
+        [sys.executable, "-m", "edged.cli", "doctor", "upstreams", "--json", "-c", config],
+        cwd=ROOT, check=False, capture_output=True, text=True, timeout=30,
+    )  # fmt: skip
+
+    assert [check["grade"] for check in json.loads(done.stdout)["checks"]] == ["FAIL"]
+    assert done.stderr == ""
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can become a user without a name")

@@ -9,7 +9,7 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,9 @@ from typing import Any
 import aiohttp
 import pytest
 
-from edged.config import load
 from edged.daemon import House
 from edged.model import Access
+from tests.loopback.house import at_work, written
 from tests.loopback.splynx_server import Books, SplynxServer, serve
 
 SECRET = "hook-secret-of-a-test"
@@ -69,20 +69,10 @@ async def splynx() -> AsyncIterator[SplynxServer]:
 
 @asynccontextmanager
 async def house_in(directory: Path, server: SplynxServer, sessions: str = "1h") -> AsyncIterator[House]:
-    path = directory / "edged.yaml"
-    path.write_text(CONFIGURATION.format(directory=directory, url=server.url, secret=SECRET, sessions=sessions))
-    house = House(load(path))
-    await house.open()
-    running = asyncio.create_task(house.run())
-    try:
+    values = {"url": server.url, "secret": SECRET, "sessions": sessions}
+    async with at_work(written(directory, CONFIGURATION, **values)) as house:
         await until(lambda: bool(house.current.view.table.snapshot_id))
         yield house
-        assert not running.done()
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-        await house.close()
 
 
 def access(house: House, address: str) -> Access:

@@ -9,17 +9,17 @@ import hmac
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 
-from edged.config import load
 from edged.daemon import House
 from edged.model import Access
 from tests.loopback.feed_server import Feed, ToldFeedServer, serve
+from tests.loopback.house import at_work, written
 
 SECRET = "a-secret-of-a-test"
 CONFIGURATION = """\
@@ -49,19 +49,8 @@ class Billing(ToldFeedServer):
 
 @asynccontextmanager
 async def house_in(directory: Path, url: str) -> AsyncIterator[House]:
-    path = directory / "edged.yaml"
-    path.write_text(CONFIGURATION.format(directory=directory, url=url, secret=SECRET))
-    house = House(load(path))
-    await house.open()
-    running = asyncio.create_task(house.run())
-    try:
+    async with at_work(written(directory, CONFIGURATION, url=url, secret=SECRET)) as house:
         yield house
-        assert not running.done()
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-        await house.close()
 
 
 def access(house: House) -> Access:

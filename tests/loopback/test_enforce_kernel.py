@@ -138,7 +138,7 @@ def test_what_is_given_up_is_gone_and_files_are_read_and_never_written(tmp_path:
         cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, capture_output=True, text=True, check=True,
     )  # fmt: skip
 
-    all_three = "Held(effective={0}, permitted={0}, inheritable={0})".format
+    all_three = "Sets(effective={0}, permitted={0}, inheritable={0})".format
     assert done.stdout.splitlines() in (
         ["refused", f"True {all_three(4096)} True {all_three(0)}"],
         [f"False {all_three(4096)} True {all_three(0)}"],  # a kernel without Landlock

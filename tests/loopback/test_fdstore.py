@@ -19,7 +19,7 @@ from edged.dns.tcp import service as tcp
 from edged.dns.udp import service as udp
 from edged.errors import ConfigError
 from edged.fdstore import FdStore, Place
-from edged.ops import systemd
+from edged.host import systemd
 from edged.values import Endpoint, parse_address, parse_endpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -205,7 +205,7 @@ def test_a_port_that_another_program_has_is_refused_as_ever(told: Told) -> None:
 
 _PASSED = """
 import json, os, sys
-from edged.ops import systemd
+from edged.host import systemd
 fds, said = json.loads(sys.argv[1])
 for number, fd in enumerate(fds):
     os.dup2(fd, 3 + number)

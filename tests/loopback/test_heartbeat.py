@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from structlog.testing import capture_logs
 
-from edged.ops.heartbeat import Heartbeat
+from edged.host.heartbeat import Heartbeat
 
 
 def hold_the_loop_up(seconds: float) -> None:

@@ -147,6 +147,9 @@ def test_a_whole_conversation_writes_what_check_accepts_and_no_secret_is_shown_o
 
     assert status == 0
     assert "Next:  edged check -c" in end
+    manual = (ROOT / "docs/install.md").read_text("utf-8").partition("# edged init\n")[2].partition("\n```")[0]
+    questions = re.findall(r"^(\S.*) \[.*\]:$", manual, re.MULTILINE)
+    assert [one for one in questions if one not in person.everything] == ["The file with the lists"]  # no URL, then
     secret = tmp_path / "secrets" / "billing"
     assert secret.read_text() == TOKEN
     assert stat.S_IMODE(secret.stat().st_mode) == 0o600

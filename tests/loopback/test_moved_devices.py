@@ -19,6 +19,7 @@ from structlog.testing import capture_logs
 
 from edged.config.loading import load
 from edged.daemon import House
+from edged.host.nearby import Nearby, NewNeighbour
 from edged.model import Access, Key
 from edged.moving import AT_ONCE, BURST, Moving
 from edged.mpsk.moves import Moves
@@ -26,11 +27,11 @@ from edged.mpsk.wpa import pmk_of
 from edged.ops import text
 from edged.ops.alarms import alarms
 from edged.ops.control import call
-from edged.ops.nearby import Nearby, NewNeighbour
 from edged.policy.moved import Holder, Moved
 from edged.radius.authenticator import sign_request
 from edged.radius.packet import Packet
 from edged.values import MacAddress, Secret, parse_address
+from tests.loopback.house import at_work, written
 from tests.mpsk_world import MAC, OTHER_MAC, SSID, handshake_request
 
 SECRET = Secret("a-secret-of-building-7")
@@ -58,20 +59,9 @@ def billing(directory: Path, **states: str) -> None:
 
 @asynccontextmanager
 async def running(directory: Path, mode: str = "enforce") -> AsyncIterator[House]:
-    path = directory / "edged.yaml"
-    path.write_text(CONFIGURATION.format(directory=directory, mode=mode))
     with capture_logs():
-        house = House(load(path))
-        await house.open()
-        rooms = asyncio.create_task(house.run())
-        try:
-            async with asyncio.timeout(20.0):
-                yield house
-        finally:
-            rooms.cancel()
-            with suppress(asyncio.CancelledError):
-                await rooms
-            await house.close()
+        async with at_work(written(directory, CONFIGURATION, mode=mode)) as house, asyncio.timeout(20.0):
+            yield house
 
 
 @asynccontextmanager

@@ -20,7 +20,6 @@ import pytest
 from structlog.testing import capture_logs
 
 from edged.config.derived import rules
-from edged.config.loading import load
 from edged.daemon import House
 from edged.enforce.service import EnforceService
 from edged.enforce.targets.memory import MemoryTarget
@@ -38,26 +37,15 @@ from edged.state.overrides import Kind
 from edged.state.snapshots import SnapshotFiles
 from edged.values import Endpoint, Secret, parse_address, parse_prefix
 from tests.dashboard_scene import status as scene_status
+from tests.loopback.house import EVERY_ROOM, at_work, written
 
-CONFIGURATION = """\
-site: tower-12
+CONFIGURATION = (
+    EVERY_ROOM
+    + """\
 mode: {mode}
-state: {{directory: {directory}/state}}
-billing: {{source: file, path: {directory}/billing.yaml, guard: {{first: accept}}}}
-subscribers: {{networks: ["127.0.0.0/8"], exempt: ["127.0.0.53"]}}
-portal:
-  url: https://localhost
-  addresses: ["127.0.0.1"]
-  listen: {{http: ["127.0.0.1:0"], https: ["127.0.0.1:0"]}}
-garden: {{names: [customer.example.net]}}
-dns: {{listen: ["127.0.0.1:0"]}}
-radius:
-  auth: ["127.0.0.1:0"]
-  acct: ["127.0.0.1:0"]
-  clients: [{{name: building-7, networks: ["127.0.0.0/8"], secret: a-secret-of-a-test}}]
-mpsk: {{networks: {{Residence: {{blocked: {{vlan: 666}}}}}}}}
 ops: {{listen: "{listen}:0", socket: {directory}/control.sock{more}}}
 """
+)
 ANA_AT = parse_address("127.0.0.2")
 TOKEN = "a-token-of-the-tests-0001"
 GUARDED = f", token: {TOKEN}"
@@ -81,25 +69,16 @@ async def house_in(
     directory: Path, *, more: str = "", listen: str = "127.0.0.1", first: Snapshot | None = None, mode: str = "enforce"
 ) -> AsyncIterator[House]:
     """Every room at work, one packet filter in memory; ``first`` is the last good list of before."""
-    path = directory / "edged.yaml"
-    path.write_text(CONFIGURATION.format(directory=directory, more=more, listen=listen, mode=mode))
     if not (directory / "state").exists():
         (directory / "state").mkdir()
         SnapshotFiles(directory / "state").save(first or listed(ANA, LUIS, MIA))
-    house = House(load(path))
+    house = written(directory, CONFIGURATION, more=more, listen=listen, mode=mode)
     house.enforce = EnforceService(
         {"memory": MemoryTarget()}, rules(house.loaded.config), current=house.current, watch=mode == "watch"
     )
-    await house.open()
-    running = asyncio.create_task(house.run())
-    await until(lambda: house.recorder.counts[Access.BLOCKED] > 0 and house.enforce.status()["memory"].ok)
-    try:
+    async with at_work(house):
+        await until(lambda: house.recorder.counts[Access.BLOCKED] > 0 and house.enforce.status()["memory"].ok)
         yield house
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-        await house.close()
 
 
 async def until(holds: Callable[[], Any]) -> None:

@@ -6,22 +6,19 @@ from __future__ import annotations
 import asyncio
 import json
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
-from typing import Any
 
 import pytest
 
 from edged.cli import main
-from edged.config.loading import load
 from edged.daemon import House
-from edged.model import Snapshot, State, Subscriber
+from edged.model import State, Subscriber
 from edged.ops import text
 from edged.ops.completable import OFFERED, offered
-from edged.ops.control import Refused, call
-from edged.ops.explaining_places import NAMED
-from edged.state.snapshots import SnapshotFiles
+from edged.ops.control import Refused
+from edged.ops.explain.places import NAMED
 from edged.values import parse_prefix
+from tests.loopback.house import Facts, ask, at_work, written
 
 CONFIGURATION = """\
 site: tower-12
@@ -46,28 +43,15 @@ SUBSCRIBERS = (
     Subscriber("30001", State.BLOCKED, "quota", 0.0, (parse_prefix("2001:db8:100:700::/56"),)),
 )
 
-Facts = dict[str, Any]
-
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    (tmp_path / "edged.yaml").write_text(CONFIGURATION.format(directory=tmp_path))
-    (tmp_path / "state").mkdir()
-    SnapshotFiles(tmp_path / "state").save(Snapshot("8812.aa", "8812", 1_800_000_000.0, SUBSCRIBERS, known=100))
-    house = House(load(tmp_path / "edged.yaml"))
-    await house.open()
-    running = asyncio.create_task(house.run())
-    await asyncio.sleep(0.02)
-    yield house
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
-    await house.close()
+    async with at_work(written(tmp_path, CONFIGURATION, *SUBSCRIBERS)) as house:
+        yield house
 
 
 async def explained(house: House, subject: str, name: str | None = None) -> Facts:
-    answer: Facts = await asyncio.to_thread(call, house.control.path, "explain", subject=subject, name=name)
-    return answer
+    return await ask(house, "explain", subject=subject, name=name)
 
 
 async def test_a_network_says_who_is_in_it_the_blocked_first(house: House) -> None:
@@ -141,6 +125,6 @@ async def test_completion_is_offered_names_of_the_house_the_first_in_order(house
     assert ("building-7", "a RADIUS client") in offered(house, "subjects", "b")
     assert offered(house, "garden", "") == [("pay.example.net", "in the garden")]
     assert offered(house, "held", "") == offered(house, "keys", "") == offered(house, "xyzzy", "") == []
-    answer = await asyncio.to_thread(call, house.control.path, "names", kind="subscribers", beginning="2")
+    answer = await ask(house, "names", kind="subscribers", beginning="2")
     assert [name for name, _ in answer["names"]] == [f"20{n:03}" for n in range(30)]
     assert len(answer["names"]) < OFFERED

@@ -7,24 +7,22 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import pytest
 from structlog.testing import capture_logs
 
-from edged.config.loading import load
 from edged.daemon import House
 from edged.model import Key
 from edged.mpsk.facts import KeyFacts
 from edged.ops import text
-from edged.ops.control import call
-from edged.ops.explaining_wifi import _before
+from edged.ops.explain.wifi import _before
 from edged.radius.attributes import Attribute, attribute
 from edged.radius.authenticator import sign_request
 from edged.radius.packet import Code, Packet
 from edged.values import Secret, parse_mac
+from tests.loopback.house import ask, at_work, written
 
 SECRET = Secret("a-secret-of-building-7")
 CONFIGURATION = """\
@@ -44,27 +42,16 @@ LISTED, OTHER = "02:00:5e:10:00:0a", "02:00:5e:10:00:0b"
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    path = tmp_path / "edged.yaml"
-    path.write_text(CONFIGURATION.format(directory=tmp_path))
     listed = {"id": "2001", "state": "notice", "reason": "unpaid", "addresses": ["100.64.7.9"], "devices": [LISTED]}
     blocked = {"id": "2002", "state": "blocked", "reason": "unpaid", "addresses": ["100.64.7.10"]}
     (tmp_path / "billing.json").write_text(json.dumps({"subscribers": [listed, blocked]}))
     with capture_logs():
-        house = House(load(path))
-        await house.open()
-        running = asyncio.create_task(house.run())
-        async with asyncio.timeout(10.0):
-            answer = await asyncio.to_thread(call, house.control.path, "sync", who="desk")
-            held = answer["outcome"] == "held"
-            if held:
-                await asyncio.to_thread(
-                    call, house.control.path, "sync", accept=answer["snapshot"], who="desk"
-                )  # fmt: skip
-        yield house
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-        await house.close()
+        async with at_work(written(tmp_path, CONFIGURATION)) as house:
+            async with asyncio.timeout(10.0):
+                answer = await ask(house, "sync", who="desk")
+                if answer["outcome"] == "held":
+                    await ask(house, "sync", accept=answer["snapshot"], who="desk")
+            yield house
 
 
 async def asks(house: House, mac: str, *more: Attribute, ssid: str = "Residence") -> None:
@@ -83,7 +70,7 @@ async def asks(house: House, mac: str, *more: Attribute, ssid: str = "Residence"
 
 
 async def explained(house: House, subject: str) -> tuple[dict[str, Any], str]:
-    facts: dict[str, Any] = await asyncio.to_thread(call, house.control.path, "explain", subject=subject)
+    facts = await ask(house, "explain", subject=subject)
     return facts, " ".join(text.explain(facts).split())
 
 

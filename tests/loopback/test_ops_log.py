@@ -7,7 +7,6 @@ import asyncio
 import json
 import time
 from collections.abc import AsyncIterator
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,51 +14,28 @@ from typing import Any
 import pytest
 
 from edged.cli import main
-from edged.config.loading import load
 from edged.daemon import House
-from edged.model import Event, EventType, Snapshot, State, Subscriber
+from edged.model import Access, Event, EventType, Snapshot, State, Subscriber
 from edged.mpsk.memory import Stale
-from edged.ops.control import Refused, call
+from edged.ops.control import Refused
 from edged.ops.life.service import Lives
 from edged.state.database import Database
 from edged.state.settings import LifeSettings
-from edged.state.snapshots import SnapshotFiles
 from edged.values import MacAddress, parse_address, parse_prefix
+from tests.loopback.house import ONE_LIST, ask, at_work, written
 
-CONFIGURATION = """\
-site: tower-12
-state: {{directory: {directory}/state}}
-billing: {{source: file, path: {directory}/billing.yaml, guard: {{first: accept}}}}
-subscribers: {{networks: ["127.0.0.0/8"]}}
-enforce: []
-ops: {{socket: {directory}/control.sock}}
-"""
 ANA = Subscriber("1001", State.BLOCKED, "unpaid", 0.0, (parse_prefix("127.0.0.2"),), logins=("ana@fibre",))
 BEN = Subscriber("1002", State.BLOCKED, "unpaid", 0.0, (parse_prefix("127.0.0.3"),))
 PAID, MOVED = replace(ANA, state=State.ACTIVE), replace(ANA, addresses=(parse_prefix("127.0.0.9"),))
 
-Facts = dict[str, Any]
-
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    (tmp_path / "edged.yaml").write_text(CONFIGURATION.format(directory=tmp_path))
-    (tmp_path / "state").mkdir()
-    SnapshotFiles(tmp_path / "state").save(Snapshot("8812.aa", "8812", 1_800_000_000.0, (ANA, BEN), known=100))
-    house = House(load(tmp_path / "edged.yaml"))
-    await house.open()
-    running = asyncio.create_task(house.run())
-    await asyncio.sleep(0.02)
-    yield house
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
-    await house.close()
-
-
-async def ask(house: House, command: str, **arguments: Any) -> Facts:
-    answer: Facts = await asyncio.to_thread(call, house.control.path, command, **arguments)
-    return answer
+    async with at_work(written(tmp_path, ONE_LIST, ANA, BEN)) as house:
+        # the list of before the start is no news to the recorder: it has to have looked
+        while not house.recorder.counts[Access.BLOCKED]:
+            await asyncio.sleep(0.005)
+        yield house
 
 
 async def told(house: House, subject: str = "1001", **more: Any) -> list[tuple[str, str, str]]:
@@ -170,7 +146,7 @@ async def test_without_a_daemon_the_database_tells_the_same(house: House, capsys
 async def test_where_neither_daemon_nor_database_is_the_command_says_that_the_daemon_is_away(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "edged.yaml").write_text(CONFIGURATION.format(directory=tmp_path))
+    (tmp_path / "edged.yaml").write_text(ONE_LIST.format(directory=tmp_path))
 
     assert main(["log", "1001", "-c", str(tmp_path / "edged.yaml")]) == 69
     assert "does not answer" in capsys.readouterr().err

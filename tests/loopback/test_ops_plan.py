@@ -154,7 +154,7 @@ async def test_a_stranger_is_shown_where_the_served_networks_stand(tmp_path: Pat
     assert facts["headline"] == "198.51.100.77 is a STRANGER: no network in subscribers.networks holds it"
     assert (
         facts["who"][1]
-        == f'{tmp_path}/edged.yaml:5  subscribers: {{networks: ["127.0.0.0/8"], exempt: ["127.0.0.53"]}}'
+        == f'{tmp_path}/edged.yaml:4  subscribers: {{networks: ["127.0.0.0/8"], exempt: ["127.0.0.53"]}}'
     )
 
 

@@ -13,7 +13,7 @@ from edged.captive.probes import PROBES
 from edged.config import load
 from edged.daemon import House
 from edged.ops.control import call
-from edged.ops.rehearsal import rehearse
+from edged.ops.doctor.rehearsal import rehearse
 
 CONFIGURATION = """\
 site: tower-12

@@ -24,13 +24,12 @@ from edged.billing.status import Health
 from edged.billing.webhook import Fault
 from edged.captive.answers import Kind, Topic
 from edged.captive.counters import DROPPED
-from edged.config import load
 from edged.daemon import House
 from edged.dns.counters import DROPS, ERRORS, Limited
 from edged.dns.upstream.counters import UpstreamCounters
 from edged.dns.verdict import Kind as Verdict
 from edged.errors import ConfigError
-from edged.model import Access, EventType, Snapshot, State, Subscriber
+from edged.model import Access, EventType, State, Subscriber
 from edged.mpsk.disconnect import End
 from edged.mpsk.outcome import Reason
 from edged.ops import alarms
@@ -38,8 +37,8 @@ from edged.ops.metrics import Exposition, Sample
 from edged.ops.service import OpsService
 from edged.radius.counters import Discard
 from edged.radius.packet import Code
-from edged.state.snapshots import SnapshotFiles
 from edged.values import Endpoint, parse_endpoint, parse_prefix
+from tests.loopback.house import EVERY_ROOM, at_work, written
 
 Facts = dict[str, Any]
 
@@ -78,26 +77,14 @@ CLOSED: dict[str, dict[str, set[str] | None]] = {
 }
 """Family to its labels, and each label to the values it may ever have; None: the operator's own word."""
 
-CONFIGURATION = """\
-site: tower-12
+CONFIGURATION = (
+    EVERY_ROOM
+    + """\
 mode: watch
-state: {{directory: {directory}/state}}
-billing: {{source: file, path: {directory}/billing.yaml, guard: {{first: accept}}}}
-subscribers: {{networks: ["127.0.0.0/8"], exempt: ["127.0.0.53"]}}
-portal:
-  url: https://localhost
-  addresses: ["127.0.0.1"]
-  listen: {{http: ["127.0.0.1:0"], https: ["127.0.0.1:0"]}}
-garden: {{names: [customer.example.net]}}
-dns: {{listen: ["127.0.0.1:0"]}}
-radius:
-  auth: ["127.0.0.1:0"]
-  acct: ["127.0.0.1:0"]
-  clients: [{{name: building-7, networks: ["127.0.0.0/8"], secret: a-secret-of-a-test}}]
-mpsk: {{networks: {{Residence: {{blocked: {{vlan: 666}}}}}}}}
 enforce: [nftables: {{interfaces: [lo]}}]
 ops: {{listen: "127.0.0.1:0", socket: {directory}/control.sock}}
 """
+)
 ANA = Subscriber("1001", State.BLOCKED, "unpaid", 0.0, (parse_prefix("127.0.0.2"),))
 MIA = Subscriber("1004", State.NOTICE, "unpaid", 0.0, (parse_prefix("127.0.0.4"),))
 
@@ -105,21 +92,8 @@ MIA = Subscriber("1004", State.NOTICE, "unpaid", 0.0, (parse_prefix("127.0.0.4")
 @asynccontextmanager
 async def house_in(directory: Path) -> AsyncIterator[House]:
     """Every room of a house, at work; its last good list is there from before."""
-    path = directory / "edged.yaml"
-    path.write_text(CONFIGURATION.format(directory=directory))
-    (directory / "state").mkdir()
-    SnapshotFiles(directory / "state").save(Snapshot("8812.aa", "8812", 1_800_000_000.0, (ANA, MIA), known=100))
-    house = House(load(path))
-    await house.open()
-    running = asyncio.create_task(house.run())
-    await asyncio.sleep(0.05)
-    try:
+    async with at_work(written(directory, CONFIGURATION, ANA, MIA)) as house:
         yield house
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-        await house.close()
 
 
 def counted() -> list[Sample]:

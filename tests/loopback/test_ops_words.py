@@ -16,23 +16,14 @@ import pytest
 from structlog.testing import capture_logs
 
 from edged.cli import main
-from edged.config.loading import load
 from edged.daemon import House
-from edged.model import Access, Snapshot, State, Subscriber
-from edged.ops.control import Refused, call
+from edged.model import Access, State, Subscriber
+from edged.ops.control import Refused
 from edged.ops.words import DAY_S
 from edged.state.overrides import Kind
-from edged.state.snapshots import SnapshotFiles
 from edged.values import MacAddress, parse_prefix
+from tests.loopback.house import ONE_LIST, Facts, ask, at_work, written
 
-CONFIGURATION = """\
-site: tower-12
-state: {{directory: {directory}/state}}
-billing: {{source: file, path: {directory}/billing.yaml, guard: {{first: accept}}}}
-subscribers: {{networks: ["127.0.0.0/8"]}}
-enforce: []
-ops: {{socket: {directory}/control.sock}}
-"""
 ANA = Subscriber(
     "1001",
     State.BLOCKED,
@@ -45,29 +36,11 @@ ANA = Subscriber(
 BEN = Subscriber("1002", State.BLOCKED, "unpaid", 0.0, (parse_prefix("127.0.0.3"),))
 MIA = Subscriber("1004", State.NOTICE, "unpaid", 0.0, (parse_prefix("127.0.0.4"),))
 
-Facts = dict[str, Any]
-
 
 @pytest.fixture
 async def house(tmp_path: Path) -> AsyncIterator[House]:
-    path = tmp_path / "edged.yaml"
-    path.write_text(CONFIGURATION.format(directory=tmp_path))
-    (tmp_path / "state").mkdir()
-    SnapshotFiles(tmp_path / "state").save(Snapshot("8812.aa", "8812", 1_800_000_000.0, (ANA, BEN, MIA), known=100))
-    house = House(load(path))
-    await house.open()
-    running = asyncio.create_task(house.run())
-    await asyncio.sleep(0.02)
-    yield house
-    running.cancel()
-    with suppress(asyncio.CancelledError):
-        await running
-    await house.close()
-
-
-async def ask(house: House, command: str, **arguments: Any) -> Facts:
-    answer: Facts = await asyncio.to_thread(call, house.control.path, command, **arguments)
-    return answer
+    async with at_work(written(tmp_path, ONE_LIST, ANA, BEN, MIA)) as house:
+        yield house
 
 
 async def say(house: House, command: str, subscriber: str, **more: Any) -> Facts:

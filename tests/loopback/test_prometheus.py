@@ -24,6 +24,7 @@ from edged.daemon import House
 from edged.model import Snapshot, State, Subscriber
 from edged.state.snapshots import SnapshotFiles
 from edged.values import parse_prefix
+from tests.loopback.house import at_work
 
 ROOT = Path(__file__).resolve().parents[2]
 PROMTOOL = ROOT / ".run/prometheus/usr/bin/promtool"
@@ -88,22 +89,14 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 
 async def scraped(path: Path) -> str:
-    house = House(load(path))
-    await house.open()
-    running = asyncio.create_task(house.run())
-    try:
-        async with asyncio.timeout(10), aiohttp.ClientSession() as session:
-            # an alarm that stands: billing's port is nobody's
-            while True:
-                async with session.get(f"http://{house.ops.endpoint}/metrics") as said:
-                    text = await said.text()
-                if "billing-unreachable" in text:
-                    return text
-                await asyncio.sleep(0.05)
-    finally:
-        running.cancel()
-        await asyncio.gather(running, return_exceptions=True)
-        await house.close()
+    async with at_work(House(load(path))) as house, asyncio.timeout(10), aiohttp.ClientSession() as session:
+        # an alarm that stands: billing's port is nobody's
+        while True:
+            async with session.get(f"http://{house.ops.endpoint}/metrics") as said:
+                text = await said.text()
+            if "billing-unreachable" in text:
+                return text
+            await asyncio.sleep(0.05)
 
 
 def names_in(text: str) -> set[str]:

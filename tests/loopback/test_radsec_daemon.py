@@ -25,6 +25,7 @@ from edged.radius.hiding import hide_password, reveal_salted
 from edged.radius.packet import Code, Packet, decode
 from edged.radius.radsec.peers import SECRET
 from edged.values import Secret
+from tests.loopback.house import at_work, written
 
 MAC = "02005e100009"
 CONFIGURATION = """\
@@ -61,22 +62,12 @@ def _certify(folder: Path, authority: trustme.CA) -> None:
 async def _house(folder: Path, authority: trustme.CA) -> AsyncIterator[House]:
     _certify(folder, authority)
     (folder / "billing.yaml").write_text(BILLING)
-    (folder / "edged.yaml").write_text(CONFIGURATION.format(directory=folder))
     (folder / "state").mkdir()
-    house = House(load(str(folder / "edged.yaml")))
-    await house.open()
-    running = asyncio.create_task(house.run())
-    try:
+    async with at_work(written(folder, CONFIGURATION)) as house:
         async with asyncio.timeout(10.0):
             while not house.mpsk.key_facts():
                 await asyncio.sleep(0.02)
         yield house
-        assert not running.done()
-    finally:
-        running.cancel()
-        with suppress(asyncio.CancelledError):
-            await running
-        await house.close()
 
 
 async def _exchange(house: House, authority: trustme.CA, octets: bytes) -> bytes:
@@ -118,7 +109,7 @@ async def test_an_access_point_behind_tls_gets_its_residents_key(tmp_path: Path)
         found = {(it.name, *it.labels): it.value for it in figures(house) if "radsec" in it.name}
         assert found["edged_radsec_connections",] == 1
         assert found["edged_radsec_refused", ("reason", "no-certificate")] == 0
-        status = text.status(await house.answers.status_facts())
+        status = " ".join(text.status(await house.answers.status_facts()).split())
         assert "over TLS, 0 refused" in status
         (told,) = [row for row in with_nas(house, {"subject": "127.0.0.1"})["who"] if "last heard" in row]
         assert "over TLS" in told

@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from edged.config.schema import Config
+from edged.host.addresses import Neighbour
 from edged.model import Access, OnlineSession, Snapshot, State, Subscriber
-from edged.ops.host import Neighbour
 from edged.policy.access import DRAIN_S, Override
 from edged.policy.moved import Holder
 from edged.policy.table import compile_table

@@ -12,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from edged.enforce.edits import KEY_OCTETS, TCP, Edit, Lives, Statement, Verb
+from edged.enforce.edits import KEY_OCTETS, TCP, Edit, Statement, Timed, Verb
 from edged.enforce.kernel.requests import Answer, Forget, Holds, Request, Script, Simple, Transact, Widen
 from edged.enforce.kernel.wire import MOST_EDITS, MOST_OCTETS, Unfit, answer_octets, answer_of, decoded, encoded
 from edged.enforce.nft_elements import FEW, batch, changes
@@ -49,12 +49,12 @@ def statements(draw: st.DrawFn, verbs: tuple[Verb, ...] = tuple(Verb), least: in
 
 
 @st.composite
-def lives(draw: st.DrawFn) -> Lives:
+def lives(draw: st.DrawFn) -> Timed:
     name = draw(st.sampled_from(tuple(KEY_OCTETS)))
     octets = KEY_OCTETS[name]
     key = st.just(TCP) if name == ALIVE_SET else st.binary(min_size=octets, max_size=octets)
     entries = draw(st.lists(st.tuples(key, st.integers(0, (1 << 64) - 1)), min_size=1, max_size=6))
-    return Lives(name, tuple(entries), draw(st.booleans()), draw(st.booleans()))
+    return Timed(name, tuple(entries), draw(st.booleans()), draw(st.booleans()))
 
 
 RULES = st.builds(
@@ -182,7 +182,7 @@ NAMED = encoded(Script(Rules(interfaces=("lan0",)), ()))
         (NAMED.replace(b"\4lan0", b"\4la\n0"), "interface"),
         (encoded(Forget([Prefix(4, 0, 0)], [])), "not a prefix"),
         (encoded(Forget([Prefix(6, 1, 64)], [])), "not a prefix"),
-        (encoded(Transact([Lives(ALIVE_SET, ((b"\x11", 9),))])), "TCP"),
+        (encoded(Transact([Timed(ALIVE_SET, ((b"\x11", 9),))])), "TCP"),
         (encoded(Holds(Statement(Verb.ADD, SetName.EXEMPT_4))), "not one element"),
         (encoded(Widen((1 << 22) + 1)), "above"),
     ],

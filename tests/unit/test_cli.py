@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -380,6 +381,22 @@ def test_init_asks_for_what_a_billing_system_wants_and_check_is_content_once_it_
 
     assert main(["check", "-c", str(config)]) == 0
     assert f"source: {source}" in config.read_text()
+
+
+def test_what_init_refers_to_is_in_the_source_and_where_the_package_puts_it(tmp_path: Path) -> None:
+    config = tmp_path / "edged.yaml"
+    assert main(["init", "-c", str(config)]) == 0
+
+    comments = " ".join(line.partition("#")[2] for line in config.read_text("utf-8").splitlines())
+    named = re.findall(r"\b(?:docs|config)/[\w.-]*\w", comments)
+    assert {"docs/configure.md", "config/edged.example.yaml"} <= set(named)
+    assert all((ROOT / name).is_file() for name in named)
+    assert "/usr/share/doc/edged, as docs/ and examples/" in comments
+    package = (ROOT / "config/debian/build.sh").read_text("utf-8")
+    assert "doc=$root/usr/share/doc/edged\n" in package
+    assert re.search(r'^cp -r .*"\$tree/docs" "\$doc/"$', package, re.MULTILINE)
+    assert re.search(r'^cp .*edged\.example\.yaml.* "\$doc/examples/"$', package, re.MULTILINE)
+    assert (ROOT / "docs/reference/man/edged.yaml.5").is_file()
 
 
 def test_the_url_of_the_page_pasted_for_its_host_is_the_host(tmp_path: Path) -> None:

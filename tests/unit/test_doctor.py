@@ -14,6 +14,7 @@ import pytest
 from edged.captive.certificate import Life
 from edged.cli import main
 from edged.config.schema import Config
+from edged.enforce.nft_json import MENDED_BY
 from edged.errors import Problem
 from edged.ops.doctor import checks
 from edged.ops.doctor.finding import Finding, Grade
@@ -177,7 +178,7 @@ CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
     ("chains", {"chains": ("chain ip nat pre translates before edged (priority -150): x",)}, Grade.WARN,
      "chain ip nat pre translates before edged (priority -150)"),
     ("chains", {"chains": ("chain a forward drops by default: y",
-                           "chain inet f input drops by default: it needs the rule: ct status dnat accept")},
+                           f"chain inet f input drops by default{MENDED_BY}nft insert rule inet f input accept")},
      Grade.FAIL, "chain inet f input drops by default (and 1 more)"),
     ("chains", {"chains": None, "reasons": {"chains": "nft: Operation not permitted"}}, Grade.SKIP,
      "nft: Operation not permitted"),
@@ -431,7 +432,7 @@ def test_iptables_of_before_nft_are_read_where_they_drop_what_edged_needs() -> N
 
     (first, second) = legacy_warnings(saved, "iptables-legacy")
     assert first.startswith(
-        "chain INPUT of iptables-legacy drops by default: it needs the rule: iptables-legacy -I INPUT"
+        "chain INPUT of iptables-legacy drops by default: mend it with iptables-legacy -I INPUT -m conntrack"
     )
     assert second.startswith("chain FORWARD of iptables-legacy drops by default")
     assert found("chains", chains=(second, first)).grade is Grade.FAIL

@@ -11,6 +11,7 @@ import pytest
 from edged.enforce.nft_json import counters, digest, elements, foreign_warnings, garden, rows
 from edged.enforce.sets import SetName
 from edged.errors import UpstreamError
+from edged.ops.alarms import in_the_way
 from edged.values import parse_address, parse_mac, parse_prefix
 
 
@@ -99,6 +100,15 @@ def test_a_foreign_chain_that_stands_in_our_way_is_a_warning(fields: dict[str, A
     (warning,) = foreign_warnings(rows(listing(chain(**fields))))
     assert says in warning
     assert warning.startswith("chain inet filter c ")
+
+
+def test_the_alarm_of_an_input_chain_says_the_command_that_mends_it() -> None:
+    (warning,) = foreign_warnings(rows(listing(chain(hook="input", policy="drop"))))
+
+    alarm = in_the_way("nftables", warning)
+
+    assert alarm.sentence == "nftables: chain inet filter c drops by default: blocked lines see no page."
+    assert alarm.command.startswith("nft insert rule inet filter c ct status dnat accept; then ")
 
 
 @pytest.mark.parametrize(

@@ -217,6 +217,22 @@ def test_the_exit_statuses_of_the_manual_are_those_of_the_commands(capsys: pytes
 
 # --- keys and codes that a sentence names ------------------------------------------------------------
 
+SHOWN = re.compile(r"^  (\w+) +(?:OK|WARN|FAIL) +(.*(?:\n {23}.*)*)", re.MULTILINE)
+"""A part of ``edged status``, on as many lines as it takes."""
+SAID = {
+    "dns": re.compile(r"[\d,]+ answers/s(, p99 \S+ ms)?; [\d,]+ since the start, [\d,]+ dropped"),
+    "portal": re.compile(r"[\d,]+ pages? in the last hour(;|$)"),
+}
+
+
+def test_what_the_manual_shows_of_a_part_has_the_words_of_status() -> None:
+    golden = "\n".join(path.read_text("utf-8") for path in (ROOT / "tests/golden/ops").glob("status-*.txt"))
+    shown = [(name, " ".join(fact.split())) for text in (*TEXTS.values(), golden) for name, fact in SHOWN.findall(text)]
+
+    assert {name for name, _ in shown} > SAID.keys()
+    assert not [fact for name, fact in shown if name in SAID and not SAID[name].match(fact)]
+
+
 NAMED = re.compile(rf"`((?:{'|'.join(Config.model_fields)})(?:\[\])?\.[a-z_0-9.\[\]A-Z]+)`")
 FOREIGN = re.compile(r"\.(?:yaml|md|py|csv|json|pem|key|net|com|example|service|socket|tar|sh|schema|lock|google)$")
 PATTERNS = [re.compile(re.escape(key).replace(r"\[\]", r"(?:\[\]|\[\d+\])?").replace("NAME", r"[^.]+")) for key in KEYS]

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from edged.ops.devices import access_point, all_devices, devices_text, octets
+from edged.ops.keys.devices import access_point, all_devices, devices_text, octets
 
 NOW = 1_795_860_000.0
 GOLDEN = Path(__file__).parent.parent / "golden" / "devices.txt"

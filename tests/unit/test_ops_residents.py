@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from edged.ops.residents import row_of
+from edged.ops.keys.residents import row_of
 from edged.state.keys import LOCAL, KeyId, Sighting
 from edged.state.sessions import Session
 from tests.mpsk_world import DAY, MAC, NOW, SSID, ring_of, stored

@@ -37,8 +37,8 @@ WELL: Answer = {
     "last_hour": {"restored": 7, "median_s": 11.2, "slowest_s": 29.4},
     "parts": [
         {"name": "billing", "state": "OK", "fact": "rest, read 22 s ago (snapshot 8812.91c0aa17); reached 22 s ago"},
-        {"name": "dns", "state": "OK", "fact": "1,210 answers/s, p99 1.1 ms; since the start 1,204,551, 31 dropped"},
-        {"name": "portal", "state": "OK", "fact": "38 pages this hour; certificate good for 61 days"},
+        {"name": "dns", "state": "OK", "fact": "1,210 answers/s, p99 1.1 ms; 1,204,551 since the start, 31 dropped"},
+        {"name": "portal", "state": "OK", "fact": "38 pages in the last hour; certificate good for 61 days"},
         {"name": "radius", "state": "OFF", "fact": "radius.auth is empty"},
         {"name": "nftables", "state": "OK", "fact": "1,388 of 1,388, compared 4 s ago"},
         {"name": "store", "state": "OK", "fact": "sqlite, 2.1 MB"},

@@ -90,7 +90,7 @@ class Doors:
         host: str,
         foreign: Literal["alert", "reset"],
         deadlines: Deadlines,
-        store: FdStore | None = None,
+        fds: FdStore | None = None,
     ) -> None:
         sslproto.SSLProtocol.max_size = _TLS_BUFFER  # asyncio has no other place to say so; it holds for the daemon
         self.crowd = Crowd(max(64, min(TOTAL, _descriptors())))
@@ -113,14 +113,14 @@ class Doors:
         self._lobby = Lobby(patience, self._heard, self._overdue)
         self._sink = bytearray(4 * MAX_HELLO)
         """What is read to be forgotten: octets left unread would turn a close into a reset."""
-        self._store = store or FdStore()
+        self._fds = fds or FdStore()
         self._listeners: list[socket.socket] = []
         self._visits: set[asyncio.Task[None]] = set()
 
     def open(self, endpoint: Endpoint, key: str, *, tls: bool) -> Endpoint:
         """Listen on ``endpoint``; the one that the system chose where its port is 0. ConfigError."""
         try:
-            listener = self._store.listen(endpoint, _BACKLOG)
+            listener = self._fds.listen(endpoint, _BACKLOG)
         except OSError as error:
             raise ConfigError.unbound(key, endpoint, error) from None
         self._listeners.append(listener)

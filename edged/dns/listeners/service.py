@@ -55,8 +55,8 @@ class _Listener:
 class Listeners:
     """Owns every listening socket of the room: ``bind``, then ``run``, then ``close``."""
 
-    def __init__(self, listen: Sequence[Endpoint], opened: Told, closed: Told, store: FdStore | None = None) -> None:
-        self._listen, self._opened, self._closed, self._store = listen, opened, closed, store or FdStore()
+    def __init__(self, listen: Sequence[Endpoint], opened: Told, closed: Told, fds: FdStore | None = None) -> None:
+        self._listen, self._opened, self._closed, self._fds = listen, opened, closed, fds or FdStore()
         self._entries: list[_Listener] = []
         self._local = LocalAddresses()
         self._running = self._refrained = False
@@ -74,7 +74,7 @@ class Listeners:
     def bind(self) -> None:
         """Take every port. ConfigError when one cannot be had."""
         for index, endpoint in enumerate(self._listen):
-            datagrams, streams = _bind_both(endpoint, f"dns.listen[{index}]", self._store)
+            datagrams, streams = _bind_both(endpoint, f"dns.listen[{index}]", self._fds)
             address, port = datagrams.getsockname()[:2]
             self._entries.append(_Listener(Endpoint(parse_address(address), port), datagrams, streams))
 
@@ -160,7 +160,7 @@ class Listeners:
     def _open(self, entry: _Listener, address: IpAddress) -> None:
         endpoint = Endpoint(address, entry.endpoint.port)
         try:
-            sock = udp.bind_beside(endpoint, self._store)
+            sock = udp.bind_beside(endpoint, self._fds)
         except OSError as error:
             if address not in entry.refused:
                 entry.refused.add(address)
@@ -193,14 +193,14 @@ def _subscribe() -> socket.socket:
     return news
 
 
-def _bind_both(endpoint: Endpoint, key: str, store: FdStore) -> tuple[socket.socket, socket.socket]:
+def _bind_both(endpoint: Endpoint, key: str, fds: FdStore) -> tuple[socket.socket, socket.socket]:
     """UDP and TCP on the same port; port 0: one that is free for both."""
     for attempt in range(_PORT_TRIES):
-        datagrams = udp.bind(endpoint, key, store)
+        datagrams = udp.bind(endpoint, key, fds)
         try:
             port = datagrams.getsockname()[1]
             # one of the kernel's choice is nothing to keep
-            streams = tcp.bind(Endpoint(endpoint.address, port), key, store if endpoint.port else FdStore())
+            streams = tcp.bind(Endpoint(endpoint.address, port), key, fds if endpoint.port else FdStore())
         except ConfigError:
             datagrams.close()
             if endpoint.port or attempt == _PORT_TRIES - 1:

@@ -46,10 +46,10 @@ _SWEPT = 64
 Later = Callable[[Pending, Callable[[bytes], None]], None]
 
 
-def bind(endpoint: Endpoint, key: str, store: FdStore) -> socket.socket:
+def bind(endpoint: Endpoint, key: str, fds: FdStore) -> socket.socket:
     """A listening TCP socket on ``endpoint``. ConfigError when it cannot be had."""
     try:
-        return store.listen(endpoint, _BACKLOG)
+        return fds.listen(endpoint, _BACKLOG)
     except OSError as error:
         raise ConfigError.unbound(key, f"{endpoint} (TCP)", error) from None
 

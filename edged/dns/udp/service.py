@@ -34,27 +34,27 @@ Later = Callable[[Pending, Callable[[bytes], None]], None]
 """Takes over a query that an upstream must answer, and what to call with the reply."""
 
 
-def bind(endpoint: Endpoint, key: str, store: FdStore) -> socket.socket:
-    """A UDP socket on ``endpoint``: the one in ``store``, or one that nobody has yet. ConfigError: it cannot be had."""
-    left = store.take(socket.SOCK_DGRAM, endpoint)
-    sock = left or _unbound(endpoint, store)
+def bind(endpoint: Endpoint, key: str, fds: FdStore) -> socket.socket:
+    """A UDP socket on ``endpoint``: the one in ``fds``, or one that nobody has yet. ConfigError: it cannot be had."""
+    left = fds.take(socket.SOCK_DGRAM, endpoint)
+    sock = left or _unbound(endpoint, fds)
     try:
         if left is None:
             sock.bind((str(endpoint.address), endpoint.port))
         else:
-            _prepare(sock, endpoint, store)
+            _prepare(sock, endpoint, fds)
         # after the bind: another program is refused this port as ever, sockets of our own may join
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
     except OSError as error:
         sock.close()
         raise ConfigError.unbound(key, f"{endpoint} (UDP)", error) from None
-    store.keep(sock, endpoint)
+    fds.keep(sock, endpoint)
     return sock
 
 
-def bind_beside(endpoint: Endpoint, store: FdStore) -> socket.socket:
+def bind_beside(endpoint: Endpoint, fds: FdStore) -> socket.socket:
     """One more UDP socket on a port that we hold by ``bind``. OSError when it cannot be had."""
-    sock = _unbound(endpoint, store)
+    sock = _unbound(endpoint, fds)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
         if sock.family == socket.AF_INET6:
@@ -68,24 +68,24 @@ def bind_beside(endpoint: Endpoint, store: FdStore) -> socket.socket:
     return sock
 
 
-def _unbound(endpoint: Endpoint, store: FdStore) -> socket.socket:
+def _unbound(endpoint: Endpoint, fds: FdStore) -> socket.socket:
     family = socket.AF_INET if endpoint.address.version == 4 else socket.AF_INET6
     sock = socket.socket(family, socket.SOCK_DGRAM)
     sock.settimeout(0)
     if family == socket.AF_INET6:
         sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-    _prepare(sock, endpoint, store)
+    _prepare(sock, endpoint, fds)
     return sock
 
 
-def _prepare(sock: socket.socket, endpoint: Endpoint, store: FdStore) -> None:
+def _prepare(sock: socket.socket, endpoint: Endpoint, fds: FdStore) -> None:
     """The options that a bound socket takes as well."""
     if endpoint.address.is_unspecified:
         if sock.family == socket.AF_INET:
             sock.setsockopt(socket.IPPROTO_IP, IP_PKTINFO, 1)
         else:
             sock.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVPKTINFO, 1)
-    store.widen(sock, _BUFFER)
+    fds.widen(sock, _BUFFER)
 
 
 def _turn_away(sock: socket.socket) -> None:
@@ -110,9 +110,9 @@ class UdpSockets:
         refresh: Callable[[], None],
         later: Later,
         *,
-        store: FdStore | None = None,
+        fds: FdStore | None = None,
     ) -> None:
-        self._datagrams, self._workers, self._store = datagrams, workers, store or FdStore()
+        self._datagrams, self._workers, self._fds = datagrams, workers, fds or FdStore()
         self._sinkhole = sinkhole
         self._refresh = refresh
         self._later = later
@@ -148,14 +148,14 @@ class UdpSockets:
 
     def _beside(self, sock: socket.socket, endpoint: Endpoint) -> socket.socket:
         """One more socket beside ``sock``; where that outlives us, so does this: the kernel counts on both."""
-        if not self._store.holds(sock):
-            return bind_beside(endpoint, self._store)
-        left = self._store.take(socket.SOCK_DGRAM, endpoint)
+        if not self._fds.holds(sock):
+            return bind_beside(endpoint, self._fds)
+        left = self._fds.take(socket.SOCK_DGRAM, endpoint)
         if left is not None:
-            _prepare(left, endpoint, self._store)
+            _prepare(left, endpoint, self._fds)
             return left
-        beside = bind_beside(endpoint, self._store)
-        self._store.keep(beside, endpoint)
+        beside = bind_beside(endpoint, self._fds)
+        self._fds.keep(beside, endpoint)
         return beside
 
     def _attach(self, sock: socket.socket, endpoint: Endpoint, worker: int) -> None:
@@ -182,7 +182,7 @@ class UdpSockets:
 
     def _detach(self, *sockets: socket.socket) -> None:
         for each in sockets:
-            if not self._store.holds(each):
+            if not self._fds.holds(each):
                 _turn_away(each)
             self._datagrams.detach(each)
         # all that came to them waits among the first; others may come without end

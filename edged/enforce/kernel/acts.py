@@ -11,8 +11,8 @@ import socket
 from collections.abc import Sequence
 from typing import NamedTuple
 
-from edged.enforce.edits import Lives
-from edged.enforce.kernel.netlink import Held
+from edged.enforce.edits import Timed
+from edged.enforce.kernel.netlink import KeptNetlink
 from edged.enforce.kernel.requests import REFUSED, Answer, Forget, Holds, Request, Script, Simple, Transact, Widen
 from edged.enforce.nft_elements import changes
 from edged.enforce.nft_text import TABLE, script_text
@@ -40,7 +40,7 @@ class Done(NamedTuple):
     fd: int = -1
 
 
-def perform(request: Request, netlink: Held, program: str = "nft", fd: int = -1) -> Done:
+def perform(request: Request, netlink: KeptNetlink, program: str = "nft", fd: int = -1) -> Done:
     """Do it. Never raises for what the kernel or nft says. ``fd``: what came with the request."""
     match request:
         case Simple.LIFT:
@@ -48,7 +48,7 @@ def perform(request: Request, netlink: Held, program: str = "nft", fd: int = -1)
         case Simple() if request in _LISTS:
             return _nft(program, _LISTS[request], "", _TIMEOUT)
         case Script(rules, edits, check):
-            small = rules is None and all(isinstance(edit, Lives) for edit in edits)
+            small = rules is None and all(isinstance(edit, Timed) for edit in edits)
             options = (*(("--check",) if check else ()), "-f", "-")
             return _nft(program, options, script_text(rules, edits), _ADMIT_TIMEOUT if small else _TIMEOUT)
         case Holds(which):
@@ -60,7 +60,7 @@ def perform(request: Request, netlink: Held, program: str = "nft", fd: int = -1)
         return Done(Answer(error.errno or errno.ETIMEDOUT))
 
 
-def _asked(request: Request, netlink: Held, fd: int) -> bytes:
+def _asked(request: Request, netlink: KeptNetlink, fd: int) -> bytes:
     """By netlink, or of a socket. OSError as the kernel has it."""
     match request:
         case Widen(octets):

@@ -16,7 +16,7 @@ import structlog
 from edged import capabilities
 from edged.enforce.kernel import wire
 from edged.enforce.kernel.acts import perform
-from edged.enforce.kernel.netlink import Held
+from edged.enforce.kernel.netlink import KeptNetlink
 from edged.enforce.kernel.requests import Answer, Request, Widen
 from edged.enforce.kernel.service import HEAD, INLINE
 from edged.enforce.nft_elements import FEW
@@ -47,7 +47,7 @@ class Here:
         return await asyncio.to_thread(self._asked, request)
 
     def _asked(self, request: Request) -> Answer:
-        netlink = Held()
+        netlink = KeptNetlink()
         try:
             done = perform(request, netlink, self._program)
         finally:

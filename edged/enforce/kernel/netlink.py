@@ -141,7 +141,7 @@ class Netlink:
                 yield kind, payload
 
 
-class Held:
+class KeptNetlink:
     """One socket for many questions, since closing one waits for the kernel's readers; after a fault a new one."""
 
     def __init__(self) -> None:

@@ -20,7 +20,7 @@ import threading
 from edged import capabilities
 from edged.enforce.kernel import wire
 from edged.enforce.kernel.acts import Done, perform
-from edged.enforce.kernel.netlink import Held
+from edged.enforce.kernel.netlink import KeptNetlink
 from edged.enforce.kernel.requests import REFUSED, Answer, Widen
 from edged.enforce.kernel.wire import Unfit
 
@@ -42,7 +42,7 @@ class Desk:
 
     def __init__(self, line: socket.socket, program: str = "nft") -> None:
         self._line, self._program = line, program
-        self._netlink = Held()
+        self._netlink = KeptNetlink()
         self._widened = 0
 
     def serve(self) -> None:

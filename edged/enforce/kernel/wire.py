@@ -12,7 +12,7 @@ from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv6Address
 from typing import Literal
 
-from edged.enforce.edits import KEY_OCTETS, TCP, Edit, Lives, Statement, Verb
+from edged.enforce.edits import KEY_OCTETS, TCP, Edit, Statement, Timed, Verb
 from edged.enforce.kernel.requests import Answer, Forget, Holds, Request, Script, Simple, Transact, Widen
 from edged.enforce.nft_elements import FEW
 from edged.enforce.rules import Portal, Rules
@@ -32,7 +32,7 @@ _TRANSACT, _SCRIPT, _HOLDS, _FORGET, _WIDEN = 16, 17, 18, 19, 20
 _NAMES = tuple(SetName)
 _TIMED = tuple(KEY_OCTETS)
 _LIVES = 3
-"""The verb of ``Lives``; 1 and 2 are added to it where they are to be replaced, and where they are over."""
+"""The verb of ``Timed``; 1 and 2 are added to it where they are to be replaced, and where they are over."""
 _FORWARD: tuple[Literal["reject", "drop"], ...] = ("reject", "drop")
 _ANSWER = struct.Struct(">iI")
 _LISTED = {4: struct.Struct(">IB"), 6: struct.Struct(">QQB")}
@@ -74,7 +74,7 @@ def elements_of(request: Request) -> int:
 
 
 def _count(edit: Edit) -> int:
-    return len(edit.entries if isinstance(edit, Lives) else edit.elements)
+    return len(edit.entries if isinstance(edit, Timed) else edit.elements)
 
 
 def decoded(octets: bytes) -> Request:
@@ -171,7 +171,7 @@ def _edits(edits: Collection[Edit]) -> bytes:
 
 
 def _edit(edit: Edit) -> bytes:
-    if isinstance(edit, Lives):
+    if isinstance(edit, Timed):
         head = bytes([_LIVES + edit.replace + 2 * edit.over, _TIMED.index(edit.name)])
         entries = b"".join(key + life.to_bytes(8) for key, life in edit.entries)
         return head + len(edit.entries).to_bytes(4) + entries
@@ -198,7 +198,7 @@ def _read_edit(reader: _Reader) -> Edit:
     verb = reader.number(1, _LIVES + 3)
     if verb >= _LIVES:
         name = _TIMED[reader.number(1, len(_TIMED) - 1)]
-        return _read_lives(reader, name, verb - _LIVES)
+        return _read_timed(reader, name, verb - _LIVES)
     name = _NAMES[reader.number(1, len(_NAMES) - 1)]
     count = reader.number(4, MOST_OCTETS)
     if verb == Verb.FLUSH and count:
@@ -206,7 +206,7 @@ def _read_edit(reader: _Reader) -> Edit:
     return Statement(Verb(verb), name, _unpacked(reader, name, count))
 
 
-def _read_lives(reader: _Reader, name: str, flags: int) -> Lives:
+def _read_timed(reader: _Reader, name: str, flags: int) -> Timed:
     octets, count = KEY_OCTETS[name], reader.number(4, MOST_OCTETS)
     if not count:
         raise Unfit("nothing is given a life")
@@ -218,7 +218,7 @@ def _read_lives(reader: _Reader, name: str, flags: int) -> Lives:
     )
     if name == ALIVE_SET and any(key != TCP for key, _ in entries):
         raise Unfit("what lives is TCP")
-    return Lives(name, entries, bool(flags & 1), bool(flags & 2))
+    return Timed(name, entries, bool(flags & 1), bool(flags & 2))
 
 
 def _unpacked(reader: _Reader, name: SetName, count: int) -> frozenset[Element]:

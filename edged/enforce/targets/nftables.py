@@ -17,7 +17,7 @@ from collections.abc import Iterable, Sequence
 from edged.enforce import nft_json
 from edged.enforce.desired import Desired
 from edged.enforce.diff import Actual, Plan
-from edged.enforce.edits import Edit, Lives, Statement, Verb, admissions, alive, aside, singly, whole
+from edged.enforce.edits import Edit, Statement, Timed, Verb, admissions, alive, aside, singly, whole
 from edged.enforce.kernel.client import Here
 from edged.enforce.kernel.requests import REFUSED, Answer, Forget, Holds, Kernel, Script, Simple, Transact
 from edged.enforce.nft_elements import FEW, is_small
@@ -213,7 +213,7 @@ class NftablesTarget:
         self._turn = self._turn % 50 + 1
         return int(seconds * 1000) + self._offset + self._turn * _TICK_MS
 
-    async def _put(self, edits: list[Lives]) -> None:
+    async def _put(self, edits: list[Timed]) -> None:
         """Give elements a life: by messages of our own, or by nft where there are many or the kernel wants it so."""
         if not await self._transacted(edits if sum(len(edit.entries) for edit in edits) <= FEW else []):
             async with self._comparing:  # what nft does is counted when it has ended: nobody may look in between

@@ -142,7 +142,7 @@ def _numbers(known: Known, bins: Day) -> list[Facts]:
     median = quantile(spans, 0.5)
     watching = known.status["mode"] == "watch"
     access = known.status["subscribers"]["access"]
-    took = "-" if median is None else span(round(median)) if median >= 1 else f"{median:.1f} s"
+    took = "-" if median is None else seconds(median)
     return [
         {"list": "blocked", "value": f"{access['blocked']:,}", "label": "would be blocked" if watching else "blocked"},
         {"list": "notice", "value": f"{access['notice']:,}", "label": "reminded"},

@@ -55,14 +55,14 @@ class Listing:
 
     title: str
     columns: tuple[Column, ...]
-    rows: Callable[[Asked], Iterable[Row]]
+    rows: Callable[[Material], Iterable[Row]]
     nothing: str
     """What an empty one says."""
     note: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class Material:
     """What the rows are made of."""
 
     house: House
@@ -82,13 +82,13 @@ def _lines(house: House, subscriber: Subscriber) -> str:
     return " ".join(map(str, (*view.lines_of(subscriber), *view.devices_of(subscriber))))
 
 
-def _having(access: Access) -> Callable[[Asked], Iterator[Row]]:
-    def rows(asked: Asked) -> Iterator[Row]:
-        view = asked.house.current.view
+def _having(access: Access) -> Callable[[Material], Iterator[Row]]:
+    def rows(material: Material) -> Iterator[Row]:
+        view = material.house.current.view
         for subscriber in view.table.subscribers.values():
-            decision = view.decide_subscriber(subscriber, asked.now)
+            decision = view.decide_subscriber(subscriber, material.now)
             if decision.access is access:
-                lines = _lines(asked.house, subscriber)
+                lines = _lines(material.house, subscriber)
                 yield subscriber.id, decision.reason, decision.since, decision.until, str(decision.rule), lines
 
     return rows
@@ -99,16 +99,16 @@ _LINE = (
 )  # fmt: skip
 
 
-def _restored(asked: Asked) -> Iterator[Row]:
-    return ((c.at, c.subscriber, c.before, c.reason) for c in reversed(asked.changes) if c.is_restored)
+def _restored(material: Material) -> Iterator[Row]:
+    return ((c.at, c.subscriber, c.before, c.reason) for c in reversed(material.changes) if c.is_restored)
 
 
-def _changes(asked: Asked) -> Iterator[Row]:
-    return ((c.at, c.subscriber, c.before, c.after, c.reason, c.by) for c in reversed(asked.changes))
+def _changes(material: Material) -> Iterator[Row]:
+    return ((c.at, c.subscriber, c.before, c.after, c.reason, c.by) for c in reversed(material.changes))
 
 
-def _history(asked: Asked) -> Iterator[Row]:
-    for one in reversed(asked.bins):
+def _history(material: Material) -> Iterator[Row]:
+    for one in reversed(material.bins):
         median, slow = quantile(one.spans, 0.5), quantile(one.spans, 0.95)
         yield (
             float(one.start), one.blocked, one.added, one.lifted, one.restored,
@@ -118,8 +118,8 @@ def _history(asked: Asked) -> Iterator[Row]:
         )  # fmt: skip
 
 
-def _targets(asked: Asked) -> Iterator[Row]:
-    for name, health in asked.house.enforce.status().items():
+def _targets(material: Material) -> Iterator[Row]:
+    for name, health in material.house.enforce.status().items():
         state = "OK" if health.ok else "FAIL" if health.error else "WARN"
         yield (
             name, state, health.since, health.wanted, health.actual, health.compared, health.drift, health.drifted,
@@ -127,35 +127,35 @@ def _targets(asked: Asked) -> Iterator[Row]:
         )  # fmt: skip
 
 
-def _waiting(asked: Asked) -> Iterator[Row]:
-    for name in asked.house.enforce.status():
-        yield from ((name, who, at) for who, at in asked.house.recorder.held_back(name).items())
+def _waiting(material: Material) -> Iterator[Row]:
+    for name in material.house.enforce.status():
+        yield from ((name, who, at) for who, at in material.house.recorder.held_back(name).items())
 
 
-def _devices(asked: Asked) -> Iterator[Row]:
-    for d in asked.devices:
+def _devices(material: Material) -> Iterator[Row]:
+    for d in material.devices:
         yield d["mac"], d["ssid"], d["key"], d["subscriber"], d["label"], d["since"] or 0.0, d["client"]
 
 
-def _keys(asked: Asked) -> Iterator[Row]:
-    for k in asked.house.mpsk.key_facts():
+def _keys(material: Material) -> Iterator[Row]:
+    for k in material.house.mpsk.key_facts():
         yield k.id, k.origin, k.ssid, k.site, k.label, k.subscriber, k.vlan or "", k.standing, len(k.devices)
 
 
-def _rejects(asked: Asked) -> Iterator[Row]:
-    for mac, last in asked.house.mpsk.rejected():
+def _rejects(material: Material) -> Iterator[Row]:
+    for mac, last in material.house.mpsk.rejected():
         yield last.at, mac, last.ssid, last.client, last.reason, last.key.id if last.key else ""
 
 
-def _strangers(asked: Asked) -> Iterator[Row]:
-    for one in asked.house.radius.arrivals() if asked.house.radius is not None else ():
+def _strangers(material: Material) -> Iterator[Row]:
+    for one in material.house.radius.arrivals() if material.house.radius is not None else ():
         yield str(one.address), one.count, one.first_seen, one.last_seen
 
 
-def _words(asked: Asked) -> Iterator[Row]:
-    words = asked.house.current.view.learned.overrides.values()
-    for word in sorted((w for w in words if w.until > asked.now), key=lambda w: (w.until, w.subscriber)):
-        yield word.subscriber, kind_of(asked.house, word).value, word.at, word.until, word.who, word.why
+def _words(material: Material) -> Iterator[Row]:
+    words = material.house.current.view.learned.overrides.values()
+    for word in sorted((w for w in words if w.until > material.now), key=lambda w: (w.until, w.subscriber)):
+        yield word.subscriber, kind_of(material.house, word).value, word.at, word.until, word.who, word.why
 
 
 _KEPT = "The newest 500 changes are kept, over a restart too. Changes while edged was away are not known."

@@ -21,8 +21,7 @@ from edged.ops.answers import Answers
 from edged.ops.control import Refused
 from edged.ops.dashboard.facts import Known, WiFi, answer_facts, page_facts
 from edged.ops.dashboard.gate import COOKIE, COOKIE_S, Asked, Verdict, cookie_of, fits, judge
-from edged.ops.dashboard.lists import LISTS, Kind, Listing, as_csv, cell, selected
-from edged.ops.dashboard.lists import Asked as Wanted
+from edged.ops.dashboard.lists import LISTS, Kind, Listing, Material, as_csv, cell, selected
 from edged.ops.dashboard.mask import BARE, Mask
 from edged.ops.dashboard.pages import PRIVATE, TEMPLATE_NAMES, Documents, Query, headers
 from edged.ops.dashboard.recorder import Recorder
@@ -262,11 +261,11 @@ class Dashboard:
     async def _rows(self, request: web.Request, listing: Listing, wanted: dict[str, str]) -> list[tuple[Any, ...]]:
         async with self._building:
             devices = await self._devices() if request.match_info["name"] == "devices" else ()
-            asked = Wanted(
+            material = Material(
                 self._house, time.time(), self._recorder.snapshot(), tuple(self._recorder.changes), tuple(devices)
             )
             # in a thread: to decide of 100,000 subscribers takes a third of a second
-            return await asyncio.to_thread(lambda: selected(listing, listing.rows(asked), wanted))
+            return await asyncio.to_thread(lambda: selected(listing, listing.rows(material), wanted))
 
     async def _devices(self) -> list[dict[str, Any]]:
         found: list[dict[str, Any]] = []

@@ -21,7 +21,7 @@ from edged.captive.certificate import fitting
 from edged.captive.settings import CertificateAcme
 from edged.config.derived import served_interfaces
 from edged.config.schema import Config
-from edged.enforce.nft_json import Row, foreign_warnings, rows
+from edged.enforce.nft_json import MENDED_BY, Row, foreign_warnings, rows
 from edged.errors import ConfigError, UpstreamError
 from edged.ops.doctor.values import Certificate, Holder, Link, Route, Routing
 from edged.values import BITS, Prefix, parse_prefix
@@ -197,7 +197,7 @@ def legacy_warnings(saved: str, program: str) -> Iterator[str]:
     relieved = re.search(r"^-A INPUT .*--ctstate \S*DNAT\S* .*-j ACCEPT", saved, re.MULTILINE)
     if re.search(r"^:INPUT DROP", saved, re.MULTILINE) and not relieved:
         rule = f"{program} -I INPUT -m conntrack --ctstate DNAT -j ACCEPT"
-        yield f"chain INPUT of {program} drops by default: it needs the rule: {rule}"
+        yield f"chain INPUT of {program} drops by default{MENDED_BY}{rule}"
     if re.search(r"^:FORWARD DROP", saved, re.MULTILINE):
         yield f"chain FORWARD of {program} drops by default: it needs rules that accept traffic to the garden"
 

@@ -2,7 +2,7 @@
 """The checks of what a blocked line is shown: address, certificate, DNS, page, each system's check. Pure.
 
 What a made-up blocked subscriber is answered is told by the running edged, through the code that answers real ones; its
-listeners are asked from this host besides, which is nobody's line (``edged.ops.rehearsal``).
+listeners are asked from this host besides, which is nobody's line (``edged.ops.doctor.rehearsal``).
 """
 
 from __future__ import annotations

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 from edged.config.derived import served_interfaces
 from edged.config.schema import Config
+from edged.enforce.nft_json import MENDED_BY
 from edged.ops.doctor.finding import Finding, Plain, fail, ok, skip, warn
 from edged.ops.doctor.values import Facts, Link
 from edged.values import Prefix, parse_prefix
@@ -128,26 +129,21 @@ def chains(facts: Facts, config: Config) -> Finding:
         return skip("chains", "{reason}", reason=facts.why("chains"))
     if not facts.chains:
         return ok("chains", "no other chain is in edged's way (hooks, priorities and policies)")
-    first = next((c for c in facts.chains if _drops_the_page(c)), facts.chains[0])
+    first = next((c for c in facts.chains if MENDED_BY in c), facts.chains[0])
     return _in_the_way(first, len(facts.chains) - 1)
-
-
-def _drops_the_page(warning: str) -> bool:
-    return "ct status dnat" in warning or "--ctstate DNAT" in warning
 
 
 def _in_the_way(warning: str, more: int) -> Finding:
     """What one chain of somebody else does, and the command that mends it."""
-    what, _, needs = warning.partition(": ")
+    what, _, rule = warning.partition(MENDED_BY)
     says = "{what} (and {more} more)" if more else "{what}"
-    where = what.removeprefix("chain ").partition(" drops ")[0]
-    if _drops_the_page(warning):
-        fix = "{needs}; and where your firewall keeps its rules (manual: linux.md)"
-        if "ct status dnat" in warning:
-            fix = "nft insert rule {where} ct status dnat accept; and in /etc/nftables.conf (manual: linux.md)"
-        needs = needs.removeprefix("it needs the rule: ")
-        found = fail("chains", says, "blocked lines see no page", fix, what=what, more=more, needs=needs, where=where)
-        return found.noting(why="what edged leads to the page arrives as local traffic")
+    if rule:
+        return fail(
+            "chains", says, "blocked lines see no page",
+            "{rule}; then the same where your firewall keeps its rules (manual: linux.md)",
+            what=what, more=more, rule=rule,
+        ).noting(why="what edged leads to the page arrives as local traffic")  # fmt: skip
+    what, _, needs = warning.partition(": ")
     if " translates " in what:
         return warn(
             "chains", says, "what it takes of blocked lines is refused instead of led to the page",

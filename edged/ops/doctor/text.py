@@ -8,11 +8,11 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
+from edged.ops.control import SCHEMA
 from edged.ops.doctor.finding import Finding, Grade, Words
 from edged.ops.doctor.values import Facts
 from edged.ops.text import columns, printable
 
-SCHEMA = 1
 _INDENT = 19
 _NOTHING = Facts()
 

@@ -148,7 +148,7 @@ class Facts:
     swallowed: tuple[tuple[str, str], ...] | None = None
     """Hosts of connectivity checks that stand in ``garden.networks``, each with the address that does."""
     inside: Mapping[str, Any] | None = None
-    """What edged says of a made-up blocked subscriber and of its keys (``edged.ops.rehearsal``)."""
+    """What edged says of a made-up blocked subscriber and of its keys (``edged.ops.doctor.rehearsal``)."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Name of a field to why it is not known."""
 

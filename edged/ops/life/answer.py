@@ -6,7 +6,7 @@ from __future__ import annotations
 from datetime import UTC, datetime
 from typing import Any
 
-from edged.ops.control import Refused
+from edged.ops.control import SCHEMA, Refused
 from edged.ops.text import counted, printable, span
 from edged.state.life import SHOWN, Entry
 
@@ -19,7 +19,7 @@ def facts(subject: str, found: list[Entry], since: float) -> Facts:
         asked = " since then" if since else ""
         raise Refused(f'nothing is recorded of "{subject}"{asked}: edged explain says what is known of it now')
     return {
-        "schema": 1,
+        "schema": SCHEMA,
         "subject": subject,
         "older": len(found) > SHOWN,
         "entries": [_entry(subject, entry) for entry in found[-SHOWN:]],

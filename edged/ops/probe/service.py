@@ -25,8 +25,8 @@ from typing import IO, Any, Self
 
 from edged.config.schema import Config
 from edged.dns.names import SuffixSet, lower, to_wire
+from edged.host.addresses import asked
 from edged.ops.control import Refused
-from edged.ops.host import asked
 from edged.ops.probe import orders, verdicts
 from edged.ops.probe.phones import shown
 from edged.ops.probe.place import Place, why_not

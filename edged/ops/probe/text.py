@@ -8,10 +8,10 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
+from edged.ops.control import SCHEMA
 from edged.ops.probe.values import Finding, State, Trial
 from edged.ops.text import columns, printable
 
-SCHEMA = 1
 _STANDINGS = {
     "blocked": "sees what a blocked line should see",
     "faulty": "is blocked, but not all is as it should be",

@@ -77,7 +77,7 @@ class RadSecService:
         clients: Clients,
         clock: Callable[[], float] = time.time,
         limits: Limits = _LIMITS,
-        store: FdStore | None = None,
+        fds: FdStore | None = None,
     ) -> None:
         """``exchanges`` and ``clients`` are those of the service over UDP: both ask the same rooms."""
         self.counters = RadSecCounters()
@@ -87,7 +87,7 @@ class RadSecService:
         self._total = min(limits.total, soft // 4)
         self._files = RadSecFiles(settings.tls) if settings.tls is not None else None
         self._context: ssl.SSLContext | None = None
-        self._store = store or FdStore()
+        self._fds = fds or FdStore()
         self._sockets: list[socket.socket] = []
         self._doors: list[asyncio.Task[None]] = []
         self._connections: set[Connection] = set()
@@ -104,7 +104,7 @@ class RadSecService:
         sslproto.SSLProtocol.max_size = min(sslproto.SSLProtocol.max_size, _TLS_BUFFER)
         for endpoint in self._settings.tls.listen:
             try:
-                self._sockets.append(self._store.listen(endpoint, BACKLOG))
+                self._sockets.append(self._fds.listen(endpoint, BACKLOG))
             except OSError as error:
                 await self.stop()
                 raise ConfigError.unbound("radius.tls.listen", f"{endpoint} (TCP)", error) from None

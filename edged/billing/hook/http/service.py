@@ -69,11 +69,11 @@ class HookFront(web.Server):
         self._crowd = Crowd(connections, deadlines.head, full=self._full, slow=self._slow)
         self._listener: asyncio.Server | None = None
 
-    async def open(self, endpoint: Endpoint, key: str, store: FdStore) -> Endpoint:
+    async def open(self, endpoint: Endpoint, key: str, fds: FdStore) -> Endpoint:
         """Listen on ``endpoint``; the one that the system chose where its port is 0. ConfigError."""
         loop = asyncio.get_running_loop()
         try:
-            listener = store.listen(endpoint, _BACKLOG)
+            listener = fds.listen(endpoint, _BACKLOG)
             self._listener = await loop.create_server(self._protocol, sock=listener, backlog=_BACKLOG)
         except OSError as error:
             raise ConfigError.unbound(key, endpoint, error) from None

@@ -20,7 +20,7 @@ from edged.errors import ConfigError
 from edged.mpsk.keyring import Keyring, fault_of
 from edged.mpsk.outcome import Reason
 from edged.mpsk.settings import NetworkSettings
-from edged.ops.control import Refused
+from edged.ops.control import SCHEMA, Refused
 from edged.state.keys import BILLING, LOCAL, RETIRED, KeyId, Sighting, StoredKey
 from edged.state.overrides import AuditRow
 from edged.state.sessions import Session
@@ -55,7 +55,7 @@ class ResidentCommands:
         rows = [AuditRow(now, who, "print key", facts["id"], "edged keys sheet") for facts in part]
         await self._house.overrides.note_all(rows)
         log.info("keys-revealed", who=who, count=len(part), action="sheet")
-        return {"schema": 1, "count": count, "keys": part, "next": more, **({} if after else brand)}
+        return {"schema": SCHEMA, "count": count, "keys": part, "next": more, **({} if after else brand)}
 
     def _part(self, request: Facts, after: tuple[str, ...], now: float) -> tuple[int, list[Facts], list[str] | None]:
         """How many keys are wanted, those of the part behind ``after``, and the last of these where more follow."""
@@ -149,7 +149,7 @@ class ResidentCommands:
             if (not key_id or row["key"] == key_id) and (not site or site in {row["site"], row["client"]})
             if row["online"] or not online
         ]
-        return {"schema": 1, "at": time.time(), "devices": devices, "next": more}
+        return {"schema": SCHEMA, "at": time.time(), "devices": devices, "next": more}
 
 
 def rows_of(

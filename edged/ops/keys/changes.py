@@ -8,8 +8,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING
 
 from edged.mpsk.keylist.revisions import Revised
-from edged.ops.control import Refused
-from edged.ops.keyforms import Facts, choice_of, ids_of, keys_named, macs_of, refusal, style_of, time_of
+from edged.ops.control import SCHEMA, Refused
+from edged.ops.keys.forms import Facts, choice_of, ids_of, keys_named, macs_of, refusal, style_of, time_of
 from edged.ops.text import moment
 from edged.state.keys import LOCAL
 from edged.values import MacAddress, Secret
@@ -62,7 +62,7 @@ class KeyChanges:
             passphrase=None if given is None else Secret(str(given)), style=style_of(request),
         )  # fmt: skip
         done = await self._done(request, "rotate key", revised, "no passphrase was changed")
-        return {"schema": 1, "ids": done, "sentence": self._rotated(done, at, leaked=leaked)}
+        return {"schema": SCHEMA, "ids": done, "sentence": self._rotated(done, at, leaked=leaked)}
 
     def _rotated(self, ids: Sequence[str], at: float, *, leaked: bool) -> str:
         latest = self._house.mpsk.key_list.old_until(ids)
@@ -83,7 +83,7 @@ class KeyChanges:
         then = f"\nThe newer one is good until {moment(latest)}." if latest else ""
         have = "has" if len(done) == 1 else "have"
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "ids": done,
             "sentence": f"{keys_named(done)} {have} the passphrase of before again.{then}",
         }
@@ -105,7 +105,7 @@ class KeyChanges:
         expected = request.get("count")
         if expected is None and count > 1 and not named:
             sentence = f"{count:,} passphrases would be changed"
-            return {"schema": 1, "asks": count, "sentence": sentence}
+            return {"schema": SCHEMA, "asks": count, "sentence": sentence}
         if expected is not None and int(expected) != count:
             there = "there is 1 key" if count == 1 else f"there are {count:,} keys"
             raise Refused(f"{there}, not {int(expected):,}; nothing was changed")
@@ -121,7 +121,11 @@ class KeyChanges:
         done = await self._done(request, "expire key", revised, "nothing was changed")
         ends = f"{'ends' if len(done) == 1 else 'end'} at {moment(at)}" if at else "no longer ends by itself"
         undo = f"\nUndo:  edged keys expire {done[0]} {moment(was)[:16].replace(' ', 'T') + 'Z' if was else 'never'}"
-        return {"schema": 1, "ids": done, "sentence": f"{keys_named(done)} {ends}.{undo if len(done) == 1 else ''}"}
+        return {
+            "schema": SCHEMA,
+            "ids": done,
+            "sentence": f"{keys_named(done)} {ends}.{undo if len(done) == 1 else ''}",
+        }
 
     async def _revoke(self, request: Facts) -> Facts:
         ids, key_list = ids_of(request) or [str(request["id"])], self._house.mpsk.key_list
@@ -129,13 +133,17 @@ class KeyChanges:
             done = await self._done(request, "restore key", await key_list.restore(ids), "nothing was undone")
             verb = "is" if len(done) == 1 else "are"
             passphrase = "its present passphrase" if len(done) == 1 else "their present passphrases"
-            return {"schema": 1, "ids": done, "sentence": f"{keys_named(done)} {verb} good again, with {passphrase}."}
+            return {
+                "schema": SCHEMA,
+                "ids": done,
+                "sentence": f"{keys_named(done)} {verb} good again, with {passphrase}.",
+            }
         twins = self._twins(ids)
         done = await self._done(request, "revoke key", await key_list.revoke(ids), "no key was revoked")
         verb, whose = ("is", "its") if len(done) == 1 else ("are", "their")
         more = f"\n{keys_named(twins)} with the same passphrase: still good." if twins else ""
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "id": done[0],
             "ids": done,
             "sentence": f"{keys_named(done)} {verb} revoked; {whose} devices are disconnected.{more}"
@@ -160,7 +168,7 @@ class KeyChanges:
             if macs or request.get("only"):
                 raise Refused("--any opens the key for every device: no MAC and no --only goes with it", 2)
             done = await self._done(request, "allow device", await key_list.allow_any(key_id), "nothing was changed")
-            return {"schema": 1, "ids": done, "sentence": f"{key_id} is good for any device."}
+            return {"schema": SCHEMA, "ids": done, "sentence": f"{key_id} is good for any device."}
         if not macs:
             raise Refused("which device? its MAC address; or --any", 2)
         problems = await key_list.allow(key_id, macs, alone=bool(request.get("only")))
@@ -175,7 +183,7 @@ class KeyChanges:
         # without its last device the key would be good for any: that is said in so many words
         undo = f"allow {key_id} --any" if set(listed) == set(macs) else undo
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "ids": [key_id],
             "sentence": f"{', '.join(macs)} may use {key_id}. {good}\nUndo:  edged keys {undo}",
         }
@@ -193,7 +201,7 @@ class KeyChanges:
         local = stored is not None and stored.origin == LOCAL
         another = f":  edged keys rotate --now {key_id}" if local else "; another one comes from billing."
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "ids": [key_id],
             "sentence": f"{mac} is no device of {key_id} any more; it is disconnected if it was on.\n"
             f"Who knows the passphrase can come back{another}",
@@ -209,7 +217,7 @@ class KeyChanges:
         await self._note(request, "reseal keys", [str(resealed.count)])
         damaged = f"\n{resealed.damaged:,} opened with no known sealing key and were left." if resealed.damaged else ""
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "count": resealed.count,
             "damaged": resealed.damaged,
             "sentence": f"{resealed.count:,} keys are sealed with the new sealing key; the old one opens nothing any"

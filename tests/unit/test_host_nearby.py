@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.ops.nearby import NewNeighbour, new_neighbours
+from edged.host.nearby import NewNeighbour, new_neighbours
 from edged.values import parse_mac
 
 PHONE = parse_mac("02:00:5e:10:00:0a")

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from edged.ops.doctor.looking import Unknown, links, own_routes, placed_addresses, ways_out
 from edged.ops.doctor.values import Route
-from edged.ops.initial import Answers
+from edged.ops.init.configuration import Answers
 from edged.values import parse_address, parse_prefix
 
 _NOT_SUBSCRIBERS = tuple(map(parse_prefix, ("fe80::/10", "ff00::/8", "169.254.0.0/16", "127.0.0.0/8")))

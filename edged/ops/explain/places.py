@@ -14,7 +14,7 @@ from edged.dns.message import ask
 from edged.dns.verdict import Kind, Verdict
 from edged.model import Access
 from edged.ops.control import Refused
-from edged.ops.explaining_line import LineExplainer
+from edged.ops.explain.line import LineExplainer
 from edged.ops.nases import client_rows
 from edged.ops.text import counted, span
 from edged.policy.access import Decision, Rule, View

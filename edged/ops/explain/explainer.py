@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Any
 
 from edged.model import Access, State, Subscriber
 from edged.ops.control import Refused
-from edged.ops.explaining_line import LineExplainer
-from edged.ops.explaining_places import PlaceExplainer
-from edged.ops.explaining_wifi import WifiExplainer
+from edged.ops.explain.line import LineExplainer
+from edged.ops.explain.places import PlaceExplainer
+from edged.ops.explain.wifi import WifiExplainer
 from edged.values import BITS, IpAddress, MacAddress, Prefix, host_prefix, parse_address, parse_mac, parse_prefix
 
 if TYPE_CHECKING:

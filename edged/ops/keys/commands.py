@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 from edged.errors import Problem
 from edged.mpsk.keylist.choice import Choice
 from edged.mpsk.keylist.service import Shown
-from edged.ops.control import Refused, Tell
-from edged.ops.keychanges import KeyChanges
-from edged.ops.keyforms import Facts, choice_of, key_of, keys_named, listed, order_of, refusal, row_of
+from edged.ops.control import SCHEMA, Refused, Tell
+from edged.ops.keys.changes import KeyChanges
+from edged.ops.keys.forms import Facts, choice_of, key_of, keys_named, listed, order_of, refusal, row_of
 from edged.ops.text import moment
 from edged.state.keys import LOCAL
 from edged.state.overrides import AuditRow
@@ -54,7 +54,7 @@ class KeyCommands:
         rows, known = await asyncio.to_thread(self._rows, choice)
         left_out = () if choice.origin == LOCAL else key_list.left_out
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "keys": rows,
             "count": listed(len(rows), known),
             "left_out": [{"id": key_id, "same_as": holder} for key_id, holder in left_out],
@@ -73,7 +73,7 @@ class KeyCommands:
             raise refusal("no key was made", [added])
         await self._note(request, "add key", [added])
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "id": added,
             "sentence": f"{added} is good on {key.ssid}{_from(key.not_before)}."
             f"\nIts passphrase:  edged keys show {added}",
@@ -86,7 +86,7 @@ class KeyCommands:
             raise refusal("no key was made", problems)
         ids = [key.id for key in keys]
         await self._note(request, "generate key", ids)
-        return {"schema": 1, "count": len(ids), "ids": ids, "sentence": _made(ids)}
+        return {"schema": SCHEMA, "count": len(ids), "ids": ids, "sentence": _made(ids)}
 
     async def _import(self, request: Facts) -> Facts:
         count, problems = await self._house.mpsk.key_list.import_csv(str(request["csv"]))
@@ -94,7 +94,7 @@ class KeyCommands:
             raise refusal("no key was made", [*problems])
         await self._note(request, "import keys", [str(count)])
         return {
-            "schema": 1,
+            "schema": SCHEMA,
             "count": count,
             "sentence": f"{count:,} key{'s were' if count != 1 else ' was'} made.  edged keys list",
         }
@@ -106,7 +106,7 @@ class KeyCommands:
         if reveal and replace(choice, origin="").is_empty and choice.origin in {"", LOCAL}:
             action = EXPORTED_ALL
         await self._note(request, action, [str(count)])
-        return {"schema": 1, "count": count, "csv": text}
+        return {"schema": SCHEMA, "count": count, "csv": text}
 
     async def _show(self, request: Facts) -> Facts:
         key_id = str(request["id"])
@@ -114,7 +114,7 @@ class KeyCommands:
         if not shown:
             raise Refused(f'there is no key "{key_id}".  edged keys list')
         await self._note(request, "show key", [key_id])
-        return {"schema": 1, "id": key_id, "sentence": _shown(shown, time.time())}
+        return {"schema": SCHEMA, "id": key_id, "sentence": _shown(shown, time.time())}
 
     async def _waited(self, request: Facts, tell: Tell) -> None:
         """With ``wait``: return when every PMK is derived, and say how far that is."""

@@ -21,7 +21,7 @@ from edged.captive.page.sheets.document import Printing, document, pages_of
 from edged.captive.page.sheets.sheet import Sheet, in_order
 from edged.captive.page.texts import default_language
 from edged.captive.settings import BrandSettings
-from edged.ops.control import Refused
+from edged.ops.control import SCHEMA, Refused
 from edged.ops.outfile import put
 from edged.ops.text import counted
 from edged.values import Secret
@@ -44,7 +44,7 @@ def hand_out(ask: Ask, arguments: argparse.Namespace) -> dict[str, Any]:
     files = _files(ordered, how, arguments)
     written = _write(files, arguments.out)
     pages = 0 if arguments.csv or arguments.qr else sum(pages_of(count, how) for count in _counts(ordered, arguments))
-    return {"schema": 1, "keys": len(ordered), "pages": pages, "files": written, "sentence": _said(written, pages)}
+    return {"schema": SCHEMA, "keys": len(ordered), "pages": pages, "files": written, "sentence": _said(written, pages)}
 
 
 def _refuse_unseen(arguments: argparse.Namespace) -> None:

@@ -17,7 +17,7 @@ from types import FrameType
 
 import structlog
 
-from edged.ops import systemd
+from edged.host import systemd
 
 log = structlog.get_logger(__name__)
 

@@ -40,7 +40,7 @@ _MEANING = {
 
 
 class LineExplainer:
-    """Parts of an answer about a line; ``explaining`` puts them together."""
+    """Parts of an answer about a line; ``Explainer`` puts them together."""
 
     def __init__(self, house: House) -> None:
         self._house = house

@@ -22,7 +22,8 @@ from edged.dns.message import ask
 from edged.errors import WireError
 from edged.model import Access, State, Subscriber
 from edged.mpsk.keylist.choice import own_live
-from edged.ops.keycommands import EXPORTED_ALL
+from edged.ops.control import SCHEMA
+from edged.ops.keys.commands import EXPORTED_ALL
 from edged.policy.access import Decision, Learned, View
 from edged.policy.prefixes import PrefixMap
 from edged.values import BITS, IpAddress, Prefix, parse_address
@@ -43,7 +44,11 @@ Facts = dict[str, Any]
 
 async def rehearse(house: House) -> Facts:
     """Everything that the doctor asks for at once."""
-    return {"schema": 1, "made_up": await asyncio.to_thread(_made_up, house, time.time()), "keys": await _keys(house)}
+    return {
+        "schema": SCHEMA,
+        "made_up": await asyncio.to_thread(_made_up, house, time.time()),
+        "keys": await _keys(house),
+    }
 
 
 class _Stage(NamedTuple):

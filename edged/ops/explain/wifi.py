@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 from edged.model import Access
 from edged.mpsk.outcome import Reason
-from edged.ops.devices import access_point, octets
-from edged.ops.explaining_line import blocked_gets
-from edged.ops.residents import row_of
+from edged.ops.explain.line import blocked_gets
+from edged.ops.keys.devices import access_point, octets
+from edged.ops.keys.residents import row_of
 from edged.ops.text import moment, span
 from edged.values import MacAddress
 

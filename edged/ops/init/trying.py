@@ -19,7 +19,7 @@ from edged.billing.settings import BillingSettings
 from edged.ops.doctor.asking import tried_billing
 from edged.ops.doctor.checks import Wanted, how_to_free, overlaps
 from edged.ops.doctor.looking import Unknown, holders
-from edged.ops.initial import ports_of
+from edged.ops.init.configuration import ports_of
 from edged.values import BITS, Endpoint, host_prefix, parse_address, parse_endpoint, parse_prefix
 
 _RESOLVE_S = 5.0

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Five answers in, a first commented configuration and its files out; it begins in watch mode. Pure."""
+"""Answers in, a first commented configuration and its files out; it begins in watch mode. Looks at what is there."""
 
 from __future__ import annotations
 
@@ -10,7 +10,8 @@ from pathlib import Path
 from edged.captive.capport import DHCPV4_OPTION, DHCPV6_OPTION, RA_OPTION, capport_options
 
 _TEMPLATE = """\
-# edged: first configuration, written by `edged init`. Every key: config/edged.example.yaml and docs/configure.md.
+# edged: first configuration, written by `edged init`. Every key: docs/configure.md and config/edged.example.yaml.
+# The Debian package has them in /usr/share/doc/edged, as docs/ and examples/, and `man edged.yaml`.
 site: {site}
 mode: watch                           # computes and shows everything, changes nothing; `enforce` goes live
 
