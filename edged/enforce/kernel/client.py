@@ -17,7 +17,7 @@ from edged import capabilities
 from edged.enforce.kernel import wire
 from edged.enforce.kernel.acts import perform
 from edged.enforce.kernel.netlink import Held
-from edged.enforce.kernel.requests import Answer, Request, Widen
+from edged.enforce.kernel.requests import Answer, Forget, Request, Widen
 from edged.enforce.kernel.service import HEAD, INLINE
 from edged.enforce.nft_elements import FEW
 from edged.errors import UpstreamError
@@ -28,7 +28,9 @@ _MODULE = "edged.enforce.kernel.service"
 _LINES = 4
 """Requests at a time: nft may take seconds, and a name of the garden does not wait for it."""
 _PATIENCE = 40.0
-"""Seconds for an answer: nft has thirty, and a hundred thousand connections take a few to be read."""
+"""Seconds for an answer: nft has thirty."""
+_FORGET_PATIENCE = 900.0
+"""Seconds until connections are forgotten: a small router takes twenty for each hundred thousand that there are."""
 _WIDEN_PATIENCE = 5.0
 """Seconds for the first answer of all, which waits until the other process has started."""
 _END = 2.0
@@ -97,7 +99,7 @@ class Privileged:
         large = wire.elements_of(request) > FEW  # a hundred thousand are not for the loop
         octets = await asyncio.to_thread(wire.encoded, request) if large else wire.encoded(request)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_FORGET_PATIENCE if isinstance(request, Forget) else _PATIENCE):
                 line = await self._idle.get()
                 try:
                     return await line.asked(octets)
