@@ -156,11 +156,11 @@ async def test_an_nft_that_takes_its_time_does_not_end_the_process_that_waits_fo
 
 async def test_what_is_no_socket_is_not_widened_and_nothing_of_it_stays_open(tmp_path: Path) -> None:
     with desk("nft") as here, (tmp_path / "file").open("w") as file:
-        before = len(os.listdir("/proc/self/fd"))
+        before = len([*Path("/proc/self/fd").iterdir()])
         for _ in range(9):
             socket.send_fds(here, [bytes(5) + wire.encoded(Widen(4096))], [file.fileno()])
             assert wire.answer_of(here.recv(4096)[5:]).code == errno.ENOTSOCK
-        assert len(os.listdir("/proc/self/fd")) <= before + 1  # the last one is closed after its answer
+        assert len([*Path("/proc/self/fd").iterdir()]) <= before + 1  # the last one is closed after its answer
 
 
 GIVEN_UP = """
