@@ -280,6 +280,26 @@ async def test_a_bug_in_the_record_ends_the_record_alone_and_the_page_says_so(
         assert (await reader.get("/healthz"))[0] == 200
 
 
+async def test_a_record_that_cannot_be_read_for_a_bug_ends_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> tuple[list[str], list[tuple[str, ...]]]:
+        return [], [("too", "few")]
+
+    monkeypatch.setattr(HistoryStore, "load", broken)
+    path = tmp_path / "edged.yaml"
+    path.write_text(CONFIGURATION.format(directory=tmp_path, more="", listen="127.0.0.1", mode="enforce"))
+    (tmp_path / "state").mkdir()
+    house = House(load(path))
+    room = asyncio.create_task(house.recorder.run())
+    await until(lambda: house.recorder.stopped)
+
+    assert not room.done()
+    room.cancel()
+    with suppress(asyncio.CancelledError):
+        await room
+
+
 def asked_dns(house: House, name: bytes = b"\x03www\x07private\x07example\x00", source: str = "127.0.0.2") -> None:
     """A blocked subscriber looks a name up."""
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as device:
