@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -121,6 +122,14 @@ async def test_sessions_are_counted_where_there_are_any_and_their_failing_is_an_
         house.office.online.error = "billing: no answer within 10 s"
 
         assert "no answer within 10 s" in raised(house)["sessions-unknown"]
+
+
+async def test_a_command_that_an_alarm_names_is_one_command_whatever_billing_calls_somebody(tmp_path: Path) -> None:
+    evil = "$(reboot); echo 'x"
+    async with house_in(tmp_path, one(evil, "192.0.2.7"), one("1003", "127.0.0.2")) as house:
+        (alarm,) = (alarm for alarm in alarms(house, time.time()) if alarm.code == "lines-unknown")
+
+        assert shlex.split(alarm.command) == ["edged", "explain", evil]
 
 
 async def test_whoever_is_blocked_and_offline_is_no_alarm_while_sessions_are_reported(tmp_path: Path) -> None:
