@@ -81,13 +81,18 @@ def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
             "sessions-unknown",
             f"Billing does not say who is online: {_ended(online.error)} Lines whose address changes open soon.",
             "edged status",
+            "Billing does not say who is online. Lines whose address changes open soon.",
         )
     if status.health is Health.STALE:
         then = "every line is open" if status.opened else f"{_in_force(status, now)} stays in force"
         yield Alarm("billing-stale", f"Billing has been silent for {span(status.age)}; {then}.", "edged sync")
     elif status.error:
+        stays = f"{_in_force(status, now)} stays in force."
         yield Alarm(
-            "billing-unreachable", f"{_ended(status.error)} {_in_force(status, now)} stays in force.", "edged sync"
+            "billing-unreachable",
+            f"{_ended(status.error)} {stays}",
+            "edged sync",
+            f"A reading of billing failed. {stays}",
         )
 
 
