@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import hashlib
+import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field, replace
 
@@ -12,6 +13,8 @@ from edged.model import Key, Snapshot, State, Subscriber
 
 _REVISION_LENGTH = 64
 """An operator types it after ``--accept``."""
+_UNTYPED = re.compile(r"^-|[^A-Za-z0-9_.:@%+=/-]")
+"""What cannot be typed as it stands."""
 
 
 Progress = Callable[[str, int, int | None], None]
@@ -122,9 +125,13 @@ def _key_sum(keys: Iterable[Key] | None) -> int:
 
 
 def _name(revision: str, sums: tuple[int, int]) -> str:
-    """Eight hexadecimal digits: enough to tell readings apart, too few to try passphrases on."""
+    """The revision, as far as a shell takes it as it stands: it is typed to accept a reading; and a digest.
+
+    Eight hexadecimal digits of that: enough to tell readings apart, too few to try passphrases on.
+    """
     digest = hashlib.sha256(b"".join(part.to_bytes(32) for part in sums)).hexdigest()[:8]
-    return f"{revision}.{digest}" if revision else digest
+    typed = _UNTYPED.sub("_", revision)
+    return f"{typed}.{digest}" if typed else digest
 
 
 def _subscriber_line(s: Subscriber) -> bytes:

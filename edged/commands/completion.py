@@ -7,6 +7,7 @@ The script asks this very command at each press of Tab, so that it knows what th
 from __future__ import annotations
 
 import argparse
+import re
 import shlex
 import socket
 from collections.abc import Iterable, Sequence
@@ -24,6 +25,8 @@ _ANSWER_S = 2.0
 """How long somebody who has pressed Tab waits for the daemon."""
 _BREAKS = ":="
 """Where bash begins another word within one of ours, of the characters that names have."""
+_SPECIAL = re.compile(r"([^\w@%+=:,./-])")
+"""What a shell does not take for itself: billing names people as it likes, and Enter would run ``$(…)``."""
 
 
 def completion(arguments: Arguments) -> int:
@@ -40,13 +43,14 @@ def completion(arguments: Arguments) -> int:
         print(f":{found}")
         return 0
     for candidate in found:
-        print(_line(arguments.shell, candidate, cut))
+        if candidate.word.isprintable():
+            print(_line(arguments.shell, candidate, cut))
     return 0
 
 
 def _line(shell: str, candidate: Candidate, cut: int) -> str:
     if shell == "bash":
-        return candidate.word[cut:]
+        return _SPECIAL.sub(r"\\\1", candidate.word[cut:])  # the others' shells do so themselves
     return f"{candidate.word}\t{' '.join(candidate.text.split())}"
 
 

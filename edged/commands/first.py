@@ -74,10 +74,13 @@ def init(arguments: Arguments) -> int:
 
 
 def _write(file: Path, content: str, mode: int) -> None:
+    is_secret = mode == 0o600
+    # the folder of secrets is the daemon's: a link in it may lead root to any file of the host
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | (os.O_NOFOLLOW if is_secret else 0)
     try:
-        file.parent.mkdir(mode=0o700 if mode == 0o600 else 0o755, parents=True, exist_ok=True)
-        with os.fdopen(os.open(file, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, mode), "w", encoding="utf-8") as handle:
-            if mode == 0o600:
+        file.parent.mkdir(mode=0o700 if is_secret else 0o755, parents=True, exist_ok=True)
+        with os.fdopen(os.open(file, flags, mode), "w", encoding="utf-8") as handle:
+            if is_secret:
                 os.fchmod(handle.fileno(), mode)  # also one that was there with another
             handle.write(content)
             if os.geteuid() == 0:

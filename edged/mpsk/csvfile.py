@@ -29,8 +29,9 @@ _PLAIN = ("id", "subscriber", "site", "label")
 MAX_ROWS = 100_000
 """Ten times the largest building we were told of; PMKs for more would take five minutes to derive."""
 
-_FORMULA = ("=", "+", "-", "@", "\t", "\r", "'")
-"""What a spreadsheet takes for the beginning of a formula, and the ``'`` itself, so that reading is certain."""
+_FORMULA = ("=", "+", "-", "@", "\uff1d", "\uff0b", "\uff0d", "\uff20", "\t", "\r", "'")
+"""What a spreadsheet takes for the beginning of a formula (in wide letters too), and the ``'`` itself, so that reading
+is certain."""
 
 
 def write_keys(keys: Iterable[Key], *, passphrases: bool) -> str:

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from edged.billing.status import Health
@@ -81,13 +82,18 @@ def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
             "sessions-unknown",
             f"Billing does not say who is online: {_ended(online.error)} Lines whose address changes open soon.",
             "edged status",
+            "Billing does not say who is online. Lines whose address changes open soon.",
         )
     if status.health is Health.STALE:
         then = "every line is open" if status.opened else f"{_in_force(status, now)} stays in force"
         yield Alarm("billing-stale", f"Billing has been silent for {span(status.age)}; {then}.", "edged sync")
     elif status.error:
+        stays = f"{_in_force(status, now)} stays in force."
         yield Alarm(
-            "billing-unreachable", f"{_ended(status.error)} {_in_force(status, now)} stays in force.", "edged sync"
+            "billing-unreachable",
+            f"{_ended(status.error)} {stays}",
+            "edged sync",
+            f"A reading of billing failed. {stays}",
         )
 
 
@@ -111,7 +117,7 @@ def _policy_alarms(house: House, now: float) -> Iterator[Alarm]:
         what = f"{counted(len(names), 'device or login stands', 'devices or logins stand')} under two subscribers of"
         what += " billing's list"
         example, better = f", for example {', '.join(sorted(names)[:3])}", "; the better treated of them has each."
-        yield Alarm("names-contested", what + example + better, f"edged explain {min(names)}", what + better)
+        yield Alarm("names-contested", what + example + better, f"edged explain {quote(min(names))}", what + better)
     census = house.census.take(house.current.view, now)
     lineless = census.lineless if house.roster else tuple(sorted((*census.lineless, *census.offline)))
     keyed = _led_by_key(house, now) if lineless else frozenset()
@@ -122,7 +128,7 @@ def _policy_alarms(house: House, now: float) -> Iterator[Alarm]:
         )
         what += " in subscribers.networks"
         example, so = f", for example {', '.join(lineless[:3])}", ": nothing is enforced on them."
-        yield Alarm("lines-unknown", what + example + so, f"edged explain {lineless[0]}", what + so)
+        yield Alarm("lines-unknown", what + example + so, f"edged explain {quote(lineless[0])}", what + so)
 
 
 def _led_by_key(house: House, now: float) -> frozenset[str]:

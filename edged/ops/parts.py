@@ -40,7 +40,7 @@ class Part:
 def parts(house: House, now: float, *, names: bool = True) -> list[Part]:
     """Every room, in the order of the traffic; without ``names`` no subscriber is named."""
     return [
-        _billing(house, now),
+        _billing(house, now, names=names),
         _dns(house, names=names),
         _portal(house, now),
         _radius(house),
@@ -49,7 +49,7 @@ def parts(house: House, now: float, *, names: bool = True) -> list[Part]:
     ]
 
 
-def _billing(house: House, now: float) -> Part:
+def _billing(house: House, now: float, *, names: bool) -> Part:
     if house.billing is None:
         return Part("billing", "OFF", "no billing section")
     status = house.billing.status()
@@ -63,10 +63,11 @@ def _billing(house: House, now: float) -> Part:
         fact += f"; reached {span(status.age)} ago"
     if house.roster:
         fact += f"; {counted(len(house.roster), 'session')} known"
+    # what is wrong is said with the row that it is in, whose id and addresses are somebody's
     if status.trouble:
-        fact += f"; {status.trouble}"
+        fact += f"; {status.trouble}" if names else "; some of it cannot be read"
     if status.error:
-        fact += f"; {status.error}"
+        fact += f"; {status.error}" if names else "; its last reading failed"
     return Part("billing", state, fact)
 
 

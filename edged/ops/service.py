@@ -26,6 +26,8 @@ _ROOM = 128
 """Connections at once: a browser has six, and few look."""
 _BACKLOG = 128
 _READ_BUFFER = 16 * 1024
+_RENDERED_AT_ONCE = 2
+"""Scrapes: the threads that they take are those that enforcement computes in."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,6 +90,7 @@ class OpsService:
         self._status = status
         self._dashboard = dashboard
         self._clocks = clocks or Deadlines()
+        self._rendering = asyncio.Semaphore(_RENDERED_AT_ONCE)
         self._crowd = Crowd(room, self._clocks.head, full=lambda: None, slow=lambda: None)
         self._runner: web.AppRunner | None = None
         self._listener: asyncio.Server | None = None
@@ -136,7 +139,8 @@ class OpsService:
     @web.middleware
     async def _clocked(self, request: web.Request, handler: Handler) -> web.StreamResponse:
         if isinstance(request.protocol, TimedProtocol):
-            self._crowd.ask(request.protocol, self._clocks.whole)
+            # a log-in is a few octets: who trickles one in keeps nobody's place for long
+            self._crowd.ask(request.protocol, self._clocks.head if request.can_read_body else self._clocks.whole)
         return await handler(request)
 
     async def stop(self) -> None:
@@ -151,7 +155,8 @@ class OpsService:
 
     async def _serve_metrics(self, _request: web.Request) -> web.Response:
         # in a thread: with 100,000 subscribers the census takes a tenth of a second
-        body = await asyncio.to_thread(self._exposition.render)
+        async with self._rendering:
+            body = await asyncio.to_thread(self._exposition.render)
         return web.Response(body=body, headers={"Content-Type": "text/plain; version=0.0.4"})
 
     async def _serve_health(self, _request: web.Request) -> web.Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import time
 from collections import Counter
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -67,7 +68,7 @@ class WordCommands:
             sentence += f"\nShould billing block them before {moment(until)}, the line stays open ({kind})."
         if not saved:
             sentence += "\nThe database cannot be written now: a restart before it can would forget this."
-        sentence += f"\nUndo:  edged {'block' if blocked else 'unblock'} {subscriber} --end --why …"
+        sentence += f"\nUndo:  edged {'block' if blocked else 'unblock'} {quote(subscriber)} --end --why …"
         return self._answer(sentence, until=until, kind=kind.value)
 
     async def grant(self, request: Facts) -> Facts:
@@ -84,7 +85,7 @@ class WordCommands:
         if decision.rule is Rule.OVERRIDE and decision.access is Access.BLOCKED:
             raise Refused(
                 f"an operator's word blocks {subscriber}, and a pass does not open that:"
-                f" edged block {subscriber} --end --why …"
+                f" edged block {quote(subscriber)} --end --why …"
             )
         if decision.subscriber is None or decision.subscriber.state is not State.BLOCKED:
             raise Refused(f"billing does not block {subscriber}: there is nothing for a pass to open")
@@ -95,7 +96,7 @@ class WordCommands:
         await house.overrides.start_pass(subscriber, now, until, who=who, why=why)
         log.info("pass-granted", subject=subscriber, until=moment(until), who=who, why=why)
         await house.relearn()
-        undo = f"\nUndo:  edged pass {subscriber} --end --why …"
+        undo = f"\nUndo:  edged pass {quote(subscriber)} --end --why …"
         return self._answer(f"{subscriber} has a pass until {moment(until)}.{undo}", until=until)
 
     async def _end_pass(self, subscriber: str, why: str, who: str, now: float) -> Facts:

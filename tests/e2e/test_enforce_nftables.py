@@ -19,7 +19,8 @@ import pytest
 
 from edged.enforce import nft_json
 from edged.enforce.diff import Plan, diff
-from edged.enforce.kernel.client import Privileged
+from edged.enforce.kernel.client import Here, Privileged
+from edged.enforce.kernel.requests import Answer, Forget, Request
 from edged.enforce.nft_text import base_text
 from edged.enforce.rules import Rules
 from edged.enforce.service import EnforceService
@@ -328,6 +329,54 @@ async def test_unblocking_frees_a_flow_with_fixed_ports_within_one_comparison(
         assert answer() == "sinkhole"
         await bring(target, wanted(rules=LAN_RULES))
         assert answer() == "resolver"
+
+
+class Busy(Here):
+    """The real kernel, which lets connections of a crowd go when ``may`` is set, and answers then as ``says``."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.may = asyncio.Event()
+        self.says: Exception | None = None
+
+    async def ask(self, request: Request) -> Answer:
+        if isinstance(request, Forget) and len(request.blocked) > 9:
+            await self.may.wait()
+            if self.says is not None:
+                raise self.says
+        return await super().ask(request)
+
+
+async def test_while_a_crowds_connections_are_let_go_a_line_that_has_paid_is_opened(
+    lab: Lab, target: NftablesTarget
+) -> None:
+    crowd = tuple(subscriber(str(n), f"100.64.200.{n}") for n in range(1, 40))
+    busy = Busy()
+    target = NftablesTarget(busy)
+    await bring(target, wanted(BAD, rules=LAN_RULES))
+    with lab.socket("bad", "udp", RESOLVER4, 53, source_port=40002) as client:
+
+        def answer() -> str:
+            client.send(b"?")
+            return client.recv(1500).decode().split()[0]
+
+        assert answer() == "sinkhole"
+        async with asyncio.timeout(5.0):
+            await bring(target, wanted(BAD, *crowd, rules=LAN_RULES))
+            await bring(target, wanted(*crowd, rules=LAN_RULES))
+
+        assert answer() == "resolver"
+    assert target.lingering == set()
+
+    busy.says = UpstreamError("the process that holds CAP_NET_ADMIN does not answer")
+    busy.may.set()
+    await _settles(lambda: bool(target.warnings))
+    assert "does not answer" in target.warnings[0]
+    await bring(target, wanted(BAD, *crowd, rules=LAN_RULES))  # what cannot be had stands in nobody's way
+    busy.says = None
+    async with asyncio.timeout(5.0):
+        while target.warnings:
+            await target.read()
 
 
 @FAMILIES

@@ -15,7 +15,9 @@ import pytest
 
 from edged.ops.control import ControlServer
 
-NAMES = [["20417", "blocked unpaid"], ["20881", "notice: quota"], ["02:00:5e", "an id with colons"]]
+EVIL = "mallory;$(touch pwned)`touch pwned`'\"\\ ~*#!{a,b}"
+NAMES = [["20417", "blocked unpaid"], ["20881", "notice: quota"], ["02:00:5e", "an id with colons"],
+         [EVIL, "as billing names them"], ["evil\x1b[2J", "clears the screen"], ["pär", "a name"]]  # fmt: skip
 SHELLS = ["bash", *(shell for shell in ("zsh", "fish") if shutil.which(shell))]
 ASK = {
     # what readline and the completion of each shell do at a press of Tab
@@ -51,6 +53,11 @@ async def config(tmp_path: Path) -> AsyncIterator[Path]:
 
 
 async def completed(shell: str, config: Path, line: str) -> list[str]:
+    """The words that the shell offers where ``line`` ends."""
+    return sorted((await asked(shell, config, line)).split())
+
+
+async def asked(shell: str, config: Path, line: str) -> str:
     """What the shell offers where ``line`` ends."""
     flags = {"bash": ["--norc", "-c", ASK["bash"], "bash"], "zsh": ["-f", "-c", ASK["zsh"], "zsh"],
              "fish": ["--no-config", "-c", ASK["fish"]]}[shell]  # fmt: skip
@@ -62,7 +69,7 @@ async def completed(shell: str, config: Path, line: str) -> list[str]:
         cwd=config.parent, env=environment, capture_output=True, text=True, timeout=60, check=False,
     )  # fmt: skip
     assert done.stderr == ""
-    return sorted(done.stdout.split())
+    return done.stdout
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -83,3 +90,19 @@ async def test_a_shell_offers_nothing_of_a_daemon_that_is_away(shell: str, confi
 async def test_bash_completes_names_with_colons_and_files(config: Path) -> None:
     assert await completed("bash", config, f"edged -c {config} block 02:0") == ["00:5e"]
     assert await completed("bash", config, "edged -c e.ya") == ["e.yaml"]
+
+
+async def test_what_bash_puts_on_the_line_is_the_id_itself_whatever_it_is_and_enter_runs_nothing_of_it(
+    config: Path,
+) -> None:
+    (word,) = (await asked("bash", config, f"edged -c {config} block mall")).splitlines()
+    entered = ["bash", "--norc", "-c", f"printf %s {word}"]
+    ran = await asyncio.to_thread(
+        subprocess.run, entered, cwd=config.parent, capture_output=True, text=True, check=True
+    )
+
+    assert ran.stdout == EVIL
+    assert not (config.parent / "pwned").exists()
+    assert await completed("bash", config, f"edged -c {config} block evil") == []
+    assert await completed("bash", config, f"edged -c {config} block pä") == ["pär"]
+    assert (await asked("bash", config, f"edged -c {config} block mallory\\;\\$")).splitlines() == [word]

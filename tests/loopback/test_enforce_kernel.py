@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import errno
 import os
+import signal
 import socket
 import subprocess
 import sys
@@ -106,14 +108,59 @@ async def test_an_answer_that_does_not_come_is_the_other_processs_fault_and_boun
     # a Python that starts and never reads
     monkeypatch.setattr(sys, "executable", program(tmp_path, "exec sleep 60"))
     monkeypatch.setattr(client, "_PATIENCE", 0.2)
+    monkeypatch.setattr(client, "_FORGET_PATIENCE", 0.2)
     monkeypatch.setattr(client, "_END", 0.1)
     with contextlib.closing(Privileged()) as process:
+        monkeypatch.setattr(process, "_feel", lambda: asyncio.sleep(0.0))
         hundred_thousand = [Prefix(4, n << 8, 24) for n in range(100_000)]
         requests: tuple[Request, ...] = (Simple.GENERATION, Forget(hundred_thousand, ()), Widen(1), Widen(1), Widen(1))
         for request in requests:
             with pytest.raises(UpstreamError, match="does not answer"):
                 await process.ask(request)
     assert process.ended == -9
+
+
+async def test_a_process_that_owes_even_a_refusal_is_ended_so_that_a_new_start_has_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(client, "_PATIENCE", 0.2)
+    monkeypatch.setattr(client, "_PULSE", 0.2)
+    with contextlib.closing(Privileged()) as process:
+        gone = asyncio.Event()
+        process.watch(gone.set)
+        with socket.socket(socket.AF_UNIX) as none:
+            assert not process.widen(none, 1)  # it has started, then
+        assert b"-s" in Path(f"/proc/{process.pid}/cmdline").read_bytes().split(b"\0"), "no module of its user's"
+        os.kill(process.pid, signal.SIGSTOP)
+
+        async with asyncio.timeout(10.0):
+            with pytest.raises(UpstreamError, match="does not answer"):
+                await process.ask(Simple.GENERATION)
+            await gone.wait()
+    assert process.ended == -signal.SIGKILL
+
+
+async def test_an_nft_that_takes_its_time_does_not_end_the_process_that_waits_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    program(tmp_path, "exec sleep 5")
+    monkeypatch.setenv("PATH", f"{tmp_path}:{os.environ['PATH']}")
+    monkeypatch.setattr(client, "_PATIENCE", 0.5)
+    with contextlib.closing(Privileged()) as process:
+        # more than there are lines
+        said = await asyncio.gather(*(process.ask(Simple.TABLE) for _ in range(6)), return_exceptions=True)
+
+        assert {str(error) for error in said} == {"the process that holds CAP_NET_ADMIN does not answer"}
+        assert process.ended is None
+
+
+async def test_what_is_no_socket_is_not_widened_and_nothing_of_it_stays_open(tmp_path: Path) -> None:
+    with desk("nft") as here, (tmp_path / "file").open("w") as file:
+        before = len([*Path("/proc/self/fd").iterdir()])
+        for _ in range(9):
+            socket.send_fds(here, [bytes(5) + wire.encoded(Widen(4096))], [file.fileno()])
+            assert wire.answer_of(here.recv(4096)[5:]).code == errno.ENOTSOCK
+        assert len([*Path("/proc/self/fd").iterdir()]) <= before + 1  # the last one is closed after its answer
 
 
 GIVEN_UP = """

@@ -8,6 +8,7 @@ import csv
 import io
 import re
 import socket
+import threading
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
@@ -257,6 +258,26 @@ async def test_a_bug_in_the_record_ends_the_record_alone_and_the_page_says_so(
         assert house.is_running()
         assert "The record has stopped" in (await reader.get("/"))[1]
         assert (await reader.get("/healthz"))[0] == 200
+
+
+async def test_a_record_that_cannot_be_read_for_a_bug_ends_nothing_else(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def broken(*_: object) -> tuple[list[str], list[tuple[str, ...]]]:
+        return [], [("too", "few")]
+
+    monkeypatch.setattr(HistoryStore, "load", broken)
+    path = tmp_path / "edged.yaml"
+    path.write_text(CONFIGURATION.format(directory=tmp_path, more="", listen="127.0.0.1", mode="enforce"))
+    (tmp_path / "state").mkdir()
+    house = House(load(path))
+    room = asyncio.create_task(house.recorder.run())
+    await until(lambda: house.recorder.stopped)
+
+    assert not room.done()
+    room.cancel()
+    with suppress(asyncio.CancelledError):
+        await room
 
 
 def asked_dns(house: House, name: bytes = b"\x03www\x07private\x07example\x00", source: str = "127.0.0.2") -> None:
@@ -526,6 +547,42 @@ async def test_who_says_nothing_makes_room_and_has_gone_after_the_deadline(tmp_p
             for reader, _ in silent:
                 with suppress(ConnectionError):
                     assert await reader.read() == b""
+
+
+async def test_who_trickles_a_log_in_keeps_the_place_of_a_monitor_for_a_short_time_alone(tmp_path: Path) -> None:
+    form = b"Content-Type: application/x-www-form-urlencoded\r\nContent-Length: 4000\r\n\r\ntoken="
+    begun = b"POST /login HTTP/1.1\r\nHost: 127.0.0.1\r\n" + form
+    async with house_in(tmp_path) as house, crowded(house, Deadlines(head=0.5), room=4) as door:
+        trickling = [await door.ask(begun) for _ in range(4)]
+        async with asyncio.timeout(10):
+            for reader, _ in trickling:
+                with suppress(ConnectionError):
+                    assert await reader.read() == b""
+            reader, _ = await door.ask(HEALTH)
+            assert (await reader.readline()).startswith(b"HTTP/1.1 200")
+
+
+async def test_a_flood_of_scrapes_leaves_threads_to_those_who_enforce(tmp_path: Path) -> None:
+    over = threading.Event()
+
+    class Slow:
+        def render(self) -> bytes:
+            over.wait(10.0)
+            return b""
+
+    async with house_in(tmp_path) as house:
+        house.ops._exposition = Slow()  # type: ignore[assignment]  # as with very many subscribers
+        door = Crowded(house.ops)
+        try:
+            for _ in range(40):
+                await door.ask(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            await asyncio.sleep(0.1)
+            async with asyncio.timeout(2.0):
+                await asyncio.to_thread(int)
+        finally:
+            over.set()
+            for writer in door.inside:
+                writer.close()
 
 
 async def test_a_connection_that_goes_on_asking_is_kept_and_one_that_stops_is_closed(tmp_path: Path) -> None:

@@ -17,7 +17,7 @@ from playwright.sync_api import Page as Tab
 
 from edged.ops.dashboard.lists import LISTS, cell
 from edged.ops.dashboard.mask import BARE
-from edged.ops.dashboard.pages import Query, headers
+from edged.ops.dashboard.pages import Query
 from tests.dashboard_scene import documents, known, page, scenes
 
 CHROMIUM = shutil.which("chromium")
@@ -138,7 +138,7 @@ class Served:
             def do_GET(self) -> None:
                 served.asked.append(self.path)
                 self.send_response(500 if served.away else 200)
-                for name, value in headers(served.body).items():
+                for name, value in documents().headers.items():
                     self.send_header(name, value)
                 self.end_headers()
                 self.wfile.write(served.body)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from structlog.testing import capture_logs
 
 from edged.cli import main
 from edged.daemon import House
@@ -20,6 +21,7 @@ from edged.mpsk.memory import Stale
 from edged.ops.control import Refused
 from edged.ops.life.service import Lives
 from edged.state.database import Database
+from edged.state.life import Deed
 from edged.state.settings import LifeSettings
 from edged.values import MacAddress, parse_address, parse_prefix
 from tests.loopback.house import ONE_LIST, ask, at_work, written
@@ -164,3 +166,16 @@ async def test_a_disk_that_fails_loses_nothing_that_is_noted_meanwhile(tmp_path:
 
     assert [entry.seconds for entry in await lives.store.of("1001", 0.0)] == [1.0, 2.0]
     await database.close()
+
+
+async def test_what_cannot_be_written_down_is_a_fault_that_is_heard_of_and_ends_nothing(house: House) -> None:
+    with capture_logs() as logs:
+        house.lives.note([Deed(time.time(), "1001", "blocked", "billing", "\ud800")])  # SQLite has no such text
+        async with asyncio.timeout(5.0):
+            while "life-fault" not in {entry["event"] for entry in logs}:
+                await asyncio.sleep(0.02)
+    house.lives.note([Deed(time.time(), "1001", "blocked", "billing", "unpaid")])
+    await house.lives.write()
+
+    assert house.is_running()
+    assert [entry.what for entry in await house.lives.store.of("1001", 0.0)] == ["blocked"]

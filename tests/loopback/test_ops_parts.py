@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -121,6 +123,28 @@ async def test_sessions_are_counted_where_there_are_any_and_their_failing_is_an_
         house.office.online.error = "billing: no answer within 10 s"
 
         assert "no answer within 10 s" in raised(house)["sessions-unknown"]
+
+
+async def test_a_reading_that_is_refused_for_somebodys_row_names_them_to_the_operator_alone(tmp_path: Path) -> None:
+    row = '{id: mallory-8813, state: blocked, addresses: ["100.64.7.999"]}'
+    (tmp_path / "billing.yaml").write_text(f"subscribers: [{row}]\n")
+    async with house_in(tmp_path, one("1003", "127.0.0.2")) as house:
+        assert house.billing is not None
+        await house.billing.sync()
+        public, own = json.dumps(await house.answers.public_facts()), json.dumps(await house.answers.status_facts())
+
+    assert "billing-unreachable" in public
+    for name in ("mallory-8813", "100.64.7.999"):
+        assert name in own
+        assert name not in public
+
+
+async def test_a_command_that_an_alarm_names_is_one_command_whatever_billing_calls_somebody(tmp_path: Path) -> None:
+    evil = "$(reboot); echo 'x"
+    async with house_in(tmp_path, one(evil, "192.0.2.7"), one("1003", "127.0.0.2")) as house:
+        (alarm,) = (alarm for alarm in alarms(house, time.time()) if alarm.code == "lines-unknown")
+
+        assert shlex.split(alarm.command) == ["edged", "explain", evil]
 
 
 async def test_whoever_is_blocked_and_offline_is_no_alarm_while_sessions_are_reported(tmp_path: Path) -> None:

@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import re
+import shlex
 import time
 from pathlib import Path
 from typing import Any
@@ -110,6 +112,11 @@ def test_the_id_of_a_snapshot_is_that_of_its_content_in_any_order() -> None:
     assert name(objects, revision="") == digest
     assert name(objects, keyed=False) != name(objects)
     assert name([*objects, {"id": "1003", "state": "active"}]) != name(objects)
+    # it is typed after --accept, and what billing says is nothing that a shell runs
+    for hostile in ("-x", "$(reboot)", 'W/"33a64"', "a;b", "`x`", "a'b", "~", "*"):
+        typed = name(objects, revision=hostile)
+        assert shlex.split(f"edged sync --accept {typed}") == ["edged", "sync", "--accept", typed]
+        assert re.fullmatch(r"[A-Za-z0-9_.:@%+=/][A-Za-z0-9_.:@%+=/-]*", typed)
 
 
 def test_a_hundred_thousand_subscribers_would_be_mapped_in_seconds() -> None:

@@ -432,6 +432,21 @@ def test_init_never_overwrites_a_secret_or_a_billing_file(tmp_path: Path) -> Non
     assert feed.read_text() == "subscribers: []"
 
 
+def test_init_follows_no_link_that_the_daemon_may_have_put_among_its_secrets(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config, link, elsewhere = tmp_path / "edged.yaml", tmp_path / "secrets" / "billing", tmp_path / "elsewhere"
+    link.parent.mkdir()
+    link.symlink_to(elsewhere)
+
+    status, err = refused(capsys, "init", "-c", str(config), "--billing", "https://billing.example.net/feed")
+
+    assert status == 1
+    assert f"{link} was not written: Too many levels of symbolic links" in err
+    assert not elsewhere.exists()
+    assert not config.exists()
+
+
 def test_check_tells_a_program_the_same_facts(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     config = tmp_path / "edged.yaml"
     config.write_text("mode: wach")

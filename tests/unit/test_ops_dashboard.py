@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import base64
 import csv
+import hashlib
 import io
 import json
 import re
@@ -38,12 +40,12 @@ from edged.ops.dashboard.history import (
 )
 from edged.ops.dashboard.lists import LISTS, Column, Kind, Listing, as_csv, grouped, selected
 from edged.ops.dashboard.mask import BARE, Mask
-from edged.ops.dashboard.pages import Query, headers
+from edged.ops.dashboard.pages import Query
 from edged.ops.dashboard.plots import bars, nice, spans, spark, steps
 from edged.policy.access import Learned, Override, View
 from edged.policy.table import PolicyTable
 from edged.values import Secret, parse_endpoint
-from tests.dashboard_scene import ALARMS, ANSWER, MASK, NOW, bins, changes, known, page, scenes
+from tests.dashboard_scene import ALARMS, ANSWER, MASK, NOW, bins, changes, documents, known, page, scenes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -354,6 +356,9 @@ def test_an_id_has_the_same_stand_in_everywhere_and_another_key_another_one() ->
 
 TWO = Listing("Two", (Column("who", Kind.SUBSCRIBER), Column("why"), Column("at", Kind.TIME)), lambda _: (), "None.")
 ROWS = [("20417", "=cmd()", NOW), ("20418", "unpaid", 0.0)]
+BEGINNINGS = ("=", "+", "-", "@", "\N{FULLWIDTH EQUALS SIGN}", "\N{FULLWIDTH PLUS SIGN}", "\N{FULLWIDTH COMMERCIAL AT}")
+TRICKS = [f"{before}{one}cmd()" for before in ("", "\t", "\r", "a;", "a;;", ";") for one in BEGINNINGS]
+"""What a spreadsheet would take for a formula, also where its separator is a semicolon."""
 
 
 def test_a_csv_has_every_row_times_that_programs_read_and_no_formula() -> None:
@@ -361,6 +366,11 @@ def test_a_csv_has_every_row_times_that_programs_read_and_no_formula() -> None:
 
     assert found == [["who", "why", "at"], ["20417", "'=cmd()", "2026-11-25T17:21:04Z"], ["20418", "unpaid", ""]]
     assert "20417" not in as_csv(TWO, ROWS, MASK, masked=True)
+    for trick in TRICKS:
+        for separator in (",", ";", "\t"):
+            text = as_csv(TWO, [(trick, trick, NOW)], BARE, masked=False)
+            for row in csv.reader(io.StringIO(text), delimiter=separator):
+                assert not [cell for cell in row if cell.startswith(BEGINNINGS)], (trick, separator)
 
 
 def test_a_filter_keeps_the_rows_whose_cell_says_so() -> None:
@@ -503,14 +513,18 @@ def test_without_a_script_there_is_a_link_that_looks_again_and_it_keeps_the_mask
     assert b'<a href="/?mask=1">look again</a>' in page(known(), Query(masked=True))
 
 
-def test_the_policy_names_the_digests_of_what_stands_in_the_document() -> None:
-    policy = headers(page(known()))["Content-Security-Policy"]
+def test_the_policy_names_the_digests_of_our_own_style_and_script_and_of_nothing_else() -> None:
+    body, fields = page(known()).decode(), documents().headers
+    policy = fields["Content-Security-Policy"]
 
     assert policy.startswith("default-src 'none'; style-src 'sha256-")
-    assert "script-src 'sha256-" in policy
+    for tag in ("style", "script"):
+        (own,) = re.findall(rf"<{tag}>(.*?)</{tag}>", body, re.DOTALL)
+        assert f"{tag}-src 'sha256-{base64.b64encode(hashlib.sha256(own.encode()).digest()).decode()}';" in policy
+    assert policy.count("sha256-") == 2
     assert "frame-ancestors 'none'" in policy
     assert "unsafe" not in policy
-    assert headers(page(known()))["Cache-Control"] == "no-store"
+    assert fields["Cache-Control"] == "no-store"
 
 
 def test_empty_states_speak() -> None:

@@ -8,6 +8,7 @@ import os
 import select
 import signal
 import socket
+import stat
 from collections.abc import Sequence
 from typing import NamedTuple
 
@@ -81,6 +82,8 @@ def _asked(request: Request, netlink: KeptNetlink, fd: int) -> bytes:
 
 
 def _widen(fd: int, octets: int) -> None:
+    if not stat.S_ISSOCK(os.fstat(fd).st_mode):
+        raise OSError(errno.ENOTSOCK, "not a socket")
     with socket.socket(fileno=os.dup(fd)) as sock:
         if sock.family not in {socket.AF_INET, socket.AF_INET6} or sock.proto != socket.IPPROTO_UDP:
             raise OSError(errno.EPERM, "not a UDP socket")

@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 from collections.abc import Callable
+from typing import BinaryIO
 
 import structlog
 
@@ -17,7 +18,7 @@ from edged import capabilities
 from edged.enforce.kernel import wire
 from edged.enforce.kernel.acts import perform
 from edged.enforce.kernel.netlink import KeptNetlink
-from edged.enforce.kernel.requests import Answer, Request, Widen
+from edged.enforce.kernel.requests import Answer, Forget, Request, Widen
 from edged.enforce.kernel.service import HEAD, INLINE
 from edged.enforce.nft_elements import FEW
 from edged.errors import UpstreamError
@@ -28,9 +29,13 @@ _MODULE = "edged.enforce.kernel.service"
 _LINES = 4
 """Requests at a time: nft may take seconds, and a name of the garden does not wait for it."""
 _PATIENCE = 40.0
-"""Seconds for an answer: nft has thirty, and a hundred thousand connections take a few to be read."""
+"""Seconds for an answer: nft has thirty."""
+_FORGET_PATIENCE = 900.0
+"""Seconds until connections are forgotten: a small router takes twenty for each hundred thousand that there are."""
 _WIDEN_PATIENCE = 5.0
 """Seconds for the first answer of all, which waits until the other process has started."""
+_PULSE = 10.0
+"""Seconds for a refusal, which takes none: a process that owes one is stopped or stuck."""
 _END = 2.0
 _KEPT = ("PATH", "PYTHONPATH", "PYTHONHOME", "PYTHONDONTWRITEBYTECODE", "MALLOC_ARENA_MAX")
 """Variables that the other process gets."""
@@ -60,11 +65,11 @@ class Privileged:
 
     def __init__(self) -> None:
         """Start it. OSError when it cannot be started."""
-        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(_LINES + 1)]
+        pairs = [socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET) for _ in range(_LINES + 2)]
         theirs = [there.fileno() for _, there in pairs]
         try:
             self._process = subprocess.Popen(  # noqa: S603  # our own program
-                [sys.executable, "-P", "-m", _MODULE, *map(str, (os.getpid(), *theirs))],
+                [sys.executable, "-P", "-s", "-m", _MODULE, *map(str, (os.getpid(), *theirs))],
                 pass_fds=theirs, stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
                 env={name: os.environ[name] for name in _KEPT if name in os.environ},
             )  # fmt: skip
@@ -75,8 +80,9 @@ class Privileged:
         finally:
             for _, there in pairs:
                 there.close()
-        self._widening, *lines = (here for here, _ in pairs)
+        self._widening, pulse, *lines = (here for here, _ in pairs)
         self._widening.settimeout(_WIDEN_PATIENCE)
+        self._pulse, self._feeling = _Line(pulse), asyncio.Lock()
         self._lines = [_Line(line) for line in lines]
         self._idle: asyncio.LifoQueue[_Line] = asyncio.LifoQueue()
         for line in self._lines:
@@ -97,16 +103,29 @@ class Privileged:
         large = wire.elements_of(request) > FEW  # a hundred thousand are not for the loop
         octets = await asyncio.to_thread(wire.encoded, request) if large else wire.encoded(request)
         try:
-            async with asyncio.timeout(_PATIENCE):
+            async with asyncio.timeout(_FORGET_PATIENCE if isinstance(request, Forget) else _PATIENCE):
                 line = await self._idle.get()
                 try:
                     return await line.asked(octets)
                 finally:
                     self._idle.put_nowait(line)
         except TimeoutError:
+            await self._feel()
             raise UpstreamError("the process that holds CAP_NET_ADMIN does not answer") from None
         except (OSError, wire.Unfit) as error:
             raise UpstreamError(f"the process that holds CAP_NET_ADMIN is gone ({type(error).__name__})") from None
+
+    async def _feel(self) -> None:
+        """End it unless it refuses what is no request: a kernel that is slow holds up one line, never that."""
+        async with self._feeling:
+            try:
+                async with asyncio.timeout(_PULSE):
+                    await self._pulse.asked(b"")
+            except TimeoutError:
+                log.critical("kernel-process-stuck", hint="it is ended, and edged with it, to be started again")
+                self._process.kill()
+            except (OSError, wire.Unfit):
+                pass  # it is gone already
 
     def widen(self, sock: socket.socket, octets: int) -> bool:
         """Give ``sock`` a receive buffer of ``octets``; False when that cannot be had. Waits, at the start for long."""
@@ -133,7 +152,7 @@ class Privileged:
 
     def close(self) -> None:
         """End it: it ends when its lines do, or is killed."""
-        for line in self._lines:
+        for line in (*self._lines, self._pulse):
             line.close()
         self._widening.close()
         try:
@@ -183,12 +202,9 @@ class _Line:
         if len(octets) <= INLINE:
             self._socket.send(number + b"\0" + octets)
             return
-        fd = os.memfd_create("request")
-        try:
-            await asyncio.to_thread(_write, fd, octets)
-            socket.send_fds(self._socket, [number + b"\1"], [fd])
-        finally:
-            os.close(fd)
+        with os.fdopen(os.memfd_create("request"), "wb") as file:  # whose number is nobody else's while it is written
+            await asyncio.to_thread(_write, file, octets)
+            socket.send_fds(self._socket, [number + b"\1"], [file.fileno()])
 
     def _read(self) -> None:
         """Something has come."""
@@ -216,10 +232,9 @@ class _Line:
         self._socket.close()
 
 
-def _write(fd: int, octets: bytes) -> None:
-    view = memoryview(octets)
-    while view:
-        view = view[os.write(fd, view) :]
+def _write(file: BinaryIO, octets: bytes) -> None:
+    file.write(octets)
+    file.flush()
 
 
 def _printed(fd: int) -> bytes:

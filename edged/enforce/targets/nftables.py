@@ -39,6 +39,11 @@ _TICK_MS = 20
 """The kernel counts in ticks of up to ten milliseconds: two lives that are nearer to each other may be one to it."""
 _LIFE = 2.0
 """A learned address lives this many times as long as asked: not every DNS answer costs a transaction."""
+_FORGET_WAIT = 1.0
+"""Seconds that a change waits until connections are forgotten. To look through a million takes half a minute and more
+on a small router, and who pays meanwhile does not wait for it."""
+_BESIDE = 2
+"""Times that connections are looked through at once: a line that opens meanwhile is let go beside many."""
 
 
 class NftablesTarget:
@@ -82,6 +87,8 @@ class NftablesTarget:
         self._blocked: set[Prefix] = set()
         self._opened: set[Prefix] = set()
         """Lines that changed and whose connections are still tracked as before."""
+        self._forgetting: dict[asyncio.Task[None], frozenset[Prefix]] = {}
+        """What lets connections go just now, and the opened lines that it is about."""
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -91,7 +98,7 @@ class NftablesTarget:
     @property
     def lingering(self) -> set[Prefix]:
         """As in ``Target``."""
-        return self._opened
+        return self._opened.union(*self._forgetting.values())
 
     async def start(self, rules: Rules) -> None:
         """As in ``Target``: the kernel checks our rules without taking them."""
@@ -274,18 +281,29 @@ class NftablesTarget:
         return self._actual
 
     async def _forget(self) -> None:
-        """Let the connections of changed lines go; what fails stays due and is never in the way."""
-        blocked, opened = frozenset(self._blocked), frozenset(self._opened)
-        if not blocked and not opened:
+        """Let the connections of changed lines go; what takes long goes on beside, and is never in the way."""
+        if not (self._blocked or self._opened) or len(self._forgetting) >= _BESIDE:
             return
-        answer = await self._kernel.ask(Forget(blocked, opened))
+        blocked, opened = frozenset(self._blocked), frozenset(self._opened)
+        self._blocked, self._opened = set(), set()
+        task = asyncio.create_task(self._let_go(blocked, opened), name="enforce-connections")
+        self._forgetting[task] = opened
+        task.add_done_callback(self._forgetting.pop)
+        await asyncio.wait({task}, timeout=_FORGET_WAIT)
+
+    async def _let_go(self, blocked: frozenset[Prefix], opened: frozenset[Prefix]) -> None:
+        """Have them forgotten; what fails is due again."""
+        try:
+            answer = await self._kernel.ask(Forget(blocked, opened))
+        except UpstreamError as error:
+            answer = Answer(REFUSED, str(error))
         if answer.code:
             code = errno.errorcode.get(answer.code, answer.complaint)
             self._reluctant = (f"connection tracking does not forget ({code}): old UDP flows outlive a change",)
+            self._blocked |= blocked
+            self._opened |= opened
         else:
             self._reluctant = ()
-            self._blocked -= blocked
-            self._opened -= opened
 
     async def _list(self, *, terse: bool) -> list[nft_json.Row] | None:
         """The listing of our table; None when it is absent."""

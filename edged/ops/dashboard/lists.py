@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -279,9 +280,11 @@ def _plain(value: Any, kind: Kind, mask: Mask, *, masked: bool) -> str:
         return datetime.fromtimestamp(value, UTC).strftime("%Y-%m-%dT%H:%M:%SZ") if value else ""
     if kind is Kind.NUMBER:
         return str(value)
-    return guarded(cell(value, kind, mask, masked=masked))
+    return _WITHIN.sub(r"\1'", guarded(cell(value, kind, mask, masked=masked)))
 
 
+_WITHIN = re.compile(r"(;+)(?=[=+@\uff1d\uff0b\uff0d\uff20-])")
+"""Where a spreadsheet that parts cells by semicolons would see the beginning of a formula."""
 SHOWN = 20
 """Rows of the newest changes on the page itself."""
 _TOGETHER = 3

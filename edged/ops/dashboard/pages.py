@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import hashlib
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -19,7 +18,6 @@ from markupsafe import Markup
 from edged.captive.page.pages import environment
 
 TEMPLATE_NAMES = ("base.html", "main.html", "parts.html", "plot.html", "list.html", "login.html", "page.css", "live.js")
-_INLINE = {tag: re.compile(rf"<{tag}>(.*?)</{tag}>", re.DOTALL) for tag in ("style", "script")}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,29 +46,14 @@ class Documents:
             "style": Markup(" ".join(sources["page.css"].split("\n")).strip()),  # noqa: S704
             "script": Markup(sources["live.js"].strip()),  # noqa: S704
         }
+        digests = {tag: base64.b64encode(hashlib.sha256(own.encode()).digest()) for tag, own in self._inline.items()}
+        self.headers = _headers(**{tag: digest.decode() for tag, digest in digests.items()})
+        """Of every document."""
 
     def render(self, name: str, facts: Mapping[str, Any], query: Query | None = None) -> bytes:
         """The document ``name`` about ``facts``."""
         asked = query or Query()
         return self._environment.get_template(name).render(facts, query=asked, href=asked.href, **self._inline).encode()
-
-
-def headers(body: bytes) -> dict[str, str]:
-    """The headers of a document: nothing from elsewhere, in nobody's frame, kept by nobody."""
-    text = body.decode()
-    digests = {
-        tag: " ".join(
-            f"'sha256-{base64.b64encode(hashlib.sha256(inner.encode()).digest()).decode()}'"
-            for inner in pattern.findall(text)
-        )
-        or "'none'"
-        for tag, pattern in _INLINE.items()
-    }
-    policy = (
-        f"default-src 'none'; style-src {digests['style']}; script-src {digests['script']}; connect-src 'self'; "
-        "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
-    )
-    return {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy, **PRIVATE}
 
 
 PRIVATE = {
@@ -82,3 +65,12 @@ PRIVATE = {
     "Cross-Origin-Resource-Policy": "same-origin",
 }
 """Of everything that is served here."""
+
+
+def _headers(style: str, script: str) -> dict[str, str]:
+    """Nothing from elsewhere, nothing inline but what has our own digest, in nobody's frame, kept by nobody."""
+    policy = (
+        f"default-src 'none'; style-src 'sha256-{style}'; script-src 'sha256-{script}'; connect-src 'self'; "
+        "img-src data:; form-action 'self'; base-uri 'none'; frame-ancestors 'none'"
+    )
+    return {"Content-Type": "text/html; charset=utf-8", "Content-Security-Policy": policy, **PRIVATE}

@@ -97,8 +97,8 @@ class Recorder:
 
     async def run(self) -> None:
         """Follow until cancelled, then write what is not written yet. A bug in here ends the record alone."""
-        await self._load()
         try:
+            await self._load()
             async with asyncio.TaskGroup() as tasks:
                 tasks.create_task(self._follow(), name="dashboard-follow")
                 tasks.create_task(self._sample(), name="dashboard-sample")

@@ -23,7 +23,7 @@ from edged.ops.dashboard.facts import Known, WiFi, answer_facts, page_facts
 from edged.ops.dashboard.gate import COOKIE, COOKIE_S, Asked, Verdict, cookie_of, fits, judge
 from edged.ops.dashboard.lists import LISTS, Kind, Listing, Material, as_csv, cell, selected
 from edged.ops.dashboard.mask import BARE, Mask
-from edged.ops.dashboard.pages import PRIVATE, TEMPLATE_NAMES, Documents, Query, headers
+from edged.ops.dashboard.pages import PRIVATE, TEMPLATE_NAMES, Documents, Query
 from edged.ops.dashboard.recorder import Recorder
 from edged.ops.text import moment
 from edged.values import Endpoint, Secret
@@ -292,7 +292,7 @@ class Dashboard:
         self, name: str, facts: dict[str, Any], query: Query | None = None, *, status: int = 200
     ) -> web.Response:
         body = self._documents.render(name, facts, query)
-        return unversioned(web.Response(body=body, status=status, headers=headers(body)))
+        return unversioned(web.Response(body=body, status=status, headers=self._documents.headers))
 
 
 def _is_pair(name: str) -> bool:

@@ -7,6 +7,7 @@ Asks the functions that the traffic meets, and reads back from every target.
 from __future__ import annotations
 
 import time
+from shlex import quote
 from typing import TYPE_CHECKING, Any
 
 from edged.captive.answers import Close, Response
@@ -143,7 +144,7 @@ class LineExplainer:
     def _lifts(self, decision: Decision) -> str:
         if decision.access is not Access.BLOCKED or decision.subscriber is None:
             return ""
-        one = decision.subscriber.id
+        one = quote(decision.subscriber.id)
         if decision.rule is Rule.OVERRIDE:
             return f"it ends by itself, or: edged block {one} --end --why …"
         billing = self._house.billing

@@ -63,6 +63,9 @@ class Lives:
             self._failed = True
             batch.extend(self._queue)
             self._queue = batch
+        except Exception:
+            # a fault of a diary must not end what serves people; what it cannot hold is not tried for ever
+            log.exception("life-fault", count=len(batch))
         else:
             self._failed = False
 
