@@ -27,8 +27,9 @@ def doctor(arguments: Arguments) -> int:
     """``edged doctor``."""
     from edged.ops.doctor import text
     from edged.ops.doctor.service import examine, share
+    from edged.ops.logs import quiet
 
-    with waiting("examining this host"):
+    with quiet(), waiting("examining this host"):
         report = examine(arguments.config, arguments.check)
     _tell(arguments, report, text)
     if arguments.report is not None:

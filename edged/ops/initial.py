@@ -10,7 +10,7 @@ from pathlib import Path
 from edged.captive.capport import DHCPV4_OPTION, DHCPV6_OPTION, RA_OPTION, capport_options
 
 _TEMPLATE = """\
-# edged: first configuration, written by `edged init`. Every key: config/edged.example.yaml and docs/configure.md.
+# edged: first configuration, written by `edged init`. Every key: `man edged.yaml`, docs/configure.md.
 site: {site}
 mode: watch                           # computes and shows everything, changes nothing; `enforce` goes live
 
@@ -47,7 +47,13 @@ ops:
 """
 
 _FILE_BILLING = """\
-# billing for `source: file`: the objects of docs/feed.md
+# Billing for `source: file`, in the objects of docs/feed.md. edged reads a change within two seconds.
+#
+# revision: "1"          # yours; it shows in `edged status`
+# known: 4120            # all your subscribers, paying ones included: the guard measures shares of it
+# subscribers:           # whoever is not plainly active
+#   - {id: "20417", state: blocked, reason: unpaid, addresses: ["100.64.7.9", "2001:db8:100:700::/56"]}
+#   - {id: "20552", state: notice, reason: unpaid, addresses: ["100.64.1.9"]}
 subscribers: []
 keys: []
 """

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import logging
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Literal
 
 import structlog
@@ -44,6 +46,21 @@ def _printable(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(c if c.isprintable() or c == "\n" else c.encode("unicode_escape").decode() for c in text)
+
+
+@contextmanager
+def quiet() -> Iterator[None]:
+    """For a command that says itself what it finds: what the rooms would log meanwhile goes nowhere."""
+    before = structlog.get_config()["processors"]
+    structlog.configure(processors=[_dropped])
+    try:
+        yield
+    finally:
+        structlog.configure(processors=before)
+
+
+def _dropped(_logger: WrappedLogger, _method: str, _event: EventDict) -> EventDict:
+    raise structlog.DropEvent
 
 
 def configure(level: Literal["debug", "info", "warning", "error"], form: Literal["text", "json"], site: str) -> None:
