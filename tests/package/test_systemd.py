@@ -27,7 +27,7 @@ SUITE = os.environ.get("SUITE", "bookworm")
 CONFIG = "etc/edged/edged.yaml"
 DROP_IN = "etc/systemd/system/edged.service.d/override.conf"
 PAGE = "install.md"
-(BILLING,) = re.findall(r"^```yaml\n(revision: .*?)^```$", page_text(PAGE), re.MULTILINE | re.DOTALL)
+(BILLING,) = re.findall(r"^```\n(revision: .*?)^```$", page_text(PAGE), re.MULTILINE | re.DOTALL)
 HOSTS = f"127.0.0.1 localhost\n{PORTAL4} portal.example.net\n"
 ASKED = ["dig", "+short", "+tries=1", "+time=20", f"@{ROUTER4}", "example.com"]
 
