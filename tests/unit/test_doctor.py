@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from edged.billing.settings import BillingSettings
 from edged.captive.certificate import Life
 from edged.cli import main
 from edged.config.schema import Config
@@ -292,6 +293,15 @@ def test_a_host_without_a_file_is_told_what_writes_one() -> None:
     assert closed.worded().says == "the file: Permission denied; expected a file that edged may read"
     torn = checks.config(Facts(problems=(Problem("", "a tab", "spaces", line=3),)))
     assert torn.worded().says == "line 3: a tab; expected spaces"
+
+
+def test_of_a_list_in_a_file_nobody_is_told_of_a_key_that_may_not_read() -> None:
+    failing = told(parts=[{"name": "billing", "state": "FAIL", "fact": "billing.yaml: Permission denied"}])
+    of_a_file = Config(billing=BillingSettings(source="file", path=Path("/etc/edged/billing.yaml")))
+
+    assert "its key" in found("billing", daemon=failing).worded().fix
+    there = found("billing", config=of_a_file, daemon=failing)
+    assert there.worded().fix == "edged sync says more; manual: billing-file.md"
 
 
 def test_what_is_logged_while_the_doctor_looks_is_not_in_its_answer(
