@@ -50,6 +50,8 @@ class Change(NamedTuple):
 
 OPEN = Standing(Access.OPEN)
 BILLING = "billing"
+EDGED = "edged"
+"""Nobody's new word: an operator's has ended."""
 _SHUT, _FREE = {Access.BLOCKED, Access.PASS}, {Access.OPEN, Access.NOTICE}
 _BY = {Rule.PASS: "pass"}
 
@@ -100,7 +102,7 @@ def changed(known: dict[str, Standing], news: Collection[tuple[str, Standing]], 
             reason = now_so.reason or before.reason
             by = now_so.by or BILLING
             if before.access is Access.BLOCKED and before.by not in {"", BILLING} and now_so.access in _FREE:
-                by = before.by  # the end of an operator's block: billing has opened nobody
+                by = EDGED  # the end of an operator's block: billing has opened nobody
             changes.append(Change(at, name, before.access, now_so.access, reason, by))
     return changes
 
