@@ -46,6 +46,12 @@ def write_keys(keys: Iterable[Key], *, passphrases: bool) -> str:
     return file.getvalue()
 
 
+def no_such_network(ssid: str, networks: Collection[str]) -> Problem:
+    """What is said of a key for ``ssid`` where the configuration has only ``networks``."""
+    names = "one of " + ", ".join(networks) if networks else "a network of mpsk.networks, which has none yet"
+    return Problem("ssid", repr(ssid[:40]), names)
+
+
 def _cells(key: Key) -> dict[str, str]:
     return {
         **{name: getattr(key, name) for name in (*_PLAIN, "ssid")},
@@ -157,7 +163,7 @@ def _key(row: dict[str | Any, str | Any], networks: Collection[str]) -> tuple[Ke
         problems.append(Problem("id", repr(cells["id"][:40]), f"an id without {RETIRED} at its end"))
     ssid = cells.get("ssid", "")
     if ssid not in networks:
-        problems.append(Problem("ssid", repr(ssid[:40]), "one of " + ", ".join(networks)))
+        problems.append(no_such_network(ssid, networks))
     # spaces may belong to a passphrase: taken as it stands
     passphrase = Secret(_unguarded(row.get("passphrase") or ""))
     fault = weakness(passphrase) if passphrase else None

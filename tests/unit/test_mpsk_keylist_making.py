@@ -11,6 +11,7 @@ import pytest
 
 from edged.errors import Problem
 from edged.model import Key
+from edged.mpsk.csvfile import no_such_network
 from edged.mpsk.keylist.making import Order, Style, made, slug
 from edged.mpsk.passphrase import weakness
 
@@ -80,6 +81,11 @@ def test_what_is_wrong_with_an_order_is_said_and_no_key_made(order: dict[str, An
     assert keys == []
     assert [p.key for p in problems] == [key]
     assert said in problems[0].expected
+
+
+def test_where_there_is_no_network_yet_that_is_said() -> None:
+    assert no_such_network("Residence", ()).expected == "a network of mpsk.networks, which has none yet"
+    assert no_such_network("Residence", ("Guests", "Staff")).expected == "one of Guests, Staff"
 
 
 def test_a_unit_is_part_of_an_id_in_plain_letters() -> None:

@@ -42,9 +42,10 @@ from edged.ops.dashboard.lists import LISTS, Column, Kind, Listing, as_csv, grou
 from edged.ops.dashboard.mask import BARE, Mask
 from edged.ops.dashboard.pages import Query
 from edged.ops.dashboard.plots import bars, nice, spans, spark, steps
+from edged.ops.life.deeds import of_moves
 from edged.policy.access import Learned, Override, View
 from edged.policy.table import PolicyTable
-from edged.values import Secret, parse_endpoint
+from edged.values import Secret, parse_endpoint, parse_prefix
 from tests.dashboard_scene import ALARMS, ANSWER, MASK, NOW, bins, changes, documents, known, page, scenes
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -206,6 +207,25 @@ def test_an_operators_word_bears_their_name_and_a_pass_says_so() -> None:
         "2": ("open", "blocked", "anna"),
         "3": ("blocked", "pass", "pass"),
     }
+
+
+def test_the_end_of_an_operators_block_is_theirs_and_not_billings_to_be_timed() -> None:
+    known_before = {"1": Standing(Access.BLOCKED, "abuse", "anna"), "2": Standing(Access.BLOCKED, "abuse", "anna")}
+
+    found = followed(known_before, view(blocked("2")))
+
+    assert [(c.subscriber, c.after, c.by, c.is_restored) for c in found] == [("1", "open", "edged", False)]
+    assert known_before["2"] == Standing(Access.BLOCKED, "unpaid", "billing")
+
+
+def test_a_newly_blocked_line_has_not_moved_and_one_that_came_elsewhere_has() -> None:
+    at = {"1": (parse_prefix("100.64.1.7"),)}
+    paid, owes = Subscriber("1", State.ACTIVE), Subscriber("1", State.BLOCKED, "unpaid", addresses=at["1"])
+    offline = Subscriber("1", State.BLOCKED, "unpaid")
+
+    assert list(of_moves(view(paid), view(owes), ["1"], 9.0)) == []
+    moved = [deed.detail for deed in of_moves(view(offline), view(owes), ["1"], 9.0)]
+    assert moved == ["from no address to 100.64.1.7"]
 
 
 def test_another_reason_alone_is_no_change_and_is_remembered() -> None:

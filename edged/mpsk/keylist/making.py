@@ -9,7 +9,7 @@ from dataclasses import dataclass
 
 from edged.errors import Problem
 from edged.model import Key, Rate
-from edged.mpsk.csvfile import MAX_ROWS
+from edged.mpsk.csvfile import MAX_ROWS, no_such_network
 from edged.mpsk.passphrase import MAX_RANDOM, MIN_RANDOM, random, readable, weakness
 from edged.state.keys import RETIRED
 from edged.values import Secret
@@ -101,11 +101,7 @@ def slug(text: str) -> str:
 
 
 def _faults(order: Order, networks: Collection[str]) -> list[Problem]:
-    problems = [
-        Problem("ssid", repr(ssid[:40]), "one of " + ", ".join(networks))
-        for ssid in order.ssids
-        if ssid not in networks
-    ]
+    problems = [no_such_network(ssid, networks) for ssid in order.ssids if ssid not in networks]
     if len(set(order.ssids)) < len(order.ssids):
         problems.append(Problem("ssid", "the same twice", "each once"))
     if not order.units:

@@ -16,7 +16,7 @@ import structlog
 
 from edged.errors import Problem
 from edged.model import Key
-from edged.mpsk.csvfile import read_keys, write_keys
+from edged.mpsk.csvfile import no_such_network, read_keys, write_keys
 from edged.mpsk.desk import Desk
 from edged.mpsk.facts import KeyFacts, facts_of
 from edged.mpsk.keylist import revisions
@@ -136,7 +136,7 @@ class KeyList:
         """The id of the local key added, an empty id or passphrase made up. A Problem: nothing was added."""
         networks = self._desk.settings.networks
         if key.ssid not in networks:
-            return Problem("ssid", repr(key.ssid), "one of " + ", ".join(networks))
+            return no_such_network(key.ssid, networks)
         if key.id.endswith(RETIRED):
             return Problem("id", repr(key.id[:40]), f"an id without {RETIRED} at its end")
         fault = weakness(key.passphrase) if key.passphrase else None

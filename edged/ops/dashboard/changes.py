@@ -50,6 +50,8 @@ class Change(NamedTuple):
 
 OPEN = Standing(Access.OPEN)
 BILLING = "billing"
+EDGED = "edged"
+"""Nobody's new word: an operator's has ended."""
 _SHUT, _FREE = {Access.BLOCKED, Access.PASS}, {Access.OPEN, Access.NOTICE}
 _BY = {Rule.PASS: "pass"}
 
@@ -98,7 +100,10 @@ def changed(known: dict[str, Standing], news: Collection[tuple[str, Standing]], 
             known[name] = now_so
         if now_so.access is not before.access:
             reason = now_so.reason or before.reason
-            changes.append(Change(at, name, before.access, now_so.access, reason, now_so.by or BILLING))
+            by = now_so.by or BILLING
+            if before.access is Access.BLOCKED and before.by not in {"", BILLING} and now_so.access in _FREE:
+                by = EDGED  # the end of an operator's block: billing has opened nobody
+            changes.append(Change(at, name, before.access, now_so.access, reason, by))
     return changes
 
 

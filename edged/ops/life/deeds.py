@@ -10,12 +10,12 @@ from collections.abc import Iterable, Iterator
 
 from edged.model import Access, Event, EventType
 from edged.mpsk.memory import Stale
-from edged.ops.dashboard.changes import BILLING, Change
+from edged.ops.dashboard.changes import BILLING, EDGED, Change
 from edged.policy.access import View
 from edged.state.life import Deed
 from edged.values import Prefix
 
-EDGED, SUBSCRIBER = "edged", "subscriber"
+SUBSCRIBER = "subscriber"
 _NAMED = 8
 """Prefixes of one line that are named; more is a number."""
 _EVENTS = {EventType.PAGE_OPENED: "page opened", EventType.PAY_CLICKED: "pay pressed"}
@@ -23,11 +23,11 @@ _EVENTS = {EventType.PAGE_OPENED: "page opened", EventType.PAY_CLICKED: "pay pre
 
 
 def of_changes(changes: Iterable[Change]) -> Iterator[Deed]:
-    """Each change of access that billing's word made: an operator's is in the audit, and so is a pass."""
+    """Each change of access by billing's word, or by another's end: an operator's is in the audit, and so is a pass."""
     for change in changes:
-        if change.by == BILLING:
+        if change.by in {BILLING, EDGED}:
             reason = change.reason if change.after in {Access.BLOCKED, Access.NOTICE} else ""
-            yield Deed(change.at, change.subscriber, change.after, BILLING, reason)
+            yield Deed(change.at, change.subscriber, change.after, change.by, reason)
 
 
 def of_event(event: Event) -> Deed | None:
@@ -37,12 +37,17 @@ def of_event(event: Event) -> Deed | None:
 
 
 def of_moves(before: View, after: View, ids: Iterable[str], at: float) -> Iterator[Deed]:
-    """Who of ``ids`` is on other addresses in ``after`` than in ``before``; whose line is gone is on none."""
+    """Who of ``ids`` is on other addresses in ``after`` than in ``before``; whose line is gone is on none.
+
+    Of a line that was plainly open billing need not say where it is: that it says so now is no move.
+    """
     for name in ids:
         then, now = before.table.subscribers.get(name), after.table.subscribers.get(name)
         if then is None or now is None:
             continue
         had, has = before.lines_of(then), after.lines_of(now)
+        if not had and before.decide_subscriber(then, at).access is Access.OPEN:
+            continue
         if has and set(had) != set(has):
             yield Deed(at, name, "moved", detail=f"from {_named(had)} to {_named(has)}")
 
