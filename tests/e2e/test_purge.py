@@ -38,7 +38,8 @@ def test_purge_follows_no_link_and_leaves_what_is_mounted_there(tmp_path: Path) 
 
     done = subprocess.run(
         ["unshare", "--mount", "--net", "sh", "-c", PURGED, str(POSTRM)],
-        env={"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"}, capture_output=True, text=True, timeout=30, check=True,
+        env={"PATH": f"{tmp_path}:/usr/sbin:/usr/bin:/sbin:/bin"},
+        capture_output=True, text=True, timeout=30, check=True,
     )  # fmt: skip
 
     assert done.stdout.split() == ["/var/lib/edged/backup/keys.csv", "/var/lib/theirs/precious"]
