@@ -13,6 +13,7 @@ from collections.abc import Callable, Sequence
 
 from edged.commands import completion, configuration, facts, first, host, keys, words
 from edged.commands.overview import OVERVIEW
+from edged.commands.terminal import harmless
 from edged.commands.usage import parser
 from edged.errors import ConfigError
 from edged.ops import logs
@@ -48,7 +49,7 @@ def _answered(arguments: Arguments) -> int:
             return 0
         return COMMANDS[arguments.command](arguments)
     except Refused as refusal:
-        sys.stderr.write(f"edged: {refusal}\n")
+        sys.stderr.write(f"edged: {harmless(str(refusal))}\n")
         if refusal.status == os.EX_UNAVAILABLE:
             sys.stderr.write(f"  {_where_to_look(arguments)}\n")
         return refusal.status

@@ -38,6 +38,7 @@ _PLAIN = str.maketrans({
     "…": "...", "–": "-", "—": "-", "→": "->", "×": "x", "“": '"', "”": '"', "‘": "'", "’": "'",  # noqa: RUF001
     "\N{NO-BREAK SPACE}": " ", "\N{REPLACEMENT CHARACTER}": "?",
 })  # fmt: skip
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 _CLEAR_LINE = "\033[K"
 PATIENCE_S = 1.0
 """Seconds after which something is said of what takes long."""
@@ -62,10 +63,16 @@ class Screen:
         return cls(is_terminal, width, is_terminal and not dull, not _is_universal(environment))
 
     def shown(self, text: str) -> str:
-        """``text`` as this screen can show it."""
+        """``text`` as this screen can show it, which nothing in it commands."""
+        text = harmless(text) if self.is_terminal else text
         if self.ascii:
             text = text.translate(_PLAIN).encode("ascii", "replace").decode("ascii")
         return painted(text) if self.colours else text
+
+
+def harmless(text: str) -> str:
+    """``text`` without what commands a terminal: root reads here what a daemon that was taken over may have said."""
+    return _CONTROL.sub("\N{REPLACEMENT CHARACTER}", text)
 
 
 def _is_terminal(stream: IO[str] | None) -> bool:

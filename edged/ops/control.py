@@ -26,6 +26,8 @@ SCHEMA = 1
 """Of every JSON answer; a field may be added within it, never changed or taken away."""
 REQUEST_OCTETS = 8 * 1024 * 1024
 """A CSV of 50,000 keys fits; more is a slip or an attack."""
+ANSWER_OCTETS = 256 * 1024 * 1024
+"""Of one line, ten times the longest that is known: who answers in edged's place does not fill the memory of root."""
 REQUEST_S = 30.0
 """How long a peer may take to finish its line."""
 _CALL_S = 660.0
@@ -187,6 +189,7 @@ def call(path: Path, command: str, *, tell: Tell | None = None, patience: float 
     request = json.dumps({"command": command, **arguments}).encode() + b"\n"
     if len(request) > REQUEST_OCTETS:
         raise Refused(f"that is over {REQUEST_OCTETS // 2**20} MiB, more than the daemon takes at once", 2)
+    strange = Refused(f"what answers on {path} is not edged", 69)
     try:
         with socket.socket(socket.AF_UNIX) as connection:
             connection.settimeout(patience)
@@ -198,6 +201,8 @@ def call(path: Path, command: str, *, tell: Tell | None = None, patience: float 
         raise Refused(f"you may not open {path}; become root or join the group edged", 69) from None
     except OSError:
         raise Refused("the daemon does not answer on its control socket (not running?)", 69) from None
+    except (ValueError, KeyError, TypeError):
+        raise strange from None
     if not line.endswith(b"\n"):
         raise Refused("the daemon closed the connection without an answer", 69)
     try:
@@ -206,13 +211,13 @@ def call(path: Path, command: str, *, tell: Tell | None = None, patience: float 
             return answer["result"]
         refusal = Refused(str(answer["error"]), int(answer["exit"]))
     except (ValueError, KeyError, TypeError):
-        raise Refused(f"what answers on {path} is not edged", 69) from None
+        raise strange from None
     raise refusal
 
 
 def _final_line(file: BinaryIO, tell: Tell | None) -> bytes:
     """The answer; the progress before it is handed to ``tell``."""
-    for line in file:
+    while line := file.readline(ANSWER_OCTETS):
         if not line.startswith(b'{"progress"'):
             return line
         if tell is not None:

@@ -331,6 +331,41 @@ async def test_unblocking_frees_a_flow_with_fixed_ports_within_one_comparison(
         assert answer() == "resolver"
 
 
+class Cut(Here):
+    """The real kernel, asked by a daemon that is killed before it has let a connection go."""
+
+    async def ask(self, request: Request) -> Answer:
+        if isinstance(request, Forget):
+            raise UpstreamError("killed")
+        return await super().ask(request)
+
+
+@FAMILIES
+async def test_a_start_frees_the_flow_of_a_line_that_was_opened_the_moment_before_the_end(
+    lab: Lab, target: NftablesTarget, version: int
+) -> None:
+    resolver, _, _, _ = addresses(version)
+    killed = NftablesTarget(Cut())
+    await bring(killed, wanted(BAD, rules=LAN_RULES))
+    with lab.socket("bad", "udp", resolver, 53, source_port=40003) as client:
+
+        def answer() -> str:
+            client.send(b"?")
+            return client.recv(1500).decode().split()[0]
+
+        assert answer() == "sinkhole"
+        await bring(killed, wanted(rules=LAN_RULES))
+        assert answer() == "sinkhole"
+
+        await target.start(LAN_RULES)
+        for _ in range(2):
+            await bring(target, wanted(rules=LAN_RULES))
+
+        assert answer() == "resolver"
+    assert not target.warnings
+    assert not target.lingering
+
+
 class Busy(Here):
     """The real kernel, which lets connections of a crowd go when ``may`` is set, and answers then as ``says``."""
 

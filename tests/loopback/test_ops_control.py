@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from edged.errors import ConfigError, UpstreamError
+from edged.ops import control
 from edged.ops.control import REQUEST_OCTETS, ControlServer, Refused, Tell, call
 
 Answer = dict[str, Any]
@@ -359,11 +360,15 @@ def test_calling_a_dead_daemons_socket_is_refused_with_status_69(tmp_path: Path)
         (b"", "without an answer"), (b'{"ok": tr', "without an answer"), (b"HTTP/1.1 400\r\n", "is not edged"),
         (b"[]\n", "is not edged"), (b"{}\n", "is not edged"), (b'{"ok": false}\n', "is not edged"),
         (b'{"ok": false, "error": "x", "exit": "soon"}\n', "is not edged"), (b"\xff\n", "is not edged"),
+        (b'{"progress": 1}\n', "is not edged"), (b'{"progress"\n', "is not edged"),
+        (b'{"progress": [1, 2, 3]}\n' + b"x" * 2000, "without an answer"),
     ],
 )  # fmt: skip
 async def test_whatever_answers_in_edgeds_place_the_command_says_one_sentence(
-    tmp_path: Path, said: bytes, sentence: str
+    tmp_path: Path, said: bytes, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(control, "ANSWER_OCTETS", 1000)
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         await reader.readline()
         writer.write(said)
@@ -372,7 +377,7 @@ async def test_whatever_answers_in_edgeds_place_the_command_says_one_sentence(
     server = await asyncio.start_unix_server(answer, tmp_path / "control.sock")
     async with server:
         with pytest.raises(Refused, match=sentence) as raised:
-            await asyncio.to_thread(call, tmp_path / "control.sock", "status")
+            await asyncio.to_thread(call, tmp_path / "control.sock", "status", tell=lambda *_: None)
 
     assert raised.value.status == os.EX_UNAVAILABLE
 

@@ -65,6 +65,13 @@ def test_colours_are_for_a_terminal_that_wants_them(
     assert screen(environment, terminal=terminal, no_color=no_color).colours is colours
 
 
+def test_nothing_that_is_said_commands_the_terminal_and_a_pipe_has_it_as_it_is() -> None:
+    said = "a\x1b]52;c;cm0gLXJm\x07b\x9b2Jc\rd\n\te"
+
+    assert screen(XTERM, no_color=True).shown(said) == "a\ufffd]52;c;cm0gLXJm\ufffdb\ufffd2Jc\ufffdd\n\te"
+    assert screen(XTERM, terminal=False).shown(said) == said
+
+
 def test_a_colour_repeats_a_word_and_nothing_is_said_by_it_alone() -> None:
     shown = painted(text.status(STATUS))
 

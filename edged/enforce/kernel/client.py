@@ -159,7 +159,8 @@ class Privileged:
             self._process.wait(_END)
         except subprocess.TimeoutExpired:
             self._process.kill()
-            self._process.wait()
+            with contextlib.suppress(subprocess.TimeoutExpired):  # what the kernel holds fast ends when it lets go
+                self._process.wait(_END)
 
 
 def separated() -> Privileged | None:

@@ -87,6 +87,8 @@ class NftablesTarget:
         self._blocked: set[Prefix] = set()
         self._opened: set[Prefix] = set()
         """Lines that changed and whose connections are still tracked as before."""
+        self._doors: set[Prefix] = set()
+        """Our page's own addresses, until it is known whether an earlier run has left something in force."""
         self._forgetting: dict[asyncio.Task[None], frozenset[Prefix]] = {}
         """What lets connections go just now, and the opened lines that it is about."""
 
@@ -112,6 +114,7 @@ class NftablesTarget:
                 found = "nftables needs CAP_NET_ADMIN, which this process has not"
                 expected = "AmbientCapabilities=CAP_NET_ADMIN in the unit, or root"
             raise ConfigError.of("enforce.nftables", found, expected) from None
+        self._doors = {host_prefix(portal.address) for portal in (rules.portal4, rules.portal6) if portal}
         await self._scan(rules)
 
     async def read(self) -> Actual | None:
@@ -268,6 +271,10 @@ class NftablesTarget:
         self._read_at = time.monotonic()
         self._read_took = self._read_at - begun
         self._generation, self._own = generation, self._own - own
+        if listed is not None:
+            # an earlier run may have ended between an opening and what it forgets: who is blocked is led here anew
+            self._opened |= self._doors
+        self._doors = set()
         admitted = nft_json.garden(listed or ())
         self._alive_until = {a: end for a, end in self._alive_until.items() if a in admitted}
         if listed is None:
