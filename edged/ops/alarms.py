@@ -147,6 +147,7 @@ def _target_alarms(house: House) -> Iterator[Alarm]:
     for name, warnings in house.enforce.warnings.items():
         for warning in warnings:
             look = "nft list ruleset" if name == "nftables" else "edged plan"
+            look = "edged doctor portal" if " is on no interface " in warning else look
             yield Alarm("target-in-the-way", f"{name}: {warning}.", look)
 
 
