@@ -162,6 +162,7 @@ def in_the_way(target: str, warning: str) -> Alarm:
         keep = f"{rule}; then the same where your firewall keeps its rules"
         return Alarm("target-in-the-way", f"{target}: {what}: blocked lines see no page.", keep)
     look = "nft list ruleset" if target == "nftables" else "edged plan"
+    look = "edged doctor portal" if " is on no interface " in warning else look
     return Alarm("target-in-the-way", f"{target}: {warning}.", look)
 
 

@@ -12,7 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import AsyncIterator, Iterator
-from ipaddress import ip_address
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 
 import pytest
@@ -534,6 +534,21 @@ async def test_foreign_tables_are_byte_for_byte_what_they_were(lab: Lab, target:
     assert "inet filter input" not in warnings  # its rule accepts what was steered
     assert "ip nat early translates before edged" in warnings
     assert "forward" not in warnings
+
+
+async def test_a_portal_address_that_the_host_has_lost_is_said_until_it_is_back(
+    lab: Lab, target: NftablesTarget
+) -> None:
+    await bring(target, wanted(BAD, rules=LAN_RULES))
+    assert list(target.warnings) == []
+    for address in (places.PORTAL4, places.PORTAL6):
+        lab.run("router", "ip", "address", "delete", str(ip_network(address)), "dev", "lo")
+        try:
+            (said,) = target.warnings
+        finally:
+            lab.run("router", "ip", "address", "add", address, "dev", "lo")
+        assert said.startswith(f"{address} is on no interface (ip address add {address} dev lo): ")
+        assert list(target.warnings) == []
 
 
 async def test_a_table_that_somebody_flushed_is_back_at_the_next_comparison(lab: Lab, target: NftablesTarget) -> None:

@@ -11,6 +11,7 @@ import asyncio
 import errno
 import os
 import secrets
+import socket
 import time
 from collections.abc import Iterable, Sequence
 
@@ -95,7 +96,13 @@ class NftablesTarget:
     @property
     def warnings(self) -> tuple[str, ...]:
         """As in ``Target``."""
-        return (*self._foreign, *self._reluctant)
+        return (*self._elsewhere(), *self._foreign, *self._reluctant)
+
+    def _elsewhere(self) -> Iterable[str]:
+        """Where we lead blocked lines to an address that no interface has: an `ip address add` that a reboot undid."""
+        portals = (self._rules.portal4, self._rules.portal6) if self._rules else ()
+        for address in (portal.address for portal in portals if portal and not _is_here(portal.address)):
+            yield f"{address} is on no interface (ip address add {address} dev lo): blocked lines see no page"
 
     @property
     def lingering(self) -> set[Prefix]:
@@ -330,6 +337,16 @@ class NftablesTarget:
         answer = await self._kernel.ask(request)
         if answer.code:
             raise UpstreamError(_reason(answer))
+
+
+def _is_here(address: IpAddress) -> bool:
+    """False when the kernel has that address on no interface of its own."""
+    try:
+        with socket.socket(socket.AF_INET if address.version == 4 else socket.AF_INET6, socket.SOCK_DGRAM) as asked:
+            asked.bind((str(address), 0))
+    except OSError as error:
+        return error.errno != errno.EADDRNOTAVAIL
+    return True
 
 
 def _as_elements(kind: Kind, version: int, address: IpAddress, devices: Sequence[MacAddress]) -> Iterable[Element]:

@@ -23,7 +23,7 @@ _EVENTS = {EventType.PAGE_OPENED: "page opened", EventType.PAY_CLICKED: "pay pre
 
 
 def of_changes(changes: Iterable[Change]) -> Iterator[Deed]:
-    """Each change of access by billing's word, or by another's end: an operator's is in the audit, and so is a pass."""
+    """Each change of access by billing's word, or since another has ended: operators' and passes are in the audit."""
     for change in changes:
         if change.by in {BILLING, EDGED}:
             reason = change.reason if change.after in {Access.BLOCKED, Access.NOTICE} else ""
