@@ -24,9 +24,12 @@ Arguments = argparse.Namespace
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; the exit status."""
     logs.of_a_command()
+    words = list(sys.argv[1:] if argv is None else argv)
+    if words[:1] == ["help"]:
+        words = [*words[1:], "--help"]
     try:
         try:
-            return _answered(parser().parse_args(argv))
+            return _answered(parser().parse_args(words))
         finally:
             # now, since at the interpreter's end nobody could catch it
             print(end="", flush=True)
@@ -40,20 +43,31 @@ def _answered(arguments: Arguments) -> int:
     if arguments.first_config is not None and arguments.command is not None:
         arguments.config = arguments.first_config  # `edged -c FILE status` is as good as `edged status -c FILE`
     try:
-        if arguments.command in {None, "help"}:
+        if arguments.command is None:
             print(OVERVIEW)
             return 0
         return COMMANDS[arguments.command](arguments)
     except Refused as refusal:
         sys.stderr.write(f"edged: {refusal}\n")
         if refusal.status == os.EX_UNAVAILABLE:
-            sys.stderr.write("  systemctl status edged      journalctl -u edged -n 20\n")
+            sys.stderr.write(f"  {_where_to_look(arguments)}\n")
         return refusal.status
     except ConfigError as error:
         sys.stderr.write(configuration.refusal(error) + "\n")
         return os.EX_CONFIG
     except KeyboardInterrupt:
         return 130
+
+
+def _where_to_look(arguments: Arguments) -> str:
+    """What may be done about a daemon that does not answer."""
+    try:
+        arguments.config.stat()
+    except FileNotFoundError:
+        return f"there is no {arguments.config} yet: edged init writes it"
+    except OSError:
+        pass  # somebody else's to read
+    return "systemctl status edged      journalctl -u edged -n 20"
 
 
 COMMANDS: dict[str, Callable[[Arguments], int]] = {

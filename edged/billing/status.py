@@ -6,7 +6,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import StrEnum
 
-from edged.billing.guard import Reason
+from edged.billing.guard import Reason, Rule
 from edged.model import Snapshot, State
 
 
@@ -163,8 +163,11 @@ def told(held: Snapshot, reasons: tuple[Reason, ...]) -> str:
     why = "; ".join(map(str, reasons)) or "it was held before the restart"
     who = [one for reason in reasons for one in reason.sample]
     example = f"\n  for example {', '.join(dict.fromkeys(who))}" if who else ""
+    rules = {reason.rule for reason in reasons}
+    stays = "Nothing is in force yet" if Rule.FIRST in rules else "The last good list stays in force"
+    stays = "What was in force before stays so" if Rule.LOST in rules else stays
     return (
-        f"HELD: {why}.\n  The last good list stays in force; whom this reading calls active is opened."
+        f"HELD: {why}.\n  {stays}; whom this reading calls active is opened."
         f"{example}\n  See who:           edged plan --snapshot {held.id}"
         f"\n  When it is right:  edged sync --accept {held.id}"
     )

@@ -62,10 +62,8 @@ def _text_of(path: Path | str) -> str:
             with Path(path).open("rb") as file:
                 octets = file.read(_FILE_OCTETS + 1)
     except OSError as error:
-        raise ConfigError(
-            (Problem("", f"{error.strerror}", "a file that edged may read", "edged init writes one"),),
-            str(path),
-        ) from None
+        mend = "edged init writes one" if isinstance(error, FileNotFoundError) else ""
+        raise ConfigError((Problem("", f"{error.strerror}", "a file that edged may read", mend),), str(path)) from None
     if len(octets) > _FILE_OCTETS:
         raise ConfigError((Problem("", "a file over 4 MiB", "a configuration of edged"),), str(path))
     try:

@@ -31,7 +31,8 @@ def _blocks(config: Config) -> str:
     if config.billing is None:
         return "nobody: there is no billing section"
     networks = ", ".join(str(p) for p in config.subscribers.networks) or "no network"
-    return f"whatever {config.billing.source} calls blocked, in {networks}"
+    billing = "the file" if config.billing.source == "file" else config.billing.source
+    return f"whatever {billing} calls blocked, in {networks}"
 
 
 def _guard(config: Config) -> str:

@@ -9,7 +9,7 @@ import asyncio
 import json
 import re
 import shlex
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime
 from pathlib import Path
 from typing import Any
@@ -21,8 +21,8 @@ from config.manual.commands import commands
 from edged.cli import main
 from edged.daemon import House
 from tests.loopback.house import at_work, written
+from tests.manual_terminal import lacking, sessions
 
-DOCS = Path(__file__).resolve().parents[2] / "docs"
 THE_DAY = date(2026, 11, 25)
 CONFIGURATION = """\
 site: tower-12
@@ -68,38 +68,10 @@ async def house(tmp_path: Path) -> AsyncIterator[House]:
 # --- the manual --------------------------------------------------------------------------------------
 
 
-def sessions(page: str) -> Iterator[tuple[str, str]]:
-    """Every command behind a prompt of a page, and what the manual shows below it."""
-    for language, block in re.findall(r"^```(\w*)\n(.*?)^```$", page_text(page), re.MULTILINE | re.DOTALL):
-        if language in {"", "console"}:
-            shown = block.replace("\\\n", "")
-            yield from re.findall(r"^[$#] (edged .*)\n((?:(?![$#] ).*\n)*)", shown, re.MULTILINE)
-
-
-def page_text(page: str) -> str:
-    return (DOCS / page).read_text("utf-8")
-
-
 def today(command: str) -> str:
     """The same command as many days from now as it is from the day of the manual."""
     shift = datetime.now(UTC).date() - THE_DAY
     return re.sub(r"\d{4}-\d\d-\d\d", lambda day: str(date.fromisoformat(day[0]) + shift), command)
-
-
-SHAPES = (
-    (r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?(?: UTC)?)?", "TIME"),
-    (r"local-[0-9a-f]{8}", "KEY"),
-    (r"\b(?:\d+\.)?[0-9a-f]{8}\b", "SNAPSHOT"),
-    (r"(?:/[\w.-]+)+/(?=edged|billing)", "/"),
-    (r"\d[\d,.]*", "0"),
-    (r"\s+", " "),
-)
-
-
-def shape(line: str) -> str:
-    for pattern, word in SHAPES:
-        line = re.sub(pattern, word, line)
-    return line.strip()
 
 
 def fields(value: Any, at: str = "") -> set[str]:
@@ -163,34 +135,16 @@ OF_A_TARGET = re.compile(r"\.(?:in_place|targets)\[\]|^in place|^recently|reason
 def missing(command: str, answer: str, said: str) -> set[str]:
     """What the manual shows and the answer has not."""
     if "--json" in command:
-        lacking = fields(json.loads(answer)) - fields(json.loads(said))
+        absent = fields(json.loads(answer)) - fields(json.loads(said))
     elif command.startswith(("edged explain", "edged log")):  # another line, another life: its parts
-        lacking = parts(answer) - parts(said)
+        absent = parts(answer) - parts(said)
     else:
-        shown = (line for line in answer.splitlines() if "…" not in line)
-        lacking = set(map(shape, shown)) - set(map(shape, said.splitlines()))
-    return {one for one in lacking if not OF_A_TARGET.search(one)}
+        absent = lacking(answer, said)
+    return {one for one in absent if not OF_A_TARGET.search(one)}
 
 
 def parts(answer: str) -> set[str]:
     return {match[0] for line in answer.splitlines() if (match := re.match(r"[a-z]+(?: [a-z]+)?(?=  )", line))}
-
-
-# --- install.md ------------------------------------------------------------------------------------------
-
-
-def test_the_first_file_is_made_and_judged_as_the_installation_shows(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    shown = dict(reversed(list(sessions("install.md"))))
-    # what it asks at a terminal is for test_init_asks; the flags that answer all of it are in the manual, too
-    flagged = re.search(r"^edged init --no-input .*$", page_text("install.md").replace("\\\n", ""), re.MULTILINE)
-    assert flagged is not None
-    written = "wrote " + shown["edged init"].partition("\nwrote ")[2]
-    for command, answer in ((flagged[0], written), ("edged check", shown["edged check"])):
-        assert main([*shlex.split(command)[1:], "-c", str(tmp_path / "edged.yaml")]) == 0
-        said = capsys.readouterr().out
-        assert missing(command, answer, said) == set(), said
 
 
 # --- reference/commands.md -------------------------------------------------------------------------------

@@ -267,10 +267,7 @@ async def test_a_record_that_cannot_be_read_for_a_bug_ends_nothing_else(
         return [], [("too", "few")]
 
     monkeypatch.setattr(HistoryStore, "load", broken)
-    path = tmp_path / "edged.yaml"
-    path.write_text(CONFIGURATION.format(directory=tmp_path, more="", listen="127.0.0.1", mode="enforce"))
-    (tmp_path / "state").mkdir()
-    house = House(load(path))
+    house = written(tmp_path, CONFIGURATION, more="", listen="127.0.0.1", mode="enforce")
     room = asyncio.create_task(house.recorder.run())
     await until(lambda: house.recorder.stopped)
 

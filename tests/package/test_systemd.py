@@ -1,7 +1,8 @@
 """The package under systemd itself, booted by systemd-nspawn in a root of the suite. Root; `make test-deb` builds both.
 
 One life in its order: each test goes on where the one before has ended. The network is the laboratory's: the root is
-its router, and a blocked subscriber asks from outside.
+its router, and a blocked subscriber asks from outside. It begins with the manual's page on the installation, typed word
+for word.
 """
 
 from __future__ import annotations
@@ -16,17 +17,18 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+import trustme
 
-from tests.e2e.lab import BAD4, LAN, PORTAL4, ROUTER4, Lab
+from tests.e2e.lab import BAD4, BAD_PREFIX6, PORTAL4, RESOLVER4, ROUTER4, Lab
+from tests.manual_terminal import Typed, lacking, page_text, sessions
 
 PACKAGES = Path(os.environ.get("PACKAGES", ".run/deb")).resolve()
 SUITE = os.environ.get("SUITE", "bookworm")
 CONFIG = "etc/edged/edged.yaml"
 DROP_IN = "etc/systemd/system/edged.service.d/override.conf"
-BILLING = f"""\
-known: 400
-subscribers: [{{id: "20417", state: blocked, reason: unpaid, addresses: ["{BAD4}"]}}]
-"""
+PAGE = "install.md"
+(BILLING,) = re.findall(r"^```\n(revision: .*?)^```$", page_text(PAGE), re.MULTILINE | re.DOTALL)
+HOSTS = f"127.0.0.1 localhost\n{PORTAL4} portal.example.net\n"
 ASKED = ["dig", "+short", "+tries=1", "+time=20", f"@{ROUTER4}", "example.com"]
 
 
@@ -64,9 +66,36 @@ class Booted:
             )
         return done.stdout
 
+    def types(self, step: Typed) -> None:
+        """What a person types, and its answer is the page's; that of ``status`` a few seconds later at the latest."""
+        ends = time.monotonic() + (20.0 if step.command == "edged status" else 0.0)
+        while True:
+            said = self.run("sh", "-c", f"{step.command} 2>&1", check=False)
+            if not (absent := lacking(step.answer, said)) or time.monotonic() > ends:
+                break
+            time.sleep(0.1)
+        assert absent == set(), (step.command, said)
+
+    def converses(self, command: str) -> str:
+        """What it says at a terminal to somebody who takes every default."""
+        inside = f"nsenter -t {self._first()} -m -u -i -n -p -C env TERM=dumb {command}"
+        return subprocess.run(
+            ["script", "-qec", inside, "/dev/null"],
+            check=True, input="\n" * 12, capture_output=True, text=True, timeout=60,
+        ).stdout  # fmt: skip
+
     def of_unit(self, name: str) -> str:
         """A property of the unit."""
         return self.run("systemctl", "show", "edged", "--value", "-p", name).strip()
+
+    def sees(self, command: str) -> str:
+        """What a device of the blocked subscriber says, to one command of the page."""
+        resolver = self.path / "root/resolv.conf"
+        resolver.write_text(f"nameserver {RESOLVER4}\n")
+        there = f"mount --bind {resolver} /etc/resolv.conf && {command} 2>&1"
+        return self._lab.run(
+            "bad", "env", f"CURL_CA_BUNDLE={self.path}/root/ca.pem", "sh", "-c", there, check=False
+        ).stdout
 
     def answers(self) -> str:
         """What the blocked subscriber is told of a name."""
@@ -92,7 +121,8 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
     folder = tmp_path_factory.mktemp("booted") / "root"
     subprocess.run(["cp", "-a", PACKAGES / SUITE / "base", folder], check=True)
     shutil.copy((PACKAGES / SUITE / "edged.deb").resolve(strict=True), folder / "var/cache/edged.deb")
-    (folder / "etc/machine-id").write_text("")
+    for name, text in (("machine-id", ""), ("hostname", "tower-12\n"), ("hosts", HOSTS)):
+        (folder / "etc" / name).write_text(text)
     with Lab(prefix=f"edged-sd{os.getpid()}") as lab:
         machine = Booted(folder, lab)
         try:
@@ -102,31 +132,35 @@ def booted(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Booted]:
     shutil.rmtree(folder)
 
 
-def test_the_installed_unit_starts_as_it_is_written_and_watches(booted: Booted) -> None:
-    booted.run("dpkg", "--force-unsafe-io", "-i", "/var/cache/edged.deb")
+def steps() -> tuple[list[Typed], list[Typed]]:
+    """What the page has the operator type: while edged watches, and from going live on."""
+    typed = [step for step in sessions(PAGE, "") if step.command.startswith(("edged ", "sed ", "systemctl "))]
+    live = next(n for n, step in enumerate(typed) if step.command.startswith("sed "))
+    return typed[:live], typed[live:]
+
+
+def test_the_package_is_installed_and_watches_as_the_page_on_it_shows(booted: Booted) -> None:
+    (installed,) = sessions(PAGE, "apt install")
+    said = booted.run("dpkg", "--force-unsafe-io", "-i", "/var/cache/edged.deb")
+    assert lacking(installed.answer, said) == set(), said
     assert booted.run("systemctl", "is-enabled", "edged", check=False) == "disabled\n"
     assert booted.of_unit("ActiveState") == "inactive"
-    booted.run(
-        "edged",
-        "init",
-        "--site",
-        "tower-12",
-        "--networks",
-        "100.64.0.0/10",
-        "--portal-address",
-        PORTAL4,
-        "--interface",
-        LAN,
-    )
-    booted.write("etc/edged/billing.yaml", BILLING)
+    (init, *watching), _ = steps()
 
-    booted.run("systemctl", "enable", "--now", "edged")
+    said = booted.converses(init.command)
 
+    assert lacking(init.answer, said) == set(), said
+    assert BAD_PREFIX6 in BILLING
+    booted.write("etc/edged/billing.yaml", BILLING.replace("100.64.7.9", BAD4))
+    for step in watching:
+        if "--accept" in step.command:  # its digest is another
+            held = re.search(r"edged sync --accept (\S+)", booted.run("edged", "sync", check=False))
+            assert held is not None
+            booted.types(Typed(held[0], step.answer))
+        else:
+            booted.types(step)
+    assert len(watching) == 5
     assert booted.of_unit("ActiveState") == "active"
-    held = re.search(r"edged sync --accept (\S+)", booted.run("edged", "sync", check=False))
-    assert held is not None
-    booted.run("edged", "sync", "--accept", held[1])
-    assert "would hold 1" in booted.run("edged", "status")
     assert "inet edged" not in booted.run("nft", "list", "tables")
 
 
@@ -143,17 +177,24 @@ def test_a_refused_reload_is_an_error_of_systemctl_and_the_daemon_goes_on(booted
     booted.run("systemctl", "reload", "edged")
 
 
-def test_going_live_enforces_by_what_the_unit_allows(booted: Booted) -> None:
-    config = (booted.path / CONFIG).read_text()
-    booted.write(CONFIG, re.sub(r"(?m)^mode: watch.*", "mode: enforce", config))
+def test_going_live_enforces_by_what_the_unit_allows_and_a_subscriber_sees_what_the_page_shows(booted: Booted) -> None:
+    authority = trustme.CA()
+    certificate = authority.issue_cert("portal.example.net")
+    authority.cert_pem.write_to_path(booted.path / "root/ca.pem")
+    booted.write("etc/edged/tls/portal.pem", "".join(pem.bytes().decode() for pem in certificate.cert_chain_pems))
+    booted.write("etc/edged/tls/portal.key", certificate.private_key_pem.bytes().decode())
+    booted.run("chown", "-R", "edged:", "/etc/edged/tls")
+    booted.write(CONFIG, (booted.path / CONFIG).read_text().replace("# certificate: {chain", "certificate: {chain"))
 
-    booted.run("systemctl", "restart", "edged")
+    for step in steps()[1]:
+        booted.types(step)
 
-    booted.wait_for(
-        "the line is blocked", lambda: BAD4 in booted.run("nft", "list", "table", "inet", "edged", check=False)
-    )
     booted.wait_for("its DNS is answered", lambda: booted.answers() == PORTAL4)
-    assert "1 of 1" in booted.run("edged", "status")
+    seen = [step for step in sessions(PAGE, "") if step.command.startswith(("dig ", "curl "))]
+    assert len(seen) == 4
+    for step in seen:
+        said = booted.sees(step.command)
+        assert lacking(step.answer, said) == set(), (step.command, said)
 
 
 def test_systemd_keeps_the_sockets_and_a_restart_loses_no_question(booted: Booted) -> None:

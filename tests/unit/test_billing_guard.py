@@ -5,9 +5,10 @@ from dataclasses import dataclass, field, replace
 import pytest
 
 from edged.billing.ground import Ground
-from edged.billing.guard import Accepted, Held, Rule, enforceable, judge, judge_word, lifts, remember
+from edged.billing.guard import Accepted, Held, Reason, Rule, enforceable, judge, judge_word, lifts, remember
 from edged.billing.reading import make_snapshot
 from edged.billing.settings import GuardSettings, WidestSettings
+from edged.billing.status import told
 from edged.model import Key, Snapshot, State, Subscriber
 from edged.state.guard_memory import GuardMemory
 from edged.values import Secret, parse_mac, parse_prefix
@@ -63,6 +64,14 @@ class Edge:
 
 def test_the_first_list_ever_waits_for_a_person() -> None:
     assert Edge().hears(reading(blocked(1))) == {Rule.FIRST}
+
+
+def test_of_a_first_list_nobody_is_told_that_an_earlier_one_stays() -> None:
+    held = reading(blocked(1))
+
+    assert "Nothing is in force yet;" in told(held, (Reason(Rule.FIRST, 1),))
+    assert "What was in force before stays so;" in told(held, (Reason(Rule.LOST, 1),))
+    assert "The last good list stays in force;" in told(held, (Reason(Rule.BLOCKED, 150, 123),))
 
 
 def test_the_first_list_ever_passes_where_the_operator_says_so() -> None:

@@ -1,13 +1,15 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What a list with a word in it is called, and what one list changes in another."""
+"""What a list with a word in it is called, what one list changes in another, and why there is none."""
 
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from edged.billing.reading import make_snapshot, with_words
+from edged.billing.sources.file import unread
 from edged.billing.status import Change, change_between
 from edged.model import Key, Snapshot, State, Subscriber
 from edged.values import Secret, parse_prefix
@@ -39,6 +41,14 @@ def test_a_list_with_words_is_named_and_filled_like_the_list_that_says_the_same(
     assert after == same
     assert after.sums == same.sums
     assert with_words(with_words(after, [one("luis", State.ACTIVE)]), words).id == same.id
+
+
+def test_a_list_that_only_root_may_read_is_said_to_be_the_daemons_to_read() -> None:
+    path = Path("/etc/edged/billing.yaml")
+    assert unread(path, FileNotFoundError(2, "No such file or directory")) == f"{path}: No such file or directory"
+    assert unread(path, PermissionError(13, "Permission denied")) == (
+        f"{path}: Permission denied: the user that edged runs as must be able to read it"
+    )
 
 
 def test_many_words_one_after_the_other_are_one_name() -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from edged import __version__
+from edged.billing.sources.file import FileSource
 from edged.cli import COMMANDS, main
 from edged.commands.overview import OVERVIEW
 
@@ -73,6 +74,11 @@ def test_the_help_of_edged_names_every_command_that_is_for_people(capsys: pytest
     assert status == 0
     for command in set(COMMANDS) - {"schema"}:
         assert f"\n    {command} " in out
+
+
+def test_whoever_types_help_gets_it_of_edged_and_of_a_command(capsys: pytest.CaptureFixture[str]) -> None:
+    assert usage(capsys, "help") == usage(capsys, "--help")
+    assert usage(capsys, "help", "status") == usage(capsys, "status", "--help")
 
 
 def test_the_version_is_told(capsys: pytest.CaptureFixture[str]) -> None:
@@ -228,6 +234,27 @@ def test_without_a_daemon_every_question_is_status_69_with_what_to_look_at(
         ("allow", "k", "02:00:5e:10:00:01"), ("forget", "k", "02:00:5e:10:00:01"), ("reseal",),
     ):  # fmt: skip
         assert refused(capsys, "keys", "-c", str(config), *action)[0] == 69
+
+
+def test_where_nothing_is_configured_yet_a_question_says_what_writes_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    absent = tmp_path / "edged.yaml"
+    monkeypatch.setattr("edged.commands.reach.DEFAULT_CONFIG", absent)
+    monkeypatch.setattr("edged.commands.reach._DEFAULT_SOCKET", tmp_path / "control.sock")
+
+    status, err = refused(capsys, "status", "-c", str(absent))
+
+    assert status == 69
+    assert err.splitlines()[1] == f"  there is no {absent} yet: edged init writes it"
+
+
+def test_init_is_not_what_mends_a_file_that_may_not_be_read(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["check", "-c", str(tmp_path / "absent.yaml")]) == 78
+    assert "edged init writes one" in capsys.readouterr().out
+
+    assert main(["check", "-c", str(tmp_path)]) == 78  # it is there, and no file
+    assert "edged init" not in capsys.readouterr().out
 
 
 def test_a_configuration_that_is_not_there_is_status_78(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -417,6 +444,20 @@ def test_init_prints_what_dhcp_and_routers_may_say_of_the_page(
     assert f"DHCPv4 option 114    0x{uri.encode().hex()}\n" in said
     assert f"DHCPv6 option 103    0x{uri.encode().hex()}\n" in said
     assert f"RA option 37, whole  0x2507{uri.encode().hex()}00\n" in said
+
+
+async def test_the_example_in_the_billing_file_of_init_is_a_list_once_its_marks_are_gone(tmp_path: Path) -> None:
+    feed = tmp_path / "billing.yaml"
+    assert main(["init", "-c", str(tmp_path / "edged.yaml"), "--no-input"]) == 0
+    example = re.findall(r"(?m)^# ((?:\w+:|  - ).*)$", feed.read_text())
+    feed.write_text("\n".join([*example, "keys: []", ""]))
+
+    reading = await FileSource(feed, settle=0.0).read(None)
+
+    assert reading is not None
+    assert reading.snapshot.known == 4120
+    assert [(one.id, one.state) for one in reading.snapshot.subscribers] == [("20417", "blocked"), ("20552", "notice")]
+    assert reading.snapshot.id.startswith("1.")
 
 
 def test_init_never_overwrites_a_secret_or_a_billing_file(tmp_path: Path) -> None:

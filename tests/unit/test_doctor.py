@@ -11,6 +11,7 @@ from typing import Any
 
 import pytest
 
+from edged.billing.settings import BillingSettings
 from edged.captive.certificate import Life
 from edged.cli import main
 from edged.config.schema import Config
@@ -279,6 +280,42 @@ def test_a_file_that_is_wrong_or_newer_than_what_runs_is_said() -> None:
     assert (newer.grade, newer.worded().fix) == (Grade.WARN, "edged reload")
     warned = checks.config(replace(WELL, problems=(Problem("portal.brands", "no phone", "look at the invoice"),)))
     assert warned.grade is Grade.WARN
+
+
+def test_a_host_without_a_file_is_told_what_writes_one() -> None:
+    absent = checks.config(
+        Facts(problems=(Problem("", "No such file or directory", "a file", "edged init writes one"),))
+    )
+    assert (absent.worded().says, absent.worded().fix) == (
+        "the file: No such file or directory",
+        "edged init writes one",
+    )
+    closed = checks.config(Facts(problems=(Problem("", "Permission denied", "a file that edged may read"),)))
+    assert closed.worded().says == "the file: Permission denied; expected a file that edged may read"
+    torn = checks.config(Facts(problems=(Problem("", "a tab", "spaces", line=3),)))
+    assert torn.worded().says == "line 3: a tab; expected spaces"
+
+
+def test_of_a_list_in_a_file_nobody_is_told_of_a_key_that_may_not_read() -> None:
+    failing = told(parts=[{"name": "billing", "state": "FAIL", "fact": "billing.yaml: Permission denied"}])
+    of_a_file = Config(billing=BillingSettings(source="file", path=Path("/etc/edged/billing.yaml")))
+
+    assert "its key" in found("billing", daemon=failing).worded().fix
+    there = found("billing", config=of_a_file, daemon=failing)
+    assert there.worded().fix == "edged sync says more; manual: billing-file.md"
+
+
+def test_what_is_logged_while_the_doctor_looks_is_not_in_its_answer(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "edged.yaml"
+    path.write_text(CONFIG.replace('"192.0.2.53", "2001:db8::53"', '"127.0.0.1:9"').replace("billing: ", "# "))
+
+    assert main(["doctor", "-c", str(path), "upstreams"]) == 1
+
+    printed = capsys.readouterr()
+    assert "FAIL  upstreams" in printed.out
+    assert "dns-upstreams-silent" not in printed.out + printed.err
 
 
 def test_without_targets_page_or_networks_what_does_not_concern_the_edge_is_left_out() -> None:

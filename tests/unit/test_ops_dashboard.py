@@ -208,6 +208,15 @@ def test_an_operators_word_bears_their_name_and_a_pass_says_so() -> None:
     }
 
 
+def test_the_end_of_an_operators_block_is_theirs_and_not_billings_to_be_timed() -> None:
+    known_before = {"1": Standing(Access.BLOCKED, "abuse", "anna"), "2": Standing(Access.BLOCKED, "abuse", "anna")}
+
+    found = followed(known_before, view(blocked("2")))
+
+    assert [(c.subscriber, c.after, c.by, c.is_restored) for c in found] == [("1", "open", "anna", False)]
+    assert known_before["2"] == Standing(Access.BLOCKED, "unpaid", "billing")
+
+
 def test_another_reason_alone_is_no_change_and_is_remembered() -> None:
     known_before = {"1": Standing(Access.BLOCKED, "unpaid", "billing")}
 

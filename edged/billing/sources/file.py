@@ -100,7 +100,7 @@ class FileSource:
             files = {name: self._path / name for name in _FOLDER.values()}
             return tuple(_mark(name, path.stat()) for name, path in files.items() if path.exists())
         except OSError as error:
-            raise UpstreamError(f"{self._path}: {error.strerror}") from error
+            raise UpstreamError(unread(self._path, error)) from error
 
     def _shrinks(self, stamp: Stamp) -> bool:
         """True where a file was overwritten, not replaced, and is less than half of what it was: a writer at work."""
@@ -115,7 +115,7 @@ class FileSource:
                 with path.open("rb") as file:
                     octets[name] = file.read(_OCTETS + 1)
             except OSError as error:
-                raise UpstreamError(f"{path}: {error.strerror}") from error
+                raise UpstreamError(unread(path, error)) from error
             if len(octets[name]) > _OCTETS:
                 raise UpstreamError(f"{path} is larger than {_OCTETS >> 20} MiB")
         return octets
@@ -162,6 +162,12 @@ class FileSource:
         if not isinstance(document, dict):
             raise UpstreamError(f"the reading is refused: expected a mapping with subscribers, found {found(document)}")
         return document, {}
+
+
+def unread(path: Path, error: OSError) -> str:
+    """Why ``path`` could not be read, and of a file that root has written what mends it."""
+    mend = ": the user that edged runs as must be able to read it" if isinstance(error, PermissionError) else ""
+    return f"{path}: {error.strerror}{mend}"
 
 
 def _mark(name: str, status: os.stat_result) -> tuple[str, int, int, int]:

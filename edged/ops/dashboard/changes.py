@@ -98,7 +98,10 @@ def changed(known: dict[str, Standing], news: Collection[tuple[str, Standing]], 
             known[name] = now_so
         if now_so.access is not before.access:
             reason = now_so.reason or before.reason
-            changes.append(Change(at, name, before.access, now_so.access, reason, now_so.by or BILLING))
+            by = now_so.by or BILLING
+            if before.access is Access.BLOCKED and before.by not in {"", BILLING} and now_so.access in _FREE:
+                by = before.by  # the end of an operator's block: billing has opened nobody
+            changes.append(Change(at, name, before.access, now_so.access, reason, by))
     return changes
 
 

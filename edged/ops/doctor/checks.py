@@ -33,9 +33,20 @@ def config(facts: Facts) -> Finding:
     """The file is right, and what is running."""
     if facts.config is None:
         first = facts.problems[0]
-        says = (
-            "line {line}, {key}: {found}; expected {expected}" if first.line else "{key}: {found}; expected {expected}"
-        )
+        if not first.key and first.hint:  # there is none
+            return fail(
+                "config", "the file: {found}", "edged does not start", "edged init writes one", found=first.found
+            )
+        if first.key:
+            says = (
+                "line {line}, {key}: {found}; expected {expected}"
+                if first.line
+                else "{key}: {found}; expected {expected}"
+            )
+        else:
+            says = (
+                "line {line}: {found}; expected {expected}" if first.line else "the file: {found}; expected {expected}"
+            )
         return fail(
             "config", says, "edged does not start with it, and a reload is refused", "edged check says all of it",
             line=first.line, key=first.key, found=first.found, expected=first.expected,

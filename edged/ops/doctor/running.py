@@ -62,6 +62,8 @@ def billing(facts: Facts, config: Config) -> Finding:
         if part["state"] in _WELL or part["state"] == "OFF":
             return (skip if part["state"] == "OFF" else ok)("billing", "{fact}", fact=part["fact"])
         fix = "edged sync says more; what its key must be allowed: manual, billing-splynx.md and others"
+        if config.billing.source == "file":
+            fix = "edged sync says more; manual: billing-file.md"
         return (warn if part["state"] == "WARN" else fail)("billing", "{fact}", means, fix, fact=part["fact"])
     if facts.billing is None:
         return skip("billing", "{reason}", reason=facts.why("billing"))

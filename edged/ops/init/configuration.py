@@ -48,7 +48,13 @@ ops:
 """
 
 _FILE_BILLING = """\
-# billing for `source: file`: the objects of docs/feed.md
+# Billing for `source: file`, in the objects of docs/feed.md. edged reads a change within two seconds.
+#
+# revision: "1"          # yours; it shows in `edged status`
+# known: 4120            # all your subscribers, paying ones included: the guard measures shares of it
+# subscribers:           # whoever is not plainly active
+#   - {id: "20417", state: blocked, reason: unpaid, addresses: ["100.64.7.9", "2001:db8:100:700::/56"]}
+#   - {id: "20552", state: notice, reason: unpaid, addresses: ["100.64.1.9"]}
 subscribers: []
 keys: []
 """
