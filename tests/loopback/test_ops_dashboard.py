@@ -267,7 +267,6 @@ async def test_a_record_that_cannot_be_read_for_a_bug_ends_nothing_else(
         return [], [("too", "few")]
 
     monkeypatch.setattr(HistoryStore, "load", broken)
-    (tmp_path / "state").mkdir()
     house = written(tmp_path, CONFIGURATION, more="", listen="127.0.0.1", mode="enforce")
     room = asyncio.create_task(house.recorder.run())
     await until(lambda: house.recorder.stopped)
