@@ -60,7 +60,8 @@ def counted(number: int, one: str, many: str = "") -> str:
     return f"{number:,} {one if number == 1 else many or f'{one}s'}"
 
 
-def _wrapped(label: str, text: str, indent: int = 14) -> Iterator[str]:
+def wrapped(label: str, text: str, indent: int) -> Iterator[str]:
+    """``text`` beside ``label``, which has ``indent`` columns; what does not fit stands below, indented."""
     lines = textwrap.wrap(text, columns() - indent, break_long_words=False, break_on_hyphens=False) or [""]
     yield f"{label:<{indent}}{lines[0]}".rstrip()
     for line in lines[1:]:
@@ -127,7 +128,7 @@ def status(answer: Answer) -> str:
     lines += _words(answer.get("words", {}))
     lines.append("")
     for part in answer["parts"]:
-        lines += _wrapped(f"  {part['name']:<13} {part['state']:<7}", part["fact"], 23)
+        lines += wrapped(f"  {part['name']:<13} {part['state']:<7}", part["fact"], 23)
     lines += _nases(answer.get("nases", {}))
     if answer["alarms"]:
         lines += ["", "needs you"]
@@ -153,7 +154,7 @@ def _last_hour(hour: Answer) -> Iterator[str]:
     said = f"{hour['restored']:,} restored"
     if hour["median_s"] is not None:
         said += f", back after {seconds(hour['median_s'])} (median), {seconds(hour['slowest_s'])} (slowest)"
-    yield from _wrapped(f"  {'last hour':<14}", said, 16)
+    yield from wrapped(f"  {'last hour':<14}", said, 16)
 
 
 def _pairs(counts: dict[str, int]) -> list[str]:
@@ -161,9 +162,9 @@ def _pairs(counts: dict[str, int]) -> list[str]:
 
 
 def _tied(label: str, parts: Sequence[str], indent: int) -> Iterator[str]:
-    """As ``_wrapped``, with each of ``parts`` on one line."""
+    """As ``wrapped``, with each of ``parts`` on one line."""
     text = "   ".join(part.replace(" ", _TIED) for part in parts)
-    yield from (row.replace(_TIED, " ") for row in _wrapped(label, text, indent))
+    yield from (row.replace(_TIED, " ") for row in wrapped(label, text, indent))
 
 
 NASES_SHOWN = 5
@@ -174,7 +175,7 @@ def _nases(nases: Answer) -> Iterator[str]:
     """NASes that need a look; nothing where there are none."""
     for row in nases.get("secrets", []):
         named = f": {', '.join(row['list'][:NASES_SHOWN])}" if row["list"] else ""
-        yield from _wrapped(f"  {'secrets':<14}", f"{row['client']}: {row['sentence']}{named}", 16)
+        yield from wrapped(f"  {'secrets':<14}", f"{row['client']}: {row['sentence']}{named}", 16)
     unsigned = nases.get("unsigned", {"count": 0, "list": []})
     if unsigned["count"]:
         named = ", ".join(
@@ -182,11 +183,11 @@ def _nases(nases: Answer) -> Iterator[str]:
             for row in unsigned["list"][:NASES_SHOWN]
         )
         what = f"{counted(unsigned['count'], 'access point')} without Message-Authenticator: {named}"
-        yield from _wrapped(f"  {'unsigned':<14}", what, 16)
+        yield from wrapped(f"  {'unsigned':<14}", what, 16)
     for row in nases.get("strangers", [])[:NASES_SHOWN]:
         what = f"{row['address']}, {counted(row['count'], 'request')} since {moment(row['since'])}, last"
-        yield from _wrapped(f"  {'unknown NAS':<14}", f"{what} {moment(row['last'])}", 16)
-        yield from _wrapped("      Try:  ", row["try"], 12)
+        yield from wrapped(f"  {'unknown NAS':<14}", f"{what} {moment(row['last'])}", 16)
+        yield from wrapped("      Try:  ", row["try"], 12)
 
 
 SOON_SHOWN = 5
@@ -205,13 +206,13 @@ def _words(words: Answer) -> Iterator[str]:
     listed = words.get("list", [])
     if listed:
         first = listed[0]
-        yield from _wrapped(
+        yield from wrapped(
             f"  {'ends next':<14}", f"{first['kind']} of {first['subscriber']}, {moment(first['until'])}", 16
         )
     if words["ending_soon"]:
         soon = [f"{word['subscriber']} ({word['kind']})" for word in listed[: min(words["ending_soon"], SOON_SHOWN)]]
         left = words["ending_soon"] - len(soon)
-        yield from _wrapped(f"  {'within 24 h':<14}", ", ".join(soon) + (f" and {left:,} more" if left else ""), 16)
+        yield from wrapped(f"  {'within 24 h':<14}", ", ".join(soon) + (f" and {left:,} more" if left else ""), 16)
 
 
 # --- explain -----------------------------------------------------------------------------------
@@ -224,10 +225,10 @@ def explain(answer: Answer) -> str:
         list(_block("who", answer.get("who", []))),
         list(_ladder(answer.get("ladder", []))),
         list(_gets(answer.get("gets", []))),
-        list(_wrapped("in place", "   ".join(f"{p['target']} {p['state']}" for p in answer.get("in_place", [])), 12)),
+        list(wrapped("in place", "   ".join(f"{p['target']} {p['state']}" for p in answer.get("in_place", [])), 12)),
         [f"their page  {answer['link']}"] if answer.get("link") else [],
         list(_block("recently", [f"{moment(r['at'])}  {r['what']}" for r in answer.get("recently", [])])),
-        list(_wrapped("lifts when", answer.get("lifts", ""), 12)),
+        list(wrapped("lifts when", answer.get("lifts", ""), 12)),
     ]
     empty = (["in place"], ["lifts when"])
     return "\n\n".join("\n".join(lines) for lines in parts if lines and lines not in empty)
@@ -237,17 +238,17 @@ def _ladder(steps: list[Answer]) -> Iterator[str]:
     for index, step in enumerate(steps):
         label = "decided by" if index == 0 else ""
         arrow = " ->" if step["decided"] else ""
-        yield from _wrapped(f"{label:<10}{arrow:<4}{step['rule']:<18}", step["said"], 32)
+        yield from wrapped(f"{label:<10}{arrow:<4}{step['rule']:<18}", step["said"], 32)
 
 
 def _gets(rows: list[Answer]) -> Iterator[str]:
     for index, get in enumerate(rows):
-        yield from _wrapped(f"{'gets' if index == 0 else '':<12}{get['protocol']:<9}", get["answer"], 21)
+        yield from wrapped(f"{'gets' if index == 0 else '':<12}{get['protocol']:<9}", get["answer"], 21)
 
 
 def _block(label: str, rows: list[str]) -> Iterator[str]:
     for index, row in enumerate(rows):
-        yield from _wrapped(label if index == 0 else "", row, 12)
+        yield from wrapped(label if index == 0 else "", row, 12)
 
 
 # --- plan --------------------------------------------------------------------------------------

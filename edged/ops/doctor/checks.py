@@ -37,18 +37,14 @@ def config(facts: Facts) -> Finding:
             return fail(
                 "config", "the file: {found}", "edged does not start", "edged init writes one", found=first.found
             )
-        if first.key:
-            says = (
-                "line {line}, {key}: {found}; expected {expected}"
-                if first.line
-                else "{key}: {found}; expected {expected}"
-            )
-        else:
-            says = (
-                "line {line}: {found}; expected {expected}" if first.line else "the file: {found}; expected {expected}"
-            )
+        says = "{key}: {found}; expected {expected}" if first.key else "the file: {found}; expected {expected}"
+        if first.line:
+            says = "line {line}: {found}; expected {expected}"
+        if first.line and first.key:
+            says = "line {line}, {key}: {found}; expected {expected}"
         return fail(
-            "config", says, "edged does not start with it, and a reload is refused", "edged check says all of it",
+            "config", says,
+            "edged does not start with it, and a reload is refused", "edged check says all of it",
             line=first.line, key=first.key, found=first.found, expected=first.expected,
         )  # fmt: skip
     if facts.daemon and facts.changed > facts.daemon.status["loaded_at"] + 1.0:

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import textwrap
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any
@@ -11,7 +10,7 @@ from typing import Any
 from edged.ops.control import SCHEMA
 from edged.ops.doctor.finding import Finding, Grade, Words
 from edged.ops.doctor.values import Facts
-from edged.ops.text import columns, printable
+from edged.ops.text import printable, wrapped
 
 _INDENT = 19
 _NOTHING = Facts()
@@ -69,13 +68,7 @@ def rows(findings: Iterable[Finding], worded: Callable[[Finding], Words]) -> Ite
     """The lines of every finding, in the words that ``worded`` makes of it."""
     for finding in findings:
         words = worded(finding)
-        yield from _row(f"{finding.grade.value:<6}{finding.check:<13}", words.says, _INDENT)
+        yield from wrapped(f"{finding.grade.value:<6}{finding.check:<13}", printable(words.says), _INDENT)
         for label, sentence in (("seen", words.seen), ("means", words.means), ("why", words.why), ("fix", words.fix)):
             if sentence:
-                yield from _row(f"        {label:<7}", sentence, 15)
-
-
-def _row(head: str, sentence: str, indent: int) -> Iterator[str]:
-    lines = textwrap.wrap(printable(sentence), columns() - indent, break_long_words=False, break_on_hyphens=False)
-    yield f"{head}{lines[0] if lines else ''}".rstrip()
-    yield from (" " * indent + line for line in lines[1:])
+                yield from wrapped(f"        {label:<7}", printable(sentence), 15)

@@ -10,7 +10,7 @@ from typing import Any
 
 from edged.ops.control import SCHEMA
 from edged.ops.probe.values import Finding, State, Trial
-from edged.ops.text import columns, printable
+from edged.ops.text import columns, printable, wrapped
 
 _STANDINGS = {
     "blocked": "sees what a blocked line should see",
@@ -73,7 +73,7 @@ def text(report: Report) -> str:
     if report.shows:
         lines += ["", "would show"]
         for device, what in report.shows.items():
-            lines += _row(f"  {device:<16}", what, 18)
+            lines += wrapped(f"  {device:<16}", printable(what), 18)
     lines.append("")
     for finding in _grouped(report.findings):
         lines += _step(finding if report.standing != "open" else replace(finding, means="", fix=""))
@@ -92,10 +92,10 @@ def _headline(report: Report) -> str:
 
 def _step(finding: Finding) -> Iterator[str]:
     family = f"IPv{finding.family}"
-    yield from _row(f"{finding.state.value:<6}{finding.step:<13}{family:<6}", finding.seen, _INDENT)
+    yield from wrapped(f"{finding.state.value:<6}{finding.step:<13}{family:<6}", printable(finding.seen), _INDENT)
     for label, sentence in (("means", finding.means), ("fix", finding.fix)):
         if sentence:
-            yield from _row(f"        {label:<6}", sentence, 14)
+            yield from wrapped(f"        {label:<6}", printable(sentence), 14)
 
 
 def _grouped(findings: Iterable[Finding]) -> list[Finding]:
@@ -114,8 +114,3 @@ def _grouped(findings: Iterable[Finding]) -> list[Finding]:
 
 def _with_clients(finding: Finding, clients: list[str]) -> Finding:
     return replace(finding, seen=f"{', '.join(clients)}: {finding.seen}")
-
-
-def _row(head: str, sentence: str, indent: int) -> list[str]:
-    lines = textwrap.wrap(printable(sentence), columns() - indent, break_long_words=False, break_on_hyphens=False)
-    return [f"{head}{lines[0] if lines else ''}".rstrip(), *(" " * indent + line for line in lines[1:])]
