@@ -199,6 +199,13 @@ async def test_the_list_of_words_is_bounded(house: House) -> None:
     assert len(words["list"]) == 100
 
 
+async def test_of_an_open_line_it_is_said_that_billing_blocks_nobody_and_not_that_it_knows_nobody(house: House) -> None:
+    facts = await ask(house, "explain", subject="127.0.0.9")  # whoever is active may be there, and need not be listed
+
+    said = next(step["said"] for step in facts["ladder"] if step["rule"] == "billing")
+    assert said.startswith("blocks and reminds nobody there; billing was reached ")
+
+
 @pytest.mark.parametrize("subject", ["1001", "127.0.0.2"])
 async def test_explain_says_who_when_why_what_kind_and_until_when(house: House, subject: str) -> None:
     answer = await say(house, "unblock", "1001", kind="exemption", seconds=90 * DAY_S, why="court order")

@@ -110,7 +110,7 @@ class LineExplainer:
             Rule.PASS: ("running" if decision.rule is Rule.PASS else "none") + self._used(subscriber),
             Rule.BILLING: f"{subscriber.state.value}{', ' + subscriber.reason if subscriber.reason else ''}; {taken}"
             if subscriber
-            else f"lists nobody there; {taken}",
+            else f"blocks and reminds nobody there; {taken}",
             Rule.DRAIN: "blocked until a moment ago" if decision.rule is Rule.DRAIN else "no",
             Rule.DEFAULT: "open",
         }
