@@ -12,7 +12,7 @@ wanted=$(sed -nE 's/^(Depends|Recommends): //p' "$control" | sed "s/@LINKED@, //
 archive=$(apt-get indextargets --format '$(REPO_URI)' 'Created-By: Packages' | grep -v security | head -n 1)
 rm -rf "$folder" "$folder.complete"
 mkdir -p "$folder"
-# nobody waits for a disk here
-eatmydata debootstrap --variant=minbase --include="$wanted" "$1" "$folder" "$archive" > "$folder.log" ||
+# nobody waits for a disk here; what is mounted in there goes with whoever ends this
+eatmydata unshare --mount debootstrap --variant=minbase --include="$wanted" "$1" "$folder" "$archive" > "$folder.log" ||
   { tail -n 20 "$folder.log" "$folder/debootstrap/debootstrap.log" >&2; exit 1; }
 printf %s "$wanted" > "$folder.complete"
