@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from edged.commands import completion, configuration, facts, first, host, keys, words
+from edged.commands import completion, configuration, facts, host, init, keys, words
 from edged.commands.overview import OVERVIEW
 from edged.commands.terminal import harmless
 from edged.commands.usage import parser
@@ -74,7 +74,7 @@ def _where_to_look(arguments: Arguments) -> str:
 COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "run": host.run,
     "check": configuration.check,
-    "init": first.init,
+    "init": init.init,
     "status": facts.status,
     "explain": facts.explain,
     "plan": facts.plan,

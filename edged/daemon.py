@@ -36,11 +36,11 @@ from edged.ops.alarms import database_set_aside
 from edged.ops.answers import Answers
 from edged.ops.census import CensusTaker
 from edged.ops.control import ControlServer
-from edged.ops.dashboard.recorder import Recorder
 from edged.ops.dashboard.service import Dashboard
 from edged.ops.figures import figures
 from edged.ops.life.service import Lives
 from edged.ops.metrics import Exposition
+from edged.ops.record.recorder import Recorder
 from edged.ops.rooms import Reload
 from edged.ops.service import OpsService
 from edged.policy.settings import NoticeSettings

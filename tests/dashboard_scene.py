@@ -16,11 +16,11 @@ from typing import Any
 
 from playwright.sync_api import sync_playwright
 
-from edged.ops.dashboard.changes import Change
 from edged.ops.dashboard.facts import Known, WiFi, answer_facts, page_facts
-from edged.ops.dashboard.history import BIN_S, Bin, step_of
 from edged.ops.dashboard.mask import BARE, Mask
 from edged.ops.dashboard.pages import TEMPLATE_NAMES, Documents, Query
+from edged.ops.record.changes import Change
+from edged.ops.record.history import BIN_S, Bin, step_of
 from tests.unit.test_ops_text import BLOCKED
 
 NOW = 1_795_627_264.0

@@ -1,6 +1,6 @@
 """The pictures of the manual that are of the program: ``make pictures`` writes them into docs/pictures.
 
-The page as a phone shows it, and a resident's key sheet. Needs Debian's chromium.
+The page as a phone shows it, a resident's key sheet, the dashboard of a made-up edge. Needs Debian's chromium.
 """
 
 from __future__ import annotations
@@ -14,6 +14,7 @@ from edged.captive.files.service import read_logos, read_templates
 from edged.captive.page.pages import Pages
 from edged.captive.page.proofs import proofs
 from edged.captive.settings import BrandSettings, PortalSettings
+from tests.dashboard_scene import scenes
 from tests.sheet_scene import printed, printing, sheet
 
 FOLDER = Path("docs/pictures")
@@ -38,6 +39,7 @@ def main() -> None:
         for name, body, width, height in (
             ("page", page("blocked-unpaid"), 390, 700),
             ("key-sheet", printed(sheet(), how=printing("en")), 820, 620),
+            ("dashboard", scenes()["well"].decode(), 1280, 800),
         ):
             tab = browser.new_page(viewport={"width": width, "height": height}, color_scheme="light")
             tab.set_content(body)

@@ -5,10 +5,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from edged.ops.dashboard.codes import AFFECTED
+from edged.ops.codes import AFFECTED
 
 PAGE = "reference/codes.md"
-_WRITTEN = "<!-- Written by `make schema` from edged/ops/dashboard/codes.py: change it there. -->"
+_WRITTEN = "<!-- Written by `make schema` from edged/ops/codes.py: change it there. -->"
 
 
 def pages() -> dict[str, str]:

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import NoReturn
 
 from edged import __version__
-from edged.commands.first import add_arguments as add_first_arguments
-from edged.commands.keyusage import add_arguments
+from edged.commands.init import add_arguments as add_init_arguments
+from edged.commands.keyusage import add_arguments as add_key_arguments
 from edged.commands.overview import PAGES, ending
 
 DEFAULT_CONFIG = Path("/etc/edged/edged.yaml")
@@ -208,7 +208,7 @@ def _completion_arguments(completion: argparse.ArgumentParser) -> None:
 
 def _keys_arguments(keys: argparse.ArgumentParser) -> None:
     _facts(keys)
-    add_arguments(keys)
+    add_key_arguments(keys)
 
 
 def _routeros_arguments(routeros: argparse.ArgumentParser) -> None:
@@ -251,7 +251,7 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
             "edged init --no-input --site tower-12 --networks 100.64.0.0/10 2001:db8:100::/40\n"
             "edged init --billing https://billing.example.net --source splynx"
         ),
-        add_first_arguments,
+        add_init_arguments,
     ),
     "status": (
         "is all well, and what needs a person?",

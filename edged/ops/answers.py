@@ -18,7 +18,6 @@ from edged.model import Access, State
 from edged.ops.alarms import alarms
 from edged.ops.completable import offered
 from edged.ops.control import SCHEMA, Command, Refused, Tell
-from edged.ops.dashboard.history import last_hour
 from edged.ops.doctor.rehearsal import rehearse
 from edged.ops.explain.explainer import Explainer
 from edged.ops.inforce import settings_facts
@@ -28,6 +27,7 @@ from edged.ops.life import answer as life
 from edged.ops.nases import nases, with_nas
 from edged.ops.parts import parts
 from edged.ops.planning import PlanCommands
+from edged.ops.record.history import last_hour
 from edged.ops.subjects import subscriber_of
 from edged.ops.text import counted
 from edged.ops.words import WordCommands, words_in_force

@@ -17,9 +17,9 @@ from edged.dns.counters import DnsCounters
 from edged.enforce.targets.radius import RadiusTarget
 from edged.native.datagrams import PLACES
 from edged.ops.alarms import alarms
-from edged.ops.dashboard.recorder import BUCKETS
 from edged.ops.metrics import Sample
 from edged.ops.nases import old_secrets
+from edged.ops.record.recorder import BUCKETS
 
 if TYPE_CHECKING:
     from edged.ops.rooms import House

@@ -11,8 +11,8 @@ import textwrap
 from importlib.resources import files
 from typing import Any
 
+from edged.ops.codes import AFFECTED
 from edged.ops.control import SCHEMA
-from edged.ops.dashboard.codes import AFFECTED
 from edged.ops.text import columns
 
 Facts = dict[str, Any]

@@ -12,7 +12,7 @@ from edged.captive.certificate import day
 from edged.enforce.standing import Health as TargetHealth
 from edged.native import keysearch
 from edged.native.datagrams import COMPILED
-from edged.ops.dashboard.history import all_took, last_hour, milliseconds, took_below
+from edged.ops.record.history import all_took, last_hour, milliseconds, took_below
 from edged.ops.text import counted, span
 from edged.radius.counters import REPORTED
 from edged.radius.packet import Code

@@ -13,7 +13,7 @@ from edged.enforce.diff import Plan, subscribers_of
 from edged.errors import UpstreamError
 from edged.model import Access
 from edged.ops.control import SCHEMA, Refused
-from edged.ops.dashboard.changes import standing
+from edged.ops.record.changes import standing
 from edged.ops.text import counted
 from edged.policy.access import View
 from edged.policy.table import compile_table

@@ -18,8 +18,8 @@ from edged.enforce.targets.radius import RadiusTarget
 from edged.errors import Problem
 from edged.mpsk.service import MpskService
 from edged.ops.census import CensusTaker
-from edged.ops.dashboard.recorder import Recorder
 from edged.ops.life.service import Lives
+from edged.ops.record.recorder import Recorder
 from edged.ops.service import OpsService
 from edged.policy.sessions import Roster
 from edged.radius.radsec.service import RadSecService

@@ -94,10 +94,3 @@ def sign_reply(code: Code, attributes: Iterable[Attribute], request: Packet, sec
     octets[_FIRST_VALUE] = digest(secret.reveal(), octets, "md5")
     octets[_AUTHENTICATOR] = md5(octets + secret.reveal()).digest()
     return bytes(octets)
-
-
-def sign_plain_reply(code: Code, attributes: Iterable[Attribute], request: Packet, secret: Secret) -> bytes:
-    """As ``sign_reply`` without a Message-Authenticator: RFC 2866 knows none in its replies."""
-    octets = assembled(code, request.identifier, request.authenticator, attributes)
-    octets[_AUTHENTICATOR] = md5(octets + secret.reveal()).digest()
-    return bytes(octets)

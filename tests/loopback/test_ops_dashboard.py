@@ -25,11 +25,11 @@ from edged.daemon import House
 from edged.enforce.service import EnforceService
 from edged.enforce.targets.memory import MemoryTarget
 from edged.model import Access, Key, Snapshot, State, Subscriber
-from edged.ops.dashboard import recorder
 from edged.ops.dashboard import service as dashboard
-from edged.ops.dashboard.history import BIN_S, Bin, encoded
-from edged.ops.dashboard.recorder import BUCKETS
 from edged.ops.dashboard.service import Dashboard
+from edged.ops.record import recorder
+from edged.ops.record.history import BIN_S, Bin, encoded
+from edged.ops.record.recorder import BUCKETS
 from edged.ops.service import Deadlines, OpsService
 from edged.policy.access import Override
 from edged.state.database import Database

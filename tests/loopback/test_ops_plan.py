@@ -112,7 +112,7 @@ async def test_who_is_lifted_while_a_target_is_lost_is_named_until_it_is_back(tm
 async def test_how_long_an_answer_took_is_in_the_figures_and_in_status(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("edged.ops.dashboard.recorder.SAMPLE_S", 0.02)
+    monkeypatch.setattr("edged.ops.record.recorder.SAMPLE_S", 0.02)
     async with house_in(tmp_path) as house, reading(house) as reader:
         for _ in range(3):
             await asyncio.to_thread(asked_dns, house)

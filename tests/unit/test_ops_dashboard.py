@@ -20,11 +20,16 @@ from pydantic import ValidationError
 from edged.config.settings import OpsSettings
 from edged.dns.counters import DnsCounters
 from edged.model import Access, State, Subscriber
-from edged.ops.dashboard.changes import OPEN, Change, Standing, changed, differences, lifted_since
-from edged.ops.dashboard.codes import AFFECTED
+from edged.ops.codes import AFFECTED
 from edged.ops.dashboard.facts import merged, page_facts, pieces
 from edged.ops.dashboard.gate import COOKIE_S, Asked, Verdict, cookie_of, is_address, judge
-from edged.ops.dashboard.history import (
+from edged.ops.dashboard.lists import LISTS, Column, Kind, Listing, as_csv, grouped, selected
+from edged.ops.dashboard.mask import BARE, Mask
+from edged.ops.dashboard.pages import Query
+from edged.ops.dashboard.plots import bars, nice, spans, spark, steps
+from edged.ops.life.deeds import of_moves
+from edged.ops.record.changes import OPEN, Change, Standing, changed, differences, lifted_since
+from edged.ops.record.history import (
     BIN_S,
     Bin,
     LastHour,
@@ -38,11 +43,6 @@ from edged.ops.dashboard.history import (
     step_of,
     took_below,
 )
-from edged.ops.dashboard.lists import LISTS, Column, Kind, Listing, as_csv, grouped, selected
-from edged.ops.dashboard.mask import BARE, Mask
-from edged.ops.dashboard.pages import Query
-from edged.ops.dashboard.plots import bars, nice, spans, spark, steps
-from edged.ops.life.deeds import of_moves
 from edged.policy.access import Learned, Override, View
 from edged.policy.table import PolicyTable
 from edged.values import Secret, parse_endpoint, parse_prefix

@@ -9,9 +9,12 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from edged.ops.dashboard.changes import Change
-from edged.ops.dashboard.codes import AFFECTED
-from edged.ops.dashboard.history import (
+from edged.ops.codes import AFFECTED
+from edged.ops.dashboard.lists import grouped
+from edged.ops.dashboard.mask import HIDDEN, Mask
+from edged.ops.dashboard.plots import Plot, day_plot, spark
+from edged.ops.record.changes import Change
+from edged.ops.record.history import (
     BIN_S,
     Bin,
     all_spans,
@@ -22,9 +25,6 @@ from edged.ops.dashboard.history import (
     quantile,
     took_below,
 )
-from edged.ops.dashboard.lists import grouped
-from edged.ops.dashboard.mask import HIDDEN, Mask
-from edged.ops.dashboard.plots import Plot, day_plot, spark
 from edged.ops.text import counted, moment, seconds, span
 
 Facts = dict[str, Any]

@@ -15,9 +15,9 @@ from typing import TYPE_CHECKING, Any
 
 from edged.model import Access, Subscriber
 from edged.mpsk.csvfile import guarded
-from edged.ops.dashboard.changes import Change
-from edged.ops.dashboard.history import Bin, quantile, took_below
 from edged.ops.dashboard.mask import HIDDEN, Mask
+from edged.ops.record.changes import Change
+from edged.ops.record.history import Bin, quantile, took_below
 from edged.ops.text import moment, printable
 from edged.ops.words import kind_of
 from edged.state.history import CHANGES

@@ -24,7 +24,7 @@ from edged.ops.dashboard.gate import COOKIE, COOKIE_S, Asked, Verdict, cookie_of
 from edged.ops.dashboard.lists import LISTS, Kind, Listing, Material, as_csv, cell, selected
 from edged.ops.dashboard.mask import BARE, Mask
 from edged.ops.dashboard.pages import PRIVATE, TEMPLATE_NAMES, Documents, Query
-from edged.ops.dashboard.recorder import Recorder
+from edged.ops.record.recorder import Recorder
 from edged.ops.text import moment
 from edged.values import Endpoint, Secret
 from edged.webserver import unversioned

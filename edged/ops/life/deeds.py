@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 
 from edged.model import Access, Event, EventType
 from edged.mpsk.memory import Stale
-from edged.ops.dashboard.changes import BILLING, EDGED, Change
+from edged.ops.record.changes import BILLING, EDGED, Change
 from edged.policy.access import View
 from edged.state.life import Deed
 from edged.values import Prefix

@@ -18,8 +18,8 @@ from edged.billing.events.batch import Readers
 from edged.errors import UpstreamError
 from edged.model import Event, Tell
 from edged.mpsk.memory import Stale
-from edged.ops.dashboard.changes import Change
 from edged.ops.life.deeds import of_changes, of_departure, of_event
+from edged.ops.record.changes import Change
 from edged.state.database import Database
 from edged.state.life import Deed, LifeStore
 from edged.state.settings import LifeSettings

@@ -17,9 +17,9 @@ import structlog
 
 from edged.errors import UpstreamError
 from edged.model import Access
-from edged.ops.dashboard.changes import Change, News, Standing, lifted_since, news
-from edged.ops.dashboard.history import BIN_S, BINS, Bin, bin_start, decoded, encoded, step_of
 from edged.ops.life.deeds import of_moves
+from edged.ops.record.changes import Change, News, Standing, lifted_since, news
+from edged.ops.record.history import BIN_S, BINS, Bin, bin_start, decoded, encoded, step_of
 from edged.policy.access import Line, View
 from edged.state.database import Database
 from edged.state.history import CHANGES, HistoryStore
@@ -100,9 +100,9 @@ class Recorder:
         try:
             await self._load()
             async with asyncio.TaskGroup() as tasks:
-                tasks.create_task(self._follow(), name="dashboard-follow")
-                tasks.create_task(self._sample(), name="dashboard-sample")
-                tasks.create_task(self._time(), name="dashboard-time")
+                tasks.create_task(self._follow(), name="record-follow")
+                tasks.create_task(self._sample(), name="record-sample")
+                tasks.create_task(self._time(), name="record-time")
         except Exception:
             # a fault of a picture must not end what serves people
             self.stopped = True
