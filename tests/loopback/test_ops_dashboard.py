@@ -28,7 +28,7 @@ from edged.model import Access, Key, Snapshot, State, Subscriber
 from edged.ops.dashboard import service as dashboard
 from edged.ops.dashboard.service import Dashboard
 from edged.ops.record import recorder
-from edged.ops.record.history import BIN_S, Bin, encoded
+from edged.ops.record.history import BIN_S, Bin, bin_start, encoded
 from edged.ops.record.recorder import BUCKETS
 from edged.ops.service import Deadlines, OpsService
 from edged.policy.access import Override
@@ -198,6 +198,25 @@ async def test_a_bin_is_written_when_the_next_begins_and_a_full_disk_is_tried_ag
         assert [one.start for one in house.recorder.bins] == [ended, ended + BIN_S]
         assert len(bins) == 1
         assert [row[1] for row in changes] == ["1002"]
+
+
+async def test_a_clock_that_was_hours_ahead_leaves_no_hours_without_a_record(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(recorder, "SAMPLE_S", 0.02)
+    async with house_in(tmp_path) as house:
+        now = [float(bin_start(time.time()))]
+        house.recorder._clock = lambda: now[0]
+        for hours in (2, 0):  # the clock of the host was in local time, until NTP put it right
+            now[0] = bin_start(time.time()) + hours * 3600.0
+            await until(lambda: house.recorder.bins[-1].start == now[0])
+        seen = house.recorder.bins[-1].seconds
+        await until(lambda: house.recorder.bins[-1].seconds > seen)
+        now[0] -= 60.0
+        await until(lambda: house.recorder.bins[-1].seconds > seen + 0.1)
+
+        assert max(one.start for one in house.recorder.bins) == house.recorder.bins[-1].start == now[0] + 60.0
+        assert house.recorder.bins[-1].blocked
 
 
 async def test_no_more_than_a_day_and_500_changes_are_kept(tmp_path: Path) -> None:

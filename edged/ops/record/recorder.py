@@ -273,8 +273,15 @@ class Recorder:
         return _Totals(sum(dns.answers.values()), sum(web.pages.values()), tuple(dns.took))
 
     def _roll(self) -> None:
-        """Begin the bin of now, if it is another; a clock that steps back adds to the newest."""
+        """Begin the bin of now, if it is another; a clock that steps back a little adds to the newest.
+
+        One that was ahead (a clock of the host in local time) has begun bins that are still to come: they go.
+        """
         start = bin_start(self._clock())
+        while self.bins and self.bins[-1].start > start + BIN_S:
+            self.bins.pop()
+        if not self.bins:
+            self.bins.append(Bin(start, blocked=self.counts[Access.BLOCKED]))
         if start > self.bins[-1].start:
             self._ended.append(self.bins[-1])
             self.bins.append(Bin(start, blocked=self.counts[Access.BLOCKED]))
