@@ -6,6 +6,7 @@ from __future__ import annotations
 import asyncio
 import os
 import pty
+import re
 import signal
 import subprocess
 import sys
@@ -116,7 +117,8 @@ async def test_what_takes_more_than_a_second_says_so_on_a_terminal_and_takes_it_
     desk.delay = 1.4
 
     _, text = await desk.said("status", NO_COLOR="1")
-    assert text.startswith("asking edged … 1 s\033[K\r\033[Ktower-12: 1 thing needs you")
+    # on a busy host it takes two
+    assert re.match(r"(asking edged … \d s\033\[K\r)+\033\[Ktower-12: 1 thing needs you", text), text
 
 
 async def test_watch_repaints_until_ctrl_c_and_outlives_the_daemon(desk: Desk) -> None:

@@ -19,6 +19,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
@@ -140,12 +141,18 @@ class Guest:
         return f"--- {self.name}: {self.seconds():.0f} s, {how}; logs in {self.out}\n{said}"
 
 
-def run(guests: list[Guest], most: int) -> list[int]:
-    """The status of each, and its words printed, as they end; ``most`` at a time. None outlives this."""
+def run(guests: list[Guest], most: int, interrupted: Callable[[], bool]) -> list[int]:
+    """The status of each, and its words printed, as they end; ``most`` at a time. None outlives this.
+
+    KeyboardInterrupt once ``interrupted``, which is asked between two deeds: a guest that is just being started would
+    be nobody's.
+    """
     memory = memory_folder(min(most, len(guests)))
     waiting, running, statuses = [*guests], list[Guest](), list[int]()
     try:
         while waiting or running:
+            if interrupted():
+                raise KeyboardInterrupt
             while waiting and len(running) < most:
                 guest = waiting.pop(0)
                 guest.boot(memory)
@@ -174,10 +181,15 @@ def main(arguments: list[str]) -> int:
         return 2
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, FILES), hard))
+    signals: list[int] = []
     for wanted in (signal.SIGINT, signal.SIGTERM):  # in the background the first would be ignored
-        signal.signal(wanted, signal.default_int_handler)
+        signal.signal(wanted, lambda number, _: signals.append(number))
     try:
-        statuses = run([Guest(file, [*others, *tests]) for file, tests in files.items()], os.cpu_count() or 1)
+        statuses = run(
+            [Guest(file, [*others, *tests]) for file, tests in files.items()],
+            os.cpu_count() or 1,
+            lambda: bool(signals),
+        )
     except KeyboardInterrupt:
         print("interrupted; every guest was ended")
         return 130
