@@ -15,8 +15,6 @@ INSTALL_EDGED = $(BIN)/pip install -q --disable-pip-version-check --no-build-iso
 SIMULATED ?= 60
 # of each property in `make test`; `make check` tries 40
 EXAMPLES ?= 100
-# of tests that wait for clocks and other processes half of their time
-WORKERS ?= $(shell echo $$(($$(nproc) * 3 / 2)))
 
 .PHONY: run test test-image image deb test-deb lint-deb wheel test-wifi wifi-guest check unit e2e trials fmt lint types layers schema manual pictures lab lab-down bench clean lock apt-test
 
@@ -28,8 +26,8 @@ test: apt-test $(VENV)/dev.stamp native network-manager prometheus ahead  ## eve
 	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -n auto tests/property
 	$(MAKE) --no-print-directory sanitize
 	$(BIN)/python -m pytest -q tests/simulation --seconds $(SIMULATED)
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist worksteal tests/loopback
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests/e2e
+	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/loopback
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e
 	@CI=$(CI) $(MAKE) --no-print-directory test-image
 	@CI=$(CI) $(MAKE) --no-print-directory test-deb
 	@CI=$(CI) $(MAKE) --no-print-directory test-wifi
@@ -43,7 +41,7 @@ unit: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/test_architecture.py tests/unit tests/property
 
 e2e: apt-test $(VENV)/dev.stamp network-manager
-	$(BIN)/python -m pytest -q -n $(WORKERS) --dist loadfile tests/e2e
+	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e
 
 # a kernel and a Debian take minutes to make: they are made of the time that the tests before them leave
 .PHONY: ahead

@@ -128,11 +128,10 @@ async def test_from_accounting_to_the_list_and_back_over_a_restart(tmp_path: Pat
             await reports(house, Status.START)
             await until(lambda: bng.lists() == {"s-1": "edged-blocked"})
             assert time.monotonic() - began < 3.0, "at once, and not at the next comparison"
-            await until(lambda: house.enforce.status()["127.0.0.1"].ok)
+            await until(lambda: shown(house).startswith("OK 1 of 1 sessions blocked, compared "))
             values = {(s.name, *dict(s.labels).values()): s.value for s in figures(house)}
             assert values["edged_bng_requests", "127.0.0.1", "block", "ack"] == 1
             assert values["edged_bng_sessions", "127.0.0.1", "blocked"] == 1
-            assert shown(house).startswith("OK 1 of 1 sessions blocked, compared ")
         bng.acted.clear()
         async with house_in(tmp_path, billing.url, bng.port) as house:
             await until(lambda: house.enforce.status()["127.0.0.1"].ok)
