@@ -34,7 +34,7 @@ def test_the_authority_is_answered_from_outside_and_a_blocked_line_sees_the_page
             edge.wait_for(
                 "the page, over HTTP until there is a certificate",
                 lambda: "North Fibre" in edge.curl("bad", "http://example.com/", "-4", "-L").stdout,
-                timeout=10.0,
+                timeout=30.0,
             )
 
             with edge.lab.inside("internet"):
