@@ -6,13 +6,13 @@ BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 # real clients and peers of the end-to-end tests and of bench/
 # bind9 and freeradius may start as services of this machine: no test needs their ports, each peer has its own elsewhere
-APT_TEST := gcc libc6-dev python3-dev nftables iproute2 conntrack bind9 bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium firefox-esr libnss3-tools dbus-daemon procps libatomic1 pebble testssl.sh hostapd eapoltest radsecproxy zbar-tools
+APT_TEST := gcc libc6-dev python3-dev nftables iproute2 conntrack bind9 bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium firefox-esr libnss3-tools dbus-daemon procps libatomic1 pebble testssl.sh hostapd eapoltest radsecproxy zbar-tools postgresql keepalived
 APT_BENCH := dnsperf unbound nginx-light openssl
 
 INSTALL_EDGED = $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 
 # seconds of new seeds in `make test`
-SIMULATED ?= 60
+SIMULATED ?= 45
 # of each property in `make test`; `make check` tries 40
 EXAMPLES ?= 100
 
@@ -22,8 +22,7 @@ run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, wit
 	@$(BIN)/edged run -c config/example/edged.yaml --try
 
 test: apt-test $(VENV)/dev.stamp native network-manager prometheus ahead  ## everything: checks, loopback, end to end in namespaces and on radios
-	@CI=$(CI) $(MAKE) --no-print-directory check
-	EXAMPLES=$(EXAMPLES) $(BIN)/python -m pytest -q -n auto tests/property
+	@CI=$(CI) EXAMPLES=$(EXAMPLES) $(MAKE) --no-print-directory check
 	$(MAKE) --no-print-directory sanitize
 	$(BIN)/python -m pytest -q tests/simulation --seconds $(SIMULATED)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/loopback
@@ -253,6 +252,10 @@ lock:  ## refresh the lock files (needs uv)
 	  --no-annotate -q -o requirements-dev.lock
 	uv pip compile pyproject.toml --extra acme --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate -q -o requirements-acme.lock
+	uv pip compile pyproject.toml --extra postgresql -c requirements.lock --universal --python-version 3.11 --generate-hashes \
+	  --no-header --no-annotate -q -o requirements-postgresql.lock
+	uv pip compile pyproject.toml --extra acme --extra postgresql -c requirements-acme.lock --universal --python-version 3.11 \
+	  --generate-hashes --no-header --no-annotate -q -o requirements-package.lock
 	uv pip compile pyproject.toml --extra probe --universal --python-version 3.11 --generate-hashes --no-header \
 	  --no-annotate -q -o requirements-probe.lock
 	echo zensical==0.0.73 | uv pip compile - --universal --python-version 3.11 --generate-hashes --no-header --no-annotate \

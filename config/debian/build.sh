@@ -4,7 +4,7 @@
 #   config/debian/build.sh bookworm|trixie FOLDER
 #
 # FOLDER/edged_VERSION_ARCH.deb is the package (FOLDER/SUITE/edged.deb leads to it), FOLDER/SUITE/root what is in it. Downloads
-# stay in FOLDER. The libraries are the wheels of requirements-acme.lock, each with its hash. Nothing of the suite is run, so
+# stay in FOLDER. The libraries are the wheels of requirements-package.lock, each with its hash. Nothing of the suite is run, so
 # either is built on either. Needs Python with pip, a compiler with Python's headers, dpkg-dev.
 set -euo pipefail
 here=$(cd "$(dirname "$0")" && pwd)
@@ -44,7 +44,7 @@ sed '1s|.*|#!/usr/lib/edged/bin/python3 -I|' "$tree/config/container/edged" > "$
 chmod 755 "$home/bin/edged"
 ln -s ../lib/edged/bin/edged "$root/usr/bin/edged"
 site=$home/lib/python$version/site-packages
-libraries "$site" "$version" "$tree/requirements-acme.lock" "$work/wheels"
+libraries "$site" "$version" "$tree/requirements-package.lock" "$work/wheels"
 modules "$site"
 # the headers may be of another Python than the package's: what is compiled keeps to the stable interface of 3.11
 compiled "$site" "${CC:-cc}" -I"$("$python" -c 'import sysconfig; print(sysconfig.get_path("include"))')"
