@@ -28,7 +28,8 @@ from edged.host import systemd
 from edged.host.addresses import own_addresses
 from edged.host.heartbeat import Heartbeat
 from edged.host.leaving import Door
-from edged.model import Key, OnlineSession, Snapshot, Subscriber
+from edged.keysafe import KeySafe
+from edged.model import OnlineSession, Snapshot, Subscriber
 from edged.moving import Moving
 from edged.mpsk.service import MpskService
 from edged.ops import logs
@@ -62,8 +63,6 @@ from edged.writer import Writer
 
 log = structlog.get_logger(__name__)
 
-KEYS_UNREAD, KEYS_DAMAGED = "state.keys", "state.sealing"
-"""Where the warning stands that the stored keys could not be read."""
 HOUSEKEEPING_S = 60.0
 """Seconds between two looks at this host's own addresses."""
 KEEP_SESSIONS_S = 30 * 86400.0
@@ -105,10 +104,11 @@ class House:
         self.lives = Lives(self.database, config.state.log)
         tell = self.lives.beside(self.office.tell)
         self.mpsk = MpskService(config.mpsk, store=self.keys, current=self.acting, tell=tell)
+        self.safe = KeySafe(self.keys, self.sealing, self.mpsk)
         self.accounting = Accounting(self.sessions, self.roster, self.writer.heard, self.mpsk)
         self.clerk = Clerk(self.overrides, self.billing, self.relearn, tell, self.enforce)
         portal = served(config.portal, directory)
-        self.warnings = portal.warnings
+        self._warnings = portal.warnings
         self.acme = AcmeService(config.portal, directory, renewed=self._certified)
         self.captive = CaptiveService(
             portal.settings, current=self.acting, link_key=secret_file(directory / "links.key").reveal(),
@@ -118,8 +118,6 @@ class House:
         self.moving = Moving(self.mpsk.grants.moves, self.writer)
         self.radius: RadiusService | None = None
         self.radsec: RadSecService | None = None
-        self._keys_waiting: tuple[Key, ...] | None = None
-        """Billing's keys that the database did not take yet."""
         self.reload_wanted = asyncio.Event()
         """Set by SIGHUP; a storm of them is one reload."""
         self._reloading = asyncio.Lock()
@@ -140,13 +138,13 @@ class House:
         aside = await self.database.open()
         if aside is not None:
             log.error("database-damaged", path=str(aside))
-            self.warnings += (database_set_aside(aside),)
+            self._warnings += (database_set_aside(aside),)
         await self.relearn()
         self.accounting.lead(self.bngs, self.acting, ToldStore(self.database))
         await self.accounting.open()
         await self.clerk.open(self.loaded.config.portal.pass_)
         self._remind(self.loaded.config.subscribers.notice)
-        await self._open_keys()
+        await self.safe.open()
         if self.billing is not None:
             await self.billing.load()
         else:
@@ -186,37 +184,15 @@ class House:
         self.clerk.notice = settings
         self.captive.remind(settings)
 
-    async def _open_keys(self) -> None:
-        """Keys that cannot be read are an alarm and are tried again; DNS and the page serve without them."""
-        self.warnings = tuple(w for w in self.warnings if w.key not in {KEYS_UNREAD, KEYS_DAMAGED})
-        try:
-            await self.mpsk.start()
-        except UpstreamError as error:
-            log.warning("keys-unreadable", error=str(error))
-            hint = "restore sealing.key and edged.sqlite from backup"
-            self.warnings += (Problem(KEYS_UNREAD, str(error), hint, warning=True),)
-            return
-        if self.keys.damaged:
-            count = "1 key does" if len(self.keys.damaged) == 1 else f"{len(self.keys.damaged):,} keys do"
-            found, hint = (
-                f"{count} not open: sealed with another sealing key, or damaged",
-                "restore sealing.key and edged.sqlite from backup",
-            )
-            self.warnings += (Problem(KEYS_DAMAGED, found, hint, warning=True),)
-        if self.sealing.is_changing:
-            await self._finish_resealing()
-
-    async def _finish_resealing(self) -> None:
-        """A change of the sealing key that a crash cut off goes on; both keys hold until it is done."""
-        try:
-            await self.mpsk.key_list.reseal(self.sealing)
-        except UpstreamError as error:
-            log.warning("reseal-unfinished", error=str(error))
-
     async def run(self) -> None:
         """Run every room until cancelled; a room that fails ends the daemon loudly, and enforcement stays."""
         async with asyncio.TaskGroup() as group:
             self._tasks = [group.create_task(room(), name=name) for name, room in self._rooms().items()]
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is wrong, that was found at the start or at a reload."""
+        return self._warnings + self.safe.warnings
 
     @property
     def doors(self) -> tuple[Door, ...]:
@@ -272,25 +248,11 @@ class House:
         """Billing -> policy -> everybody; its keys -> the key store -> the keyring."""
         await self.writer.publish(snapshot, words)
         if words is None and snapshot.keys is not None:
-            self._keys_waiting = snapshot.keys
-            await self._hand_over_keys()
+            await self.safe.take(snapshot.keys)
 
     async def _online(self, sessions: tuple[OnlineSession, ...], doubtful: bool) -> None:  # noqa: FBT001  as in Hear
         """Billing's live sessions -> policy."""
         await self.writer.follow("billing", sessions, keep=doubtful)
-
-    async def _hand_over_keys(self) -> None:
-        """The list never waits for the database; its keys do."""
-        if self._keys_waiting is None:
-            return
-        keys = self._keys_waiting
-        try:
-            await self.mpsk.replace_billing(keys)
-        except UpstreamError as error:
-            log.warning("keys-not-kept", error=str(error))
-            return
-        if self._keys_waiting is keys:
-            self._keys_waiting = None
 
     def _certified(self) -> None:
         """A new certificate -> the portal."""
@@ -308,9 +270,7 @@ class House:
             try:
                 if any(end <= now for _, end in learned.ends()):
                     await self.relearn()
-                if any(w.key == KEYS_UNREAD for w in self.warnings):
-                    await self._open_keys()
-                await self._hand_over_keys()
+                await self.safe.try_again()
                 if self.radius is not None and self.radius.signed.changed:
                     await self.signers.save(self.radius.signed.export())
             except UpstreamError as error:
@@ -375,7 +335,7 @@ class House:
         self.captive.reconfigure(portal.settings)
         self.captive.site = config.site
         self.acme.reconfigure(config.portal)
-        self.warnings = (*portal.warnings, *(w for w in self.warnings if not w.key.startswith("portal")))
+        self._warnings = (*portal.warnings, *(w for w in self._warnings if not w.key.startswith("portal")))
         self.clerk.settings = config.portal.pass_
         self._remind(config.subscribers.notice)
         self.dns.reconfigure(

@@ -23,6 +23,7 @@ FRONT_DOOR = (
     "arrows.py",
     "backoffice.py",
     "clerk.py",
+    "keysafe.py",
     "moving.py",
     "standin.py",
     "watching.py",

@@ -88,7 +88,11 @@ class House(Protocol):
     recorder: Recorder
     lives: Lives
     ops: OpsService
-    warnings: tuple[Problem, ...]
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What is wrong, that was found at the start or at a reload."""
+        ...
 
     @property
     def clerk(self) -> Passes:
