@@ -59,7 +59,10 @@ class FdStore:
         *,
         away: Collection[IpAddress] = (),
     ) -> None:
-        """``passed``: names and descriptors, which are ours from now on; ``away``: addresses that may not be here yet."""
+        """``passed``: names and descriptors, which are ours from now on.
+
+        ``away``: addresses that may be bound although no interface has them now.
+        """
         self._tell, self._widen, self._away = tell, widen, frozenset(away)
         self._left: dict[Place, list[tuple[str, socket.socket]]] = {}
         self._held: dict[socket.socket, str] = {}

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What clients of a pair ask while it fails over (pairs.py): each question with the moment it left and what became of it.
+"""What clients of a pair ask while it fails over (pairs.py): when each question left, and what became of it.
 
 DNS and pages of blocked lines, a blocked line that tries the internet, RADIUS with a NAS's retransmissions, and a TCP
 connection of an open line through the router. Each kind asks from a socket of the namespace that its thread is in.
@@ -48,7 +48,7 @@ class Tally:
     asked: list[Asked] = field(default_factory=list)
 
     def between(self, begin: float, end: float) -> dict[str, float]:
-        """Of the questions that left in that time: how many, lost, late, wrong; and the longest time without an answer."""
+        """Of the questions that left in that time: how many, lost, late, wrong; the longest time without an answer."""
         within = [one for one in self.asked if begin <= one.at < end]
         gap, last = 0.0, begin
         for one in within:
@@ -151,18 +151,23 @@ def _nas_kinds() -> dict[str, tuple[float, Ask]]:
 
 
 class _Datagrams(asyncio.DatagramProtocol):
-    def __init__(self) -> None:
+    """Waits for the answer to one question; what an earlier owner of the port is still told is not it."""
+
+    def __init__(self, is_answer: Callable[[bytes], bool]) -> None:
+        self._is_answer = is_answer
         self.came: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
 
     def datagram_received(self, data: bytes, addr: object) -> None:  # noqa: ARG002
-        if not self.came.done():
+        if not self.came.done() and self._is_answer(data):
             self.came.set_result(data)
 
 
-async def _exchange(source: str, server: tuple[str, int], octets: bytes, times: int = 1) -> bytes:
+async def _exchange(
+    source: str, server: tuple[str, int], octets: bytes, is_answer: Callable[[bytes], bool], times: int = 1
+) -> bytes:
     """The answer to a datagram, asked up to so many times from one port. TimeoutError when there is none."""
     transport, protocol = await asyncio.get_running_loop().create_datagram_endpoint(
-        _Datagrams, local_addr=(source, 0), remote_addr=server
+        lambda: _Datagrams(is_answer), local_addr=(source, 0), remote_addr=server
     )
     try:
         for _ in range(times):
@@ -179,8 +184,10 @@ async def _dns(number: int, source: str, resolver: str) -> bool:
     name = b"\x03www\x07example\x03com\x00"
     kind = b"\x00\x1c\x00\x01" if v6 else b"\x00\x01\x00\x01"
     asked = (number & 0xFFFF).to_bytes(2, "big") + b"\x01\x00\x00\x01" + bytes(6) + name + kind
-    answer = await _exchange(source, (resolver, 53), asked)
-    return answer[:2] == asked[:2] and answer.endswith(parse_address(PORTAL6 if v6 else PORTAL4).packed)
+    answer = await _exchange(source, (resolver, 53), asked, lambda data: data[:2] == asked[:2])
+    if answer[2] & 2:  # truncated: too many at once, ask again by TCP
+        raise EOFError
+    return answer.endswith(parse_address(PORTAL6 if v6 else PORTAL4).packed)
 
 
 async def _page(source: str, server: str) -> bool:
@@ -213,6 +220,10 @@ def _request(code: Code, number: int, given: Iterable[tuple[str, str | int]]) ->
     return sign_request(Packet(code, number & 255, authenticator, attributes), SECRET)
 
 
+def _is_reply(data: bytes, asked: bytes) -> bool:
+    return reply_is_authentic(data, asked[4:20], SECRET)
+
+
 async def _login(number: int) -> bool:
     asked = _request(
         Code.ACCESS_REQUEST, number,
@@ -221,9 +232,9 @@ async def _login(number: int) -> bool:
             ("Called-Station-Id", "02-00-5E-00-00-01:Residence"),
         ),
     )  # fmt: skip
-    answer = await _exchange(WEB4, (PORTAL4, 1812), asked, times=4)
+    answer = await _exchange(WEB4, (PORTAL4, 1812), asked, lambda data: _is_reply(data, asked), times=4)
     vlans = [value for _, value in tagged(decode(answer).attributes, "Tunnel-Private-Group-Id")]
-    return reply_is_authentic(answer, asked[4:20], SECRET) and answer[0] == Code.ACCESS_ACCEPT and vlans == [b"112"]
+    return answer[0] == Code.ACCESS_ACCEPT and vlans == [b"112"]
 
 
 async def _account(number: int) -> bool:
@@ -234,13 +245,11 @@ async def _account(number: int) -> bool:
             ("Calling-Station-Id", "02-00-5E-10-00-09"),
         ),
     )  # fmt: skip
-    answer = await _exchange(WEB4, (PORTAL4, 1813), asked, times=4)
-    return reply_is_authentic(answer, asked[4:20], SECRET) and answer[0] == Code.ACCOUNTING_RESPONSE
+    answer = await _exchange(WEB4, (PORTAL4, 1813), asked, lambda data: _is_reply(data, asked), times=4)
+    return answer[0] == Code.ACCOUNTING_RESPONSE
 
 
 def listening(lab: Lab) -> None:
     """The internet's side: what open lines talk to, and what no blocked line may reach."""
     lab.serve("internet", "open", [("tcp", WEB4, 443), ("tcp", WEB6, 443)])
     lab.serve("internet", "forbidden", [("tcp", WEB4, FORBIDDEN), ("tcp", WEB6, FORBIDDEN)])
-
-

@@ -54,10 +54,11 @@ class NftablesTarget:
     carries = ALL_SETS
     shortfall: Shortfall | None = None
 
-    def __init__(
-        self, kernel: Kernel | None = None, *, program: str = "nft", away: Collection[IpAddress] = ()
-    ) -> None:
-        """``kernel``: who asks it for us; None: this process does, with ``program``. ``away``: what its pair may have."""
+    def __init__(self, kernel: Kernel | None = None, *, program: str = "nft", away: Collection[IpAddress] = ()) -> None:
+        """``kernel``: who asks it for us; None: this process does, with ``program``.
+
+        ``away``: addresses that the other edge of a pair may have.
+        """
         self._kernel: Kernel = kernel or Here(program)
         self._away = frozenset(away)
         self._foreign: tuple[str, ...] = ()
