@@ -161,6 +161,10 @@ class Member:
         answer: dict[str, Any] = call(self.directory / "control.sock", command, **given)
         return answer
 
+    def alarms(self) -> set[str]:
+        """The codes of its alarms."""
+        return {alarm["code"] for alarm in self.facts("status")["alarms"]}
+
     def enforces(self) -> bool:
         """True once the blocked line is blocked in this host's kernel."""
         try:

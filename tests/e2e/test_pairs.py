@@ -7,6 +7,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.e2e import lab as places
+from tests.e2e.edge import BLOCKED
+from tests.e2e.lab import until
 from tests.e2e.pairs import FAILURES, Pair, table
 
 pytestmark = [
@@ -38,10 +40,22 @@ def test_both_edges_build_the_same_ruleset_and_the_backup_needs_nobody(pair: Pai
     assert places.BAD4 in first.ruleset()
     assert "ct state invalid" not in first.ruleset()
     for member in (first, second):
-        codes = {alarm["code"] for alarm in member.facts("status")["alarms"]}
-        assert "target-in-the-way" not in codes, member.name
+        assert "target-in-the-way" not in member.alarms(), member.name
         loose = pair.lab.run(member.name, "cat", "/proc/sys/net/netfilter/nf_conntrack_tcp_loose").stdout
         assert loose.strip() == "1", "connections that this host has not seen begin pass here"
+
+
+def test_neither_edge_takes_a_list_that_names_what_the_two_share(pair: Pair) -> None:
+    shared = ("100.64.0.1", "2001:db8:100::1")
+    pair.tell(BLOCKED, *({**BLOCKED, "id": address, "addresses": [address]} for address in shared))
+
+    for member in pair.members.values():
+        until("it is held", lambda m=member: "billing-held" in m.alarms(), timeout=10.0)
+        for address in shared:
+            assert member.facts("explain", subject=address, name=None)["access"] != "blocked", member.name
+    pair.tell(BLOCKED)
+    for member in pair.members.values():
+        until("the list is taken again", lambda m=member: "billing-held" not in m.alarms(), timeout=10.0)
 
 
 def test_every_fail_over_gives_no_wrong_access_cuts_no_connection_and_is_over_in_time(pair: Pair) -> None:
