@@ -180,7 +180,7 @@ class Member:
     def counts_as_well(self) -> bool:
         """True while keepalived gives this host its whole priority."""
         said = (self.directory / "keepalived.log").read_text()
-        return said.count("effective priority from 100 to 90") == said.count("effective priority from 90 to 100")
+        return said.count("effective priority from 250 to 240") == said.count("effective priority from 240 to 250")
 
     def signal(self, number: int) -> None:
         """A signal to edged; one that ends it is waited for."""

@@ -25,6 +25,8 @@ from tests.e2e.pair_load import Load, Tally, listening
 
 SETTLE = 1.0
 """Seconds of load after everything is as it should be."""
+FOR_GOOD = "both edged killed"
+"""Nobody is answered after it."""
 
 
 @dataclass
@@ -87,12 +89,20 @@ class Pair:
 
     @contextmanager
     def measured(self, name: str) -> Iterator[None]:
-        """What was asked from now until the load has run on for a while after the block."""
+        """What was asked from now until everybody is answered after the block, and for a while more."""
         begun = time.monotonic()
         yield
+        if name != FOR_GOOD:
+            until("everybody is answered", self._all_answered, timeout=20.0)
         time.sleep(SETTLE)
         end = time.monotonic()
         self.rows[name] = {kind: (begun, end, tally) for kind, tally in self.load.tallies.items()}
+
+    def _all_answered(self) -> bool:
+        """True when each kind had an answer to something that it asked in the last half second."""
+        now = time.monotonic()
+        recent = [[one for one in tally.asked[-40:] if one.at > now - 0.5] for tally in self.load.tallies.values()]
+        return bool(recent) and all(any(one.took is not None for one in kind) for kind in recent)
 
     def figures(self) -> dict[str, dict[str, dict[str, float]]]:
         """For each fail-over and each kind what became of it; after the load has ended."""
@@ -133,7 +143,7 @@ def kill_keepalived(pair: Pair) -> None:
 def cut_off(pair: Pair) -> None:
     """The master loses both its links at once, as by a power cut."""
     old = pair.master
-    ports = [f"{old.name}-lan", f"{old.name}-wan"]
+    ports = [f"{old.name}-wan", f"{old.name}-lan"]  # first the one by which it could say so
     with pair.measured("links down"):
         # in one go: it must not be able to say that it goes
         pair.lab.run("switch", "ip", "-batch", "-", input="\n".join(f"link set {port} down" for port in ports))
@@ -173,7 +183,18 @@ def partition(pair: Pair) -> None:
         until("one is master", lambda: sum(m.holds() for m in pair.members.values()) == 1, timeout=15.0)
 
 
-FAILURES = (kill_daemon, stop_daemon, kill_keepalived, cut_off, hand_over, partition)
+def kill_both(pair: Pair) -> None:
+    """No edged is left: nobody answers, and one of the two goes on as the router. The last thing to try."""
+    with pair.measured(FOR_GOOD):
+        for member in pair.members.values():
+            member.signal(signal.SIGKILL)
+        for member in pair.members.values():
+            until("it counts as sick", lambda m=member: not m.counts_as_well(), timeout=15.0)
+        time.sleep(2 * SETTLE)  # whoever were to take over would have done so
+        assert pair.master.ruleset() == pair.backup(pair.master).ruleset()
+
+
+FAILURES = (kill_daemon, stop_daemon, kill_keepalived, cut_off, hand_over, partition, kill_both)
 
 
 def _back(pair: Pair, member: Member, how: Callable[[], None]) -> None:
