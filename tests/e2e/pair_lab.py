@@ -204,9 +204,9 @@ class Member:
     def crash_router(self) -> None:
         """End keepalived as a crash would: it lets go of no address and tells nobody."""
         assert self.router is not None
-        child = int((self.directory / "vrrp.pid").read_text())
-        os.kill(child, signal.SIGKILL)
-        self.router.kill()
+        # the process that speaks VRRP; the other one sees it end, and ends: one killed beside it would leave a zombie,
+        # which the next start takes for a keepalived that runs
+        os.kill(int((self.directory / "vrrp.pid").read_text()), signal.SIGKILL)
         self.router.wait(5.0)
 
     def hand_over(self) -> None:
