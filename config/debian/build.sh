@@ -63,8 +63,8 @@ for page in "$tree"/docs/reference/man/*; do
   mkdir -p "$section"
   sed "/^\.TH /s/ \"\" / \"$(date -u -d "@$SOURCE_DATE_EPOCH" +%F)\" /" "$page" | gzip -9n > "$section/${page##*/}.gz"
 done
-cp "$tree"/config/{edged.example.yaml,edged.schema.json,prometheus.rules.yaml,grafana.dashboard.json} \
-  "$tree/config/keepalived/keepalived.conf" "$doc/examples/"
+cp "$tree"/config/{edged.example.yaml,edged.schema.json,prometheus.rules.yaml,grafana.dashboard.json} "$doc/examples/"
+cp "$tree/config/keepalived/keepalived.conf" "$doc/examples/"
 "$python" "$here/copyright.py" "$site" > "$doc/copyright"
 maintainer="${DEBFULLNAME:-the edged authors} <${DEBEMAIL:-edged@localhost.localdomain}>"
 { printf 'edged (%s) %s; urgency=medium\n\n  * What is new for operators: CHANGELOG.md, beside this file.\n\n' "$edged" "$suite"
