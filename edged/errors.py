@@ -61,7 +61,11 @@ class ConfigError(Exception):
 
 _UNBOUND = {
     errno.EADDRINUSE: ("is in use", "a free port", "ss -lnp says by whom"),
-    errno.EADDRNOTAVAIL: ("is not an address of this host", "one of its addresses, or 0.0.0.0 or [::]", ""),
+    errno.EADDRNOTAVAIL: (
+        "is not an address of this host",
+        "one of its addresses, or 0.0.0.0 or [::]",
+        "pair.addresses names what comes later",
+    ),
     errno.EACCES: ("needs a privilege", "a port above 1023", "the service unit grants CAP_NET_BIND_SERVICE"),
 }
 

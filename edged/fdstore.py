@@ -11,12 +11,12 @@ import contextlib
 import errno
 import os
 import socket
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from typing import NamedTuple
 
 import structlog
 
-from edged.values import Endpoint, parse_address
+from edged.values import Endpoint, IpAddress, parse_address
 
 log = structlog.get_logger(__name__)
 
@@ -28,6 +28,7 @@ Widen = Callable[[socket.socket, int], bool]
 _PROTOCOLS = {socket.SOCK_STREAM: socket.IPPROTO_TCP, socket.SOCK_DGRAM: socket.IPPROTO_UDP}
 _DEVICE_OCTETS = 16
 _SO_RCVBUFFORCE = 33
+_IP_FREEBIND, _IPV6_FREEBIND = 15, 78
 
 
 class Place(NamedTuple):
@@ -51,10 +52,18 @@ class FdStore:
     """
 
     def __init__(
-        self, passed: Iterable[tuple[str, int]] = (), tell: Tell | None = None, widen: Widen | None = None
+        self,
+        passed: Iterable[tuple[str, int]] = (),
+        tell: Tell | None = None,
+        widen: Widen | None = None,
+        *,
+        away: Collection[IpAddress] = (),
     ) -> None:
-        """``passed``: names and descriptors, which are ours from now on."""
-        self._tell, self._widen = tell, widen
+        """``passed``: names and descriptors, which are ours from now on.
+
+        ``away``: addresses that may be bound although no interface has them now.
+        """
+        self._tell, self._widen, self._away = tell, widen, frozenset(away)
         self._left: dict[Place, list[tuple[str, socket.socket]]] = {}
         self._held: dict[socket.socket, str] = {}
         self._names: set[str] = set()
@@ -119,7 +128,7 @@ class FdStore:
         """A listening TCP socket, non-blocking: the one that was left on ``endpoint``, or a new one. OSError."""
         sock = self.take(socket.SOCK_STREAM, endpoint)
         if sock is None:
-            sock = _bound(endpoint)
+            sock = self._bound(endpoint)
         try:
             sock.listen(backlog)
         except OSError:
@@ -128,24 +137,37 @@ class FdStore:
         self.keep(sock, endpoint)
         return sock
 
+    def bind(self, sock: socket.socket, endpoint: Endpoint) -> None:
+        """Bind a new ``sock``, also to an address that may be away and is. OSError when it cannot be had."""
+        if endpoint.address in self._away:
+            free(sock)
+        sock.bind((str(endpoint.address), endpoint.port))
+
+    def _bound(self, endpoint: Endpoint) -> socket.socket:
+        family = socket.AF_INET6 if endpoint.address.version == 6 else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+        try:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            if family == socket.AF_INET6:
+                sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self.bind(sock, endpoint)
+        except OSError:
+            sock.close()
+            raise
+        return sock
+
     def _forget(self, name: str, reason: str) -> None:
         log.info("socket-not-taken", reason=reason)
         if self._tell is not None and name:
             self._tell(f"FDSTOREREMOVE=1\nFDNAME={name}", ())
 
 
-def _bound(endpoint: Endpoint) -> socket.socket:
-    family = socket.AF_INET6 if endpoint.address.version == 6 else socket.AF_INET
-    sock = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
-    try:
-        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        if family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
-        sock.bind((str(endpoint.address), endpoint.port))
-    except OSError:
-        sock.close()
-        raise
-    return sock
+def free(sock: socket.socket) -> None:
+    """Let ``sock`` be bound to an address that no interface has now (ip(7), IP_FREEBIND)."""
+    if sock.family == socket.AF_INET6:
+        sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
+    else:
+        sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
 
 
 def _identified(fd: int, seen: set[int]) -> tuple[Place, socket.socket]:

@@ -48,7 +48,8 @@ def run(path: Path, *, tour: bool = False) -> int:
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
     try:
         kernel = separated()
-        fds = FdStore(passed, systemd.notify if systemd.is_listening() else None, kernel.widen if kernel else None)
+        tell, widen = systemd.notify if systemd.is_listening() else None, kernel.widen if kernel else None
+        fds = FdStore(passed, tell, widen, away=config.pair.addresses)
         if fds.fit(places(config)):
             systemd.barrier()
         return asyncio.run(_serve(loaded, fds, kernel, tour=tour))

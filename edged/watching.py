@@ -32,7 +32,9 @@ def targets(config: Config, kernel: Kernel | None = None) -> dict[str, Target]:
     """
 
     def target(entry: TargetSettings) -> Target:
-        return NftablesTarget(kernel) if entry.kind == "nftables" else TARGETS[entry.kind](entry)
+        if entry.kind == "nftables":
+            return NftablesTarget(kernel, away=config.pair.addresses)
+        return TARGETS[entry.kind](entry)
 
     made = {name: target(entry) for name, entry in by_name(config.enforce).items()}
     if config.mode != "watch":

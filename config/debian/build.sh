@@ -43,6 +43,7 @@ ln -s "../../../bin/python$version" "$home/bin/python3"
 sed '1s|.*|#!/usr/lib/edged/bin/python3 -I|' "$tree/config/container/edged" > "$home/bin/edged"
 chmod 755 "$home/bin/edged"
 ln -s ../lib/edged/bin/edged "$root/usr/bin/edged"
+install -m 755 "$tree/config/keepalived/edged-healthy" "$home/"
 site=$home/lib/python$version/site-packages
 libraries "$site" "$version" "$tree/requirements-package.lock" "$work/wheels"
 modules "$site"
@@ -63,6 +64,7 @@ for page in "$tree"/docs/reference/man/*; do
   sed "/^\.TH /s/ \"\" / \"$(date -u -d "@$SOURCE_DATE_EPOCH" +%F)\" /" "$page" | gzip -9n > "$section/${page##*/}.gz"
 done
 cp "$tree"/config/{edged.example.yaml,edged.schema.json,prometheus.rules.yaml,grafana.dashboard.json} "$doc/examples/"
+cp "$tree/config/keepalived/keepalived.conf" "$doc/examples/"
 "$python" "$here/copyright.py" "$site" > "$doc/copyright"
 maintainer="${DEBFULLNAME:-the edged authors} <${DEBEMAIL:-edged@localhost.localdomain}>"
 { printf 'edged (%s) %s; urgency=medium\n\n  * What is new for operators: CHANGELOG.md, beside this file.\n\n' "$edged" "$suite"

@@ -12,7 +12,7 @@ from pydantic import Field
 
 from edged.billing.settings import BillingSettings
 from edged.captive.settings import PortalSettings
-from edged.config.settings import OpsSettings
+from edged.config.settings import OpsSettings, PairSettings
 from edged.dns.settings import DnsSettings
 from edged.enforce.settings import EnforceSettings
 from edged.fields import Settings
@@ -59,6 +59,8 @@ class Config(Settings):
     Example: `[{nftables: {interfaces: [lan0]}}]`
     Mistake: to leave it out: the page works for those who find it, but nobody is blocked.
     """
+    pair: PairSettings = PairSettings()
+    """Two edges behind the same addresses."""
     ops: OpsSettings = OpsSettings()
     """The operator's side: metrics, dashboard, socket and log."""
 

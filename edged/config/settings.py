@@ -8,7 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import AfterValidator
 
-from edged.fields import EndpointField, SecretField, Settings, wrong
+from edged.fields import AddressField, EndpointField, SecretField, Settings, wrong
 from edged.values import Secret
 
 SHORTEST_TOKEN = 16
@@ -22,6 +22,19 @@ def _long(token: Secret) -> Secret:
 
 
 TokenField = Annotated[SecretField, AfterValidator(_long)]
+
+
+class PairSettings(Settings):
+    """Two edges behind the same addresses ([pairs.md](pairs.md)); without it this edge stands alone."""
+
+    addresses: tuple[AddressField, ...] = ()
+    """What this host has only while it is the master (VRRP, RFC 9568): the same list on both edges. A listener on one
+    of them may be opened while the other edge has it, that the page's address is elsewhere is no alarm, and billing
+    can never block one.
+
+    Example: `["100.64.0.1", "2001:db8:100::1", "203.0.113.10", "2001:db8::10"]`
+    Mistake: another list than in `keepalived.conf`; an address that each edge has for itself.
+    """
 
 
 class LogSettings(Settings):

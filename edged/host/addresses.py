@@ -122,11 +122,11 @@ def _links(interfaces: Collection[str]) -> dict[str, list[Prefix]] | None:
 
 
 def own_addresses(config: Config, before: tuple[Prefix, ...] = ()) -> tuple[Prefix, ...]:
-    """What billing can never block: this host, its gateways, the portal, the resolvers.
+    """What billing can never block: this host, its gateways, the portal, the resolvers, what its pair shares.
 
     ``before``: what it was, for when ``ip`` cannot say what it is.
     """
-    configured = [*config.portal.addresses, *(u.address for u in config.dns.upstreams)]
+    configured = [*config.portal.addresses, *config.pair.addresses, *(u.address for u in config.dns.upstreams)]
     own = own_prefixes()
-    always = (host_prefix(a) for a in configured if not a.is_loopback)
+    always = (host_prefix(a) for a in configured if not (a.is_loopback or a.is_link_local))
     return tuple(dict.fromkeys((*(before if own is None else own), *always)))

@@ -80,7 +80,7 @@ def _bound(endpoint: Endpoint, fds: FdStore) -> socket.socket:
         if family == socket.AF_INET6:
             sock.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         _prepare(sock, fds, wildcard=endpoint.address.is_unspecified)
-        sock.bind((str(endpoint.address), endpoint.port))
+        fds.bind(sock, endpoint)
     except OSError:
         sock.close()
         raise

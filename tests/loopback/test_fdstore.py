@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import os
 import socket
@@ -12,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Never
 
 import pytest
 
@@ -20,6 +22,8 @@ from edged.dns.udp import service as udp
 from edged.errors import ConfigError
 from edged.fdstore import FdStore, Place
 from edged.host import systemd
+from edged.radius.service import RadiusService
+from edged.radius.settings import RadiusSettings
 from edged.values import Endpoint, parse_address, parse_endpoint
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -98,6 +102,38 @@ def test_without_a_service_manager_a_socket_goes_with_the_process() -> None:
         assert not store.holds(sock)
     with closing(udp.bind(endpoint, "dns", FdStore())):
         pass
+
+
+@pytest.mark.parametrize("text", ["192.0.2.77:5300", "[2001:db8::77]:5300"])
+def test_an_address_that_is_not_here_is_refused_unless_the_other_edge_of_a_pair_may_have_it(text: str) -> None:
+    endpoint = parse_endpoint(text)
+    settings = RadiusSettings.model_validate({"auth": [text]})
+
+    def listeners(store: FdStore) -> Iterator[socket.socket]:
+        yield udp.bind(endpoint, "dns", store)
+        yield tcp.bind(endpoint, "dns", store)
+
+    for store in (FdStore(), FdStore(away=[parse_address("192.0.2.78")])):
+        for bind in (udp.bind, tcp.bind):
+            with pytest.raises(ConfigError):
+                bind(endpoint, "dns", store)
+        with pytest.raises(ConfigError):
+            asyncio.run(_radius(settings, store))
+
+    store = FdStore(away=[endpoint.address])
+    for sock in listeners(store):
+        assert sock.getsockname()[:2] == (str(endpoint.address), endpoint.port)
+        sock.close()
+    asyncio.run(_radius(settings, store))
+
+
+async def _radius(settings: RadiusSettings, store: FdStore) -> None:
+    async def never(*_: object) -> Never:
+        raise NotImplementedError
+
+    service = RadiusService(settings, authorize=never, account=never, fds=store)
+    await service.start()
+    await service.stop()
 
 
 def test_a_port_of_the_kernels_choice_is_not_kept(told: Told) -> None:

@@ -50,6 +50,7 @@ garden: {names: [customer.example.net, pay.example.net, "*.example-pay.com"]}
 radius: {auth: ["0.0.0.0:1812"]}
 enforce: [nftables: {interfaces: [lan0, "ppp*"]}]
 """
+PAIR = 'pair: {addresses: ["2001:db8::10"]}'
 STATUS: dict[str, Any] = {
     "version": "0.1.0", "loaded_at": NOW - 60, "verdict": "all well", "alarms": [], "uptime_s": 7200.4,
     "subscribers": {"known": 4120, "access": {"blocked": 163, "notice": 2, "pass": 1, "drain": 0, "unreached": 0}},
@@ -230,6 +231,10 @@ CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
     ("backup", {"inside": inside("keys", local=1, exported_at=NOW - 9 * DAY)}, Grade.OK,
      "1 locally made key, all exported on 2026-09-12"),
     ("portal", {"addresses": frozenset({"203.0.113.10"})}, Grade.FAIL, "2001:db8::10 is no address of this host"),
+    ("portal", {"addresses": frozenset({"203.0.113.10"}), "config": config(CONFIG + PAIR)}, Grade.SKIP,
+     "2001:db8::10: not here now, so the other edge of the pair must have it"),
+    ("portal", {"addresses": frozenset(), "config": config(CONFIG + PAIR)}, Grade.FAIL,
+     "203.0.113.10 is no address of this host"),
     ("portal", {"config": config(CONFIG.replace("203.0.113.10", "10.20.0.10"))}, Grade.WARN,
      "10.20.0.10 is a private address"),
     ("certificate", {"certificate": ENDED}, Grade.FAIL, "it ended on 20 September 2026"),

@@ -17,7 +17,7 @@ import structlog
 
 from edged.dns.sinkhole import Pending, Sinkhole
 from edged.errors import ConfigError
-from edged.fdstore import FdStore
+from edged.fdstore import FdStore, free
 from edged.native.datagrams import BATCH, WAITING, Datagrams, Source
 from edged.pktinfo import IP_PKTINFO, IPV6_RECVPKTINFO
 from edged.values import Endpoint, parse_address
@@ -25,8 +25,6 @@ from edged.values import Endpoint, parse_address
 _BUFFER = 4 << 20
 """Receive buffer: the queue of a second of garbage collection at 20,000 queries a second."""
 _DISCARD = 9
-_IP_FREEBIND, _IPV6_FREEBIND = 15, 78
-"""An address whose interface is down is one all the same (ip(7))."""
 
 log = structlog.get_logger(__name__)
 
@@ -40,7 +38,7 @@ def bind(endpoint: Endpoint, key: str, fds: FdStore) -> socket.socket:
     sock = left or _unbound(endpoint, fds)
     try:
         if left is None:
-            sock.bind((str(endpoint.address), endpoint.port))
+            fds.bind(sock, endpoint)
         else:
             _prepare(sock, endpoint, fds)
         # after the bind: another program is refused this port as ever, sockets of our own may join
@@ -57,10 +55,7 @@ def bind_beside(endpoint: Endpoint, fds: FdStore) -> socket.socket:
     sock = _unbound(endpoint, fds)
     try:
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
-        if sock.family == socket.AF_INET6:
-            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_FREEBIND, 1)
-        else:
-            sock.setsockopt(socket.IPPROTO_IP, _IP_FREEBIND, 1)
+        free(sock)  # an address whose interface is down is one all the same
         sock.bind((str(endpoint.address), endpoint.port))
     except OSError:
         sock.close()

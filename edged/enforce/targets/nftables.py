@@ -13,7 +13,7 @@ import os
 import secrets
 import socket
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 
 from edged.enforce import nft_json
 from edged.enforce.desired import Desired
@@ -54,9 +54,13 @@ class NftablesTarget:
     carries = ALL_SETS
     shortfall: Shortfall | None = None
 
-    def __init__(self, kernel: Kernel | None = None, *, program: str = "nft") -> None:
-        """``kernel``: who asks it for us; None: this process does, with ``program``."""
+    def __init__(self, kernel: Kernel | None = None, *, program: str = "nft", away: Collection[IpAddress] = ()) -> None:
+        """``kernel``: who asks it for us; None: this process does, with ``program``.
+
+        ``away``: addresses that the other edge of a pair may have.
+        """
         self._kernel: Kernel = kernel or Here(program)
+        self._away = frozenset(away)
         self._foreign: tuple[str, ...] = ()
         self._reluctant: tuple[str, ...] = ()
         """What connection tracking said when it would not forget; empty while it does."""
@@ -101,7 +105,8 @@ class NftablesTarget:
     def _elsewhere(self) -> Iterable[str]:
         """Where we lead blocked lines to an address that no interface has: an `ip address add` that a reboot undid."""
         portals = (self._rules.portal4, self._rules.portal6) if self._rules else ()
-        for address in (portal.address for portal in portals if portal and not _is_here(portal.address)):
+        wanted = (portal.address for portal in portals if portal and portal.address not in self._away)
+        for address in (address for address in wanted if not _is_here(address)):
             yield f"{address} is on no interface (ip address add {address} dev lo): blocked lines see no page"
 
     @property

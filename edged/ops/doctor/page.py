@@ -49,6 +49,9 @@ def portal(facts: Facts, config: Config) -> Finding:
     if facts.addresses is None:
         return skip("portal", "{reason}", reason=facts.why("addresses"))
     elsewhere = [a for a in config.portal.addresses if str(a) not in facts.addresses]
+    if elsewhere and set(elsewhere) <= set(config.pair.addresses):
+        away = ", ".join(map(str, elsewhere))
+        return skip("portal", "{addresses}: not here now, so the other edge of the pair must have it", addresses=away)
     if elsewhere and (config.portal.listen.http or config.portal.listen.https):
         return fail(
             "portal", "{address} is no address of this host",
