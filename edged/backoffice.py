@@ -61,7 +61,7 @@ class BackOffice:
         if settings.webhook is not None:
             store = HookStore(database)
             self.hooks = HookService(settings.webhook, source=settings.source, store=store, tell=self._heard, fds=fds)
-        if settings.source == "rest":  # the open feed alone has a place for events
+        if settings.source in {"rest", "hub"}:  # the open feed alone has a place for events
             self.events = EventService(settings, site=config.site, store=OutboxStore(database))
 
     @property

@@ -3,10 +3,12 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from edged.fields import Duration, EndpointField, SecretField, Settings, Share, wrong
 
@@ -21,6 +23,27 @@ def _url(value: str) -> str:
     return value
 
 
+def _public_key(value: object) -> bytes:
+    expected = wrong("the base64 of an ed25519 public key, 32 octets", "as edged hub shows it")
+    if isinstance(value, bytes) and len(value) == PUBLIC_OCTETS:
+        return value
+    if not isinstance(value, str):
+        raise expected
+    try:
+        octets = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise expected from None
+    if len(octets) != PUBLIC_OCTETS:
+        raise expected
+    return octets
+
+
+PUBLIC_OCTETS = 32
+PublicKeyField = Annotated[
+    bytes,
+    BeforeValidator(_public_key),
+    WithJsonSchema({"type": "string", "pattern": r"^[A-Za-z0-9+/]{43}=$", "description": "base64 of 32 octets"}),
+]
 BillingUrl = Annotated[str, AfterValidator(_url)]
 
 
@@ -168,28 +191,29 @@ class SplynxSettings(Settings):
 class BillingSettings(Settings):
     """The central billing system."""
 
-    source: Literal["splynx", "uisp", "rest", "file"] = "file"
+    source: Literal["splynx", "uisp", "rest", "hub", "file"] = "file"
     """`file` or `rest`, which carry the objects of [feed.md](feed.md); `splynx`:
-    [billing-splynx.md](billing-splynx.md); `uisp`: [billing-uisp.md](billing-uisp.md).
+    [billing-splynx.md](billing-splynx.md); `uisp`: [billing-uisp.md](billing-uisp.md); `hub`: an edged that reads
+    billing for all edges, [fleet.md](fleet.md).
 
     Example: `rest`
     """
     url: BillingUrl | None = None
-    """Of `rest`: base URL of the feed; `/subscribers` and `/keys` are asked below it. Of `splynx` and `uisp`: its own
+    """Of `rest` and `hub`: base URL of the feed; `/subscribers` and `/keys` are asked below it. Of `splynx` and `uisp`: its own
     address.
 
     Example: `https://billing.example.net/edged`
     Mistake: plain `http://`: the bearer key travels in clear; `https://user:password@…` is refused.
     """
     key: SecretField | None = None
-    """The bearer key of `rest`, if it does not stand in `secret`; `secret` wins. Of `splynx`: the API key. Of `uisp`:
+    """The bearer key of `rest` and `hub`, if it does not stand in `secret`; `secret` wins. Of `splynx`: the API key. Of `uisp`:
     the CRM's app key. A secret like it: `edged check` masks it.
 
     Example: `!file /etc/edged/secrets/billing`
     Mistake: a key in the YAML.
     """
     secret: SecretField | None = None
-    """The bearer key of `rest`. Of `splynx`: the API secret. Of `uisp`: the Network's API token.
+    """The bearer key of `rest` and `hub`. Of `splynx`: the API secret. Of `uisp`: the Network's API token.
 
     Example: `!file /etc/edged/secrets/billing`
     Mistake: to leave the file empty, as `edged init` makes it: `edged check` and `edged run` refuse it.
@@ -200,6 +224,14 @@ class BillingSettings(Settings):
 
     Example: `/etc/edged/tls/billing-ca.pem`
     Mistake: to name the server's own certificate where it is not self-signed.
+    """
+    signed_by: tuple[PublicKeyField, ...] = ()
+    """Of `hub` alone, and required there: the public keys whose signature its answers must bear, the base64 of 32
+    octets each. Two while the hub's key changes.
+
+    Example: `["JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs="]`
+    Mistake: to take the key from the hub's address over the network that it protects from: copy it from the hub's
+    own screen.
     """
     path: Path | None = None
     """Of `file`: a YAML or JSON (`.json`) document, a table of subscribers (`.csv`), or a folder with
@@ -232,6 +264,14 @@ class BillingSettings(Settings):
                 f"{absent} beside source: splynx: the API key and its secret",
                 "key: !file /etc/edged/secrets/splynx-key and secret: !file /etc/edged/secrets/splynx",
             )
+        return self
+
+    @model_validator(mode="after")
+    def _knows_its_hub(self) -> BillingSettings:
+        if self.source == "hub" and not self.signed_by:
+            raise wrong("signed_by: [PUBLIC KEY] beside source: hub", "an answer that nobody signed is believed never")
+        if self.source != "hub" and self.signed_by:
+            raise wrong("source: hub beside signed_by", "no other source signs what it answers")
         return self
 
     @model_validator(mode="after")

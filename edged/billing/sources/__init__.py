@@ -20,6 +20,18 @@ class Source(Protocol):
     """Seconds between looks where looking is cheap; None: ``poll.changes``."""
 
     @property
+    def confirmed_at(self) -> float | None:
+        """When billing confirmed what the latest answer says, epoch seconds; None: it is the one that we asked."""
+
+    @property
+    def waits(self) -> bool:
+        """True: the latest answer came as soon as something had changed; the next question may follow at once."""
+
+    @property
+    def stands_in(self) -> bool:
+        """True while another source answers than the one that the operator named first."""
+
+    @property
     def trouble(self) -> str:
         """What is amiss beside the list itself, for the operator, without a full stop; empty: nothing."""
 
@@ -31,6 +43,9 @@ class Source(Protocol):
 
     async def sessions(self) -> tuple[OnlineSession, ...] | None:
         """Everybody who is online now, and with which addresses; None: this source does not say. UpstreamError."""
+
+    def hurry(self) -> None:
+        """Let a look that waits for a change answer now."""
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -51,6 +66,12 @@ def _rest(settings: BillingSettings) -> Source:
     return RestSource.of(settings)
 
 
+def _hub(settings: BillingSettings) -> Source:
+    from edged.billing.sources.hub import HubSource
+
+    return HubSource.of(settings)
+
+
 def _splynx(settings: BillingSettings) -> Source:
     from edged.billing.sources.splynx import SplynxSource
 
@@ -66,6 +87,7 @@ def _uisp(settings: BillingSettings) -> Source:
 SOURCES: dict[str, Callable[[BillingSettings], Source]] = {
     "file": _file,
     "rest": _rest,
+    "hub": _hub,
     "splynx": _splynx,
     "uisp": _uisp,
 }
