@@ -69,6 +69,8 @@ class BillingStatus:
     trouble: str = ""
     """What the source cannot read beside the list itself; empty: nothing."""
     held: HeldReading | None = None
+    stands_in: bool = False
+    """True while billing itself answers in place of the hub."""
 
 
 @dataclass(frozen=True, slots=True)

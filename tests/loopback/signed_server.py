@@ -113,10 +113,12 @@ class SignedServer:
         since, prefer = request.query.get("since", ""), request.headers.get("Prefer", "")
         if self.waits and prefer.startswith("wait=") and since == f"r{self._revision[kind]}":
             self.waiting += 1
-            with contextlib.suppress(TimeoutError):
-                async with asyncio.timeout(float(prefer.removeprefix("wait="))):
-                    await self._changed.wait()
-            self.waiting -= 1
+            try:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(float(prefer.removeprefix("wait="))):
+                        await self._changed.wait()
+            finally:
+                self.waiting -= 1
             headers["Preference-Applied"] = prefer
         revision = f"r{self._revision[kind]}"
         now = self._history[kind][revision]
@@ -140,7 +142,7 @@ async def serve(server: SignedServer) -> AsyncIterator[SignedServer]:
     """``server`` on a port of 127.0.0.1."""
     application = web.Application()
     application.router.add_route("*", "/{rest:.*}", server.answer)
-    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
+    runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
     server.url = f"http://127.0.0.1:{runner.addresses[0][1]}{BASE}"

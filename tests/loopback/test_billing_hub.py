@@ -2,22 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import gzip
 import resource
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from edged.billing import signing
 from edged.billing.sources.hub import HubSource
 from edged.billing.sources.rest import Bounds
+from edged.billing.status import Health, Outcome
 from edged.errors import UpstreamError
 from edged.model import State
 from edged.values import Secret
-from tests.loopback.billing_edge import names, people
+from tests.loopback.billing_edge import edge, names, people
 from tests.loopback.signed_server import PUBLIC, Answer, SignedServer, serve
 
 OTHER = Secret(bytes(32))
@@ -209,3 +212,96 @@ async def test_a_full_reading_after_changes_is_a_304_when_nothing_else_has_chang
     assert server.statuses == [304, 304]
     assert full.snapshot.subscribers == changed.snapshot.subscribers
     assert full.marks == changed.marks
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.005)
+
+
+async def test_a_change_reaches_an_edge_that_waits_for_it_in_a_moment(tmp_path: Path) -> None:
+    server = SignedServer(people(1, 2))
+    async with hub(server) as source, edge(tmp_path, source) as e, asyncio.TaskGroup() as group:
+        running = group.create_task(e.service.run())
+        await until(lambda: server.waiting == 1)
+        began = time.monotonic()
+        server.change("subscribers", people(2))
+        await until(lambda: e.blocked == names(2))
+        assert time.monotonic() - began < 1.0
+        await until(lambda: server.waiting == 1)  # and waits again
+        assert time.monotonic() - began < 3.0
+        running.cancel()
+
+
+async def test_nobody_waits_behind_an_edge_that_waits_for_a_change(tmp_path: Path) -> None:
+    """``sync``, the webhook, the page's button and the end of the process, each while a question is kept."""
+    server = SignedServer(people(1, 2))
+    async with hub(server) as source, edge(tmp_path, source) as e:
+        async with asyncio.TaskGroup() as group:
+            running = group.create_task(e.service.run())
+            for hurry in (
+                e.service.sync,
+                lambda: e.service.hear(["1"], lists=True),
+                lambda: e.service.hear([], lists=True),
+                lambda: e.service.recheck("1"),
+            ):
+                await until(lambda: server.waiting == 1)
+                count, began = e.service.counters.polls, time.monotonic()
+                await hurry()  # type: ignore[operator]
+                await until(lambda count=count: e.service.counters.polls > count)  # type: ignore[misc]
+                assert time.monotonic() - began < 3.0
+            await until(lambda: server.waiting == 1)
+            began = time.monotonic()
+            running.cancel()
+        assert time.monotonic() - began < 1.0
+
+
+async def test_a_server_that_does_not_wait_is_asked_at_the_ordinary_pauses(tmp_path: Path) -> None:
+    server = SignedServer(people(1), waits=False)
+    async with hub(server) as source, edge(tmp_path, source) as e:
+        assert e.service._delay(0) < 2.0
+        first = await source.read(None)
+        await source.read(first)
+        assert not source.waits
+        assert e.service._delay(0) > 20.0
+
+
+async def test_billing_is_stale_when_the_hub_has_not_reached_it_although_the_hub_answers(tmp_path: Path) -> None:
+    now = time.time()
+    server = SignedServer(people(1), read_at=lambda: now)
+    async with hub(server) as source, edge(tmp_path, source, now=now, stale={"after": "1h", "then": "open"}) as e:
+        await e.service.sync()
+        assert e.service.status().health is Health.OK
+        assert e.service.current_at == int(now)
+        e.passes(1800)
+        await e.service.sync()
+        assert round(e.service.status().age) in {1800, 1801}
+        assert e.service.current_at == int(now)
+        e.passes(1802)
+        await e.service.sync()
+        assert e.service.status().health is Health.STALE
+        assert e.blocked == set()
+        server.read_at = lambda: now + 10
+        await e.service.sync()
+        server.read_at = lambda: time.time() + 290  # the hub has reached it again; its clock is ahead of ours
+        e.passes(-3500)
+        await e.service.sync()
+        assert e.service.status().health is Health.OK
+        assert e.blocked == names(1)
+
+
+async def test_a_word_outlives_the_changes_and_a_full_reading_takes_the_hubs_own_list(tmp_path: Path) -> None:
+    server = SignedServer(people(1, 2))
+    async with hub(server, wait=0) as source, edge(tmp_path, source) as e:
+        await e.service.sync()
+        server.subscribers = [*people(1, state="active"), *people(2)]  # known of one alone, not in any list
+        assert await e.service.recheck("1") is State.ACTIVE
+        assert e.blocked == names(2)
+        server.subscribers = people(1, 2)
+        assert (await e.service._look(full=False)).outcome is Outcome.UNCHANGED
+        assert e.blocked == names(2)
+        server.statuses.clear()
+        await e.service.sync()
+        assert set(server.statuses) == {304}
+        assert e.blocked == names(1, 2)

@@ -14,10 +14,13 @@ from edged.model import OnlineSession, Subscriber
 class Source(Protocol):
     """Where lists come from."""
 
-    name: str
-    """For the operator: a path, or a host."""
-    every: float | None
-    """Seconds between looks where looking is cheap; None: ``poll.changes``."""
+    @property
+    def name(self) -> str:
+        """For the operator: a path, or a host."""
+
+    @property
+    def every(self) -> float | None:
+        """Seconds between looks where looking is cheap; None: ``poll.changes``."""
 
     @property
     def confirmed_at(self) -> float | None:
@@ -94,5 +97,10 @@ SOURCES: dict[str, Callable[[BillingSettings], Source]] = {
 
 
 def open_source(settings: BillingSettings) -> Source:
-    """The source that ``settings`` names."""
-    return SOURCES[settings.source](settings)
+    """The source that ``settings`` names, with the one that stands in for it."""
+    source, alone = SOURCES[settings.source](settings), settings.alone()
+    if settings.fallback is None or alone is None:
+        return source
+    from edged.billing.sources.fallback import FallbackSource
+
+    return FallbackSource(source, SOURCES[alone.source](alone), after=settings.fallback.after)
