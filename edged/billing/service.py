@@ -240,6 +240,7 @@ class BillingService:
             trouble=self._source.trouble,
             held=HeldReading.of(held, ledger.reasons) if held else None,
             stands_in=self._source.stands_in,
+            marks=self._previous.marks if self._previous else {},
         )
 
     def _stale(self) -> bool:

@@ -249,7 +249,7 @@ async def test_nobody_waits_behind_an_edge_that_waits_for_a_change(tmp_path: Pat
                 await until(lambda: server.waiting == 1)
                 count, began = e.service.counters.polls, time.monotonic()
                 await hurry()  # type: ignore[operator]
-                await until(lambda count=count: e.service.counters.polls > count)  # type: ignore[misc]
+                await until(lambda count=count: e.service.counters.polls > count)
                 assert time.monotonic() - began < 3.0
             await until(lambda: server.waiting == 1)
             began = time.monotonic()
