@@ -6,9 +6,10 @@ import asyncio
 import gzip
 import resource
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -238,18 +239,23 @@ async def test_nobody_waits_behind_an_edge_that_waits_for_a_change(tmp_path: Pat
     """``sync``, the webhook, the page's button and the end of the process, each while a question is kept."""
     server = SignedServer(people(1, 2))
     async with hub(server) as source, edge(tmp_path, source) as e:
+
+        def more(count: int) -> bool:
+            return e.service.counters.polls > count
+
         async with asyncio.TaskGroup() as group:
             running = group.create_task(e.service.run())
-            for hurry in (
+            hurries: tuple[Callable[[], Awaitable[object]], ...] = (
                 e.service.sync,
-                lambda: e.service.hear(["1"], lists=True),
-                lambda: e.service.hear([], lists=True),
-                lambda: e.service.recheck("1"),
-            ):
+                partial(e.service.hear, ["1"], lists=True),
+                partial(e.service.hear, [], lists=True),
+                partial(e.service.recheck, "1"),
+            )
+            for hurry in hurries:
                 await until(lambda: server.waiting == 1)
                 count, began = e.service.counters.polls, time.monotonic()
-                await hurry()  # type: ignore[operator]
-                await until(lambda count=count: e.service.counters.polls > count)
+                await hurry()
+                await until(partial(more, count))
                 assert time.monotonic() - began < 3.0
             await until(lambda: server.waiting == 1)
             began = time.monotonic()
