@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from base64 import b64encode
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 from edged.billing.reporting.service import Pace, ReportService
 from edged.billing.settings import BillingSettings
+from tests.loopback.billing_edge import people
+from tests.loopback.house import ONE_LIST, at_work, written
 from tests.loopback.signed_server import PUBLIC, SignedServer, serve
 
 
@@ -50,3 +54,21 @@ async def test_a_hub_that_takes_no_report_is_counted_and_told_again() -> None:
         await until(lambda: reports.counters.posted >= 1)
         running.cancel()
         await reports.stop()
+
+
+async def test_a_house_at_a_hub_blocks_whom_the_hub_names_and_tells_it_so(tmp_path: Path) -> None:
+    server = SignedServer(people(1, 2, addresses=("127.0.0.9",)), keys=[])
+    async with serve(server):
+        configuration = ONE_LIST.replace(
+            "source: file, path: {directory}/billing.yaml", "source: hub, url: {hub}, key: k, signed_by: [{public}]"
+        )
+        house = written(tmp_path, configuration, hub=server.url, public=b64encode(PUBLIC).decode())
+        assert house.office.reports is not None
+        house.office.reports._pace = Pace(every=0.05, look=0.02)
+        async with at_work(house):
+            await until(lambda: any(report.get("blocked") == 2 for report in server.reports))
+    last = server.reports[-1]
+    assert (last["edge"], last["mode"], last["source"]) == ("tower-12", house.loaded.config.mode, "hub")
+    assert (last["subscribers"], last["keys"], last["listed"], last["held"]) == ("r0", "r0", 2, "")
+    assert "addresses-contested" in last["alarms"]
+    assert abs(last["read_at"] - last["at"]) < 30
