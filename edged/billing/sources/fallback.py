@@ -93,7 +93,7 @@ class FallbackSource:
         reading: Reading | None = None
         try:
             # while billing answers the hub is asked for all, which is never kept waiting
-            reading = await self._hub.read(None if self.stands_in else _of(previous, self._hub), told)
+            reading = await self._hub.read(None if self.stands_in else _of(previous, "hub"), told)
             age = self._clock() - (self._hub.confirmed_at or 0.0)
             fresh = age < self._after
         except UpstreamError as error:
@@ -102,7 +102,7 @@ class FallbackSource:
             if self.stands_in:
                 log.info("billing-hub-again", source=self._hub.name)
             self._silent_from, self.stands_in = None, False
-            return _marked(reading, self._hub)
+            return _marked(reading, "hub")
         if self._silent_from is None:
             self._silent_from = now - (0.0 if failure else self._after)
             self._extra = self._chance.uniform(0.0, self._after)
@@ -111,7 +111,7 @@ class FallbackSource:
             return await self._turn(previous, told, reading, failure)
         if failure is not None:
             raise failure
-        return _marked(reading, self._hub)
+        return _marked(reading, "hub")
 
     async def _turn(
         self, previous: Reading | None, told: Progress, reading: Reading | None, failure: UpstreamError | None
@@ -124,7 +124,7 @@ class FallbackSource:
             if failure is None:
                 self.stands_in = False
                 # what the hub had may be the list before
-                return _marked(reading, self._hub)
+                return _marked(reading, "hub")
             self.stands_in = before
             raise UpstreamError(f"{failure}; {error}") from None
         if not before:
@@ -132,7 +132,7 @@ class FallbackSource:
         return read
 
     async def _read(self, previous: Reading | None, told: Progress) -> Reading | None:
-        return _marked(await self._billing.read(_of(previous, self._billing), told), self._billing)
+        return _marked(await self._billing.read(_of(previous, "billing"), told), "billing")
 
     async def read_one(self, subscriber: str) -> Subscriber | None:
         """What the one that answers says of one subscriber. UpstreamError."""
@@ -152,10 +152,10 @@ class FallbackSource:
         await self._billing.close()
 
 
-def _of(previous: Reading | None, source: Source) -> Reading | None:
+def _of(previous: Reading | None, source: str) -> Reading | None:
     """``previous`` where it came from ``source``: changes are built on nobody else's list."""
-    return previous if previous is not None and previous.marks.get(_VIA) == source.name else None
+    return previous if previous is not None and previous.marks.get(_VIA) == source else None
 
 
-def _marked(reading: Reading | None, source: Source) -> Reading | None:
-    return reading and replace(reading, marks=reading.marks | {_VIA: source.name})
+def _marked(reading: Reading | None, source: str) -> Reading | None:
+    return reading and replace(reading, marks=reading.marks | {_VIA: source})
