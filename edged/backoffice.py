@@ -13,6 +13,7 @@ from edged.billing.events.service import EventService
 from edged.billing.hook.service import HookService
 from edged.billing.ledger.service import Publish
 from edged.billing.online.service import Hear, Online
+from edged.billing.reporting.service import Facts, ReportService
 from edged.billing.service import BillingService
 from edged.billing.settings import BillingSettings
 from edged.billing.sources import open_source
@@ -45,6 +46,7 @@ class BackOffice:
         self.online: Online | None = None
         self.hooks: HookService | None = None
         self.events: EventService | None = None
+        self.reports: ReportService | None = None
         settings = config.billing
         if settings is None:
             return
@@ -61,8 +63,13 @@ class BackOffice:
         if settings.webhook is not None:
             store = HookStore(database)
             self.hooks = HookService(settings.webhook, source=settings.source, store=store, tell=self._heard, fds=fds)
-        if settings.source == "rest":  # the open feed alone has a place for events
+        if settings.source in {"rest", "hub"}:  # the open feed alone has a place for events
             self.events = EventService(settings, site=config.site, store=OutboxStore(database))
+
+    def report(self, settings: BillingSettings | None, facts: Facts) -> None:
+        """Tell the hub ``facts``, where there is one."""
+        if settings is not None and settings.source == "hub":
+            self.reports = ReportService(settings, facts)
 
     @property
     def tell(self) -> Tell:
@@ -72,7 +79,8 @@ class BackOffice:
     def rooms(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs, by name."""
         services = {"billing": self.billing, "sessions": self.online, "hooks": self.hooks, "events": self.events}
-        return {name: service.run for name, service in services.items() if service is not None}
+        runs = {name: service.run for name, service in services.items() if service is not None}
+        return runs | ({"reports": self.reports.run} if self.reports is not None else {})
 
     async def start(self) -> None:
         """Listen for what billing has to tell. ConfigError."""
@@ -87,8 +95,9 @@ class BackOffice:
 
     async def close(self) -> None:
         """Write down what there is to tell; after all else has stopped, since every room may tell until then."""
-        if self.events is not None:
-            await self.events.stop()
+        for service in (self.events, self.reports):
+            if service is not None:
+                await service.stop()
 
     def reconfigure(self, settings: BillingSettings, own: tuple[Prefix, ...]) -> None:
         """Take what a reload may change."""

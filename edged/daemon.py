@@ -42,6 +42,7 @@ from edged.ops.figures import figures
 from edged.ops.life.service import Lives
 from edged.ops.metrics import Exposition
 from edged.ops.record.recorder import Recorder
+from edged.ops.reported import reported
 from edged.ops.rooms import Reload
 from edged.ops.service import OpsService
 from edged.policy.settings import NoticeSettings
@@ -127,6 +128,7 @@ class House:
         self.started_at = time.time()
         self.reload_state = Reload(loaded_at=self.started_at)
         self.answers = Answers(self)
+        self.office.report(config.billing, lambda: reported(self))
         self.control = ControlServer(config.ops.socket, self.answers.commands())
         self.ops = OpsService(
             config.ops.listen, exposition=Exposition(lambda: figures(self)), healthy=self.is_running,

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_typ
 
 from pydantic import BaseModel
 
-from edged.billing.settings import BillingUrl
+from edged.billing.settings import BillingUrl, PublicKeyField
 from edged.captive import settings as captive
 from edged.config.described import Key
 from edged.config.restart import RESTART_KEYS
@@ -53,6 +53,7 @@ KINDS: tuple[tuple[Any, str, str], ...] = (
     (captive.Translated, "a text, or texts by language", "texts"),
     (captive.Colour, 'a colour, such as `"#0a5cff"`', "colours"),
     (captive.Phone, "a telephone number, in quotes", "telephone numbers"),
+    (PublicKeyField, "a public key, base64 of 32 octets", "public keys, base64 of 32 octets each"),
     (BillingUrl, "a URL: `https` or `http`", "URLs"),
     (captive.PortalUrl, "a URL: `https` and a host", "URLs"),
     (captive.DirectoryUrl, "a URL: `https`", "URLs"),

@@ -31,6 +31,9 @@ class Reply:
     octets: bytes
     headers: Mapping[str, str]
     """Names in any case."""
+    path: str = ""
+    query: str = ""
+    """As they stood in the request line, percent-encoded; the query without its ``?``."""
 
     def header(self, name: str) -> str:
         """The value of a header; empty when there is none."""
@@ -71,7 +74,8 @@ class BillingClient:
                     octets += piece
                     if len(octets) > self._octets:
                         raise UpstreamError(f"{self.name}: a page is larger than {self._octets >> 20} MiB")
-                return Reply(response.status, bytes(octets), response.headers)
+                asked = response.url
+                return Reply(response.status, bytes(octets), response.headers, asked.raw_path, asked.raw_query_string)
 
     async def close(self) -> None:
         """Close the connections."""

@@ -34,6 +34,20 @@ class Reading:
     """The source's own: entity tags, revisions, file stamps."""
 
 
+class Direct:
+    """What is so of every source that is billing itself and answers at once."""
+
+    confirmed_at: float | None = None
+    """When billing confirmed to whom we asked what the latest answer says, epoch seconds; None: it said so itself."""
+    waits = False
+    """True: the latest answer came as soon as something had changed, so the next question may follow at once."""
+    stands_in = False
+    """True while another source answers than the one that the operator named first."""
+
+    def hurry(self) -> None:
+        """Let the look that is under way end soon: nothing here waits for a change."""
+
+
 def make_snapshot(
     subscribers: tuple[Subscriber, ...],
     keys: tuple[Key, ...] | None,

@@ -16,8 +16,9 @@ import structlog
 from edged.billing.ground import Ground
 from edged.billing.guard import Held, vanished
 from edged.billing.ledger.service import Ledger, Publish
+from edged.billing.pacing import following, pause
 from edged.billing.reading import Progress, Reading, evidence, silent
-from edged.billing.settings import BillingSettings
+from edged.billing.settings import BillingSettings, GuardSettings
 from edged.billing.sources import Source
 from edged.billing.sources.asking import second_look
 from edged.billing.status import (
@@ -40,10 +41,6 @@ from edged.values import Prefix
 
 log = structlog.get_logger(__name__)
 
-_LONGEST_BACKOFF = 300.0
-"""Seconds: a billing system that is down for long is found again within five minutes."""
-_LONGEST_PAUSE = 5.0
-"""Seconds, where a look is cheap: whoever mends the file is waiting for it."""
 _FULL_AGAIN = 60.0
 """Seconds from a full reading that failed to the next, where the changes can be had meanwhile."""
 _SECOND_LOOKS = 32
@@ -92,7 +89,7 @@ class BillingService:
         """Running time of the last note on disk."""
         self._answered = False
         """True when billing answered the last look, whatever came of the answer here."""
-        self._words = Words(source, self._ledger, self._lock, guard=lambda: self._settings.guard, running=self._running)
+        self._words = Words(source, self._ledger, self._lock, guard=self._guard, running=self._running)
         self._hurry = asyncio.Event()
         """The next poll is due now."""
 
@@ -161,6 +158,7 @@ class BillingService:
 
     async def sync(self, watch: Progress = silent) -> SyncResult:
         """Read everything now."""
+        self._source.hurry()
         return await self._look(full=True, watch=watch)
 
     async def accept(self, snapshot_id: str, *, who: str = "") -> SyncResult:
@@ -196,6 +194,8 @@ class BillingService:
         """
         if lists:
             self._hurry.set()
+        # a list that has waited must not be taken for older than what is heard meanwhile
+        self._source.hurry()
         await self._words.hear(subscribers)
 
     async def recheck(self, subscriber: str) -> State | None:
@@ -203,11 +203,12 @@ class BillingService:
 
         None: billing says nothing (or cannot be asked: UpstreamError).
         """
+        self._source.hurry()
         return await self._words.ask(subscriber)
 
     async def _confirm(self) -> None:
         while True:
-            await asyncio.sleep(self._delay(0))
+            await asyncio.sleep(pause(self.every, 0, self._chance))
             await self._words.confirm()
 
     async def _keep_saved(self) -> None:
@@ -238,6 +239,8 @@ class BillingService:
             error=self._error or ledger.error,
             trouble=self._source.trouble,
             held=HeldReading.of(held, ledger.reasons) if held else None,
+            stands_in=self._source.stands_in,
+            marks=self._previous.marks if self._previous else {},
         )
 
     def _stale(self) -> bool:
@@ -274,12 +277,14 @@ class BillingService:
         return self._source.every if self._source.every is not None else self._settings.poll.changes
 
     def _delay(self, failures: int) -> float:
-        pause = self.every
-        if failures:
-            longest = _LONGEST_BACKOFF if self._source.every is None else _LONGEST_PAUSE
-            pause = min(max(pause, 1.0) * 2.0 ** min(failures, 16), max(longest, pause))
-        # a fleet of edges must not ask in step
-        return pause * self._chance.uniform(0.8, 1.2)
+        if self._source.waits and not failures:
+            return following(self._chance)
+        return pause(self.every, failures, self._chance, cheap=self._source.every is not None)
+
+    def _guard(self) -> GuardSettings:
+        """What may change without a person; a hub has judged the amounts, and who stands in for it has not."""
+        guard = self._settings.guard
+        return guard.model_copy(update={"leave_to_hub": False}) if self._source.stands_in else guard
 
     async def _look(self, *, full: bool, watch: Progress = silent) -> SyncResult:
         async with self._polling:
@@ -313,7 +318,7 @@ class BillingService:
     def _silent_ones(self) -> list[str]:
         """Some of those whom the held reading leaves out, whatever it is held for: any may have paid."""
         held, good = self._ledger.held, self._ledger.good
-        gone = sorted(vanished(held, good)) if held is not None and good is not None else []
+        gone = sorted(vanished(held, good)) if held and good else []
         return self._chance.sample(gone, min(len(gone), _SECOND_LOOKS))
 
     async def _failed(self, error: UpstreamError) -> SyncResult:
@@ -323,25 +328,32 @@ class BillingService:
             log.error("billing-failed", error=str(error))
         self._error = str(error)
         await self._note()
-        if self._stale() and self._settings.stale.then == "open" and not ledger.opened and ledger.good is not None:
-            ledger.opened = True
-            log.error("billing-stale-opened")
-            ledger.pending = True
+        self._open_when_stale()
         if ledger.pending and ledger.good is not None:
             # this host's addresses are protected whether billing answers or not
             with contextlib.suppress(UpstreamError):  # still pending: the next look tries again
                 await ledger.publish(ledger.good)
         return SyncResult(Outcome.FAILED, ledger.good.id if ledger.good else "", self._error)
 
+    def _open_when_stale(self) -> bool:
+        """True when the silence lasts, and lines stay open for it."""
+        stale = self._stale() and self._settings.stale.then == "open" and self._ledger.good is not None
+        if stale and not self._ledger.opened:
+            self._ledger.opened = self._ledger.pending = True
+            log.error("billing-stale-opened")
+        return stale
+
     async def _reached(self) -> None:
-        """Billing has answered: silence is counted anew, and lines opened for it follow the list again."""
-        ledger = self._ledger
-        self._contact, self._heard = self._clock(), self._running()
+        """Billing has answered, us or a hub: silence is counted from then, and lines opened for it follow the list."""
+        ledger, now, confirmed = self._ledger, self._clock(), self._source.confirmed_at
+        age = 0.0 if confirmed is None else max(0.0, now - confirmed)
+        self._contact, self._heard = now - age, self._running() - age
         if self._error:
             log.info("billing-recovered")
         self._error = ""
+        opened = self._open_when_stale()
         if (ledger.opened or ledger.pending) and ledger.good is not None:
-            ledger.opened = False
+            ledger.opened = opened
             await ledger.publish(ledger.good)
         await self._note()
         await ledger.save()
@@ -370,7 +382,7 @@ class BillingService:
 
         What it changed is counted from ``before``.
         """
-        ledger, guard = self._ledger, self._settings.guard
+        ledger, guard = self._ledger, self._guard()
         snapshot = await self._words.over(reading.snapshot, began)
         verdict = await ledger.judge(snapshot, guard, self._running())
         if isinstance(verdict, Held) and await ledger.lift(snapshot):

@@ -3,12 +3,15 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import AfterValidator, Field, model_validator
+from pydantic import AfterValidator, BeforeValidator, Field, WithJsonSchema, model_validator
 
 from edged.fields import Duration, EndpointField, SecretField, Settings, Share, wrong
+from edged.values import Secret
 
 
 def _url(value: str) -> str:
@@ -21,6 +24,27 @@ def _url(value: str) -> str:
     return value
 
 
+def _public_key(value: object) -> bytes:
+    expected = wrong("the base64 of an ed25519 public key, 32 octets", "as edged hub shows it")
+    if isinstance(value, bytes) and len(value) == PUBLIC_OCTETS:
+        return value
+    if not isinstance(value, str):
+        raise expected
+    try:
+        octets = base64.b64decode(value, validate=True)
+    except (binascii.Error, ValueError):
+        raise expected from None
+    if len(octets) != PUBLIC_OCTETS:
+        raise expected
+    return octets
+
+
+PUBLIC_OCTETS = 32
+PublicKeyField = Annotated[
+    bytes,
+    BeforeValidator(_public_key),
+    WithJsonSchema({"type": "string", "pattern": r"^[A-Za-z0-9+/]{43}=$", "description": "base64 of 32 octets"}),
+]
 BillingUrl = Annotated[str, AfterValidator(_url)]
 
 
@@ -125,6 +149,12 @@ class GuardSettings(Settings):
 
     Mistake: `accept`, kept for good: it is for trials.
     """
+    leave_to_hub: bool = Field(default=False, strict=True)
+    """With `source: hub`: the hub's guard alone judges amounts (`blocked`, `vanished`, `floor`, `first`), for all edges
+    at once. What may never be blocked is judged here always, and amounts too while `fallback` stands in.
+
+    Mistake: `true` while the hub's own limits are those of a trial.
+    """
     widest: WidestSettings = WidestSettings()
     """The widest prefix that may be blocked. All prefixes of one subscriber together: at most four times as many
     addresses."""
@@ -165,31 +195,100 @@ class SplynxSettings(Settings):
     """
 
 
+def _placed(source: str, *, path: Path | None, url: str | None, key: Secret | None, secret: Secret | None) -> None:
+    """What a source needs to be found at all, and to be let in."""
+    if source == "file" and path is None:
+        raise wrong("path: FILE beside source: file", "path: /var/lib/edged/billing.yaml")
+    if source != "file" and url is None:
+        raise wrong(f"url: URL beside source: {source}", "url: https://billing.example.net")
+    if source == "splynx" and not (key and secret):
+        absent = " and ".join(name for name, value in (("key", key), ("secret", secret)) if not value)
+        raise wrong(
+            f"{absent} beside source: splynx: the API key and its secret",
+            "key: !file /etc/edged/secrets/splynx-key and secret: !file /etc/edged/secrets/splynx",
+        )
+    # without the Network's token no suspended service has an address, and nobody would ever be blocked
+    wanted = {"key: (the CRM's app key)": key, "secret: (the Network's API token)": secret}
+    missing = " and ".join(name for name, value in wanted.items() if value is None)
+    if source == "uisp" and missing:
+        raise wrong(f"{missing} beside source: uisp, which wants both", "docs/billing-uisp.md says where each is made")
+
+
+class FallbackSettings(Settings):
+    """Billing itself, for an edge whose hub is silent: [fleet.md](fleet.md#without-the-hub)."""
+
+    after: Duration = 900.0
+    """How long the hub must be out of reach, or billing out of its reach. Each edge adds a random time of up to as
+    much again, so that a fleet does not come to billing at once.
+
+    Example: `15m`
+    Mistake: so short that every restart of the hub sends the whole fleet to billing.
+    """
+    source: Literal["splynx", "uisp", "rest", "file"]
+    """As `billing.source`, of billing itself.
+
+    Example: `splynx`
+    """
+    url: BillingUrl | None = None
+    """As `billing.url`.
+
+    Example: `https://billing.example.net`
+    """
+    key: SecretField | None = None
+    """As `billing.key`.
+
+    Example: `!file /etc/edged/secrets/splynx-key`
+    """
+    secret: SecretField | None = None
+    """As `billing.secret`.
+
+    Example: `!file /etc/edged/secrets/splynx`
+    """
+    ca: Path | None = None
+    """As `billing.ca`.
+
+    Example: `/etc/edged/tls/billing-ca.pem`
+    """
+    path: Path | None = None
+    """As `billing.path`.
+
+    Example: `/var/lib/edged/billing.yaml`
+    """
+    splynx: SplynxSettings = SplynxSettings()
+    """As `billing.splynx`: what the hub has, or the two lists differ."""
+
+    @model_validator(mode="after")
+    def _has_its_place(self) -> FallbackSettings:
+        _placed(self.source, path=self.path, url=self.url, key=self.key, secret=self.secret)
+        return self
+
+
 class BillingSettings(Settings):
     """The central billing system."""
 
-    source: Literal["splynx", "uisp", "rest", "file"] = "file"
+    source: Literal["splynx", "uisp", "rest", "hub", "file"] = "file"
     """`file` or `rest`, which carry the objects of [feed.md](feed.md); `splynx`:
-    [billing-splynx.md](billing-splynx.md); `uisp`: [billing-uisp.md](billing-uisp.md).
+    [billing-splynx.md](billing-splynx.md); `uisp`: [billing-uisp.md](billing-uisp.md); `hub`: an edged that reads
+    billing for all edges, [fleet.md](fleet.md).
 
     Example: `rest`
     """
     url: BillingUrl | None = None
-    """Of `rest`: base URL of the feed; `/subscribers` and `/keys` are asked below it. Of `splynx` and `uisp`: its own
-    address.
+    """Of `rest` and `hub`: base URL of the feed; `/subscribers` and `/keys` are asked below it. Of `splynx` and `uisp`:
+    its own address.
 
     Example: `https://billing.example.net/edged`
     Mistake: plain `http://`: the bearer key travels in clear; `https://user:password@…` is refused.
     """
     key: SecretField | None = None
-    """The bearer key of `rest`, if it does not stand in `secret`; `secret` wins. Of `splynx`: the API key. Of `uisp`:
-    the CRM's app key. A secret like it: `edged check` masks it.
+    """The bearer key of `rest` and `hub`, if it does not stand in `secret`; `secret` wins. Of `splynx`: the API key.
+    Of `uisp`: the CRM's app key. A secret like it: `edged check` masks it.
 
     Example: `!file /etc/edged/secrets/billing`
     Mistake: a key in the YAML.
     """
     secret: SecretField | None = None
-    """The bearer key of `rest`. Of `splynx`: the API secret. Of `uisp`: the Network's API token.
+    """The bearer key of `rest` and `hub`. Of `splynx`: the API secret. Of `uisp`: the Network's API token.
 
     Example: `!file /etc/edged/secrets/billing`
     Mistake: to leave the file empty, as `edged init` makes it: `edged check` and `edged run` refuse it.
@@ -200,6 +299,14 @@ class BillingSettings(Settings):
 
     Example: `/etc/edged/tls/billing-ca.pem`
     Mistake: to name the server's own certificate where it is not self-signed.
+    """
+    signed_by: tuple[PublicKeyField, ...] = ()
+    """Of `hub` alone, and required there: the public keys whose signature its answers must bear, the base64 of 32
+    octets each. Two while the hub's key changes.
+
+    Example: `["JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs="]`
+    Mistake: to take the key from the hub's address over the network that it protects from: copy it from the hub's
+    own screen.
     """
     path: Path | None = None
     """Of `file`: a YAML or JSON (`.json`) document, a table of subscribers (`.csv`), or a folder with
@@ -217,30 +324,33 @@ class BillingSettings(Settings):
     """What billing may change without a person; beyond it the reading is held."""
     stale: StaleSettings = StaleSettings()
     """What happens when billing has been silent for long."""
+    fallback: FallbackSettings | None = None
+    """Of `hub`: billing itself, asked while the hub is silent for long."""
     splynx: SplynxSettings = SplynxSettings()
     """Of `splynx` alone; see [billing-splynx.md](billing-splynx.md)."""
 
     @model_validator(mode="after")
     def _has_its_place(self) -> BillingSettings:
-        if self.source == "file" and self.path is None:
-            raise wrong("path: FILE beside source: file", "path: /var/lib/edged/billing.yaml")
-        if self.source != "file" and self.url is None:
-            raise wrong(f"url: URL beside source: {self.source}", "url: https://billing.example.net")
-        if self.source == "splynx" and not (self.key and self.secret):
-            absent = " and ".join(name for name in ("key", "secret") if not getattr(self, name))
-            raise wrong(
-                f"{absent} beside source: splynx: the API key and its secret",
-                "key: !file /etc/edged/secrets/splynx-key and secret: !file /etc/edged/secrets/splynx",
-            )
+        _placed(self.source, path=self.path, url=self.url, key=self.key, secret=self.secret)
         return self
 
     @model_validator(mode="after")
-    def _has_both_keys(self) -> BillingSettings:
-        # without the Network's token no suspended service has an address, and nobody would ever be blocked
-        wanted = {"key: (the CRM's app key)": self.key, "secret: (the Network's API token)": self.secret}
-        missing = " and ".join(name for name, value in wanted.items() if value is None)
-        if self.source == "uisp" and missing:
-            raise wrong(
-                f"{missing} beside source: uisp, which wants both", "docs/billing-uisp.md says where each is made"
-            )
+    def _knows_its_hub(self) -> BillingSettings:
+        if self.source == "hub" and not self.signed_by:
+            raise wrong("signed_by: [PUBLIC KEY] beside source: hub", "an answer that nobody signed is believed never")
+        if self.source != "hub" and self.signed_by:
+            raise wrong("source: hub beside signed_by", "no other source signs what it answers")
+        if self.source != "hub" and (self.fallback is not None or self.guard.leave_to_hub):
+            what = "fallback" if self.fallback is not None else "guard.leave_to_hub"
+            raise wrong(f"source: hub beside {what}", "there is no hub to fall back from, or to leave anything to")
         return self
+
+    def alone(self) -> BillingSettings | None:
+        """Billing itself as `fallback` names it, as a source of its own; None: there is none."""
+        given = self.fallback
+        if given is None:
+            return None
+        return BillingSettings(
+            source=given.source, url=given.url, key=given.key, secret=given.secret, ca=given.ca, path=given.path,
+            splynx=given.splynx,
+        )  # fmt: skip

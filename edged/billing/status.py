@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from edged.billing.guard import Reason, Rule
@@ -69,6 +70,10 @@ class BillingStatus:
     trouble: str = ""
     """What the source cannot read beside the list itself; empty: nothing."""
     held: HeldReading | None = None
+    stands_in: bool = False
+    """True while billing itself answers in place of the hub."""
+    marks: Mapping[str, str] = field(default_factory=dict)
+    """Revisions of the latest reading, by list, as the source gives them."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -276,6 +276,7 @@ class Hook:
 
 HOOKS: dict[str, Hook] = {
     "rest": Hook(_feed, 202),
+    "hub": Hook(_feed, 202),
     "file": Hook(_feed, 202),
     "splynx": Hook(_splynx, 200),
     "uisp": Hook(_uisp, 200),

@@ -76,6 +76,13 @@ def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
             f" {_in_force(status, now)} stays in force.",
             f"edged plan --snapshot {status.held.id}, which says who; then {status.held.command}",
         )
+    if status.stands_in:
+        yield Alarm(
+            "billing-fallback",
+            f"The hub is silent, or billing is for it; edged asks billing itself: {status.source}.",
+            "edged sync",
+            "The hub is silent, or billing is for it; edged asks billing itself.",
+        )
     online = house.office.online
     if online is not None and online.error and not status.error:
         yield Alarm(

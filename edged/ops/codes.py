@@ -6,6 +6,7 @@ from __future__ import annotations
 AFFECTED = {
     "billing-held": "nobody is newly blocked; payments in it are honoured.",
     "billing-unreachable": "new blocks and payments wait.",
+    "billing-fallback": "nobody: lists come from billing itself, judged by this edge's own limits.",
     "billing-stale": "new blocks and payments wait; with then: open nobody is blocked meanwhile.",
     "target-failing": "what is enforced stays as it was; changes wait, payments too.",
     "target-in-the-way": (

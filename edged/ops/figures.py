@@ -110,6 +110,10 @@ def _hooks(house: House) -> Iterator[Sample]:
 
 
 def _events(house: House) -> Iterator[Sample]:
+    if house.office.reports is not None:
+        reports = house.office.reports.counters
+        yield _count("edged_reports_posted", "Reports that the hub took.", reports.posted)
+        yield _count("edged_reports_failed", "Reports that the hub did not take.", reports.failed)
     if house.office.events is None:
         return
     events = house.office.events.counters

@@ -458,6 +458,9 @@ def test_every_row_of_sources_opens() -> None:
     settings = {
         "file": BillingSettings.model_validate({"source": "file", "path": "billing.yaml"}),
         "rest": BillingSettings.model_validate({"source": "rest", "url": "https://billing.example.net", "key": "x"}),
+        "hub": BillingSettings.model_validate(
+            {"source": "hub", "url": "https://hub.example.net", "key": "x", "signed_by": [bytes(32)]}
+        ),
         "splynx": BillingSettings.model_validate(
             {"source": "splynx", "url": "https://crm.example.net", "key": "x", "secret": "y"}
         ),
@@ -467,7 +470,7 @@ def test_every_row_of_sources_opens() -> None:
     }
 
     assert set(SOURCES) == set(settings)
-    assert [open_source(s).trouble for s in settings.values()] == [""] * 4
+    assert [open_source(s).trouble for s in settings.values()] == [""] * 5
     assert [open_source(s).name for s in settings.values()] == [
-        "billing.yaml", "billing.example.net", "crm.example.net", "uisp.example.net",
+        "billing.yaml", "billing.example.net", "hub.example.net", "crm.example.net", "uisp.example.net",
     ]  # fmt: skip

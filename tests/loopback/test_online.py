@@ -12,7 +12,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from edged.billing.online.service import Online
-from edged.billing.reading import Progress, Reading, silent
+from edged.billing.reading import Direct, Progress, Reading, silent
 from edged.errors import UpstreamError
 from edged.model import OnlineSession, Subscriber
 from edged.values import Prefix
@@ -25,7 +25,7 @@ def people(count: int) -> tuple[OnlineSession, ...]:
     return tuple(OnlineSession(f"u{n}", (Prefix(4, (100 << 24) + n, 32),), 1.0) for n in range(count))
 
 
-class Source:
+class Source(Direct):
     """Says ``answer`` whenever it is asked who is online."""
 
     name = "billing"

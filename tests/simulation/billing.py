@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from random import Random
 
 from edged.billing.lists import active_again
-from edged.billing.reading import Progress, Reading, make_snapshot, silent
+from edged.billing.reading import Direct, Progress, Reading, make_snapshot, silent
 from edged.errors import UpstreamError
 from edged.model import OnlineSession, State, Subscriber
 from edged.values import Prefix
@@ -141,7 +141,7 @@ class Answer:
     failed: bool = False
 
 
-class Desk:
+class Desk(Direct):
     """One process's connection; ``Source``."""
 
     name = "billing.example.net"

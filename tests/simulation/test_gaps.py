@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from edged.billing.reading import Progress, Reading, make_snapshot, silent, with_words
+from edged.billing.reading import Direct, Progress, Reading, make_snapshot, silent, with_words
 from edged.billing.service import BillingService
 from edged.billing.settings import BillingSettings
 from edged.billing.status import Health
@@ -32,7 +32,7 @@ def people(*ids: object, state: State = State.BLOCKED) -> tuple[Subscriber, ...]
 
 
 @dataclass
-class Script:
+class Script(Direct):
     """A source that says what the scene has put into it."""
 
     listed: tuple[Subscriber, ...]

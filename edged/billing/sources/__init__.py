@@ -14,10 +14,25 @@ from edged.model import OnlineSession, Subscriber
 class Source(Protocol):
     """Where lists come from."""
 
-    name: str
-    """For the operator: a path, or a host."""
-    every: float | None
-    """Seconds between looks where looking is cheap; None: ``poll.changes``."""
+    @property
+    def name(self) -> str:
+        """For the operator: a path, or a host."""
+
+    @property
+    def every(self) -> float | None:
+        """Seconds between looks where looking is cheap; None: ``poll.changes``."""
+
+    @property
+    def confirmed_at(self) -> float | None:
+        """When billing confirmed what the latest answer says, epoch seconds; None: it is the one that we asked."""
+
+    @property
+    def waits(self) -> bool:
+        """True: the latest answer came as soon as something had changed; the next question may follow at once."""
+
+    @property
+    def stands_in(self) -> bool:
+        """True while another source answers than the one that the operator named first."""
 
     @property
     def trouble(self) -> str:
@@ -31,6 +46,9 @@ class Source(Protocol):
 
     async def sessions(self) -> tuple[OnlineSession, ...] | None:
         """Everybody who is online now, and with which addresses; None: this source does not say. UpstreamError."""
+
+    def hurry(self) -> None:
+        """Let a look that waits for a change answer now."""
 
     async def close(self) -> None:
         """Let go of connections."""
@@ -51,6 +69,12 @@ def _rest(settings: BillingSettings) -> Source:
     return RestSource.of(settings)
 
 
+def _hub(settings: BillingSettings) -> Source:
+    from edged.billing.sources.hub import HubSource
+
+    return HubSource.of(settings)
+
+
 def _splynx(settings: BillingSettings) -> Source:
     from edged.billing.sources.splynx import SplynxSource
 
@@ -66,11 +90,17 @@ def _uisp(settings: BillingSettings) -> Source:
 SOURCES: dict[str, Callable[[BillingSettings], Source]] = {
     "file": _file,
     "rest": _rest,
+    "hub": _hub,
     "splynx": _splynx,
     "uisp": _uisp,
 }
 
 
 def open_source(settings: BillingSettings) -> Source:
-    """The source that ``settings`` names."""
-    return SOURCES[settings.source](settings)
+    """The source that ``settings`` names, with the one that stands in for it."""
+    source, alone = SOURCES[settings.source](settings), settings.alone()
+    if settings.fallback is None or alone is None:
+        return source
+    from edged.billing.sources.fallback import FallbackSource
+
+    return FallbackSource(source, SOURCES[alone.source](alone), after=settings.fallback.after)

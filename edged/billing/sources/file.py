@@ -19,7 +19,7 @@ from edged.billing.cells import Table, parse_cells
 from edged.billing.feed_fields import KEY, SUBSCRIBER, found
 from edged.billing.mapping import map_keys, map_subscribers
 from edged.billing.paging import Page, parse_json, parse_page
-from edged.billing.reading import Progress, Reading, make_snapshot, silent
+from edged.billing.reading import Direct, Progress, Reading, make_snapshot, silent
 from edged.billing.settings import BillingSettings
 from edged.errors import UpstreamError
 from edged.model import OnlineSession, Subscriber
@@ -36,7 +36,7 @@ _FOLDER = {"subscribers": "subscribers.csv", "keys": "keys.csv"}
 Stamp = tuple[tuple[str, int, int, int], ...]
 
 
-class FileSource:
+class FileSource(Direct):
     """``source: file``."""
 
     every: float | None = 1.0  # a look is one stat: a changed file is in force a second or two later

@@ -15,7 +15,7 @@ from edged.billing.client import BillingClient, Reply, StatusError
 from edged.billing.lists import FeedList, active_again, adds_up, merged, merged_keys
 from edged.billing.mapping import Listing, key_listing, map_subscribers, subscriber_listing
 from edged.billing.paging import Page, next_address, parse_json, parse_page
-from edged.billing.reading import Progress, Reading, make_snapshot, silent
+from edged.billing.reading import Direct, Progress, Reading, make_snapshot, silent
 from edged.billing.settings import BillingSettings
 from edged.errors import UpstreamError
 from edged.model import Key, OnlineSession, Subscriber
@@ -50,7 +50,7 @@ class _ListChangedError(UpstreamError):
     """The list changed while it was read; begin again."""
 
 
-class RestSource:
+class RestSource(Direct):
     """``source: rest``."""
 
     every: float | None = None
@@ -84,14 +84,27 @@ class RestSource:
 
     async def read(self, previous: Reading | None, told: Progress = silent) -> Reading | None:
         """Both lists; with ``previous``, what changed since, or all where it cannot say. UpstreamError."""
-        before = previous.snapshot if previous else None
         marks = dict(previous.marks) if previous else {}
+        return await self._merged(previous, *await self._lists(marks, told))
+
+    async def _lists(
+        self, marks: dict[str, str], told: Progress
+    ) -> tuple[FeedList[Subscriber] | None, FeedList[Key] | None]:
+        """What changed of both lists since ``marks``; without marks all."""
         try:
             async with asyncio.timeout(self._bounds.reading):
                 subscribers = await self._changes("subscribers", lambda: subscriber_listing(self._last), marks, told)
                 keys = await self._changes("keys", key_listing, marks, told)
         except TimeoutError:
             raise UpstreamError(f"{self.name}: no whole list within {self._bounds.reading:.0f} s") from None
+        return subscribers, keys
+
+    async def _merged(
+        self, previous: Reading | None, subscribers: FeedList[Subscriber] | None, keys: FeedList[Key] | None
+    ) -> Reading | None:
+        """``previous`` with what was read; None: nothing has changed."""
+        before = previous.snapshot if previous else None
+        marks = dict(previous.marks) if previous else {}
         if keys is not None and not keys.offered and before is not None and before.keys is None:
             keys = None
         if before is not None and subscribers is None and keys is None:
@@ -109,7 +122,7 @@ class RestSource:
             merged_keys(before.keys if before else None, keys, now),
             revision=marks.get("subscribers.revision", ""),
             known=known,
-            read_at=now,
+            read_at=now if self.confirmed_at is None else self.confirmed_at,
         )
         self._last = snapshot.subscribers
         return Reading(snapshot, marks)
@@ -117,7 +130,7 @@ class RestSource:
     async def read_one(self, subscriber: str) -> Subscriber | None:
         """What billing says of one subscriber now; None: it knows none of that id. UpstreamError."""
         reply = await self._request("GET", f"{self._base}/subscribers/{quote(subscriber, safe='')}")
-        if reply.status == 404:
+        if reply.status == 404 and self._knows_none(reply, subscriber):
             return None
         if reply.status != 200:
             raise StatusError(self.name, reply.status)
@@ -125,6 +138,10 @@ class RestSource:
         if one.id != subscriber:
             raise UpstreamError(f"{self.name} was asked for one subscriber and answered with another")
         return one
+
+    def _knows_none(self, _reply: Reply, _subscriber: str) -> bool:
+        """True when a 404 says that billing has no such subscriber."""
+        return True
 
     async def sessions(self) -> tuple[OnlineSession, ...] | None:
         """None: the feed names ``logins``; who is online is for RADIUS accounting to say."""
@@ -231,12 +248,14 @@ class RestSource:
         if offered and int(said[:12]) != count:
             raise _ListChangedError
 
-    async def _request(self, method: str, address: str, *, etag: str = "") -> Reply:
+    async def _request(self, method: str, address: str, *, etag: str = "", prefer: str = "") -> Reply:
         headers = {"Accept": "application/json"}
         if self._key:
             headers["Authorization"] = f"Bearer {self._key.reveal_text()}"
         if etag:
             headers["If-None-Match"] = etag
+        if prefer:
+            headers["Prefer"] = prefer
         return await self._client.request(method, address, headers=headers)
 
 

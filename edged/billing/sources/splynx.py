@@ -17,7 +17,7 @@ from typing import TypeVar
 import structlog
 
 from edged.billing.paging import parse_json
-from edged.billing.reading import Progress, Reading, make_snapshot, reused, silent
+from edged.billing.reading import Direct, Progress, Reading, make_snapshot, reused, silent
 from edged.billing.settings import BillingSettings, SplynxSettings
 from edged.billing.splynx.claims import Claims
 from edged.billing.splynx.client import BOUNDS, Bounds, RefusedError, SplynxClient
@@ -72,7 +72,7 @@ class _ManyChangesError(Exception):
     """So much changed that reading everything is cheaper."""
 
 
-class SplynxSource:
+class SplynxSource(Direct):
     """``source: splynx``."""
 
     every: float | None = None

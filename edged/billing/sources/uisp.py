@@ -14,7 +14,7 @@ from pathlib import Path
 
 import structlog
 
-from edged.billing.reading import Progress, Reading, make_snapshot, silent
+from edged.billing.reading import Direct, Progress, Reading, make_snapshot, silent
 from edged.billing.settings import BillingSettings
 from edged.billing.sources.remembered import Remembered
 from edged.billing.sources.uisp_calls import BOUNDS, Bounds, NotAcceptedError, UispCalls
@@ -33,7 +33,7 @@ _UNKNOWN = 0.1
 """The share of sites that may be without an answer in the first reading."""
 
 
-class UispSource:
+class UispSource(Direct):
     """``source: uisp``."""
 
     every: float | None = None

@@ -1,0 +1,169 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A hub of ours: the open feed whose answers are signed (RFC 9421), and wait for a change (RFC 7240). Dials out.
+
+Nothing unsigned is believed, nothing older than what was heard before, and no 404 that does not say so itself.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from urllib.parse import urlsplit
+
+from edged.billing.client import Reply
+from edged.billing.reading import Progress, Reading, silent
+from edged.billing.settings import BillingSettings
+from edged.billing.signing import verify
+from edged.billing.sources.rest import BOUNDS, Bounds, RestSource
+from edged.errors import UpstreamError
+from edged.values import Secret
+
+_WAIT_S = 25
+"""Seconds that the hub may keep a question for changes; most proxies give up after thirty or more."""
+_BACK_S = 120
+"""Seconds by which an answer may be older than one before: caches, and a second hub that reads at its own times."""
+_AHEAD_S = 300
+"""Seconds by which the hub's clock may be ahead of ours."""
+_KINDS = ("subscribers", "keys")
+
+
+class HubSource(RestSource):
+    """``source: hub``."""
+
+    def __init__(
+        self,
+        url: str,
+        key: Secret | None,
+        *,
+        publics: tuple[bytes, ...],
+        bounds: Bounds = BOUNDS,
+        authority: Path | None = None,
+        clock: Callable[[], float] = time.time,
+        wait: int = _WAIT_S,
+    ) -> None:
+        super().__init__(url, key, bounds=bounds, authority=authority, clock=clock)
+        self.waits = True  # until an answer shows that it does not
+        self._root = urlsplit(self._base).path
+        self._publics = publics
+        self._wait = wait
+        self._newest = 0
+        """When billing confirmed the newest answer so far to the hub, epoch seconds."""
+        self._asking: asyncio.Task[Reply] | None = None
+        """The question that waits for a change."""
+        self._whole: Reading | None = None
+        """Both lists exactly as the hub has them: without the answers about single subscribers."""
+
+    @classmethod
+    def of(cls, settings: BillingSettings) -> HubSource:
+        """The source of ``billing.url``, believed where a key of ``billing.signed_by`` has signed."""
+        key = settings.secret or settings.key
+        return cls(settings.url or "", key, publics=settings.signed_by, authority=settings.ca)
+
+    async def read(self, previous: Reading | None, told: Progress = silent) -> Reading | None:
+        """Both lists, or what changed since ``previous``, perhaps after a wait for it. UpstreamError.
+
+        Without ``previous`` the hub is asked by the revision that it gave last, and a 304 stands for that list.
+        """
+        whole = self._whole
+        if previous is None:
+            lists = await self._lists(_tags(whole), told)
+            read = await self._merged(whole, *lists)
+            if read is None and whole is not None:
+                read_at = whole.snapshot.read_at if self.confirmed_at is None else self.confirmed_at
+                read = replace(whole, snapshot=replace(whole.snapshot, read_at=read_at))
+            self._whole = read
+            return read
+        lists = await self._lists(dict(previous.marks), told)
+        read = await self._merged(previous, *lists)
+        if whole is None or _revisions(whole) != _revisions(previous):
+            self._whole = None  # read whole the next time
+        elif whole.snapshot is previous.snapshot:
+            self._whole = read or whole
+        else:
+            self._whole = await self._merged(whole, *lists) or whole
+        return read
+
+    def hurry(self) -> None:
+        """Ask again at once in place of the question that waits."""
+        if self._asking is not None:
+            self._asking.cancel()
+
+    async def _request(self, method: str, address: str, *, etag: str = "", prefer: str = "") -> Reply:
+        if not prefer and method == "GET" and _may_wait(address) and self._wait:
+            reply = await self._waited(method, address, etag)
+        else:
+            reply = await super()._request(method, address, etag=etag, prefer=prefer)
+        of_one = reply.path.startswith(f"{self._root}/subscribers/")
+        if reply.status == 404 and not of_one and "since=" not in reply.query:
+            raise UpstreamError(f"{self.name} has no such list (404); billing.url is the hub's base")
+        if reply.status in {200, 304} or (reply.status == 404 and of_one):
+            self._believe(reply, None if method == "HEAD" or reply.status == 304 else reply.octets, of_one=of_one)
+        if reply.status == 304 and reply.header("ETag") != etag:
+            raise UpstreamError(f"{self.name}: a 304 is of another list than the one that was asked for")
+        return reply
+
+    async def _waited(self, method: str, address: str, etag: str) -> Reply:
+        """The answer to a question that may wait for a change, cut short by ``hurry``."""
+        asking = self._asking = asyncio.create_task(
+            super()._request(method, address, etag=etag, prefer=f"wait={self._wait}")
+        )
+        try:
+            reply = await asking
+        except asyncio.CancelledError:
+            current = asyncio.current_task()
+            if current is None or current.cancelling():
+                raise
+            return await super()._request(method, address, etag=etag)
+        finally:
+            self._asking = None
+        if reply.status == 200:
+            self.waits = reply.header("Preference-Applied").startswith("wait")
+        return reply
+
+    def _believe(self, reply: Reply, body: bytes | None, *, of_one: bool) -> None:
+        """Take the time of a signed answer. UpstreamError unless it is signed, and neither old nor ahead."""
+        try:
+            read_at = verify(self._publics, reply.path, reply.query, reply.headers, body)
+        except UpstreamError as error:
+            raise UpstreamError(f"{self.name}: {error}") from None
+        if read_at < self._newest - _BACK_S:
+            old = self._newest - read_at
+            raise UpstreamError(f"{self.name}: the answer is {old:,} s older than one before: a cache, or a replay")
+        ahead = read_at - self._clock()
+        if ahead > _AHEAD_S:
+            raise UpstreamError(f"{self.name}: the answer is {ahead:,.0f} s in the future: set both clocks by NTP")
+        self._newest = max(self._newest, read_at)
+        if not of_one and reply.path == f"{self._root}/subscribers":
+            self.confirmed_at = float(read_at)
+
+    def _knows_none(self, reply: Reply, subscriber: str) -> bool:
+        """The status is not signed: the body says so itself."""
+        try:
+            said = json.loads(reply.octets)
+        except (ValueError, RecursionError):
+            said = None
+        if said != {"id": subscriber, "state": "unknown"}:
+            raise UpstreamError(f"{self.name}: a 404 whose body does not say that this subscriber is unknown")
+        return True
+
+
+def _may_wait(address: str) -> bool:
+    """Changes of subscribers are waited for; those of keys, asked for next, end the same wait."""
+    parts = urlsplit(address)
+    return parts.path.endswith("/subscribers") and parts.query.startswith("since=") and "page=" not in parts.query
+
+
+def _revisions(reading: Reading) -> list[str]:
+    return [reading.marks.get(f"{kind}.revision", "") for kind in _KINDS]
+
+
+def _tags(whole: Reading | None) -> dict[str, str]:
+    """What asks for both lists unless they are still those of ``whole``, which may be made of changes."""
+    if whole is None:
+        return {}
+    revisions = zip(_KINDS, _revisions(whole), strict=True)
+    return {f"{kind}.etag": f'W/"{revision}"' for kind, revision in revisions if revision}
