@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING
@@ -12,11 +13,12 @@ from edged.state.shared.capture import Capture, forget_sharing
 from edged.state.shared.target import key_mark, parse_target, shared_seal
 
 if TYPE_CHECKING:
-    from edged.arrows import Accounting
     from edged.config.schema import Config
+    from edged.daemon import House
     from edged.state.database import Database
     from edged.state.keys import KeyStore
-    from edged.state.shared.service import Replicator, Standing
+    from edged.state.shared.service import Replicator
+    from edged.state.shared.standing import Standing
 
 Learn = Callable[[], Awaitable[None]]
 ROOMS: Mapping[str, str] = {
@@ -76,11 +78,18 @@ class Sharing:
             await self._rooms[room]()
 
 
-def rooms(relearn: Learn, passes: Learn, keys: Learn, accounting: Accounting, signers: Learn) -> Mapping[str, Learn]:
+def rooms(house: House) -> Mapping[str, Learn]:
     """Who is told of what."""
 
     async def words() -> None:
-        await passes()
-        await relearn()
+        await house.clerk.recount()
+        await house.relearn()
 
-    return {"words": words, "keys": keys, "sessions": accounting.open, "signers": signers}
+    async def signers() -> None:
+        for address in await house.signers.load():
+            if house.radius is not None and str(address) not in house.radius.signed:
+                house.radius.signed.add(str(address))
+
+    return {
+        "words": words, "keys": house.mpsk.reload_keys, "sessions": house.accounting.follow, "signers": signers,
+    }  # fmt: skip

@@ -24,6 +24,7 @@ FRONT_DOOR = (
     "backoffice.py",
     "clerk.py",
     "moving.py",
+    "sharing.py",
     "standin.py",
     "watching.py",
     "writer.py",

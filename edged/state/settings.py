@@ -42,7 +42,7 @@ class StateSettings(Settings):
     Mistake: two daemons on one directory; to lose `sealing.key`: stored keys do not open without it.
     """
     database: Annotated[str, AfterValidator(_database)] = "sqlite"
-    """`sqlite`, or one store for a fleet ([many edges](fleet-store.md)): the edge's own file goes on answering beside it.
+    """`sqlite`, or one store for a fleet ([many edges](fleet-store.md)); the edge answers from its own file.
 
     Example: `postgresql://edged@db.example.net/edged`
     Mistake: a password in the URL; it belongs in `database_password`.

@@ -29,6 +29,7 @@ from edged.state.shared.service import Replicator
 from edged.state.shared.target import Target, parse_target, shared_seal
 from edged.state.signers import SignerStore
 from edged.values import MacAddress, Secret, parse_address
+from tests.loopback.house import EVERY_ROOM, at_work, written
 from tests.loopback.postgres import PASSWORD, Postgres
 
 SHARED_KEY = Secret("a shared key of a test, long enough for it")
@@ -388,3 +389,35 @@ async def test_a_store_that_was_put_back_is_given_everything_again(make: Make, c
 
     assert await b.words.alive(now)
     assert {row.why for row in await b.words.recent("8812")} == {"they promised", "ж" * 500}
+
+
+SHARED_HOUSE = EVERY_ROOM + "enforce: []\nops: {{socket: {directory}/control.sock}}\n"
+
+
+async def test_a_whole_house_takes_the_words_of_another_edge_into_force(
+    make: Make, cluster: Postgres, store: str, tmp_path: Path
+) -> None:
+    other = await make("other")
+    (tmp_path / "password").write_text(PASSWORD)
+    (tmp_path / "password").chmod(0o600)
+    state = (
+        f"state: {{{{directory: {{directory}}/state, database: '{cluster.url(store)}',"
+        " database_password: !file {directory}/password}}"
+    )
+    text = SHARED_HOUSE.replace("state: {{directory: {directory}/state}}", state)
+    async with at_work(written(tmp_path, text)) as house:
+        standing = house.sharing.standing
+        assert standing is not None
+        await until(lambda: standing.connected)
+        now = time.time()
+
+        await other.words.put(promise("8812", now))
+        await other.words.start_pass("8813", now, now + 600.0)
+
+        await until(lambda: set(house.current.view.learned.overrides) == {"8812"})
+        await until(lambda: "8813" in house.current.view.learned.passes)
+        assert house.clerk._used == {"8813": [now]}
+        async with cut(cluster):
+            await until(lambda: not standing.connected)
+            assert set(house.current.view.learned.overrides) == {"8812"}
+        await until(lambda: standing.connected, 60.0)

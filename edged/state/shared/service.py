@@ -8,13 +8,13 @@ import random
 import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
-from dataclasses import dataclass
 
 import structlog
 
 from edged.errors import UpstreamError
 from edged.state.shared.capture import KEEP_GONE_S, Applied, Capture
 from edged.state.shared.client import BATCH, SharedClient, TooOldError
+from edged.state.shared.standing import Standing
 
 log = structlog.get_logger(__name__)
 
@@ -29,27 +29,6 @@ _PRUNE_S = 3600.0
 _DAY = 86400.0
 _KEEP = {"session": 40 * _DAY, "pass": 40 * _DAY, "snooze": 3 * _DAY, "device": 100 * _DAY, "audit": 370 * _DAY}
 """A little longer than the edges themselves keep it."""
-
-
-@dataclass(slots=True)
-class Standing:
-    """How the exchange stands."""
-
-    connected: bool = False
-    since: float = 0.0
-    """Since when it is so, epoch seconds."""
-    exchanged_at: float = 0.0
-    """When both sides were the same last; 0: never since the start."""
-    error: str = ""
-    too_old: bool = False
-    waiting: int = 0
-    sent: int = 0
-    merged: int = 0
-    refused: int = 0
-    """Rows in the store that no edged would write."""
-    unsealed: int = 0
-    doubled: int = 0
-    """Local keys revoked because an elder one had their passphrase."""
 
 
 class Replicator:
