@@ -67,8 +67,6 @@ class Sharing:
     async def run(self) -> None:
         """Exchange until cancelled; without a shared store there is nothing to wait for, and no end either."""
         if self._replicator is None:
-            import asyncio
-
             await asyncio.Event().wait()
         else:
             await self._replicator.run()

@@ -48,7 +48,8 @@ AFFECTED = {
         "that open a line are saved later."
     ),
     "store-apart": (
-        "this edge goes on as ever; what it learns reaches other edges later, and device limits may be exceeded for that time."
+        "this edge goes on as ever; what it learns reaches other edges later, and device limits may be exceeded for "
+        "that time."
     ),
     "store-newer": ("this edge goes on as ever; it shares nothing until it is upgraded."),
     "store-unsealed": ("devices with those keys get on at other edges and not here."),

@@ -35,6 +35,7 @@ from tests.loopback.postgres import PASSWORD, Postgres
 SHARED_KEY = Secret("a shared key of a test, long enough for it")
 DEVICE = MacAddress("02:00:00:00:00:01")
 SOON_S = 10.0
+_INSERT = "INSERT INTO edged_rows (scope, kind, name, body, changed, gone, edge) VALUES"
 
 
 @pytest.fixture(scope="module")
@@ -322,15 +323,9 @@ async def test_hostile_rows_are_refused_and_the_good_ones_behind_them_come(
         json.dumps({"blocked": 1, "until": 1, "reason": "\0", "why": "", "who": "", "at": 1, "kind": "block"}),
     ]  # fmt: skip
     for number, body in enumerate(bodies):
-        cluster.sql(
-            "INSERT INTO edged_rows (scope, kind, name, body, changed, gone, edge)"
-            f" VALUES ('*', 'override', '[\"x{number}\"]', '{body}', 1, false, 'evil')", store,
-        )  # fmt: skip
+        cluster.sql(f"{_INSERT} ('*', 'override', '[\"x{number}\"]', '{body}', 1, false, 'evil')", store)
     for name in ("not json", "[]", "[1]", '["a", "b"]', "[[[]]]"):
-        cluster.sql(
-            "INSERT INTO edged_rows (scope, kind, name, body, changed, gone, edge)"
-            f" VALUES ('group:', 'session', '{name}', '{{}}', 'NaN', true, 'evil')", store,
-        )  # fmt: skip
+        cluster.sql(f"{_INSERT} ('group:', 'session', '{name}', '{{}}', 'NaN', true, 'evil')", store)
     await a.words.put(promise("8899", now))
     await a.once()
 
