@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from edged.errors import ConfigError
 from edged.state.shared.capture import Capture, forget_sharing
@@ -14,7 +14,6 @@ from edged.state.shared.target import key_mark, parse_target, shared_seal
 
 if TYPE_CHECKING:
     from edged.config.schema import Config
-    from edged.daemon import House
     from edged.state.database import Database
     from edged.state.keys import KeyStore
     from edged.state.shared.service import Replicator
@@ -76,7 +75,7 @@ class Sharing:
             await self._rooms[room]()
 
 
-def rooms(house: House) -> Mapping[str, Learn]:
+def rooms(house: Any) -> Mapping[str, Learn]:
     """Who is told of what."""
 
     async def words() -> None:
