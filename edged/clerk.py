@@ -48,6 +48,11 @@ class Clerk:
         self.settings = settings
         self._used = await self._overrides.pass_starts(time.time() - _DAY_S)
 
+    async def recount(self) -> None:
+        """Count what was taken at other edges too; what is being written just now stays counted."""
+        for subscriber, starts in (await self._overrides.pass_starts(time.time() - _DAY_S)).items():
+            self._used[subscriber] = sorted({*self._today(subscriber), *starts})
+
     @property
     def can_check(self) -> bool:
         """True where there is a billing system to ask."""

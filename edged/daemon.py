@@ -48,6 +48,7 @@ from edged.ops.service import OpsService
 from edged.policy.settings import NoticeSettings
 from edged.radius.radsec.service import RadSecService
 from edged.radius.service import RadiusService
+from edged.sharing import Sharing, rooms
 from edged.standin import served
 from edged.state.database import FILE, Database
 from edged.state.files import secret_file
@@ -88,6 +89,7 @@ class House:
         self.sessions, self.signers = SessionStore(self.database), SignerStore(self.database)
         self.sealing = SealingKey(directory, systemd.credentials())
         self.keys = KeyStore(self.database, self.sealing.seal())
+        self.sharing = Sharing(config, self.database, self.keys)
         named = targets(config, kernel)
         self.bngs, self.lifting = bngs(config, named), Lifting(kernel)
         self.enforce = EnforceService(named, rules(config), current=self.current, watch=config.mode == "watch")
@@ -141,6 +143,7 @@ class House:
         if aside is not None:
             log.error("database-damaged", path=str(aside))
             self._warnings += (database_set_aside(aside),)
+        await self.sharing.open(rooms(self))
         await self.relearn()
         self.accounting.lead(self.bngs, self.acting, ToldStore(self.database))
         await self.accounting.open()
@@ -154,12 +157,9 @@ class House:
         await self.keeper.tend()
         await self.moving.open()
         self.radius = RadiusService(
-            self.loaded.config.radius,
-            authorize=self.mpsk.authorize,
-            account=self.accounting.account,
-            signed=await self.signers.load(),
-            fds=self._fds,
-        )
+            self.loaded.config.radius, authorize=self.mpsk.authorize, account=self.accounting.account,
+            signed=await self.signers.load(), fds=self._fds,
+        )  # fmt: skip
         self.radsec = RadSecService(
             self.loaded.config.radius,
             exchanges=self.radius.exchanges, clients=self.radius.clients, fds=self._fds,
@@ -227,6 +227,7 @@ class House:
             "moving": self.moving.run,
             "recorder": self.recorder.run,
             "lives": self.lives.run,
+            "sharing": self.sharing.run,
         }
         return rooms | self.office.rooms()
 
@@ -341,10 +342,7 @@ class House:
         self.clerk.settings = config.portal.pass_
         self._remind(config.subscribers.notice)
         self.dns.reconfigure(
-            config.dns,
-            config.garden,
-            portal_host=config.portal.host,
-            portal_addresses=config.portal.addresses,
+            config.dns, config.garden, portal_host=config.portal.host, portal_addresses=config.portal.addresses
         )
         self.mpsk.reconfigure(config.mpsk)
         if self.radius is not None:

@@ -36,8 +36,6 @@ def run(path: Path, *, tour: bool = False) -> int:
     passed = systemd.passed()
     loaded = load(path)
     config = loaded.config
-    if config.state.database != "sqlite":
-        raise ConfigError.of("state.database", "a shared database", "sqlite: this version has no other")
     logs.configure(config.ops.log.level, config.ops.log.format, config.site)
     if loaded.warnings:
         sys.stderr.write(problems(loaded.warnings, loaded.document.lines, str(path), "edged starts.") + "\n")

@@ -25,6 +25,7 @@ FRONT_DOOR = (
     "clerk.py",
     "keysafe.py",
     "moving.py",
+    "sharing.py",
     "standin.py",
     "watching.py",
     "writer.py",
@@ -42,6 +43,7 @@ IO_STATE = {
     "state/database.py", "state/files.py", "state/overrides.py", "state/snapshots.py",
     "state/guard_memory.py", "state/keys.py", "state/sessions.py", "state/hooks.py", "state/outbox.py",
     "state/sealing_key.py", "state/grants.py", "state/life.py",
+    "state/shared/capture.py",
     "state/current.py",  # asyncio.Event to wait for a change; touches nothing outside the process
 }  # fmt: skip
 
@@ -81,7 +83,9 @@ CAGES = {
         "state/outbox.py",
         "state/grants.py",
         "state/life.py",
+        "state/shared/capture.py",
     },
+    "asyncpg": {"state/shared/client.py"},
     "acme": {"captive/acme/client.py"},
     "josepy": {"captive/acme/client.py"},
     "prometheus_client": {"ops/metrics.py"},

@@ -27,6 +27,7 @@ from edged.mpsk.dialects import DIALECTS
 from edged.native import datagrams
 from edged.policy.presets import PRESETS
 from edged.policy.probes import PROBE_HOSTS
+from edged.state.shared.target import LEAST_KEY, parse_target
 from edged.values import Prefix, host_prefix, parse_prefix
 
 # RFC 1918 and RFC 4193 space: resolvers with rebind protection drop answers that point there
@@ -48,7 +49,8 @@ def cross_checks(config: Config, document: Document, *, read_files: bool) -> lis
         *_billing(config),
         *enforce_checks(config),
         *_ops(config),
-        *_not_in_this_version(config),
+        *_state(config),
+        *_not_spoken(config),
         *(_files(config) if read_files else ()),
         *(enforce_files(config.enforce) if read_files else ()),
         *(radsec_files(config.radius) if read_files else ()),
@@ -251,13 +253,25 @@ def _is_near(url: str) -> bool:
     return urlsplit(url).hostname in {"localhost", "127.0.0.1", "::1"}
 
 
-def _not_in_this_version(config: Config) -> _Found:
-    yield from _not_spoken(config)
-    if config.state.database != "sqlite":
+def _state(config: Config) -> _Found:
+    state = config.state
+    if state.database == "sqlite":
+        return
+    target = parse_target(state.database)
+    if not target.is_near and not target.verifies:
         yield _warning(
-            ("state", "database"), "a shared database",
-            "this version keeps its own SQLite file; edged run will refuse until then",
+            ("state", "database"), "an sslmode that does not verify who answers",
+            "whoever is on the way can read and change what edges share", "no sslmode, or sslmode=verify-full",
         )  # fmt: skip
+    if state.shared_key is None:
+        yield _warning(
+            ("state", "shared_key"), "nothing", "keys made by hand are good at the edge that made them alone",
+            "shared_key: !file /etc/edged/secrets/shared-key",
+        )  # fmt: skip
+    elif len(state.shared_key) < LEAST_KEY:
+        yield _error(("state", "shared_key"), f"{len(state.shared_key)} octets", f"{LEAST_KEY} or more, drawn")
+    if find_spec("asyncpg") is None:
+        yield _error(("state", "database"), "the library asyncpg is not installed", "edged[postgresql]")
 
 
 def _not_spoken(config: Config) -> _Found:

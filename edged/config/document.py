@@ -74,7 +74,7 @@ def _construct_file(loader: _Loader, node: yaml.Node) -> Any:
         return refuse("!file without a path", "!file PATH")
     loader.document.secret_files.append(path)
     if not loader.read_files:
-        return Secret("not read, files are left alone")
+        return Secret("not read: files are left alone, and no rule judges what is in them")
     try:
         with path.open("rb") as file:
             mode = stat.S_IMODE(path.stat().st_mode)

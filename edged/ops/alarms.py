@@ -25,11 +25,14 @@ from edged.radius.radsec.certificate import SOON_S as RADSEC_SOON_S
 if TYPE_CHECKING:
     from edged.billing.status import BillingStatus
     from edged.ops.rooms import House
+    from edged.state.shared.standing import Standing
 
 FAILURES = 2
 """Orders of a certificate that fail in a row before it is an alarm: one may be the authority's bad hour."""
 NAMED = 5
 """Subscribers whom an alarm names; the dashboard has them all."""
+APART_S = 60.0
+"""Seconds without the shared store before it is an alarm."""
 _RECENT_S = 600.0
 """How long one failure that mends itself stays an alarm: long enough to be seen, short enough to be believed."""
 
@@ -59,8 +62,34 @@ def alarms(house: House, now: float) -> list[Alarm]:
         *_target_alarms(house),
         *_certificate_alarms(house, now),
         *_radsec_alarms(house, now),
+        *_shared_alarms(house.sharing.standing, now),
         *_other_alarms(house, now),
     ]
+
+
+def _shared_alarms(shared: Standing | None, now: float) -> Iterator[Alarm]:
+    if shared is None:
+        return
+    if shared.too_old:
+        yield Alarm(
+            "store-newer", f"{_ended(shared.error)} Nothing is shared until edged is upgraded.", "edged version"
+        )
+    elif not shared.connected and now - shared.since > APART_S:
+        rows = counted(shared.waiting, "row waits", "rows wait")
+        said = f"{_ended(shared.error)} " if shared.error else ""
+        yield Alarm(
+            "store-apart", f"{said}Apart from other edges since {moment(shared.since)}; {rows}.", "edged status"
+        )
+    if shared.unsealed:
+        keys = counted(shared.unsealed, "key", "keys")
+        yield Alarm("store-unsealed", f"{keys} of other edges did not open: state.shared_key differs.", "edged check")
+    if shared.refused:
+        rows = counted(shared.refused, "row", "rows")
+        yield Alarm("store-refused", f"{rows} of the shared store are none that edged writes.", "journalctl -u edged")
+    if shared.doubled:
+        keys = counted(shared.doubled, "key", "keys")
+        sentence = f"{keys} made by hand had the passphrase of an elder one of another edge, and were revoked."
+        yield Alarm("store-keys-doubled", sentence, "edged keys list")
 
 
 def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:

@@ -48,6 +48,14 @@ AFFECTED = {
         "lines are opened and blocked as ever; accounting is not acknowledged, passes are not given, overrides "
         "that open a line are saved later."
     ),
+    "store-apart": (
+        "this edge goes on as ever; what it learns reaches other edges later, and device limits may be exceeded for "
+        "that time."
+    ),
+    "store-newer": ("this edge goes on as ever; it shares nothing until it is upgraded."),
+    "store-unsealed": ("devices with those keys get on at other edges and not here."),
+    "store-refused": ("nobody; what those rows were to say is not in force here."),
+    "store-keys-doubled": ("devices of the younger key, until it has another passphrase."),
     "store-lost": "overrides, passes and sessions do not outlive a restart.",
 }
 """By code."""

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
@@ -210,4 +211,9 @@ def _store(house: House) -> Part:
         return Part("store", "FAIL", f"{house.database.path}: {error.strerror}")
     if house.database.error:
         return Part("store", "FAIL", house.database.error)
-    return Part("store", "OK", f"sqlite, {size:.1f} MB")
+    fact, shared = f"sqlite, {size:.1f} MB", house.sharing.standing
+    if shared is None:
+        return Part("store", "OK", fact)
+    met = f"met others {span(time.time() - shared.exchanged_at)} ago" if shared.exchanged_at else "not met others yet"
+    state = "OK" if shared.connected else "WARN"
+    return Part("store", state, f"{fact}, postgresql, {met}, {shared.waiting:,} rows wait")

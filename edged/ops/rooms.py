@@ -29,6 +29,7 @@ from edged.state.database import Database
 from edged.state.overrides import OverrideStore
 from edged.state.sealing_key import SealingKey
 from edged.state.sessions import SessionStore
+from edged.state.shared.standing import Standing
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +49,15 @@ class Lifted(Protocol):
     @property
     def problems(self) -> tuple[Problem, ...]:
         """What is still in force, and why."""
+        ...
+
+
+class Shared(Protocol):
+    """``sharing.Sharing``, as far as the operator is concerned."""
+
+    @property
+    def standing(self) -> Standing | None:
+        """How the exchange with other edges stands; None: there is none."""
         ...
 
 
@@ -97,6 +107,11 @@ class House(Protocol):
     @property
     def clerk(self) -> Passes:
         """Who gives passes."""
+        ...
+
+    @property
+    def sharing(self) -> Shared:
+        """The store that edges share."""
         ...
 
     @property

@@ -67,6 +67,22 @@ class KeyStore:
         self.damaged: tuple[KeyId, ...] = ()
         """Keys that did not open at the last reading; billing's are sealed afresh at its next list."""
 
+    def read(self, connection: sqlite3.Connection) -> list[StoredKey]:
+        """Every key that opens, on the database's thread."""
+        return self._read(connection, strict=False)
+
+    def put(self, connection: sqlite3.Connection, stored: StoredKey) -> None:
+        """Write one key, on the database's thread."""
+        connection.execute(_PUT, self._row(stored))
+
+    def opened(self, sealed: bytes, name: KeyId) -> Secret:
+        """The passphrase of ``name`` as the file has it. UpstreamError when it does not open."""
+        return self._seal.open(sealed, _place("passphrase", name))
+
+    def sealed(self, passphrase: Secret, name: KeyId) -> bytes:
+        """As the file has it."""
+        return self._seal.close(passphrase, _place("passphrase", name))
+
     async def all(self) -> list[StoredKey]:
         """Every key, the revoked of the last days included. UpstreamError when none of them opens."""
         return await self._database.run(self._read)

@@ -320,10 +320,13 @@ def test_an_ops_address_that_others_reach_without_a_token_is_a_warning(tmp_path:
     assert warnings('ops: {listen: "[::1]:9300"}', tmp_path) == {}
 
 
-def test_what_this_version_does_not_do_is_a_warning(tmp_path: Path) -> None:
-    found = warnings("state: {database: 'postgresql://localhost/edged'}", tmp_path)
+def test_a_shared_store_without_its_key_or_without_a_verified_server_is_a_warning(tmp_path: Path) -> None:
+    key = "shared_key: 0123456789abcdef0123456789abcdef"
 
-    assert "state.database" in found
+    assert set(warnings("state: {database: 'postgresql://e@localhost/edged'}", tmp_path)) == {"state.shared_key"}
+    assert set(warnings(f"state: {{database: 'postgresql://e@db.example.net/edged', {key}}}", tmp_path)) == set()
+    unverified = "postgresql://e@db.example.net/edged?sslmode=require"
+    assert set(warnings(f"state: {{database: '{unverified}', {key}}}", tmp_path)) == {"state.database"}
 
 
 @pytest.mark.parametrize("source", ["splynx", "uisp"])

@@ -323,7 +323,8 @@ def _weak(keys: Sequence[Key]) -> frozenset[str]:
 
 
 def _new_id() -> str:
-    return f"local-{secrets.token_hex(4)}"
+    # long enough that edges which make keys apart do not make one id for two
+    return f"local-{secrets.token_hex(8)}"
 
 
 def _new_passphrase() -> Secret:

@@ -1,0 +1,254 @@
+# SPDX-License-Identifier: Apache-2.0
+"""PostgreSQL: the one table that edges exchange rows in, by asyncpg. Every failure is an UpstreamError. I/O.
+
+A row is locked, merged here and written back, so that an older edge keeps what a newer one added. Readers go by the
+number of the transaction and stop before the oldest that is still open (``pg_snapshot_xmin``): no commit is missed.
+"""
+
+from __future__ import annotations
+
+import json
+import ssl
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import asyncpg
+
+from edged.errors import UpstreamError
+from edged.state.shared.merging import bounded, merge
+from edged.state.shared.rows import KINDS, MOST_OCTETS, Row, received, spelt
+from edged.state.shared.target import Target
+
+SCHEMA = 1
+"""Of the shared table, as this edged writes it."""
+CONNECT_S, COMMAND_S = 5.0, 10.0
+BATCH = 500
+EVERYWHERE = "*"
+_LOCK = 0x65646765
+_CHANNEL = "edged"
+_TABLES = """
+CREATE TABLE edged_meta (
+    one      boolean PRIMARY KEY DEFAULT true CHECK (one),
+    schema   integer NOT NULL,
+    writable integer NOT NULL,
+    id       text NOT NULL DEFAULT gen_random_uuid()::text
+);
+INSERT INTO edged_meta (schema, writable) VALUES (1, 1);
+CREATE TABLE edged_rows (
+    scope   text COLLATE "C" NOT NULL CHECK (octet_length(scope) <= 100),
+    kind    text COLLATE "C" NOT NULL CHECK (octet_length(kind) <= 50),
+    name    text COLLATE "C" NOT NULL CHECK (octet_length(name) <= 1000),
+    body    json NOT NULL,
+    changed double precision NOT NULL,
+    gone    boolean NOT NULL,
+    edge    text NOT NULL,
+    tx      xid8 NOT NULL DEFAULT pg_current_xact_id(),
+    PRIMARY KEY (scope, kind, name)
+);
+CREATE INDEX edged_rows_tx ON edged_rows (tx, scope, kind, name);
+CREATE INDEX edged_rows_changed ON edged_rows (kind, changed);
+"""
+_META = "SELECT schema, writable, id, extract(epoch FROM clock_timestamp())::float8 AS now FROM edged_meta"
+# a dump that was put into another cluster brings numbers of transactions that are still to come there
+_FROM_ELSEWHERE = "SELECT EXISTS (SELECT 1 FROM edged_rows WHERE tx >= pg_snapshot_xmax(pg_current_snapshot()))"
+_PUSH = f"""
+INSERT INTO edged_rows AS old (scope, kind, name, body, changed, gone, edge)
+SELECT * FROM unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::float8[], $6::bool[], $7::text[])
+    AS new (scope, kind, name, body, changed, gone, edge) ORDER BY scope, kind, name
+ON CONFLICT (scope, kind, name) DO UPDATE SET edge = old.edge
+RETURNING scope, kind, name, changed, gone, xmax = 0 AS fresh,
+    CASE WHEN octet_length(body::text) <= {MOST_OCTETS} THEN body::text END AS body
+"""  # noqa: S608  # our own number
+_REPLACE = """
+UPDATE edged_rows SET body = new.body, changed = new.changed, gone = new.gone, edge = new.edge,
+    tx = pg_current_xact_id()
+FROM unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::float8[], $6::bool[], $7::text[])
+    AS new (scope, kind, name, body, changed, gone, edge)
+WHERE edged_rows.scope = new.scope AND edged_rows.kind = new.kind AND edged_rows.name = new.name
+"""
+_PULL = f"""
+SELECT scope, kind, name, changed, gone, tx::text AS tx,
+    CASE WHEN octet_length(body::text) <= {MOST_OCTETS} THEN body::text END AS body
+FROM edged_rows
+WHERE scope = ANY($1::text[]) AND kind = ANY($2::text[])
+    AND (tx, scope, kind, name) > ($3::text::xid8, $4::text COLLATE "C", $5::text COLLATE "C", $6::text COLLATE "C")
+    AND tx < pg_snapshot_xmin(pg_current_snapshot())
+ORDER BY tx, scope, kind, name LIMIT {BATCH}
+"""  # noqa: S608  # our own numbers
+_PRUNE = """
+DELETE FROM edged_rows WHERE ctid = ANY(ARRAY(
+    SELECT ctid FROM edged_rows WHERE kind = $1 AND changed < $2 AND (gone OR NOT $3) LIMIT 5000))
+"""
+
+
+class TooOldError(UpstreamError):
+    """The shared store was brought up to date by a newer edged that this one must not write beside."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pulled:
+    """What others wrote since the last time."""
+
+    rows: tuple[Row, ...]
+    refused: int
+    """Rows that no edged would write."""
+    cursor: str
+    more: bool
+
+
+class SharedClient:
+    """One connection. What it raises says nothing of the password."""
+
+    def __init__(self, target: Target, *, edge: str, group: str) -> None:
+        self._target = target
+        self._edge = edge
+        self._scopes = (EVERYWHERE, f"group:{group}")
+        self._open: Any = None
+
+    async def connect(self, heard: Callable[[], None]) -> str:
+        """Connect, bring the schema up to date, listen; which store this is. ``heard``: another edge has written."""
+        await self.close()
+        async with _failures():
+            self._open = await asyncpg.connect(
+                self._target.url,
+                password=self._target.password.reveal_text() if self._target.password else None,
+                timeout=CONNECT_S, command_timeout=COMMAND_S, statement_cache_size=0,
+                server_settings={"application_name": "edged", "lock_timeout": "5s"},
+                **self._tls(),
+            )  # fmt: skip
+            identity = await self._prepare()
+            await self._connection.add_listener(_CHANNEL, lambda *said: self._hear(said[-1], heard))
+        self._connection.add_termination_listener(lambda _: heard())
+        return identity
+
+    @property
+    def _connection(self) -> Any:
+        if self._open is None:
+            raise UpstreamError("the shared store: not connected")
+        return self._open
+
+    def _tls(self) -> dict[str, Any]:
+        if not self._target.verifies:
+            return {}
+        return {"ssl": ssl.create_default_context(cafile=self._target.authorities or None)}
+
+    def _hear(self, edge: object, heard: Callable[[], None]) -> None:
+        if edge != self._edge:
+            heard()
+
+    async def _prepare(self) -> str:
+        async with self._connection.transaction():
+            await self._connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
+            if await self._connection.fetchval("SELECT to_regclass('edged_meta') IS NULL"):
+                await self._connection.execute(_TABLES)
+            meta = await self._connection.fetchrow(_META)
+            if meta is None:
+                raise UpstreamError("the shared store has no line in edged_meta")
+            if meta["writable"] > SCHEMA:
+                raise TooOldError(f"the shared store has schema {meta['schema']}; this edged writes {SCHEMA}")
+            identity = str(meta["id"])
+            if await self._connection.fetchval(_FROM_ELSEWHERE):
+                await self._connection.execute("UPDATE edged_rows SET tx = pg_current_xact_id()")
+                identity = await self._connection.fetchval(
+                    "UPDATE edged_meta SET id = gen_random_uuid()::text RETURNING id"
+                )
+        return identity
+
+    async def is_behind(self, cursor: str) -> bool:
+        """True when the store has never been as far as ``cursor``: it was put back to an earlier state."""
+        async with _failures():
+            place = _place(cursor)[0]
+            return bool(
+                await self._connection.fetchval(
+                    "SELECT $1::text::xid8 >= pg_snapshot_xmax(pg_current_snapshot())", place
+                )
+            )
+
+    async def push(self, rows: Sequence[Row]) -> list[Row]:
+        """Merge ``rows`` into the store, all or none; what holds now, in their order."""
+        async with _failures(), self._connection.transaction():
+            now = await self._connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+            ours = [bounded(row, now) for row in rows]
+            by_place = {self._place_of(row): row for row in ours}
+            found = await self._connection.fetch(_PUSH, *self._columns(ours))
+            merged = dict(by_place)
+            changed = []
+            for old in found:
+                place = (old["scope"], old["kind"], old["name"])
+                if old["fresh"]:
+                    continue
+                row = _merged(by_place[place], old)
+                merged[place] = row
+                if (spelt(row)[1], row.changed, row.gone) != (old["body"], old["changed"], old["gone"]):
+                    changed.append(row)
+            await self._connection.execute(_REPLACE, *self._columns(changed))
+            await self._connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, self._edge)
+        return [merged[self._place_of(row)] for row in ours]
+
+    async def pull(self, cursor: str, kinds: Sequence[str]) -> Pulled:
+        """The next rows behind ``cursor``; empty: from the beginning."""
+        async with _failures():
+            found = await self._connection.fetch(_PULL, list(self._scopes), list(kinds), *_place(cursor))
+        rows, refused = [], 0
+        for each in found:
+            try:
+                rows.append(_received(each))
+            except UpstreamError:
+                refused += 1
+        if found:
+            last = found[-1]
+            cursor = json.dumps((last["tx"], last["scope"], last["kind"], last["name"]))
+        return Pulled(tuple(rows), refused, cursor, more=len(found) == BATCH)
+
+    async def prune(self, keep: dict[str, float], gone: float) -> None:
+        """Forget what is older than ``keep`` says of its kind, and removals older than ``gone``; both in seconds."""
+        async with _failures():
+            now = await self._connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+            for kind, seconds in keep.items():
+                await self._connection.execute(_PRUNE, kind, now - seconds, False)  # noqa: FBT003  # the third of SQL
+            for kind in (name for name, each in KINDS.items() if each.forgettable):
+                await self._connection.execute(_PRUNE, kind, now - gone, True)  # noqa: FBT003  # the same
+
+    async def close(self) -> None:
+        """Leave; never waits long."""
+        connection, self._open = self._open, None
+        if connection is not None:
+            connection.terminate()
+
+    def _place_of(self, row: Row) -> tuple[str, str, str]:
+        return (self._scopes[0 if KINDS[row.kind].everywhere else 1], row.kind, spelt(row)[0])
+
+    def _columns(self, rows: Sequence[Row]) -> list[list[Any]]:
+        ordered = sorted(rows, key=self._place_of)
+        places = [self._place_of(row) for row in ordered]
+        return [
+            [p[0] for p in places], [p[1] for p in places], [p[2] for p in places],
+            [spelt(r)[1] for r in ordered], [r.changed for r in ordered], [r.gone for r in ordered],
+            [self._edge] * len(ordered),
+        ]  # fmt: skip
+
+
+def _merged(ours: Row, old: Any) -> Row:
+    try:
+        return merge(ours, _received(old))
+    except UpstreamError:
+        return ours  # what no edged wrote gives way
+
+
+def _received(row: Any) -> Row:
+    return received(row["kind"], row["name"], row["body"], row["changed"], gone=row["gone"])
+
+
+def _place(cursor: str) -> tuple[str, ...]:
+    return tuple(json.loads(cursor)) if cursor else ("0", "", "", "")
+
+
+@asynccontextmanager
+async def _failures() -> AsyncIterator[None]:
+    try:
+        yield
+    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
+        said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
+        raise UpstreamError(f"the shared store: {said}") from error

@@ -1,0 +1,27 @@
+# SPDX-License-Identifier: Apache-2.0
+"""How the exchange with the shared store stands, for who looks at it. Pure."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(slots=True)
+class Standing:
+    """How the exchange stands."""
+
+    connected: bool = False
+    since: float = 0.0
+    """Since when it is so, epoch seconds."""
+    exchanged_at: float = 0.0
+    """When both sides were the same last; 0: never since the start."""
+    error: str = ""
+    too_old: bool = False
+    waiting: int = 0
+    sent: int = 0
+    merged: int = 0
+    refused: int = 0
+    """Rows in the store that no edged would write."""
+    unsealed: int = 0
+    doubled: int = 0
+    """Local keys revoked because an elder one had their passphrase."""

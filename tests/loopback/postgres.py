@@ -1,0 +1,78 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A PostgreSQL of the test's own: Debian's binaries, a cluster in a folder, loopback and a socket. It can be killed."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from pathlib import Path
+
+BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"))
+PASSWORD = "a-password-of-a-test"
+_AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-groups"] if os.getuid() == 0 else []
+
+
+class Postgres:
+    """One cluster; each database in it is a test's own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            self.port = int(free.getsockname()[1])
+        self._process: subprocess.Popen[bytes] | None = None
+        folder.mkdir(parents=True)
+        secret = folder / "password"
+        secret.write_text(PASSWORD)
+        if _AS_POSTGRES:
+            for path in (folder, secret):
+                shutil.chown(path, "postgres", "postgres")
+        self._run("initdb", "-D", str(folder / "data"), "-U", "edged", "-A", "scram-sha-256", "--pwfile", str(secret),
+                  "--no-sync", "-E", "UTF8", "--locale=C")  # fmt: skip
+
+    def url(self, database: str) -> str:
+        return f"postgresql://edged@127.0.0.1:{self.port}/{database}"
+
+    def start(self) -> None:
+        options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self.folder,
+                   "fsync": "off", "shared_buffers": "16MB", "max_connections": 30}  # fmt: skip
+        with (self.folder / "log").open("ab") as output:
+            self._process = subprocess.Popen(
+                [*_AS_POSTGRES, str(BINARIES / "postgres"), "-D", str(self.folder / "data"),
+                 *(word for name, value in options.items() for word in ("-c", f"{name}={value}"))],
+                stdout=output, stderr=output, start_new_session=True, cwd="/",
+            )  # fmt: skip
+        for _ in range(200):
+            if self.sql("SELECT 1", check=False) == "1":
+                return
+            time.sleep(0.05)
+        raise AssertionError((self.folder / "log").read_text())
+
+    def kill(self) -> None:
+        """As a host that loses its power."""
+        assert self._process is not None
+        os.killpg(self._process.pid, signal.SIGKILL)
+        self._process.wait(10)
+        for line in (self.folder / "data" / "postmaster.pid", *self.folder.glob(".s.PGSQL.*")):
+            line.unlink(missing_ok=True)
+
+    def stop(self) -> None:
+        if self._process is not None and self._process.poll() is None:
+            self._process.send_signal(signal.SIGQUIT)
+            self._process.wait(20)
+
+    def sql(self, statement: str, database: str = "postgres", *, check: bool = True) -> str:
+        done = subprocess.run(
+            [str(BINARIES / "psql"), "-qAtX", "-v", "ON_ERROR_STOP=1", "-h", "127.0.0.1", "-p", str(self.port), "-U",
+             "edged", "-d", database, "-c", statement],
+            env={"PGPASSWORD": PASSWORD, "PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert not check or done.returncode == 0, done.stderr
+        return done.stdout.strip()
+
+    def _run(self, program: str, *arguments: str) -> None:
+        subprocess.run([*_AS_POSTGRES, str(BINARIES / program), *arguments], check=True, capture_output=True, cwd="/")
