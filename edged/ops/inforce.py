@@ -140,7 +140,7 @@ def _plain(data: Any) -> str:
         return "(a secret)"
     if isinstance(data, bool):
         return "true" if data else "false"
-    return "none" if data is None else str(data)
+    return "none" if data is None else str(data) or '""'
 
 
 def spelt(value: Any, field: FieldInfo) -> str:
