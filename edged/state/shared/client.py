@@ -51,6 +51,10 @@ CREATE INDEX edged_rows_tx ON edged_rows (tx, scope, kind, name);
 CREATE INDEX edged_rows_changed ON edged_rows (kind, changed);
 """
 _META = "SELECT schema, writable, id, extract(epoch FROM clock_timestamp())::float8 AS now FROM edged_meta"
+# a cluster that was put back to an earlier moment, or whose standby took over, goes on in another timeline
+_CLUSTER = """
+SELECT format('%s/%s', (SELECT system_identifier FROM pg_control_system()),
+    (SELECT timeline_id FROM pg_control_checkpoint()))"""
 # a dump that was put into another cluster brings numbers of transactions that are still to come there
 _FROM_ELSEWHERE = "SELECT EXISTS (SELECT 1 FROM edged_rows WHERE tx >= pg_snapshot_xmax(pg_current_snapshot()))"
 _PUSH = f"""
@@ -154,7 +158,8 @@ class SharedClient:
                 identity = await self._connection.fetchval(
                     "UPDATE edged_meta SET id = gen_random_uuid()::text RETURNING id"
                 )
-        return identity
+            cluster = await self._connection.fetchval(_CLUSTER)
+        return f"{identity} {cluster}"
 
     async def is_behind(self, cursor: str) -> bool:
         """True when the store has never been as far as ``cursor``: it was put back to an earlier state."""
