@@ -43,7 +43,7 @@ def page_text(page: str) -> str:
 SHAPES = (
     (r"\d{4}-\d\d-\d\d(?:[ T]\d\d:\d\d(?::\d\d)?(?: UTC)?)?", "TIME"),
     (r"local-[0-9a-f]{16}", "KEY"),
-    (r"\b(?:\d+\.)?[0-9a-f]{8}\b", "SNAPSHOT"),
+    (r"\b(?:\d+\.)?[0-9a-f]{8}(?:[0-9a-f]{8})?\b", "SNAPSHOT"),
     (r"(?:/[\w.-]+)+/(?=edged|billing)", "/"),
     (r"\d[\d,.]*", "0"),
     (r"\s+", " "),

@@ -58,8 +58,8 @@ enforce:
 ops: {{listen: "127.0.0.1:0", socket: {directory}/control.sock}}
 """
 """Everything that has figures of its own, but an order of a certificate."""
-ELSEWHERE = {"edged_certificate_failures"}
-"""There with ``portal.certificate.acme`` alone."""
+ELSEWHERE = {"edged_certificate_failures", "edged_reports_posted_total", "edged_reports_failed_total"}
+"""There with ``portal.certificate.acme`` alone, or at a hub's edge alone."""
 
 
 def promtool(*arguments: str | Path, said: str = "") -> str:
