@@ -69,9 +69,9 @@ class Accounting:
         # those that are silent may run all the same, and be blocked
         self._report([*known, *await self._sessions.silent_on_record()])
 
-    async def follow(self) -> None:
-        """Take what other edges were told: what runs, and what has ended within a day."""
-        self._report([*await self._sessions.ended(time.time() - 86400.0), *await self._sessions.open()])
+    def follow(self, sessions: Sequence[Session]) -> None:
+        """Take what other edges were told, as it stands now."""
+        self._report(sessions)
 
     async def end_silent(self) -> None:
         """End what no NAS has reported on for long."""

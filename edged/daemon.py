@@ -48,7 +48,7 @@ from edged.ops.service import OpsService
 from edged.policy.settings import NoticeSettings
 from edged.radius.radsec.service import RadSecService
 from edged.radius.service import RadiusService
-from edged.sharing import Sharing, rooms
+from edged.sharing import Rooms, Sharing
 from edged.standin import served
 from edged.state.database import FILE, Database
 from edged.state.files import secret_file
@@ -143,7 +143,10 @@ class House:
         if aside is not None:
             log.error("database-damaged", path=str(aside))
             self._warnings += (database_set_aside(aside),)
-        await self.sharing.open(rooms(self))
+        await self.sharing.open(Rooms(
+            words=self._hear_words, keys=self.mpsk.reload_keys, devices=self.mpsk.follow,
+            sessions=self.accounting.follow, signers=self._hear_signers,
+        ))  # fmt: skip
         await self.relearn()
         self.accounting.lead(self.bngs, self.acting, ToldStore(self.database))
         await self.accounting.open()
@@ -256,6 +259,17 @@ class House:
     async def _online(self, sessions: tuple[OnlineSession, ...], doubtful: bool) -> None:  # noqa: FBT001  as in Hear
         """Billing's live sessions -> policy."""
         await self.writer.follow("billing", sessions, keep=doubtful)
+
+    async def _hear_words(self) -> None:
+        """Other edges' overrides, passes and snoozes -> policy and the count of passes."""
+        await self.clerk.recount()
+        await self.relearn()
+
+    async def _hear_signers(self) -> None:
+        """RADIUS clients that have signed at other edges -> those that must sign here."""
+        if self.radius is not None:
+            for address in await self.signers.load():
+                self.radius.signed.add(str(address))
 
     def _certified(self) -> None:
         """A new certificate -> the portal."""

@@ -5,12 +5,17 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable, Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Awaitable, Callable, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from edged.errors import ConfigError
+from edged.state.keys import KeyId, Sighting
+from edged.state.sessions import Session
 from edged.state.shared.capture import Capture, forget_sharing
+from edged.state.shared.rows import KEY, KINDS, Row, parts_of
 from edged.state.shared.target import key_mark, parse_target, shared_seal
+from edged.values import MacAddress
 
 if TYPE_CHECKING:
     from edged.config.schema import Config
@@ -19,12 +24,24 @@ if TYPE_CHECKING:
     from edged.state.shared.service import Replicator
     from edged.state.shared.standing import Standing
 
-Learn = Callable[[], Awaitable[None]]
-ROOMS: Mapping[str, str] = {
-    "override": "words", "pass": "words", "snooze": "words", "device": "keys", "key": "keys", "session": "sessions",
-    "signer": "signers",
-}  # fmt: skip
-"""Which room is told of which kind of row; the audit is read when it is asked for."""
+Place = tuple[str, MacAddress]
+"""Of a device: its SSID and MAC address."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rooms:
+    """Who is told of what other edges wrote; the audit is read when it is asked for."""
+
+    words: Callable[[], Awaitable[None]]
+    """Overrides, passes and snoozes: read them again."""
+    keys: Callable[[], Awaitable[None]]
+    """Keys made by hand: read them again."""
+    devices: Callable[[Sequence[Sighting], Sequence[Place]], Awaitable[None]]
+    """Devices that were seen, and those that are forgotten."""
+    sessions: Callable[[Sequence[Session]], None]
+    """Accounting sessions as they stand now."""
+    signers: Callable[[], Awaitable[None]]
+    """RADIUS clients that have signed: read them again."""
 
 
 class Sharing:
@@ -34,7 +51,7 @@ class Sharing:
         self._config = config
         self._database = database
         self._keys = keys
-        self._rooms: Mapping[str, Learn] = {}
+        self._rooms: Rooms | None = None
         self._replicator: Replicator | None = None
 
     @property
@@ -42,8 +59,8 @@ class Sharing:
         """How the exchange stands; None: there is none."""
         return self._replicator.standing if self._replicator is not None else None
 
-    async def open(self, rooms: Mapping[str, Learn]) -> None:
-        """Note every change from now on. ``rooms``: by their name in ``ROOMS``. ConfigError: a library is missing."""
+    async def open(self, rooms: Rooms) -> None:
+        """Note every change from now on. ConfigError: a library is missing."""
         self._rooms = rooms
         state = self._config.state
         if state.database == "sqlite":
@@ -70,23 +87,37 @@ class Sharing:
         else:
             await self._replicator.run()
 
-    async def _learned(self, kinds: set[str]) -> None:
-        for room in sorted({ROOMS[kind] for kind in kinds if kind in ROOMS}):
-            await self._rooms[room]()
+    async def _learned(self, rows: Sequence[Row]) -> None:
+        """What changed here goes to the rooms, as little of it as they can do with: another edge may be busy."""
+        rooms = self._rooms
+        if rooms is None:
+            return
+        kinds = {row.kind for row in rows}
+        if KEY in kinds:
+            await rooms.keys()
+        if devices := [row for row in rows if row.kind == "device"]:
+            seen = [_sighting(row) for row in devices if not row.gone]
+            await rooms.devices(seen, [_device(row) for row in devices if row.gone])
+        if sessions := [_session(row) for row in rows if row.kind == "session"]:
+            rooms.sessions(sessions)
+        if kinds & {"override", "pass", "snooze"}:
+            await rooms.words()
+        if "signer" in kinds:
+            await rooms.signers()
 
 
-def rooms(house: Any) -> Mapping[str, Learn]:
-    """Who is told of what."""
+def _device(row: Row) -> Place:
+    ssid, mac = parts_of(KINDS["device"], row.name)
+    return str(ssid), MacAddress(str(mac))
 
-    async def words() -> None:
-        await house.clerk.recount()
-        await house.relearn()
 
-    async def signers() -> None:
-        for address in await house.signers.load():
-            if house.radius is not None and str(address) not in house.radius.signed:
-                house.radius.signed.add(str(address))
+def _sighting(row: Row) -> Sighting:
+    key = KeyId(str(row.body["origin"]), str(row.body["key"]))
+    return Sighting(*_device(row), key, float(row.body["last_seen"] or 0.0))
 
-    return {
-        "words": words, "keys": house.mpsk.reload_keys, "sessions": house.accounting.follow, "signers": signers,
-    }  # fmt: skip
+
+def _session(row: Row) -> Session:
+    kind = KINDS["session"]
+    nas, session = parts_of(kind, row.name)
+    # a newer edged may have said more
+    return Session(nas, session, **{column: row.body[column] for column in kind.body})  # type: ignore[arg-type]

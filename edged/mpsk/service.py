@@ -199,6 +199,14 @@ class MpskService:
         self._desk.patience.forgive()
         self._wake.set()
 
+    async def follow(self, sightings: Sequence[Sighting], gone: Sequence[tuple[str, MacAddress]]) -> None:
+        """Take the devices that other edges saw or forgot; what was seen here since is the later word."""
+        async with self._turn:
+            own = self._desk.sightings
+            later = [s for s in sightings if (s.ssid, s.mac) not in own or own[s.ssid, s.mac].at < s.at]
+            self._desk.ring = self.ring.with_sightings(later).without(place for place in gone if place not in own)
+            self.counters.devices = len(self.ring.learned)
+
     async def _compile(self, keys: Iterable[StoredKey], sightings: Iterable[Sighting]) -> None:
         """A new keyring of everything."""
         self._renamed = False

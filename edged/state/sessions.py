@@ -147,11 +147,6 @@ class SessionStore:
         rows = await self._database.read(_SELECT + " WHERE stopped IS NULL")
         return [Session(*row) for row in rows]
 
-    async def ended(self, since: float) -> list[Session]:
-        """Every session that has stopped since then, and was not silent."""
-        rows = await self._database.read(_SELECT + " WHERE stopped >= ? AND silent = 0", (since,))
-        return [Session(*row) for row in rows]
-
     async def silent_on_record(self) -> list[Session]:
         """Those that nobody reported on for long, and that a BNG may have been told to block."""
         which = "silent = 1 AND (nas, session) IN (SELECT nas, session FROM told)"

@@ -8,7 +8,7 @@ import json
 import shutil
 import tempfile
 import time
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,8 @@ from edged.state.sealing import Seal
 from edged.state.sessions import SessionStore, Status
 from edged.state.shared.capture import Capture
 from edged.state.shared.client import SharedClient, TooOldError
-from edged.state.shared.service import Replicator
+from edged.state.shared.rows import Row
+from edged.state.shared.service import POLL_S, Replicator
 from edged.state.shared.target import Target, parse_target, shared_seal
 from edged.state.signers import SignerStore
 from edged.values import MacAddress, Secret, parse_address
@@ -62,21 +63,24 @@ def store(cluster: Postgres) -> str:
 class Edge:
     """The stores of one edge and its replicator, as the daemon has them."""
 
-    def __init__(self, path: Path, target: Target, name: str, key: Secret | None, group: str) -> None:
+    def __init__(
+        self, path: Path, target: Target, name: str, key: Secret | None, group: str,
+        *, poll: float = POLL_S, clock: Callable[[], float] = time.time,
+    ) -> None:  # fmt: skip
         path.mkdir(exist_ok=True)
         self.database = Database(path / "edged.sqlite")
         self.words = OverrideStore(self.database)
         self.sessions, self.signers = SessionStore(self.database), SignerStore(self.database)
         self.keys = KeyStore(self.database, Seal(secret_file(path / "sealing.key")))
-        self.told: list[set[str]] = []
-        self.near = Capture(self.database, self.keys, shared_seal(key) if key else None, time.time)
+        self.told: list[Row] = []
+        self.near = Capture(self.database, self.keys, shared_seal(key) if key else None, clock)
         self.client = SharedClient(target, edge=name, group=group)
-        self.replicator = Replicator(self.near, self.client, "", self._learned)
+        self.replicator = Replicator(self.near, self.client, "", self._learned, poll=poll)
         self.standing = self.replicator.standing
         self._task: asyncio.Task[None] | None = None
 
-    async def _learned(self, kinds: set[str]) -> None:
-        self.told.append(kinds)
+    async def _learned(self, rows: Sequence[Row]) -> None:
+        self.told += rows
 
     def start(self) -> None:
         self._task = asyncio.create_task(self.replicator.run())
@@ -101,9 +105,12 @@ Make = Callable[..., Any]
 async def make(cluster: Postgres, store: str, tmp_path: Path) -> AsyncIterator[Make]:
     edges: list[Edge] = []
 
-    async def one(name: str, *, key: Secret | None = SHARED_KEY, group: str = "", running: bool = True) -> Edge:
-        target = parse_target(cluster.url(store), Secret(PASSWORD))
-        edge = Edge(tmp_path / name, target, name, key, group)
+    async def one(
+        name: str, *, key: Secret | None = SHARED_KEY, group: str = "", running: bool = True, poll: float = POLL_S,
+        password: str = PASSWORD,
+    ) -> Edge:  # fmt: skip
+        target = parse_target(cluster.url(store), Secret(password))
+        edge = Edge(tmp_path / name, target, name, key, group, poll=poll)
         await edge.database.open()
         await edge.replicator.open()
         if running:
@@ -174,7 +181,9 @@ async def test_each_store_is_read_at_the_other_edge_in_under_a_second(make: Make
     assert await b.sessions.open() == await a.sessions.open()
     assert [s.key for s in await b.keys.all()] == [s.key for s in await a.keys.all()]
     assert await b.words.recent("8812") == await a.words.recent("8812")
-    assert set().union(*b.told) >= {"override", "pass", "snooze", "signer", "device", "session", "key", "audit"}
+    assert {row.kind for row in b.told} >= {
+        "override", "pass", "snooze", "signer", "device", "session", "key", "audit",
+    }  # fmt: skip
 
 
 async def test_a_removal_is_a_word_that_an_edge_which_was_away_hears_too(make: Make) -> None:
@@ -195,7 +204,7 @@ async def test_a_removal_is_a_word_that_an_edge_which_was_away_hears_too(make: M
 
 
 async def test_without_notifications_an_edge_hears_by_looking(make: Make) -> None:
-    a, b = await make("a"), await make("b")
+    a, b = await make("a"), await make("b", poll=0.2)
     await until(lambda: a.standing.connected and b.standing.connected)
     await b.client._connection.execute("UNLISTEN *")
     now = time.time()
@@ -203,6 +212,36 @@ async def test_without_notifications_an_edge_hears_by_looking(make: Make) -> Non
     await a.words.put(promise("8812", now))
 
     await until(lambda: b.words.alive(now))
+
+
+async def test_two_edges_of_one_name_hear_each_other(make: Make) -> None:
+    a = await make("a")
+    b = await make("b")
+    b.client._edge = "a"
+    await until(lambda: a.standing.connected and b.standing.connected)
+    now = time.time()
+
+    await a.words.put(promise("8812", now))
+
+    await until(lambda: b.words.alive(now), POLL_S / 3)
+
+
+async def test_an_edge_is_woken_by_its_own_group_and_by_what_is_for_all(make: Make) -> None:
+    a, b = await make("a", group="north"), await make("b", group="south", running=False)
+    await until(lambda: a.standing.connected)
+    heard: list[str] = []
+    await b.client.connect(lambda: heard.append("woken"))
+    now = time.time()
+
+    await a.words.start_pass("8813", now, now + 600.0)  # and its line in the audit, which is for all
+    await until(lambda: heard)
+    heard.clear()
+    await a.keys.learn([Sighting("Residence", DEVICE, KeyId("billing", "k1"), now)])
+    sent = a.standing.sent
+    await until(lambda: a.standing.sent > sent)
+    await b.client._connection.execute("SELECT 1")  # what was said before is read by then
+
+    assert heard == []
 
 
 async def test_a_database_that_is_killed_is_waited_for_and_nothing_is_lost(make: Make, cluster: Postgres) -> None:
@@ -220,6 +259,54 @@ async def test_a_database_that_is_killed_is_waited_for_and_nothing_is_lost(make:
     await until(lambda: b.words.alive(now), 60.0)
     await until(lambda: a.words.passes(now), 60.0)
     await until(lambda: a.standing.waiting == 0)
+
+
+async def test_with_a_wrong_password_an_edge_serves_on_and_says_why_without_it(make: Make) -> None:
+    wrong = "not the password of this database"
+    a = await make("a", password=wrong)
+    now = time.time()
+    await a.words.put(promise("8812", now))
+
+    await until(lambda: a.standing.error)
+
+    assert "password" in a.standing.error
+    assert wrong not in a.standing.error
+    assert set(await a.words.alive(now)) == {"8812"}
+    assert a._task is not None
+    assert not a._task.done()
+
+
+@pytest.mark.parametrize(
+    "shape",
+    [
+        "ALTER TABLE edged_meta ALTER writable TYPE text USING 'x'",
+        "ALTER TABLE edged_meta ALTER writable DROP NOT NULL; UPDATE edged_meta SET writable = NULL, id = 'x'",
+        "DELETE FROM edged_meta",
+        "ALTER TABLE edged_rows ALTER changed TYPE text USING 'soon'",
+        "ALTER TABLE edged_rows ALTER changed DROP NOT NULL; UPDATE edged_rows SET changed = NULL",
+        (
+            "ALTER TABLE edged_rows DROP CONSTRAINT edged_rows_pkey; ALTER TABLE edged_rows ALTER kind DROP NOT NULL;"
+            "UPDATE edged_rows SET kind = NULL"
+        ),
+        "DROP TABLE edged_rows; CREATE TABLE edged_rows (a integer)",
+    ],
+)
+async def test_a_store_of_another_shape_stops_the_exchange_and_nothing_else(
+    make: Make, cluster: Postgres, store: str, shape: str
+) -> None:
+    a = await make("a", running=False)
+    now = time.time()
+    await a.words.put(promise("8812", now))
+    await a.once()
+    cluster.sql(shape, store)
+    b = await make("b")
+
+    await until(lambda: b.standing.error or b.standing.refused or b.standing.connected)
+
+    await b.words.put(promise("8813", now))
+    assert set(await b.words.alive(now)) >= {"8813"}
+    assert b._task is not None
+    assert not b._task.done()
 
 
 async def test_an_edge_that_dies_between_sending_and_noting_it_sends_again_and_nothing_doubles(make: Make) -> None:
@@ -412,7 +499,37 @@ async def test_a_whole_house_takes_the_words_of_another_edge_into_force(
         await until(lambda: set(house.current.view.learned.overrides) == {"8812"})
         await until(lambda: "8813" in house.current.view.learned.passes)
         assert house.clerk._used == {"8813": [now]}
+
+        keys = house.mpsk.ring.keys
+        await other.keys.learn([Sighting("Residence", DEVICE, KeyId("billing", "k1"), now)])
+        await other.sessions.record(
+            Status.START, nas="n", session="s", at=now, login="ana@fibre", ipv4="100.64.0.1", client="bng"
+        )
+        await other.signers.save([parse_address("192.0.2.7")])
+        await until(lambda: ("Residence", DEVICE) in house.mpsk.ring.learned)
+        await until(lambda: house.roster.lines_of("", ["ana@fibre"]))
+        await until(lambda: house.radius is not None and "192.0.2.7" in house.radius.signed)
+        assert house.mpsk.ring.keys is keys, "a device is no reason to read every key and to forgive wrong guesses"
+        await other.keys.learn([], [("Residence", DEVICE)])
+        await other.sessions.record(Status.STOP, nas="n", session="s", at=now + 1.0, login="ana@fibre", client="bng")
+        await until(lambda: ("Residence", DEVICE) not in house.mpsk.ring.learned)
+        await until(lambda: not house.roster.lines_of("", ["ana@fibre"]))
+
         async with cut(cluster):
             await until(lambda: not standing.connected)
             assert set(house.current.view.learned.overrides) == {"8812"}
+            # what is learned meanwhile is in force at once, and at the others afterwards
+            await house.sessions.record(
+                Status.START, nas="m", session="t", at=now, login="ben@fibre", ipv4="100.64.0.2"
+            )
+            await house.overrides.start_pass("8814", now, now + 600.0)
+            await house.relearn()
+            assert "8814" in house.current.view.learned.passes
         await until(lambda: standing.connected, 60.0)
+        await until(lambda: other.words.passes(now), 60.0)
+
+        async def both() -> bool:
+            ran = {session.session for session in await other.sessions.open()}
+            return ran == {"t"} and set(await other.words.passes(now)) == {"8813", "8814"}
+
+        await until(both, 60.0)

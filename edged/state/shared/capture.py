@@ -40,9 +40,8 @@ class Waiting(NamedTuple):
 class Applied:
     """What came of rows of others."""
 
-    kinds: set[str] = field(default_factory=set)
-    """Of which something changed here."""
-    merged: int = 0
+    changed: list[Row] = field(default_factory=list)
+    """As they stand here now, those alone that were otherwise before."""
     unsealed: int = 0
     """Keys that did not open: another ``state.shared_key``."""
     doubled: int = 0
@@ -186,8 +185,7 @@ class Capture:
             except UpstreamError:
                 done.unsealed += 1
                 return
-            done.merged += 1
-            done.kinds.add(row.kind)
+            done.changed.append(result)
         connection.execute(
             "DELETE FROM exchanged WHERE kind = ? AND name = ? AND waits = 0 AND gone = 0 AND kind != 'key'",
             (row.kind, row.name),
@@ -264,7 +262,7 @@ class Capture:
 
     def _part_doubles(self, connection: sqlite3.Connection, done: Applied) -> None:
         """Of two keys with one passphrase on one network, made while edges were apart, the elder keeps it."""
-        if KEY not in done.kinds:
+        if not any(row.kind == KEY for row in done.changed):
             return
         now = self._clock()
         local = [s for s in self._keys.read(connection) if s.origin == LOCAL and s.is_live(now)]

@@ -8,10 +8,12 @@ number of the transaction and stop before the oldest that is still open (``pg_sn
 from __future__ import annotations
 
 import json
+import secrets
 import ssl
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from hashlib import sha256
 from typing import Any
 
 import asyncpg
@@ -27,7 +29,6 @@ CONNECT_S, COMMAND_S = 5.0, 10.0
 BATCH = 500
 EVERYWHERE = "*"
 _LOCK = 0x65646765
-_CHANNEL = "edged"
 _TABLES = """
 CREATE TABLE edged_meta (
     one      boolean PRIMARY KEY DEFAULT true CHECK (one),
@@ -50,7 +51,7 @@ CREATE TABLE edged_rows (
 CREATE INDEX edged_rows_tx ON edged_rows (tx, scope, kind, name);
 CREATE INDEX edged_rows_changed ON edged_rows (kind, changed);
 """
-_META = "SELECT schema, writable, id, extract(epoch FROM clock_timestamp())::float8 AS now FROM edged_meta"
+_META = "SELECT schema, coalesce(writable::integer, 0) AS writable, id FROM edged_meta"
 # a cluster that was put back to an earlier moment, or whose standby took over, goes on in another timeline
 _CLUSTER = """
 SELECT format('%s/%s', (SELECT system_identifier FROM pg_control_system()),
@@ -73,7 +74,7 @@ FROM unnest($1::text[], $2::text[], $3::text[], $4::json[], $5::float8[], $6::bo
 WHERE edged_rows.scope = new.scope AND edged_rows.kind = new.kind AND edged_rows.name = new.name
 """
 _PULL = f"""
-SELECT scope, kind, name, changed, gone, tx::text AS tx,
+SELECT scope::text, kind::text, name::text, changed::float8, gone::boolean, tx::text AS tx,
     CASE WHEN octet_length(body::text) <= {MOST_OCTETS} THEN body::text END AS body
 FROM edged_rows
 WHERE scope = ANY($1::text[]) AND kind = ANY($2::text[])
@@ -109,6 +110,8 @@ class SharedClient:
         self._target = target
         self._edge = edge
         self._scopes = (EVERYWHERE, f"group:{group}")
+        self._voice = secrets.token_hex(8)
+        """Tells our own notifications from those of others, who may have our name."""
         self._open: Any = None
 
     async def connect(self, heard: Callable[[], None]) -> str:
@@ -123,7 +126,8 @@ class SharedClient:
                 **self._tls(),
             )  # fmt: skip
             identity = await self._prepare()
-            await self._connection.add_listener(_CHANNEL, lambda *said: self._hear(said[-1], heard))
+            for scope in self._scopes:
+                await self._connection.add_listener(_channel(scope), lambda *said: self._hear(said[-1], heard))
         self._connection.add_termination_listener(lambda _: heard())
         return identity
 
@@ -138,8 +142,8 @@ class SharedClient:
             return {}
         return {"ssl": ssl.create_default_context(cafile=self._target.authorities or None)}
 
-    def _hear(self, edge: object, heard: Callable[[], None]) -> None:
-        if edge != self._edge:
+    def _hear(self, voice: object, heard: Callable[[], None]) -> None:
+        if voice != self._voice:
             heard()
 
     async def _prepare(self) -> str:
@@ -189,7 +193,9 @@ class SharedClient:
                 if (spelt(row)[1], row.changed, row.gone) != (old["body"], old["changed"], old["gone"]):
                     changed.append(row)
             await self._connection.execute(_REPLACE, *self._columns(changed))
-            await self._connection.execute("SELECT pg_notify($1, $2)", _CHANNEL, self._edge)
+            # nobody is woken for what is not for them
+            for scope in sorted({place[0] for place in by_place}):
+                await self._connection.execute("SELECT pg_notify($1, $2)", _channel(scope), self._voice)
         return [merged[self._place_of(row)] for row in ours]
 
     async def pull(self, cursor: str, kinds: Sequence[str]) -> Pulled:
@@ -243,7 +249,12 @@ def _merged(ours: Row, old: Any) -> Row:
 
 
 def _received(row: Any) -> Row:
-    return received(row["kind"], row["name"], row["body"], row["changed"], gone=row["gone"])
+    return received(str(row["kind"]), str(row["name"]), row["body"], row["changed"], gone=bool(row["gone"]))
+
+
+def _channel(scope: str) -> str:
+    """Of NOTIFY, for all who read ``scope``; an identifier has 63 octets at most."""
+    return f"edged_{sha256(scope.encode()).hexdigest()[:32]}"
 
 
 def _place(cursor: str) -> tuple[str, ...]:

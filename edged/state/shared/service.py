@@ -6,7 +6,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 
 import structlog
@@ -14,14 +14,15 @@ import structlog
 from edged.errors import UpstreamError
 from edged.state.shared.capture import KEEP_GONE_S, Applied, Capture
 from edged.state.shared.client import BATCH, SharedClient, TooOldError
+from edged.state.shared.rows import Row
 from edged.state.shared.standing import Standing
 
 log = structlog.get_logger(__name__)
 
-POLL_S = 2.0
-"""Seconds between two looks when nobody notifies."""
-GATHER_S = 0.02
-"""So long a first change waits for others of the same moment."""
+POLL_S = 10.0
+"""Seconds between two looks when nobody notifies, a fifth more or less: a fleet must not look in step."""
+GATHER_S = 0.2
+"""So long a first change waits for others: a busy edge exchanges five times a second, not with every packet."""
 _FIRST_S, _LAST_S = 0.5, 30.0
 """Pauses before dialling again; each is drawn from half of it to the whole."""
 _TOO_OLD_S = 300.0
@@ -32,19 +33,22 @@ _KEEP = {"session": 40 * _DAY, "pass": 40 * _DAY, "snooze": 3 * _DAY, "device": 
 
 
 class Replicator:
-    """The exchange of one edge. ``learned`` is told which kinds of rows others have changed here."""
+    """The exchange of one edge. ``learned`` is told the rows that others have changed here."""
 
     def __init__(
-        self, near: Capture, client: SharedClient, mark: str, learned: Callable[[set[str]], Awaitable[None]],
+        self, near: Capture, client: SharedClient, mark: str, learned: Callable[[Sequence[Row]], Awaitable[None]],
+        *, poll: float = POLL_S,
     ) -> None:  # fmt: skip
         """``mark``: tells apart what this edge may read; with another, everything is read again."""
         self._near = near
         self._client = client
         self._mark = mark
         self._learned = learned
+        self._poll = poll
         self._wake = asyncio.Event()
-        self._pruned_at = 0.0
-        self._untold: set[str] = set()
+        # a fleet that comes back after an outage must not prune in step
+        self._prune_at = time.monotonic() + random.uniform(0.0, _PRUNE_S)  # noqa: S311  # spread, not secret
+        self._untold: list[Row] = []
         self.standing = Standing(since=time.time())
 
     async def open(self) -> None:
@@ -98,7 +102,7 @@ class Replicator:
             self._met()
             await self._prune()
             with suppress(TimeoutError):
-                await asyncio.wait_for(self._wake.wait(), POLL_S)
+                await asyncio.wait_for(self._wake.wait(), self._poll * random.uniform(0.8, 1.2))  # noqa: S311  # spread
                 await asyncio.sleep(GATHER_S)
 
     def _met(self) -> None:
@@ -132,14 +136,14 @@ class Replicator:
 
     def _count(self, applied: Applied) -> None:
         standing = self.standing
-        standing.merged += applied.merged
+        standing.merged += len(applied.changed)
         standing.unsealed += applied.unsealed
         standing.doubled += applied.doubled
         if applied.unsealed:
             log.error("store-unsealed", count=applied.unsealed)
         if applied.doubled:
             log.error("store-keys-doubled", count=applied.doubled)
-        self._untold |= applied.kinds
+        self._untold += applied.changed
 
     def _refuse(self, count: int) -> None:
         if count:
@@ -149,15 +153,15 @@ class Replicator:
     async def _tell(self) -> None:
         """The rooms are told what changed in the file; what fails is told again with the next exchange."""
         if self._untold:
-            kinds, self._untold = self._untold, set()
+            rows, self._untold = self._untold, []
             try:
-                await self._learned(kinds)
+                await self._learned(rows)
             except BaseException:
-                self._untold |= kinds
+                self._untold = rows + self._untold
                 raise
 
     async def _prune(self) -> None:
-        if time.monotonic() - self._pruned_at > _PRUNE_S or not self._pruned_at:
-            self._pruned_at = time.monotonic()
+        if time.monotonic() >= self._prune_at:
+            self._prune_at = time.monotonic() + _PRUNE_S
             await self._near.prune()
             await self._client.prune(_KEEP, KEEP_GONE_S)
