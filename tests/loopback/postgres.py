@@ -74,5 +74,15 @@ class Postgres:
         assert not check or done.returncode == 0, done.stderr
         return done.stdout.strip()
 
+    def place(self) -> str:
+        """What PostgreSQL's own program says of the cluster: its identifier and its timeline."""
+        done = subprocess.run(
+            [*_AS_POSTGRES, str(BINARIES / "pg_controldata"), str(self.folder / "data")], check=True,
+            capture_output=True, text=True, cwd="/", env={"LC_ALL": "C", "PATH": os.environ["PATH"]},
+        )  # fmt: skip
+        said = dict(line.split(":", 1) for line in done.stdout.splitlines())
+        named = ("Database system identifier", "Latest checkpoint's TimeLineID")
+        return "/".join(said[name].strip() for name in named)
+
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run([*_AS_POSTGRES, str(BINARIES / program), *arguments], check=True, capture_output=True, cwd="/")

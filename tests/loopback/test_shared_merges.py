@@ -102,6 +102,10 @@ async def known(edge: Edge) -> dict[str, Any]:
     }
 
 
+def without_first_seen(facts: dict[str, Any]) -> dict[str, Any]:
+    return facts | {"devices": [(*row[:4], row[5]) for row in facts["devices"]]}
+
+
 async def lived(cluster: Postgres, store: str, path: Path, day: list[tuple[int, Step | str]], *, always: bool) -> None:
     """``always``: after every step all meet, as they do while nothing is cut."""
     clock = Clock()
@@ -130,7 +134,8 @@ async def lived(cluster: Postgres, store: str, path: Path, day: list[tuple[int, 
         first, *others = [await known(edge) for edge in edges]
         assert all(other == first for other in others)
         if always:
-            assert first == await known(alone)
+            # an edge alone forgets with a device when it was first seen; others may bring it along
+            assert without_first_seen(first) == without_first_seen(await known(alone))
         assert [k[3] for k in first["keys"]] == [f"{k} passphrase".encode() for k in KEYS], "a wrong key"
         assert [await edge.near.count_waiting() for edge in edges] == [0] * EDGES
     finally:

@@ -13,6 +13,7 @@ from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from edged.model import Key
@@ -323,6 +324,62 @@ async def test_an_edge_that_dies_between_sending_and_noting_it_sends_again_and_n
     assert await a.near.count_waiting() == 0
     assert await b.words.pass_starts(now - 1.0) == {"8812": [now]}
     assert len(await b.words.recent("8812")) == 2
+
+
+async def test_a_pass_that_was_ended_before_its_time_ends_at_every_edge(make: Make) -> None:
+    a, b = await make("a", running=False), await make("b", running=False)
+    now = time.time()
+    await a.words.start_pass("8812", now, now + 600.0)
+    for edge in (a, b):
+        await edge.once()
+    await b.words.end_pass("8812", who="ada", why="enough", at=now + 5.0)
+    for edge in (b, a):
+        await edge.once()
+
+    assert await a.words.passes(now + 6.0) == {}
+    assert await a.words.pass_starts(now - 1.0) == {"8812": [now]}
+
+
+async def test_what_is_committed_late_is_not_passed_over(make: Make, cluster: Postgres, store: str) -> None:
+    a, b = await make("a", running=False), await make("b", running=False)
+    now = time.time()
+    await a.once()
+    slow = await asyncpg.connect(cluster.url(store), password=PASSWORD)
+    under_way = slow.transaction()
+    await under_way.start()
+    body = json.dumps({"until": now + 600.0})
+    await slow.execute(f"{_INSERT} ('group:', 'snooze', '[\"8899\"]', $1, $2, false, 'c')", body, now + 600.0)
+    await a.words.snooze("8812", now + 600.0)
+    await a.once()
+    await b.once()
+    before = set(await b.words.snoozes(now))
+
+    await under_way.commit()
+    await slow.close()
+    await b.replicator._exchange(await b.near.cursor(await b.client.connect(lambda: None) + " "))
+
+    assert "8899" not in before
+    assert set(await b.words.snoozes(now)) == {"8812", "8899"}
+
+
+async def test_a_fleet_that_comes_to_an_empty_database_makes_its_tables_once(make: Make) -> None:
+    edges = [await make(f"e{number}", running=False) for number in range(8)]
+
+    found = await asyncio.gather(*(edge.client.connect(lambda: None) for edge in edges))
+
+    assert len(set(found)) == 1
+
+
+async def test_a_store_is_known_by_the_timeline_of_its_cluster_too_to_a_role_without_rights(cluster: Postgres) -> None:
+    cluster.sql(f"CREATE ROLE plain LOGIN PASSWORD '{PASSWORD}'")
+    cluster.sql("CREATE DATABASE plain OWNER plain")
+    url = cluster.url("plain").replace("//edged@", "//plain@")
+    client = SharedClient(parse_target(url, Secret(PASSWORD)), edge="a", group="")
+
+    identity = await client.connect(lambda: None)
+
+    assert identity.split()[1] == cluster.place()
+    await client.close()
 
 
 async def test_of_two_keys_with_one_passphrase_made_apart_the_elder_keeps_it(make: Make) -> None:
