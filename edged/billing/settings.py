@@ -25,7 +25,7 @@ def _url(value: str) -> str:
 
 
 def _public_key(value: object) -> bytes:
-    expected = wrong("the base64 of an ed25519 public key, 32 octets", "as edged hub shows it")
+    expected = wrong("the base64 of an ed25519 public key, 32 octets", "as the hub shows it")
     if isinstance(value, bytes) and len(value) == PUBLIC_OCTETS:
         return value
     if not isinstance(value, str):

@@ -3,7 +3,7 @@
 
 Label ``edged``, ed25519 (RFC 8032), over the path and query that were asked for and three fields of the answer. The
 status is not covered: a cache may turn a 200 into a 304 and back. The body is covered by its digest as it is decoded,
-so that a cache may compress. docs/hub.md, "What is signed".
+so that a cache may compress. docs/fleet.md, "What is signed".
 """
 
 from __future__ import annotations
@@ -75,7 +75,7 @@ def verify(publics: Iterable[bytes], path: str, query: str, headers: Mapping[str
     stated = _INPUT.fullmatch(_field(headers, "signature-input"))
     signed = _SIGNATURE.fullmatch(_field(headers, "signature"))
     if stated is None or signed is None:
-        raise UpstreamError("the answer is not signed by a hub: no signature of the form that docs/hub.md describes")
+        raise UpstreamError("the answer is not signed by a hub: no signature of the form that docs/fleet.md describes")
     public = next((each for each in publics if keyid(each) == stated["keyid"]), None)
     if public is None:
         raise UpstreamError(f"the answer is signed with the key {stated['keyid']}, which signed_by does not name")

@@ -4,10 +4,12 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
 from importlib.util import find_spec
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from edged.billing.settings import BillingSettings, FallbackSettings
 from edged.captive.acme.record import INSTALL
 from edged.captive.certificate import examine
 from edged.captive.names import is_address
@@ -227,13 +229,8 @@ def _billing(config: Config) -> _Found:
     billing = config.billing
     if billing is None:
         return
-    if billing.url and billing.url.startswith("http://") and not _is_near(billing.url):
-        yield _warning(
-            ("billing", "url"), "http://", "what identifies us and every subscriber's name travel in clear", "https://…",
-        )  # fmt: skip
-    for key, source in (("path", "file"), ("splynx", "splynx")):
-        if key in billing.model_fields_set and billing.source != source:
-            yield _warning(("billing", key), f"{key}: beside source: {billing.source}", "it is read by nothing")
+    for section, given in _origins(config):
+        yield from _origin(section, given)
     links: dict[Location, str | None] = {
         ("portal", "brands", name, "link"): brand.link for name, brand in config.portal.brands.items()
     }
@@ -247,6 +244,24 @@ def _billing(config: Config) -> _Found:
                 location, f"{host}, which is not in garden.names", "who is blocked cannot open the page to pay on",
                 f"garden: {{names: [{host}]}}",
             )  # fmt: skip
+
+
+def _origins(config: Config) -> Iterator[tuple[Location, BillingSettings | FallbackSettings]]:
+    """Where lists may come from: billing or its hub, and who stands in for the hub."""
+    if config.billing is not None:
+        yield ("billing",), config.billing
+        if config.billing.fallback is not None:
+            yield ("billing", "fallback"), config.billing.fallback
+
+
+def _origin(section: Location, given: BillingSettings | FallbackSettings) -> _Found:
+    if given.url and given.url.startswith("http://") and not _is_near(given.url):
+        yield _warning(
+            (*section, "url"), "http://", "what identifies us and every subscriber's name travel in clear", "https://…",
+        )  # fmt: skip
+    for key, source in (("path", "file"), ("splynx", "splynx")):
+        if key in given.model_fields_set and given.source != source:
+            yield _warning((*section, key), f"{key}: beside source: {given.source}", "it is read by nothing")
 
 
 def _is_near(url: str) -> bool:
@@ -295,8 +310,9 @@ def _files(config: Config) -> _Found:
             yield from heavy_logo(brand.logo, location)
     if config.billing and config.billing.path and config.billing.source == "file":
         yield from _absent(config.billing.path, ("billing", "path"), "nobody is blocked until it is there")
-    if config.billing and config.billing.ca:
-        yield from _absent(config.billing.ca, ("billing", "ca"), "billing cannot be read until it is there")
+    for section, given in _origins(config):
+        if given.ca:
+            yield from _absent(given.ca, (*section, "ca"), "billing cannot be read until it is there")
     for index, upstream in enumerate(config.dns.upstreams):
         if upstream.ca:
             yield from _absent(upstream.ca, ("dns", "upstreams", index, "ca"), "edged does not start without it")

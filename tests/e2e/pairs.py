@@ -229,15 +229,20 @@ def table(figures: dict[str, dict[str, dict[str, float]]]) -> str:
     return "\n".join(rows)
 
 
+def every_failure(pair: Pair) -> None:
+    """Each once, under load."""
+    pair.load.start()
+    with pair.measured("nothing"):
+        pass
+    for failure in FAILURES:
+        failure(pair)
+    pair.load.end()
+
+
 def main() -> None:
     """Every failure once; the table on standard output."""
     with Pair() as pair:
-        pair.load.start()
-        with pair.measured("nothing"):
-            pass
-        for failure in FAILURES:
-            failure(pair)
-        pair.load.end()
+        every_failure(pair)
         print(table(pair.figures()))
         print("connections cut:", pair.load.cut or "none")
 

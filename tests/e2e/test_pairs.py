@@ -9,7 +9,7 @@ import pytest
 from tests.e2e import lab as places
 from tests.e2e.edge import BLOCKED
 from tests.e2e.lab import until
-from tests.e2e.pairs import FAILURES, FOR_GOOD, Pair, table
+from tests.e2e.pairs import FOR_GOOD, Pair, every_failure, table
 
 pytestmark = [
     pytest.mark.e2e,
@@ -60,12 +60,7 @@ def test_neither_edge_takes_a_list_that_names_what_the_two_share(pair: Pair) -> 
 
 
 def test_every_fail_over_gives_no_wrong_access_cuts_no_connection_and_is_over_in_time(pair: Pair) -> None:
-    pair.load.start()
-    with pair.measured("nothing"):
-        pass
-    for failure in FAILURES:
-        failure(pair)
-    pair.load.end()
+    every_failure(pair)
 
     figures = pair.figures()
     print(table(figures))

@@ -336,6 +336,9 @@ def test_splynx_and_uisp_are_in_this_version(tmp_path: Path, source: str) -> Non
     assert not {key for key in warnings(text, tmp_path) if key.startswith("billing")}
 
 
+HUB = "source: hub, url: https://h.example, secret: b, signed_by: [JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=]"
+
+
 @pytest.mark.parametrize(
     ("text", "key", "found"),
     [
@@ -348,6 +351,11 @@ def test_splynx_and_uisp_are_in_this_version(tmp_path: Path, source: str) -> Non
          "billing.ca", "/nowhere/ca.pem: no such file or directory"),
         ("source: splynx, url: https://crm.example, key: a, secret: b, splynx: {direct_pay: payfast}",
          "billing.url", "crm.example, which is not in garden.names"),
+        (f"{HUB}, fallback: {{source: rest, url: http://b.example, secret: b}}", "billing.fallback.url", "http://"),
+        (f"{HUB}, fallback: {{source: rest, url: https://b.example, secret: b, path: /x.yaml}}",
+         "billing.fallback.path", "path: beside source: rest"),
+        (f"{HUB}, fallback: {{source: rest, url: https://b.example, secret: b, ca: /nowhere/ca.pem}}",
+         "billing.fallback.ca", "/nowhere/ca.pem: no such file or directory"),
     ],
 )  # fmt: skip
 def test_what_of_billing_is_valid_and_will_not_do_is_a_warning(tmp_path: Path, text: str, key: str, found: str) -> None:

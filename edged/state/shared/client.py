@@ -249,7 +249,7 @@ def _merged(ours: Row, old: Any) -> Row:
 
 
 def _received(row: Any) -> Row:
-    return received(str(row["kind"]), str(row["name"]), row["body"], row["changed"], gone=bool(row["gone"]))
+    return received(row["kind"], row["name"], row["body"], row["changed"], gone=bool(row["gone"]))
 
 
 def _channel(scope: str) -> str:
