@@ -53,7 +53,7 @@ def running(config: Path) -> Iterator[subprocess.Popen[str]]:
         yield process
     finally:
         process.kill()
-        process.communicate()
+        print(process.communicate()[0])  # why a test failed may stand there
 
 
 def edged(config: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
