@@ -340,6 +340,38 @@ async def test_a_pass_that_was_ended_before_its_time_ends_at_every_edge(make: Ma
     assert await a.words.pass_starts(now - 1.0) == {"8812": [now]}
 
 
+async def test_a_word_that_is_said_while_the_one_before_is_sent_is_not_lost(make: Make) -> None:
+    a, b = await make("a", running=False), await make("b", running=False)
+    now = time.time()
+    await a.words.put(promise("8812", now - 60.0, blocked=True))
+    await a.near.cursor(await a.client.connect(lambda: None) + " ")
+    sent = await a.near.waiting(500)
+    merged = await a.client.push([each.row for each in sent])
+    await a.words.put(promise("8812", now))
+
+    await a.near.settle(sent, merged)
+
+    assert [o.blocked for o in (await a.words.alive(now)).values()] == [False]
+    for edge in (a, b):
+        await edge.once()
+    assert [o.blocked for o in (await b.words.alive(now)).values()] == [False]
+
+
+async def test_an_elder_word_that_is_read_does_not_undo_one_that_nobody_was_told_yet(make: Make) -> None:
+    a, b = await make("a", running=False), await make("b", running=False)
+    now = time.time()
+    await b.words.put(promise("8812", now - 60.0, blocked=True))
+    await b.once()
+    cursor = await a.near.cursor(await a.client.connect(lambda: None) + " ")
+    await a.words.put(promise("8812", now))
+
+    pulled = await a.client.pull(cursor, a.near.kinds)
+    await a.near.take(pulled.rows, pulled.cursor)
+
+    assert "override" in {row.kind for row in pulled.rows}
+    assert [o.blocked for o in (await a.words.alive(now)).values()] == [False]
+
+
 async def test_what_is_committed_late_is_not_passed_over(make: Make, cluster: Postgres, store: str) -> None:
     a, b = await make("a", running=False), await make("b", running=False)
     now = time.time()
