@@ -372,6 +372,21 @@ async def test_an_elder_word_that_is_read_does_not_undo_one_that_nobody_was_told
     assert [o.blocked for o in (await a.words.alive(now)).values()] == [False]
 
 
+async def test_of_a_device_that_is_read_what_was_known_here_alone_stays(make: Make) -> None:
+    a, b = await make("a", running=False), await make("b", running=False)
+    now = time.time()
+    await b.keys.learn([Sighting("Residence", DEVICE, KeyId("billing", "k2"), now)])
+    await b.once()
+    cursor = await a.near.cursor(await a.client.connect(lambda: None) + " ")
+    await a.keys.learn([Sighting("Residence", DEVICE, KeyId("billing", "k1"), now - 60.0)])
+
+    pulled = await a.client.pull(cursor, a.near.kinds)
+    await a.near.take(pulled.rows, pulled.cursor)
+
+    found = await a.database.read("SELECT key, first_seen, last_seen FROM devices")
+    assert found == [("k2", now - 60.0, now)]
+
+
 async def test_what_is_committed_late_is_not_passed_over(make: Make, cluster: Postgres, store: str) -> None:
     a, b = await make("a", running=False), await make("b", running=False)
     now = time.time()
