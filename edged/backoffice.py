@@ -20,10 +20,13 @@ from edged.billing.sources import open_source
 from edged.billing.webhook import Hint
 from edged.config.schema import Config
 from edged.fdstore import FdStore
-from edged.model import Tell, untold
+from edged.hub.service import HubService
+from edged.hub.settings import HubSettings
+from edged.model import Key, Snapshot, Subscriber, Tell, untold
 from edged.state.database import Database
 from edged.state.guard_memory import GuardMemoryStore
 from edged.state.hooks import HookStore
+from edged.state.keys import BILLING, KeyStore
 from edged.state.outbox import OutboxStore
 from edged.state.snapshots import SnapshotFiles
 from edged.values import Prefix
@@ -40,13 +43,17 @@ class BackOffice:
         own: tuple[Prefix, ...],
         publish: Publish,
         hear: Hear,
+        keys: KeyStore,
         fds: FdStore | None = None,
     ) -> None:
+        """``keys``: where billing's keys are kept. ``fds``: sockets that outlive us."""
         self.billing: BillingService | None = None
         self.online: Online | None = None
         self.hooks: HookService | None = None
         self.events: EventService | None = None
         self.reports: ReportService | None = None
+        self.hub: HubService | None = None
+        self._publish_here = publish
         settings = config.billing
         if settings is None:
             return
@@ -57,7 +64,7 @@ class BackOffice:
             guard_memory=GuardMemoryStore(database),
             snapshots=SnapshotFiles(config.state.directory),
             own=own,
-            publish=publish,
+            publish=self._publish,
         )
         self.online = Online(source, hear, every=settings.poll.sessions)
         if settings.webhook is not None:
@@ -65,6 +72,15 @@ class BackOffice:
             self.hooks = HookService(settings.webhook, source=settings.source, store=store, tell=self._heard, fds=fds)
         if settings.source in {"rest", "hub"}:  # the open feed alone has a place for events
             self.events = EventService(settings, site=config.site, store=OutboxStore(database))
+        if config.hub is not None:
+            self.hub = HubService(
+                config.hub,
+                billing=self.billing,
+                kept_keys=lambda: _of_billing(keys),
+                relay=self.events.pass_on if self.events is not None else None,
+                directory=config.state.directory,
+                fds=fds,
+            )
 
     def report(self, settings: BillingSettings | None, facts: Facts) -> None:
         """Tell the hub ``facts``, where there is one."""
@@ -78,26 +94,32 @@ class BackOffice:
 
     def rooms(self) -> dict[str, Callable[[], Coroutine[Any, Any, None]]]:
         """What runs, by name."""
-        services = {"billing": self.billing, "sessions": self.online, "hooks": self.hooks, "events": self.events}
-        runs = {name: service.run for name, service in services.items() if service is not None}
-        return runs | ({"reports": self.reports.run} if self.reports is not None else {})
+        services = {
+            "billing": self.billing, "sessions": self.online, "hooks": self.hooks, "events": self.events,
+            "reports": self.reports, "hub": self.hub,
+        }  # fmt: skip
+        return {name: service.run for name, service in services.items() if service is not None}
 
     async def start(self) -> None:
-        """Listen for what billing has to tell. ConfigError."""
-        if self.hooks is not None:
-            await self.hooks.start()
+        """Listen for what billing has to tell, and for other edges. ConfigError."""
+        for service in self.listening:
+            await service.start()
 
     async def stop(self) -> None:
-        """Hear nothing more from billing."""
-        for service in (self.hooks, self.billing):
-            if service is not None:
-                await service.stop()
+        """Hear nothing more from billing, or of other edges."""
+        for service in (*self.listening, *((self.billing,) if self.billing is not None else ())):
+            await service.stop()
 
     async def close(self) -> None:
         """Write down what there is to tell; after all else has stopped, since every room may tell until then."""
         for service in (self.events, self.reports):
             if service is not None:
                 await service.stop()
+
+    @property
+    def listening(self) -> tuple[HookService | HubService, ...]:
+        """What others come to."""
+        return tuple(service for service in (self.hooks, self.hub) if service is not None)
 
     def reconfigure(self, settings: BillingSettings, own: tuple[Prefix, ...]) -> None:
         """Take what a reload may change."""
@@ -108,7 +130,23 @@ class BackOffice:
         if self.hooks is not None and settings.webhook is not None:
             self.hooks.reconfigure(settings.webhook)
 
+    def reconfigure_hub(self, settings: HubSettings | None) -> None:
+        """Take other bearer keys of edges, and the certificate as it is now. ConfigError: it does not work."""
+        if self.hub is not None and settings is not None:
+            self.hub.reconfigure(settings)
+
+    async def _publish(self, snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:
+        """Billing -> everybody here, then other edges."""
+        await self._publish_here(snapshot, words)
+        if self.hub is not None:
+            self.hub.stir()
+
     async def _heard(self, hint: Hint) -> None:
         """The webhook -> billing: read what was named, now. UpstreamError when that cannot be had."""
         if self.billing is not None:
             await self.billing.hear(hint.subscribers, lists=hint.everything or bool(hint.keys))
+
+
+async def _of_billing(keys: KeyStore) -> list[Key]:
+    """Billing's keys as the database has them. UpstreamError."""
+    return [stored.key for stored in await keys.all() if stored.origin == BILLING and not stored.revoked]

@@ -99,8 +99,9 @@ class House:
         )  # fmt: skip
         self._own = own_addresses(config)
         self.office = BackOffice(
-            config, self.database, own=self._own, publish=self._publish, hear=self._online, fds=self._fds
-        )
+            config, self.database, own=self._own, publish=self._publish, hear=self._online, keys=self.keys,
+            fds=self._fds,
+        )  # fmt: skip
         self.billing = self.office.billing
         if self.billing is not None:
             self.writer.lines_to_block = self.billing.lines_to_block
@@ -202,7 +203,8 @@ class House:
     @property
     def doors(self) -> tuple[Door, ...]:
         """The rooms that others come to."""
-        return tuple(r for r in (self.dns, self.captive, self.radius, self.radsec, self.office.hooks) if r is not None)
+        rooms = (self.dns, self.captive, self.radius, self.radsec, *self.office.listening)
+        return tuple(room for room in rooms if room is not None)
 
     def is_running(self) -> bool:
         """True while every room is at work."""
@@ -346,9 +348,10 @@ class House:
 
     def _take(self, loaded: Loaded, own: tuple[Prefix, ...]) -> None:
         config = loaded.config
-        # these two can still refuse: certificates and templates are read now
+        # these can still refuse: certificates and templates are read now
         radsec = self.radsec.prepared(config.radius) if self.radsec is not None else None
         portal = served(config.portal, config.state.directory)
+        self.office.reconfigure_hub(config.hub)
         self.captive.reconfigure(portal.settings)
         self.captive.site = config.site
         self.acme.reconfigure(config.portal)

@@ -69,6 +69,7 @@ CAGES = {
         "captive/service.py",
         "billing/client.py",
         "billing/hook/http/service.py",
+        "hub/http/service.py",
         "ops/service.py",
         "ops/dashboard/service.py",
         "webserver.py",

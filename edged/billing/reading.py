@@ -61,6 +61,12 @@ def make_snapshot(
     return Snapshot(_name(revision, sums), revision, read_at, subscribers, known, keys, sums)
 
 
+def sums_of(snapshot: Snapshot, keys: Iterable[Key] | None) -> tuple[int, int]:
+    """What names the subscribers of ``snapshot``, and what names ``keys``, which are its own or kept from before."""
+    subscribers, own = snapshot.sums or (_sum(map(_subscriber_line, snapshot.subscribers)), 0)
+    return subscribers, own if own and keys is snapshot.keys else _key_sum(keys)
+
+
 def with_word(snapshot: Snapshot, word: Subscriber, place: int | None) -> Snapshot:
     """``snapshot`` with ``word`` at ``place``, where it lists that subscriber, or (None) after the others."""
     subscribers = list(snapshot.subscribers)

@@ -14,7 +14,7 @@ from dataclasses import replace
 import structlog
 
 from edged.billing.ground import Ground
-from edged.billing.guard import Held, vanished
+from edged.billing.guard import Held
 from edged.billing.ledger.service import Ledger, Publish
 from edged.billing.pacing import following, pause
 from edged.billing.reading import Progress, Reading, evidence, silent
@@ -43,8 +43,6 @@ log = structlog.get_logger(__name__)
 
 _FULL_AGAIN = 60.0
 """Seconds from a full reading that failed to the next, where the changes can be had meanwhile."""
-_SECOND_LOOKS = 32
-"""How many vanished subscribers are asked about, one by one, when a reading is held; others the next time."""
 _CONTACT_EVERY = 60.0
 """Seconds between two notes on disk that billing was reached."""
 _SAVE_AFTER = 1.0
@@ -77,6 +75,8 @@ class BillingService:
         self._lock = asyncio.Lock()
         """Guards the ledger; never held while a whole list is read, which may take minutes. Second looks hold it."""
         self._previous: Reading | None = None
+        self.has_read = False
+        """True once the source has answered since the start."""
         self._error = ""
         self._time = time.monotonic
         """Seconds of the loop's own clock, which never jumps; asked from threads too."""
@@ -267,6 +267,11 @@ class BillingService:
         return max(self._contact, good.read_at)
 
     @property
+    def in_force(self) -> Snapshot | None:
+        """The last list that the guard let through, with the words on single subscribers since."""
+        return self._ledger.good
+
+    @property
     def held(self) -> Snapshot | None:
         """The reading that waits for a person, if any."""
         return self._ledger.held
@@ -294,7 +299,7 @@ class BillingService:
                 if not full:
                     self._previous = await self._words.base(self._previous)
                 reading = await self._source.read(None if full else self._previous, watch)
-                self._answered = True
+                self._answered = self.has_read = True
                 return await self._answer(reading, began)
             except UpstreamError as error:
                 async with self._lock:
@@ -308,18 +313,12 @@ class BillingService:
             if reading is None and (held is None or self._previous is None):
                 return self._unchanged()
             result = self._unchanged() if reading is None else await self._take(reading, began, before)
-            silent_ones = self._silent_ones() if result.outcome is Outcome.HELD else []
+            silent_ones = self._ledger.some_left_out(self._chance) if result.outcome is Outcome.HELD else []
         answers = await second_look(self._source, silent_ones)
         async with self._lock:
             if not await self._ledger.lift(evidence(answers)) or self._previous is None:
                 return result
             return await self._take(self._previous, began, before)
-
-    def _silent_ones(self) -> list[str]:
-        """Some of those whom the held reading leaves out, whatever it is held for: any may have paid."""
-        held, good = self._ledger.held, self._ledger.good
-        gone = sorted(vanished(held, good)) if held and good else []
-        return self._chance.sample(gone, min(len(gone), _SECOND_LOOKS))
 
     async def _failed(self, error: UpstreamError) -> SyncResult:
         ledger = self._ledger

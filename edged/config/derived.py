@@ -54,6 +54,8 @@ def places(config: Config) -> Counter[Place]:
         streams += config.radius.tls.listen
     if config.billing is not None and config.billing.webhook is not None:
         streams.append(config.billing.webhook.listen)
+    if config.hub is not None:
+        streams.append(config.hub.listen)
     found.update(Place(socket.SOCK_STREAM, endpoint) for endpoint in streams)
     found.update(Place(socket.SOCK_DGRAM, e) for e in config.dns.listen for _ in range(config.dns.workers))
     found.update(Place(socket.SOCK_DGRAM, endpoint) for endpoint in (*config.radius.auth, *config.radius.acct))

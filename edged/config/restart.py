@@ -12,7 +12,8 @@ RESTART_KEYS = (
     "mode", "state", "dns.listen", "dns.workers", "portal.listen", "radius.auth", "radius.acct", "radius.tls",
     "ops.listen", "ops.socket",
     "billing.source", "billing.url", "billing.path", "billing.key", "billing.secret", "billing.ca", "billing.splynx",
-    "billing.signed_by", "billing.fallback", "billing.webhook.listen", "enforce", "pair",
+    "billing.signed_by", "billing.fallback", "billing.webhook.listen", "hub.listen", "hub.path", "hub.tls",
+    "enforce", "pair",
 )  # fmt: skip
 """Keys that are woven into sockets and files; a reload that changes one is refused and names it."""
 

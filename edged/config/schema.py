@@ -16,6 +16,7 @@ from edged.config.settings import OpsSettings, PairSettings
 from edged.dns.settings import DnsSettings
 from edged.enforce.settings import EnforceSettings
 from edged.fields import Settings
+from edged.hub.settings import HubSettings
 from edged.mpsk.settings import MpskSettings
 from edged.policy.settings import GardenSettings, SubscribersSettings
 from edged.radius.settings import RadiusSettings
@@ -41,6 +42,8 @@ class Config(Settings):
     """Where edged keeps what it must not forget."""
     billing: BillingSettings | None = None
     """Where the lists come from; without it nobody is blocked and keys are made by hand."""
+    hub: HubSettings | None = None
+    """For edges elsewhere: the list in force here is served to them as their billing. [hub.md](hub.md)."""
     subscribers: SubscribersSettings = SubscribersSettings()
     """Who is served, who is exempt."""
     portal: PortalSettings = PortalSettings()

@@ -20,6 +20,8 @@ class Stored:
 
     id: str
     event: Event
+    edge: str = ""
+    """The site of the edge that it is of; empty: this one."""
 
 
 class OutboxStore:
@@ -34,8 +36,9 @@ class OutboxStore:
 
         def put(connection: Connection) -> int:
             connection.executemany(
-                "INSERT OR IGNORE INTO outbox (id, type, subscriber, key, device, at) VALUES (?, ?, ?, ?, ?, ?)",
-                [(s.id, s.event.type, s.event.subscriber, s.event.key, s.event.device, s.event.at) for s in events],
+                "INSERT OR IGNORE INTO outbox (id, edge, type, subscriber, key, device, at)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?)",
+                [(s.id, s.edge, e.type, e.subscriber, e.key, e.device, e.at) for s in events for e in (s.event,)],
             )
             (count,) = connection.execute("SELECT count(*) FROM outbox").fetchone()
             if count <= self._limit:
@@ -48,9 +51,9 @@ class OutboxStore:
     async def oldest(self, limit: int) -> list[Stored]:
         """The oldest ``limit``, in the order in which they happened."""
         rows = await self._database.read(
-            "SELECT id, type, at, subscriber, key, device FROM outbox ORDER BY seq LIMIT ?", (limit,)
+            "SELECT id, edge, type, at, subscriber, key, device FROM outbox ORDER BY seq LIMIT ?", (limit,)
         )
-        return [Stored(row[0], Event(EventType(row[1]), *row[2:])) for row in rows]
+        return [Stored(name, Event(EventType(kind), *said), edge) for name, edge, kind, *said in rows]
 
     async def drop(self, events: Sequence[Stored]) -> None:
         """Forget these."""

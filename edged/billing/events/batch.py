@@ -54,7 +54,7 @@ def fate(status: int) -> Fate:
 
 
 def written(events: Iterable[Stored], edge: str) -> bytes:
-    """The JSON of one post."""
+    """The JSON of one post of this ``edge``."""
     return json.dumps({"events": [_object(stored, edge) for stored in events]}).encode()
 
 
@@ -63,7 +63,7 @@ def _object(stored: Stored, edge: str) -> dict[str, str]:
     at = datetime.fromtimestamp(event.at, UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     said = {"subscriber": event.subscriber, "key": event.key, "device": event.device}
     known = {name: value for name, value in said.items() if value}
-    return {"id": stored.id, "type": event.type.value, **known, "at": at, "edge": edge}
+    return {"id": stored.id, "type": event.type.value, **known, "at": at, "edge": stored.edge or edge}
 
 
 class Readers:

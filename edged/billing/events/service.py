@@ -11,7 +11,7 @@ import secrets
 import time
 import uuid
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
@@ -104,6 +104,11 @@ class EventService:
             return
         self._queue.append(Stored(str(uuid.uuid4()), event))
         self._heard.set()
+
+    async def pass_on(self, events: Sequence[Stored]) -> None:
+        """Take what other edges tell, each once, on disk on return. UpstreamError."""
+        self.counters.dropped["full"] += await self._store.add(events)
+        self._kept.set()
 
     async def run(self) -> None:
         """Write down what is heard, and tell billing, until cancelled."""

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import random
 from collections.abc import Sequence
 from dataclasses import replace
 from typing import Protocol
@@ -16,7 +17,18 @@ from typing import Protocol
 import structlog
 
 from edged.billing.ground import Ground
-from edged.billing.guard import Accepted, Held, Reason, Verdict, enforceable, judge, judge_word, lifts, remember
+from edged.billing.guard import (
+    Accepted,
+    Held,
+    Reason,
+    Verdict,
+    enforceable,
+    judge,
+    judge_word,
+    lifts,
+    remember,
+    vanished,
+)
 from edged.billing.reading import evidence, with_word, with_words, words_between
 from edged.billing.settings import GuardSettings
 from edged.billing.status import Counters
@@ -30,6 +42,8 @@ log = structlog.get_logger(__name__)
 
 _FEW = 64
 """So many subscribers whom an accepted reading changes are put into force one by one."""
+_SECOND_LOOKS = 32
+"""So many whom a held reading leaves out are asked about, one by one; others the next time."""
 
 
 class Publish(Protocol):
@@ -174,6 +188,11 @@ class Ledger:
         with contextlib.suppress(UpstreamError):  # a full disk; what is held is held all the same
             if self.held is not None:
                 await asyncio.to_thread(self._files.hold, self.held)
+
+    def some_left_out(self, chance: random.Random) -> list[str]:
+        """Some of those whom the held reading leaves out, whatever it is held for: any may have paid."""
+        gone = sorted(vanished(self.held, self.good)) if self.held and self.good else []
+        return chance.sample(gone, min(len(gone), _SECOND_LOOKS))
 
     # --- words on single subscribers -------------------------------------------------------------
 

@@ -1,0 +1,227 @@
+# SPDX-License-Identifier: Apache-2.0
+"""HTTP/1.1 connections of edges in, ``Question`` values out to an answering function, answers back. Touches sockets.
+
+Nobody is heard without a bearer key (RFC 6750). Bounded in connections, octets and seconds; nothing that a client sent
+is repeated or logged. RFC 9110, RFC 9112.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hmac
+import ssl
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+from aiohttp import web
+from aiohttp.http_exceptions import HttpProcessingError
+
+from edged.errors import ConfigError
+from edged.fdstore import FdStore
+from edged.hub.answer import LONGEST_WAIT, Answer, Asked, Question, plain
+from edged.hub.settings import HubSettings, HubTlsSettings
+from edged.values import Endpoint, Secret
+from edged.webserver import LIMITS, Crowd, TimedProtocol, report_fault, unversioned
+
+BODY = 256 * 1024
+"""Octets: five hundred events have a third of it."""
+_READ_BUFFER = 16 * 1024
+_CONNECTIONS = 4096
+"""At once; beyond, the one that has asked nothing for longest goes."""
+_BACKLOG = 1024
+"""A whole fleet comes back in the same second."""
+_HEAD_S = 10.0
+"""Seconds from the connection to a whole header."""
+_IDLE_S = 90.0
+"""Seconds between two questions on one connection; edges look every half minute."""
+_WHOLE_S = 60.0
+"""Seconds from the header to the end of the answer, beside what it was asked to wait."""
+_HANDSHAKE_S = 10.0
+
+Answering = Callable[[Question], Awaitable[Answer]]
+
+
+@dataclass(slots=True)
+class Counters:
+    """Read at scrape time."""
+
+    answers: dict[tuple[Asked, int], int] = field(default_factory=dict)
+    """By what was asked and the status."""
+    octets: int = 0
+    """Of bodies, as they were sent."""
+    cut: int = 0
+    """Connections that were too slow, or too many."""
+    malformed: int = 0
+    faults: int = 0
+
+
+class _Protocol(TimedProtocol):
+    """An edge's connection, which asks again and again."""
+
+    __slots__ = ()
+
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """The answer is written: the next question may take its time."""
+        written = await super().finish_response(request, resp, start_time)
+        self.crowd.wait(self, _IDLE_S)
+        return written
+
+
+class HubFront(web.Server):
+    """The listening socket, and the edges behind it."""
+
+    def __init__(self, settings: HubSettings, answering: Answering, connections: int = _CONNECTIONS) -> None:
+        super().__init__(self._answer, handler_cancellation=True)
+        self.keys: tuple[Secret, ...] = settings.keys
+        self.counters = Counters()
+        self._answering = answering
+        self._crowd = Crowd(connections, _HEAD_S, full=self._cut, slow=self._cut)
+        self._listener: asyncio.Server | None = None
+        self._tls = None if settings.tls is None else context(settings.tls)
+
+    async def open(self, endpoint: Endpoint, fds: FdStore) -> Endpoint:
+        """Listen on ``endpoint``; the one that the system chose where its port is 0. ConfigError."""
+        try:
+            self._listener = await asyncio.get_running_loop().create_server(
+                self._protocol,
+                sock=fds.listen(endpoint, _BACKLOG),
+                backlog=_BACKLOG,
+                ssl=self._tls,
+                ssl_handshake_timeout=_HANDSHAKE_S if self._tls else None,
+            )
+        except OSError as error:
+            raise ConfigError.unbound("hub.listen", endpoint, error) from None
+        return Endpoint(endpoint.address, self._listener.sockets[0].getsockname()[1])
+
+    def reconfigure(self, settings: HubSettings) -> None:
+        """Take other bearer keys, and the certificate as it is now. ConfigError: then everything stays."""
+        if settings.tls is not None and self._tls is not None:
+            context(settings.tls)
+            self._tls.load_cert_chain(settings.tls.chain, settings.tls.key)
+        self.keys = settings.keys
+
+    @property
+    def under_way(self) -> int:
+        """Connections."""
+        return len(self._crowd)
+
+    def refrain(self) -> None:
+        """Let nobody else in."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    async def close(self) -> None:
+        """Close the socket and every connection; at once."""
+        self.refrain()
+        self._crowd.cut()
+        await self.shutdown(timeout=0)
+
+    def _protocol(self) -> asyncio.Protocol:
+        protocol = _Protocol(
+            self,
+            loop=asyncio.get_running_loop(),
+            keepalive_timeout=_IDLE_S,
+            lingering_time=0.5,
+            read_bufsize=_READ_BUFFER,
+            **LIMITS,
+        )
+        protocol.crowd, protocol.timer = self._crowd, None
+        protocol.malformed, protocol.faulty, protocol.error_page = self._malformed, self._faulty, _error_page
+        return protocol
+
+    def _cut(self) -> None:
+        self.counters.cut += 1
+
+    def _malformed(self) -> None:
+        self.counters.malformed += 1
+
+    def _faulty(self, error: BaseException | None) -> None:
+        self.counters.faults += 1
+        report_fault("hub-fault", error, self.counters.faults)
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        protocol = request.protocol
+        if not isinstance(protocol, _Protocol):
+            raise ConnectionResetError
+        self._crowd.ask(protocol, _WHOLE_S + LONGEST_WAIT)
+        answer = await self._judge(request)
+        tally = (answer.asked, answer.status)
+        self.counters.answers[tally] = self.counters.answers.get(tally, 0) + 1
+        return await self._written(answer, takes_gzip=_question(request).takes_gzip)
+
+    async def _judge(self, request: web.BaseRequest) -> Answer:
+        if not self._lets_in(request.headers.get("Authorization", "")):
+            return plain(401, Asked.REFUSED)
+        if len(request.raw_path) > LIMITS["max_line_size"]:
+            return plain(414, Asked.REFUSED)
+        try:
+            body = await _body(request)
+        except (ConnectionError, web.RequestPayloadError, HttpProcessingError):
+            self.counters.malformed += 1
+            return plain(400, Asked.REFUSED)
+        if body is None:
+            return plain(413, Asked.REFUSED)
+        return await self._answering(_question(request, body))
+
+    def _lets_in(self, authorization: str) -> bool:
+        scheme, _, said = authorization.partition(" ")
+        octets = said.strip().encode("utf-8", "surrogateescape")
+        fits = [hmac.compare_digest(octets, key.reveal()) for key in self.keys]
+        return scheme.lower() == "bearer" and any(fits)
+
+    async def _written(self, answer: Answer, *, takes_gzip: bool) -> web.Response:
+        body = answer.body
+        coded = body is not None and body.coded and takes_gzip
+        octets = b""
+        if body is not None:
+            octets = body.octets if coded or not body.coded else await asyncio.to_thread(body.plain)
+        response = unversioned(web.Response(status=answer.status, body=octets, headers=dict(answer.headers)))
+        if body is not None:
+            response.headers["Content-Type"] = "application/json"
+            response.headers["Vary"] = "Accept-Encoding"
+            if coded:
+                response.headers["Content-Encoding"] = "gzip"
+        if answer.status == 401:
+            response.headers["WWW-Authenticate"] = 'Bearer realm="edged"'
+        self.counters.octets += len(octets)
+        return response
+
+
+def context(settings: HubTlsSettings) -> ssl.SSLContext:
+    """What the hub shows of itself. ConfigError: the files do not work."""
+    made = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    made.minimum_version = ssl.TLSVersion.TLSv1_2
+    try:
+        made.load_cert_chain(settings.chain, settings.key, password="")
+    except (OSError, ValueError) as error:
+        found = error.strerror if isinstance(error, OSError) and error.strerror else "no certificate, or another's key"
+        raise ConfigError.of(
+            "hub.tls", f"{settings.chain}, {settings.key}: {found}", "PEM files of a certificate and its key"
+        ) from None
+    return made
+
+
+def _question(request: web.BaseRequest, body: bytes = b"") -> Question:
+    fields = {name.lower(): value for name, value in request.headers.items()}
+    return Question(request.method, request.raw_path, fields, body)
+
+
+async def _body(request: web.BaseRequest) -> bytes | None:
+    """The body, whole; None for one that is too large. The connection's deadline bounds the wait."""
+    if (request.content_length or 0) > BODY:
+        return None
+    octets = bytearray()
+    async for piece in request.content.iter_any():
+        octets += piece
+        if len(octets) > BODY:
+            return None
+    return bytes(octets)
+
+
+def _error_page(status: int) -> web.Response:
+    response = unversioned(web.Response(status=status, headers={"Cache-Control": "no-store"}))
+    response.force_close()
+    return response

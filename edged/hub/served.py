@@ -1,0 +1,101 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One list as the hub serves it: its revision, what changed since earlier ones, its pages. Pure.
+
+A revision names exactly a content: an answer can be kept as long as its revision stands, and two hubs of one signing
+key give the same names to the same lists.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+from collections import deque
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Generic, TypeVar
+
+from edged.hub import feed
+from edged.model import Key, Subscriber
+from edged.values import Secret
+
+T = TypeVar("T", bound=Subscriber | Key)
+
+_REVISION_DIGITS = 32
+_EARLIER = 4096
+"""Revisions whose differences are known; beyond, an edge reads everything."""
+_TOUCHED = 200_000
+"""Ids that all of them together may remember."""
+
+
+def revision(private: Secret, kind: str, content_sum: int, known: int | None) -> str:
+    """The name of a list whose canonical lines add up to ``content_sum`` (``reading.sums_of``): 32 hexadecimal digits.
+
+    Keyed: a plain digest of a short list of keys could be tried against passphrases.
+    """
+    content = f"{kind}\n{content_sum:x}\n{known}".encode()
+    return hmac.new(private.reveal(), content, hashlib.sha256).hexdigest()[:_REVISION_DIGITS]
+
+
+@dataclass(frozen=True, slots=True)
+class Listed(Generic[T]):
+    """All entries of one list at one revision, in an order that stands."""
+
+    revision: str
+    entries: tuple[T, ...]
+    known: int | None = None
+
+    def page(self, kind: str, number: int) -> bytes:
+        """Page ``number``, from 1, as JSON."""
+        return feed.page(kind, self.entries, self.revision, self.known, number)
+
+
+@dataclass(frozen=True, slots=True)
+class _Step:
+    """From one revision to the next."""
+
+    before: str
+    touched: frozenset[str]
+    at: float
+    """Epoch seconds."""
+
+
+class History(Generic[T]):
+    """A list now, and which ids were touched on the way here."""
+
+    def __init__(self) -> None:
+        self.now: Listed[T] = Listed("", ())
+        self._steps: deque[_Step] = deque()
+        self._touched = 0
+
+    def step(self, listed: Listed[T], ids: frozenset[str], at: float) -> None:
+        """Make ``listed``, which differs from the list until now in ``ids``, the list of now: from ``at`` on."""
+        if self.now.revision:
+            self._steps.append(_Step(self.now.revision, ids, at))
+            self._touched += len(ids)
+        while len(self._steps) > _EARLIER or self._touched > _TOUCHED:
+            self._touched -= len(self._steps.popleft().touched)
+        self.now = listed
+
+    def since(self, earlier: str) -> frozenset[str] | None:
+        """The ids that were touched since revision ``earlier``; None: it is not known, or nearly all were."""
+        if earlier == self.now.revision:
+            return frozenset()
+        ids: set[str] = set()
+        for step in reversed(self._steps):
+            ids |= step.touched
+            if step.before == earlier:
+                return frozenset(ids) if len(ids) <= max(feed.PAGE, len(self.now.entries) // 2) else None
+        return None
+
+    def superseded_at(self, earlier: str) -> float | None:
+        """When another revision came in place of ``earlier``, epoch seconds; 0: it is that of now. None: not known."""
+        if earlier == self.now.revision:
+            return 0.0
+        return next((step.at for step in reversed(self._steps) if step.before == earlier), None)
+
+
+def touched(now: Iterable[T], before: Iterable[T]) -> frozenset[str]:
+    """The ids of entries that are new, others or gone."""
+    left = {entry.id: entry for entry in before}
+    changed = {e.id for e in now if (was := left.pop(e.id, None)) is not e and was != e}
+    return frozenset(changed | left.keys())
