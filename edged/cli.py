@@ -11,7 +11,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 
-from edged.commands import completion, configuration, facts, host, init, keys, words
+from edged.commands import completion, configuration, facts, fleet, host, init, keys, words
 from edged.commands.overview import OVERVIEW
 from edged.commands.terminal import harmless
 from edged.commands.usage import parser
@@ -73,6 +73,7 @@ def _where_to_look(arguments: Arguments) -> str:
 
 COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "run": host.run,
+    "hub": host.hub,
     "check": configuration.check,
     "init": init.init,
     "status": facts.status,
@@ -84,6 +85,7 @@ COMMANDS: dict[str, Callable[[Arguments], int]] = {
     "unblock": words.override,
     "pass": words.grant,
     "keys": keys.keys,
+    "fleet": fleet.fleet,
     "reload": words.reload,
     "routeros": configuration.routeros,
     "doctor": host.doctor,

@@ -17,6 +17,7 @@ import structlog
 from edged import __version__
 from edged.config.derived import places
 from edged.config.loading import Loaded, load
+from edged.config.roles import refuse_others
 from edged.daemon import House
 from edged.enforce.kernel.client import Privileged, separated
 from edged.errors import ConfigError, UpstreamError
@@ -31,10 +32,12 @@ from edged.state.files import claim
 log = structlog.get_logger(__name__)
 
 
-def run(path: Path, *, tour: bool = False) -> int:
-    """Run until SIGINT or SIGTERM; the exit status. SIGHUP reloads."""
+def run(path: Path, *, tour: bool = False, hub_alone: bool = False) -> int:
+    """Run until SIGINT or SIGTERM; the exit status. SIGHUP reloads. ``hub_alone``: of a file for a hub only."""
     passed = systemd.passed()
     loaded = load(path)
+    if hub_alone:
+        refuse_others(loaded)
     config = loaded.config
     logs.configure(config.ops.log.level, config.ops.log.format, config.site)
     if loaded.warnings:

@@ -19,7 +19,7 @@ KINDS: dict[str, str] = {
     "subject": "subjects", "name": "garden",
     "subscriber": "subscribers", "accept": "held", "snapshot": "held", "router": "targets", "check": "checks",
     "id": "keys", "ids": "keys", "site": "sites", "ssid": "networks", "ssids": "networks", "brand": "brands",
-    "via": "interfaces", "interface": "interfaces",
+    "edge": "edges", "via": "interfaces", "interface": "interfaces",
     "config": FILES, "first_config": FILES, "capture": FILES, "ca": FILES, "out": FILES, "file": FILES,
     "units": FILES, "report": FILES, "passphrase_file": FILES, "pages": DIRECTORIES,
 }  # fmt: skip

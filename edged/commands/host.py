@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""What looks at, or serves on, this very host: run, doctor, probe."""
+"""What looks at, or serves on, this very host: run, hub, doctor, probe."""
 
 from __future__ import annotations
 
@@ -16,11 +16,20 @@ Arguments = argparse.Namespace
 
 def run(arguments: Arguments) -> int:
     """``edged run``."""
+    return _run(arguments, tour=arguments.tour)
+
+
+def hub(arguments: Arguments) -> int:
+    """``edged hub``: ``edged run`` of a file that makes a hub, and nothing else."""
+    return _run(arguments, hub_alone=True)
+
+
+def _run(arguments: Arguments, **how: bool) -> int:
     signal.signal(signal.SIGHUP, signal.SIG_IGN)  # a reload that comes before there is anybody to take it
     # imported here: the thin commands must not pay for the daemon
     from edged import process
 
-    return process.run(arguments.config, tour=arguments.tour)
+    return process.run(arguments.config, **how)
 
 
 def doctor(arguments: Arguments) -> int:

@@ -24,7 +24,7 @@ PAGES = {
     "run": "install", "check": "configure", "init": "install", "status": "everyday", "explain": "everyday",
     "log": "everyday", "plan": "everyday", "sync": "everyday", "block": "everyday", "unblock": "everyday",
     "pass": "everyday", "reload": "configure", "routeros": "mikrotik", "probe": "probe", "completion": "everyday",
-    "doctor": "doctor", "keys": "wifi",
+    "doctor": "doctor", "keys": "wifi", "hub": "hub", "fleet": "hub",
 }  # fmt: skip
 """Name to the page of the manual."""
 

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import NoReturn
 
 from edged import __version__
+from edged.commands.fleetusage import add_arguments as add_fleet_arguments
 from edged.commands.init import add_arguments as add_init_arguments
 from edged.commands.keyusage import add_arguments as add_key_arguments
 from edged.commands.overview import PAGES, ending
@@ -211,6 +212,11 @@ def _keys_arguments(keys: argparse.ArgumentParser) -> None:
     add_key_arguments(keys)
 
 
+def _fleet_arguments(fleet: argparse.ArgumentParser) -> None:
+    _facts(fleet)
+    add_fleet_arguments(fleet)
+
+
 def _routeros_arguments(routeros: argparse.ArgumentParser) -> None:
     routeros.add_argument("action", choices=("script",), metavar="ACTION", help="script: print one for /import")
     routeros.add_argument("router", nargs="?", help="host (or nas) of its entry in enforce, where there are several")
@@ -238,6 +244,11 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
         "run the daemon in the foreground",
         "edged run -c edged.yaml\nedged run -c config/example/edged.yaml --try",
         _run_arguments,
+    ),
+    "hub": (
+        "run a hub alone: what edges ask, and nothing that subscribers meet",
+        "edged hub\nedged hub -c hub.yaml",
+        lambda _: None,
     ),
     "check": (
         "check a configuration and say what it means",
@@ -340,6 +351,11 @@ _COMMANDS: dict[str, tuple[str, str, Callable[[argparse.ArgumentParser], None]]]
             "edged keys rotate flat-12"
         ),
         _keys_arguments,
+    ),
+    "fleet": (
+        "the edges of a hub, asked at the hub",
+        "edged fleet status\nedged fleet status tower-12\nedged fleet key\nedged fleet forget tower-12",
+        _fleet_arguments,
     ),
 }
 """Name to what it does, examples, and its arguments."""

@@ -18,6 +18,8 @@ _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 _CODE = re.compile(r"[a-z][a-z0-9-]{0,63}")
 _TEXT = re.compile(r"[!-~]{0,128}")
 _MOST = 10**12
+LATE_S = 300.0
+"""Seconds with another list than the hub's after which somebody should look: an edge asks every half minute."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,6 +87,11 @@ class Standing:
     clock: float
     """Seconds by which its clock was ahead of the hub's when it reported."""
 
+    @property
+    def late(self) -> bool:
+        """It reports, and has had another list for too long."""
+        return self.behind > LATE_S and not self.silent
+
     def facts(self, now: float) -> dict[str, Any]:
         """For a program."""
         return self.report.facts() | {
@@ -98,8 +105,10 @@ class Standing:
 class Fleet:
     """The last report of every edge."""
 
-    def __init__(self, known: Iterable[Report] = ()) -> None:
+    def __init__(self, known: Iterable[Report] = (), since: float = 0.0) -> None:
+        """``known``: from before; ``since``: from when on edges could report, epoch seconds."""
         self._reports = {report.edge: report for report in known}
+        self._since = since
         self._behind: dict[str, float] = {}
         """Since when an edge has had an older list, by the hub's clock."""
         self.turned_away = 0
@@ -138,7 +147,7 @@ class Fleet:
         return tuple(
             Standing(
                 report,
-                silent=now - report.heard_at > silent,
+                silent=now - max(report.heard_at, self._since) > silent,
                 behind=max(0.0, report.heard_at - self._behind[name]) if name in self._behind else 0.0,
                 clock=report.at - report.heard_at if report.at else 0.0,
             )

@@ -128,7 +128,7 @@ class HubService:
 
     async def start(self) -> None:
         """Remember the fleet, then listen. ConfigError when the address cannot be had."""
-        self.fleet = fleet.Fleet(await asyncio.to_thread(self._load))
+        self.fleet = fleet.Fleet(await asyncio.to_thread(self._load), self._clock())
         await self._look()
         self.endpoint = await self._front.open(self.settings.listen, self._fds)
         log.info("hub-listening", endpoint=str(self.endpoint), public_key=self.public_key)
@@ -152,7 +152,7 @@ class HubService:
         self._asking.stop()
         await self._front.close()
         self.endpoint = None
-        await self._save()
+        await self.save()
 
     def reconfigure(self, settings: HubSettings) -> None:
         """Take what a reload may change. ConfigError: the certificate does not work, and everything stays."""
@@ -386,9 +386,10 @@ class HubService:
     async def _save_always(self) -> None:
         while True:
             await asyncio.sleep(_SAVE_EVERY_S)
-            await self._save()
+            await self.save()
 
-    async def _save(self) -> None:
+    async def save(self) -> None:
+        """Write down who was heard of."""
         kept = json.dumps([report.facts() for report in self.fleet.reports()]).encode()
         try:
             await asyncio.to_thread(write_atomically, self._file, [kept])

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING, Any
 from edged.billing.status import Health
 from edged.captive.certificate import day
 from edged.config.derived import served_interfaces
+from edged.config.roles import is_hub_alone
 from edged.enforce.nft_json import MENDED_BY
 from edged.errors import Problem
+from edged.hub.fleet import LATE_S
 from edged.mpsk.keyring import fault_of
 from edged.ops.parts import certified, failed, time_left
 from edged.ops.text import counted, moment, span
@@ -30,7 +32,9 @@ if TYPE_CHECKING:
 FAILURES = 2
 """Orders of a certificate that fail in a row before it is an alarm: one may be the authority's bad hour."""
 NAMED = 5
-"""Subscribers whom an alarm names; the dashboard has them all."""
+"""Subscribers, or edges, that an alarm names; the dashboard and "edged fleet status" have them all."""
+EMPTY_S = 60.0
+"""Seconds from the start that a hub may have nothing to serve."""
 APART_S = 60.0
 """Seconds without the shared store before it is an alarm."""
 _RECENT_S = 600.0
@@ -63,6 +67,7 @@ def alarms(house: House, now: float) -> list[Alarm]:
         *_certificate_alarms(house, now),
         *_radsec_alarms(house, now),
         *_shared_alarms(house.sharing.standing, now),
+        *_hub_alarms(house, now),
         *_other_alarms(house, now),
     ]
 
@@ -90,6 +95,29 @@ def _shared_alarms(shared: Standing | None, now: float) -> Iterator[Alarm]:
         keys = counted(shared.doubled, "key", "keys")
         sentence = f"{keys} made by hand had the passphrase of an elder one of another edge, and were revoked."
         yield Alarm("store-keys-doubled", sentence, "edged keys list")
+
+
+def _hub_alarms(house: House, now: float) -> Iterator[Alarm]:
+    hub = house.office.hub
+    if hub is None:
+        return
+    missing = [kind for kind, revision in hub.revisions.items() if not revision]
+    if missing and now - house.started_at > EMPTY_S:
+        what = f"There is no list of {' and none of '.join(missing)} yet to serve to other edges"
+        yield Alarm("hub-empty", f"{what}; each keeps its last good one.", "edged status")
+    standings = hub.standings()
+    silent, late = [s.report.edge for s in standings if s.silent], [s.report.edge for s in standings if s.late]
+    if silent:
+        what = f"{counted(len(silent), 'edge has', 'edges have')} not reported for {span(hub.settings.silent)}"
+        yield Alarm("edge-silent", f"{what}: {_named(silent)}.", "edged fleet status", f"{what}.")
+    if late:
+        what = f"{counted(len(late), 'edge has', 'edges have')} had another list than this hub for {span(LATE_S)}"
+        yield Alarm("edge-behind", f"{what}: {_named(late)}.", "edged fleet status", f"{what}.")
+
+
+def _named(names: list[str]) -> str:
+    """The first of ``names``, and how many more there are."""
+    return ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
 
 
 def _billing_alarms(house: House, now: float) -> Iterator[Alarm]:
@@ -154,6 +182,8 @@ def _policy_alarms(house: House, now: float) -> Iterator[Alarm]:
         what += " billing's list"
         example, better = f", for example {', '.join(sorted(names)[:3])}", "; the better treated of them has each."
         yield Alarm("names-contested", what + example + better, f"edged explain {quote(min(names))}", what + better)
+    if is_hub_alone(house.loaded.config):
+        return  # their lines are at other edges
     census = house.census.take(house.current.view, now)
     lineless = census.lineless if house.roster else tuple(sorted((*census.lineless, *census.offline)))
     keyed = _led_by_key(house, now) if lineless else frozenset()
@@ -207,9 +237,8 @@ def _held_back(house: House, target: str) -> tuple[str, str]:
     names = list(house.recorder.held_back(target))
     if not names:
         return "", ""
-    named = ", ".join(names[:NAMED]) + (f" and {len(names) - NAMED:,} more" if len(names) > NAMED else "")
     who = counted(len(names), "subscriber")
-    return f" {who} lifted since then may still be blocked behind it", f": {named}."
+    return f" {who} lifted since then may still be blocked behind it", f": {_named(names)}."
 
 
 def _certificate_alarms(house: House, now: float) -> Iterator[Alarm]:

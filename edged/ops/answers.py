@@ -20,6 +20,7 @@ from edged.ops.completable import offered
 from edged.ops.control import SCHEMA, Command, Refused, Tell
 from edged.ops.doctor.rehearsal import rehearse
 from edged.ops.explain.explainer import Explainer
+from edged.ops.fleet.commands import FleetCommands
 from edged.ops.inforce import settings_facts
 from edged.ops.keys.commands import KeyCommands
 from edged.ops.keys.residents import ResidentCommands
@@ -48,6 +49,7 @@ class Answers:
         self._residents = ResidentCommands(house)
         self._words = WordCommands(house)
         self._plans = PlanCommands(house)
+        self._fleet = FleetCommands(house)
 
     def commands(self) -> dict[str, Command]:
         """Name to command, as the control socket takes them."""
@@ -67,6 +69,7 @@ class Answers:
             "settings": lambda *_: self._settings(),
             "names": lambda request, _: self._names(request),
             "rehearse": lambda *_: rehearse(self._house),
+            **self._fleet.commands(),
         }
 
     # --- status ----------------------------------------------------------------------------------

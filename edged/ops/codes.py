@@ -48,6 +48,11 @@ AFFECTED = {
         "lines are opened and blocked as ever; accounting is not acknowledged, passes are not given, overrides "
         "that open a line are saved later."
     ),
+    "hub-empty": "nobody yet: each edge keeps its last good list; an edge without one blocks nobody.",
+    "edge-silent": (
+        "perhaps nobody: an edge that is cut off keeps its last good list, so that new blocks and payments wait there."
+    ),
+    "edge-behind": "new blocks and payments of those edges' subscribers wait.",
     "store-apart": (
         "this edge goes on as ever; what it learns reaches other edges later, and device limits may be exceeded for "
         "that time."

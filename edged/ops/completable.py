@@ -55,6 +55,12 @@ def _held(house: House) -> Iterator[tuple[str, str]]:
         yield held.id, "the reading that waits"
 
 
+def _edges(house: House) -> Iterator[tuple[str, str]]:
+    hub = house.office.hub
+    if hub is not None:
+        yield from ((report.edge, f"an edge, {report.version}") for report in hub.fleet.reports())
+
+
 _SOURCES: dict[str, Callable[[House], Names]] = {
     "subjects": _subjects,
     "subscribers": _subscribers,
@@ -64,5 +70,6 @@ _SOURCES: dict[str, Callable[[House], Names]] = {
     "held": _held,
     "targets": lambda house: ((t.name, str(t.kind)) for t in house.loaded.config.enforce),
     "brands": lambda house: ((brand, "a brand") for brand in house.loaded.config.portal.brands),
+    "edges": _edges,
     "garden": lambda house: ((name, "in the garden") for name in house.loaded.config.garden.names),
 }

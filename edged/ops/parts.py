@@ -13,6 +13,7 @@ from edged.captive.certificate import day
 from edged.enforce.standing import Health as TargetHealth
 from edged.native import keysearch
 from edged.native.datagrams import COMPILED
+from edged.ops.fleet.edges import tally
 from edged.ops.record.history import all_took, last_hour, milliseconds, took_below
 from edged.ops.text import counted, span
 from edged.radius.counters import REPORTED
@@ -42,6 +43,7 @@ def parts(house: House, now: float, *, names: bool = True) -> list[Part]:
     """Every room, in the order of the traffic; without ``names`` no subscriber is named."""
     return [
         _billing(house, now, names=names),
+        *_hub(house),
         _dns(house, names=names),
         _portal(house, now),
         _radius(house),
@@ -70,6 +72,25 @@ def _billing(house: House, now: float, *, names: bool) -> Part:
     if status.error:
         fact += f"; {status.error}" if names else "; its last reading failed"
     return Part("billing", state, fact)
+
+
+def _hub(house: House) -> Iterator[Part]:
+    """What other edges are served; nothing where this is no hub."""
+    hub = house.office.hub
+    if hub is None:
+        return
+    counts = tally(hub.standings())
+    fact = f"{counted(counts.known, 'edge')} at {hub.endpoint or hub.settings.listen}"
+    fact += f", {hub.waiting:,} waiting for a change"
+    words = (
+        (counts.silent, "silent"), (counts.behind, "behind"), (counts.alarming, "with alarms"),
+        (counts.fallback, "asking billing"),
+    )  # fmt: skip
+    fact += "".join(f"; {count:,} {word}" for count, word in words if count)
+    if not all(hub.revisions.values()):
+        yield Part("hub", "WARN", f"nothing to serve yet; {fact}")
+        return
+    yield Part("hub", "WARN" if counts.silent or counts.behind else "OK", fact)
 
 
 def _dns(house: House, *, names: bool) -> Part:

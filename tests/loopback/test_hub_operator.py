@@ -1,0 +1,303 @@
+"""The operator's side of a hub: its line, its alarms, its figures, `edged fleet`, and a hub that is nothing else."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+import pytest
+
+from edged.billing.signing import public_key
+from edged.hub.fleet import LATE_S, Fleet, Report
+from edged.ops.alarms import EMPTY_S, Alarm, alarms
+from edged.ops.control import Refused
+from edged.ops.parts import Part, parts
+from edged.state.files import secret_file
+from tests.loopback.house import ONE_LIST, ask, at_work, written
+from tests.loopback.test_daemon import ROOT, edged, free_port, refusal, running, wait_until_it_serves
+
+KEY = "a-bearer-key-of-a-test"
+HUB = ONE_LIST + f'hub: {{{{listen: "127.0.0.1:0", keys: [{KEY}]}}}}\n'
+ALONE = """\
+site: hub-1
+state: {{directory: {directory}/state}}
+billing: {{source: file, path: {directory}/billing.yaml, guard: {{first: accept}}}}
+hub: {{listen: "127.0.0.1:{port}", keys: [a-bearer-key-of-a-test]}}
+ops: {{socket: {directory}/control.sock}}
+"""
+BILLING = "subscribers: [{id: '1001', state: blocked, addresses: [127.0.0.2]}]\n"
+
+
+def listed(directory: Path) -> None:
+    (directory / "billing.yaml").write_text(BILLING)
+
+
+def fleet_of(*reports: Report, behind: float = 0.0) -> Fleet:
+    """A hub's memory, of reports heard long after it began; ``behind``: seconds for which each had another list."""
+    fleet = Fleet(since=1.0)
+    for report in reports:
+        fleet.hear(report, [report.heard_at - behind if behind else 0.0])
+    return fleet
+
+
+def raised(house: Any, now: float | None = None) -> dict[str, Alarm]:
+    return {alarm.code: alarm for alarm in alarms(house, now or time.time())}
+
+
+def line_of(house: Any) -> list[Part]:
+    return [part for part in parts(house, time.time()) if part.name == "hub"]
+
+
+async def synced(house: Any) -> None:
+    """Billing is read, and what it lists is served."""
+    assert house.billing is not None
+    await house.billing.sync()
+    house.office.hub.stir()
+    await house.office.hub._look()
+
+
+# --- status and alarms -----------------------------------------------------------------------------
+
+
+async def test_a_daemon_that_is_no_hub_has_no_line_of_one_and_says_so_when_it_is_asked(tmp_path: Path) -> None:
+    listed(tmp_path)
+    async with at_work(written(tmp_path, ONE_LIST)) as house:
+        assert not line_of(house)
+        for command, more in (("fleet", {}), ("fleet-key", {}), ("fleet-forget", {"edge": "tower-1"})):
+            with pytest.raises(Refused, match="this edged is no hub") as refused:
+                await ask(house, command, **more)
+            assert refused.value.status == 1
+
+
+async def test_the_line_of_a_hub_says_where_it_listens_and_how_many_edges_are_how(tmp_path: Path) -> None:
+    listed(tmp_path)
+    async with at_work(written(tmp_path, HUB)) as house:
+        hub = house.office.hub
+        assert hub is not None
+        await synced(house)
+        now = time.time()
+        assert line_of(house) == [Part("hub", "OK", f"0 edges at {hub.endpoint}, 0 waiting for a change")]
+
+        hub.fleet = fleet_of(Report("a", now), Report("b", now - 900), Report("c", now, alarms=("store-apart",)))
+        (line,) = line_of(house)
+
+        assert line.state == "WARN"
+        assert line.fact == f"3 edges at {hub.endpoint}, 0 waiting for a change; 1 silent; 1 with alarms"
+        status = await ask(house, "status")
+        assert [part["name"] for part in status["parts"]][:2] == ["billing", "hub"]
+
+
+async def test_a_hub_that_has_nothing_to_serve_is_an_alarm_after_a_minute(tmp_path: Path) -> None:
+    async with at_work(written(tmp_path, HUB)) as house:
+        began = house.started_at
+        assert "nothing to serve yet" in line_of(house)[0].fact
+        assert "hub-empty" not in raised(house, began + EMPTY_S - 1)
+        assert "no list of subscribers and none of keys" in raised(house, began + EMPTY_S + 1)["hub-empty"].sentence
+
+        listed(tmp_path)
+        await synced(house)
+
+        assert "hub-empty" not in raised(house, began + EMPTY_S + 1)
+
+
+async def test_silent_edges_are_an_alarm_that_names_a_few_and_counts_the_rest(tmp_path: Path) -> None:
+    listed(tmp_path)
+    async with at_work(written(tmp_path, HUB)) as house:
+        hub, now = house.office.hub, time.time()
+        assert hub is not None
+        hub.fleet = fleet_of(*(Report(f"tower-{number}", now - 301) for number in range(7)), Report("well", now - 299))
+
+        alarm = raised(house)["edge-silent"]
+
+        assert alarm.sentence.startswith("7 edges have not reported for 5 min: tower-0, tower-1, ")
+        assert alarm.sentence.endswith(" and 2 more.")
+        assert alarm.facts(names=False)["sentence"] == "7 edges have not reported for 5 min."
+        assert "edge-behind" not in raised(house)
+
+
+async def test_edges_with_another_list_for_five_minutes_are_an_alarm(tmp_path: Path) -> None:
+    listed(tmp_path)
+    async with at_work(written(tmp_path, HUB)) as house:
+        hub, now = house.office.hub, time.time()
+        assert hub is not None
+        hub.fleet = fleet_of(Report("tower-1", now), behind=LATE_S - 1)
+        assert "edge-behind" not in raised(house)
+
+        hub.fleet = fleet_of(Report("tower-1", now), behind=LATE_S + 1)
+
+        sentence = raised(house)["edge-behind"].sentence
+        assert sentence == "1 edge has had another list than this hub for 5 min: tower-1."
+        assert line_of(house)[0].fact.endswith("; 1 behind")
+
+
+async def test_a_hub_that_serves_no_subscriber_is_not_told_that_lines_are_unknown(tmp_path: Path) -> None:
+    """They are at other edges; a hub that serves some itself says so as any edge does."""
+    listed(tmp_path)
+    nowhere = HUB.replace('subscribers: {{networks: ["127.0.0.0/8"]}}\n', "")
+    async with at_work(written(tmp_path, nowhere)) as house:
+        await synced(house)
+        assert raised(house) == {}
+    serving = (
+        nowhere + 'dns: {{listen: ["127.0.0.1:0"]}}\nportal: {{url: "https://localhost", addresses: [127.0.0.1]}}\n'
+    )
+    async with at_work(written(tmp_path, serving)) as house:
+        await synced(house)
+        assert "lines-unknown" in raised(house)
+
+
+# --- edged fleet -----------------------------------------------------------------------------------
+
+
+async def test_a_report_over_http_is_what_the_operator_reads(tmp_path: Path) -> None:
+    listed(tmp_path)
+    async with at_work(written(tmp_path, HUB)) as house:
+        hub, now = house.office.hub, time.time()
+        assert hub is not None
+        await synced(house)
+        said = {
+            "edge": "tower-7", "version": "0.1.0", "at": int(now) - 40, "alarms": ["billing-held"], "blocked": 1417,
+            "listed": 20417, "read_at": int(now) - 30, "source": "hub", "subscribers": hub.revisions["subscribers"],
+            "keys": hub.revisions["keys"],
+        }  # fmt: skip
+        address = f"http://{hub.endpoint}/edged/report"
+        headers = {"Authorization": f"Bearer {KEY}"}
+        async with aiohttp.request("POST", address, headers=headers, json=said) as reply:
+            assert reply.status == 204
+
+        facts = await ask(house, "fleet")
+
+        assert facts["url"] == f"http://{hub.endpoint}/edged"
+        assert facts["public_key"] == hub.public_key
+        assert facts["verdict"] == "1 of 1 edge needs you"
+        assert facts["counts"]["alarming"] == 1
+        (edge,) = facts["edges"]
+        assert (edge["edge"], edge["blocked"], edge["behind"], edge["needs"]) == ("tower-7", 1417, 0.0, True)
+        assert -60 < edge["clock_off"] < -38
+        assert 29 < edge["list_age"] < 50
+        assert (await ask(house, "fleet", edge="tower-7"))["edges"][0]["edge"] == "tower-7"
+        with pytest.raises(Refused, match='no edge "tower-8" has reported here; did you mean "tower-7"'):
+            await ask(house, "fleet", edge="tower-8")
+        names = await ask(house, "names", kind="edges", beginning="tow")
+        assert names["names"] == [["tower-7", "an edge, 0.1.0"]]
+
+
+async def test_an_edge_that_is_forgotten_stays_so_over_a_restart_and_stands_in_the_audit(tmp_path: Path) -> None:
+    listed(tmp_path)
+    async with at_work(written(tmp_path, HUB)) as house:
+        hub, now = house.office.hub, time.time()
+        assert hub is not None
+        hub.fleet = fleet_of(Report("tower-1", now - 900), Report("tower-2", now))
+        await hub.save()
+
+        done = await ask(house, "fleet-forget", edge="tower-1", why="dismantled", who="ana")
+
+        assert done["sentence"].startswith("tower-1 is forgotten")
+        assert "edge-silent" not in raised(house)
+        kept = json.loads((tmp_path / "state" / "fleet.json").read_bytes())
+        assert [report["edge"] for report in kept] == ["tower-2"]
+        (row,) = await house.overrides.recent("tower-1")
+        assert (row.who, row.action, row.why) == ("ana", "forget", "dismantled")
+        with pytest.raises(Refused, match="no edge"):
+            await ask(house, "fleet-forget", edge="tower-1")
+
+
+# --- edged hub, as a process -----------------------------------------------------------------------
+
+
+def hub_file(directory: Path, more: str = "") -> Path:
+    listed(directory)
+    path = directory / "edged.yaml"
+    path.write_text(ALONE.format(directory=directory, port=free_port()) + more)
+    return path
+
+
+def test_a_hub_alone_runs_without_any_privilege_and_answers_edged_fleet(tmp_path: Path) -> None:
+    path = hub_file(tmp_path)
+    unprivileged = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
+    process = subprocess.Popen(
+        [*unprivileged, sys.executable, "-m", "edged.cli", "hub", "-c", str(path)],
+        cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+    )  # fmt: skip
+    try:
+        wait_until_it_serves(path)
+        shown = edged(path, "fleet", "status")
+        assert shown.returncode == 0, shown.stderr
+        assert shown.stdout.startswith("hub-1: ")
+        public = edged(path, "fleet", "key")
+        expected = public_key(secret_file(tmp_path / "state" / "hub.key"))
+        assert json.loads(edged(path, "fleet", "key", "--json").stdout)["public_key"] == public.stdout.strip()
+        assert public.stdout.strip() in shown.stdout
+        assert len(expected) == 32
+        assert edged(path, "fleet", "status", "--healthy").returncode == 0
+        assert edged(path, "fleet", "forget", "tower-1").returncode == 1
+        children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()
+        assert children == "", "nobody holds CAP_NET_ADMIN for it"
+        process.terminate()
+        output = process.communicate(timeout=15)[0]
+    finally:
+        process.kill()
+        process.wait(timeout=15)
+    assert process.returncode == 0, output
+    assert "Traceback" not in output
+
+
+def test_healthy_of_a_fleet_with_a_silent_edge_is_one_and_of_an_edge_that_is_well_nought(tmp_path: Path) -> None:
+    path = hub_file(tmp_path)
+    (tmp_path / "state").mkdir()
+    reports = [{"edge": "tower-1", "heard_at": time.time(), "alarms": ["store-apart"]},
+               {"edge": "tower-2", "heard_at": time.time(), "alarms": []}]  # fmt: skip
+    (tmp_path / "state" / "fleet.json").write_text(json.dumps(reports))
+    with running(path):
+        wait_until_it_serves(path)
+        assert edged(path, "fleet", "status", "--healthy").returncode == 1
+        assert edged(path, "fleet", "status", "tower-1", "--healthy").returncode == 1
+        assert edged(path, "fleet", "status", "tower-2", "--healthy").returncode == 0
+        assert "store-apart" in edged(path, "fleet", "status", "--all", "--no-color").stdout
+
+
+def test_a_file_without_a_hub_is_refused_with_what_to_write(tmp_path: Path) -> None:
+    path = hub_file(tmp_path)
+    path.write_text("".join(line for line in path.read_text().splitlines(True) if not line.startswith("hub:")))
+
+    done = edged(path, "hub")
+
+    assert done.returncode == 78
+    assert 'hub: {listen: "127.0.0.1:9443", keys: [!file /etc/edged/secrets/hub]}' in done.stderr
+
+
+def test_a_hub_alone_refuses_every_role_that_subscribers_meet_by_its_name(tmp_path: Path) -> None:
+    path = hub_file(
+        tmp_path,
+        "portal: {url: 'https://localhost', addresses: [127.0.0.1]}\n"
+        "dns: {listen: ['127.0.0.1:0']}\n"
+        "radius:\n  auth: ['127.0.0.1:0']\n  acct: ['127.0.0.1:0']\n"
+        "  clients: [{name: b, networks: [127.0.0.0/8], secret: a-secret-of-a-test}]\n"
+        "mpsk: {networks: {Residence: {}}}\n"
+        "subscribers: {networks: [127.0.0.0/8], exempt: [127.0.0.1]}\n"
+        "enforce: [nftables: {interfaces: [lo]}]\n",
+    )
+
+    done = edged(path, "hub")
+
+    said = " ".join(done.stderr.split())
+    assert done.returncode == 78, said
+    for key in ("portal.url", "dns.listen", "radius.auth", "radius.acct", "mpsk.networks", "enforce"):
+        assert f"  {key}\n" in done.stderr, key
+    assert "a hub alone serves no subscriber edged run does both" in said
+    assert "6 errors" in said
+
+
+def test_a_port_of_the_hub_in_use_is_one_clear_message(tmp_path: Path) -> None:
+    path = hub_file(tmp_path)
+    import socket
+
+    port = int(path.read_text().partition("127.0.0.1:")[2].partition('"')[0])
+    with socket.socket() as holder:
+        holder.bind(("127.0.0.1", port))
+        holder.listen()
+        assert f"hub.listen found 127.0.0.1:{port}" in refusal(path)
