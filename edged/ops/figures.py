@@ -17,6 +17,7 @@ from edged.dns.counters import DnsCounters
 from edged.enforce.targets.radius import RadiusTarget
 from edged.native.datagrams import PLACES
 from edged.ops.alarms import alarms
+from edged.ops.fleet.edges import tally
 from edged.ops.metrics import Sample
 from edged.ops.nases import old_secrets
 from edged.ops.record.recorder import BUCKETS
@@ -37,6 +38,7 @@ def figures(house: House) -> Iterator[Sample]:
     yield from _billing(house, now)
     yield from _hooks(house)
     yield from _events(house)
+    yield from _hub(house)
     yield from _dns(house)
     yield from _portal(house)
     yield from _radius(house)
@@ -122,6 +124,28 @@ def _events(house: House) -> Iterator[Sample]:
     yield _count("edged_events_posts_failed", "Posts of events without success.", events.failed)
     yield from _family("counter", "edged_events_dropped", "Events given up, by reason.", "reason", events.dropped)
     yield _gauge("edged_events_waiting", "Events on disk that billing has not accepted.", events.waiting)
+
+
+def _hub(house: House) -> Iterator[Sample]:
+    hub = house.office.hub
+    if hub is None:
+        return
+    for (asked, status), count in hub.counters.answers.items():
+        labels = (("asked", str(asked)), ("status", str(status)))
+        yield Sample("edged_hub_answers", "Answers to edges, by what was asked.", "counter", count, labels)
+    yield _count("edged_hub_octets", "Octets of these answers' bodies, as they were sent.", hub.counters.octets)
+    yield _gauge("edged_hub_connections", "Connections of edges.", hub.connections)
+    yield _gauge("edged_hub_waiting", "Edges whose question waits for a change.", hub.waiting)
+    yield _count("edged_hub_cut", "Connections that were too slow, or too many.", hub.counters.cut)
+    yield _count("edged_hub_malformed", "Requests that are not HTTP/1.1.", hub.counters.malformed)
+    yield _count("edged_hub_faults", "Our own bugs, met while answering an edge.", hub.counters.faults)
+    counts = tally(hub.standings())
+    yield _gauge("edged_fleet_edges", "Edges that have reported.", counts.known)
+    yield _gauge("edged_fleet_silent", "Of these, silent for longer than hub.silent.", counts.silent)
+    yield _gauge("edged_fleet_behind", "Of these, with another list for five minutes.", counts.behind)
+    yield _gauge("edged_fleet_alarming", "Of these, with alarms of their own.", counts.alarming)
+    yield _gauge("edged_fleet_fallback", "Of these, asking billing itself.", counts.fallback)
+    yield _count("edged_fleet_turned_away", "Reports of edges beyond ten thousand.", hub.fleet.turned_away)
 
 
 def _dns(house: House) -> Iterator[Sample]:

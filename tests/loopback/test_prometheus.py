@@ -38,6 +38,7 @@ billing:
   url: https://127.0.0.1:9
   secret: a-secret-of-a-test
   webhook: {{listen: "127.0.0.1:0", path: /hooks, secret: another-secret-of-a-test}}
+hub: {{listen: "127.0.0.1:0", keys: [a-bearer-key-of-a-test]}}
 subscribers: {{networks: ["127.0.0.0/8"]}}
 portal:
   url: https://localhost
@@ -90,6 +91,9 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> str:
 
 async def scraped(path: Path) -> str:
     async with at_work(House(load(path))) as house, asyncio.timeout(10), aiohttp.ClientSession() as session:
+        assert house.office.hub is not None
+        async with session.get(f"http://{house.office.hub.endpoint}/edged/keys") as refused:
+            assert refused.status == 401
         # an alarm that stands: billing's port is nobody's
         while True:
             async with session.get(f"http://{house.ops.endpoint}/metrics") as said:
@@ -129,7 +133,7 @@ def test_every_figure_that_rules_and_dashboards_ask_for_is_there(metrics: str) -
 
 
 def test_prometheus_takes_the_rules_and_every_expression_of_the_dashboard(tmp_path: Path) -> None:
-    assert "SUCCESS: 9 rules found" in promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
+    assert "SUCCESS: 11 rules found" in promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
 
     panels: list[Any] = json.loads((ROOT / "config/grafana.dashboard.json").read_text("utf-8"))["panels"]
     expressions = [target["expr"] for panel in panels for target in panel["targets"]]
