@@ -277,7 +277,7 @@ class HubService:
             return plain(503, Asked.ONE, retry_after=_LATER_S)
         good = self._billing.in_force
         listed = next((s for s in good.subscribers if s.id == subscriber), None) if good is not None else None
-        headers = {"Cache-Control": "no-store"}
+        headers = {"Cache-Control": "no-store", "ETag": f'W/"{self._subscribers.now.revision}"'}
         if listed is not None and state is not None:
             return self._signed(question, Asked.ONE, Body.of(feed.one(listed)), headers, now=True)
         if state is None:
@@ -302,7 +302,7 @@ class HubService:
             "Signature-Input": stated,
             "Signature": signature,
         }
-        if status == 200 and question.has(tag):
+        if asked is Asked.LIST and question.has(tag):
             return Answer(304, asked, None, headers)
         return Answer(status, asked, body, headers)
 

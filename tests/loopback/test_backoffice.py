@@ -21,7 +21,10 @@ from edged.billing.settings import BillingSettings
 from edged.config.schema import Config
 from edged.model import Event, EventType, OnlineSession, Snapshot, Subscriber, untold
 from edged.state.database import Database
+from edged.state.keys import KeyStore
 from edged.state.outbox import OutboxStore
+from edged.state.sealing import Seal
+from edged.values import Secret
 from tests.loopback.feed_server import Feed, FeedServer, serve
 
 WEBHOOK = {"listen": "127.0.0.1:0", "path": "/hooks/billing", "secret": "a-secret-of-a-test"}
@@ -42,7 +45,9 @@ async def office(directory: Path, billing: dict[str, Any] | None) -> AsyncIterat
     config = Config.model_validate({"state": {"directory": directory}, "billing": billing})
     database = Database(directory / "edged.sqlite")
     await database.open()
-    built = BackOffice(config, database, own=(), publish=_publish, hear=_hear)
+    built = BackOffice(
+        config, database, own=(), publish=_publish, hear=_hear, keys=KeyStore(database, Seal(Secret(bytes(32))))
+    )
     try:
         yield built
     finally:

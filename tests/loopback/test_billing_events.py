@@ -153,7 +153,7 @@ async def server() -> AsyncIterator[Server]:
 
 
 async def test_what_a_room_tells_arrives_as_the_feed_has_it_and_is_forgotten(server: Server, tmp_path: Path) -> None:
-    async with running(tmp_path, server.url) as house:
+    async with running(tmp_path, server.url, clock=lambda: 1795341700.0) as house:
         house.service.tell(Event(EventType.DEVICE_LEARNED, 1795341600.9, "1001", "k-501", "02:00:5e:10:00:09"))
         await until(lambda: server.got)
         await emptied(house.store)
