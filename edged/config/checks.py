@@ -22,10 +22,10 @@ from edged.config.finding import Found as _Found
 from edged.config.finding import error as _error
 from edged.config.finding import placed
 from edged.config.finding import warning as _warning
+from edged.config.hub import hub_checks, hub_files
 from edged.config.radius import radius_checks, radsec_files
 from edged.config.schema import Config
 from edged.errors import ConfigError, Problem
-from edged.hub.settings import HubSettings
 from edged.mpsk.dialects import DIALECTS
 from edged.native import datagrams
 from edged.policy.presets import PRESETS
@@ -50,7 +50,7 @@ def cross_checks(config: Config, document: Document, *, read_files: bool) -> lis
         *_keys(config),
         *radius_checks(config.radius),
         *_billing(config),
-        *_hub(config),
+        *hub_checks(config),
         *enforce_checks(config),
         *_ops(config),
         *_state(config),
@@ -58,6 +58,7 @@ def cross_checks(config: Config, document: Document, *, read_files: bool) -> lis
         *(_files(config) if read_files else ()),
         *(enforce_files(config.enforce) if read_files else ()),
         *(radsec_files(config.radius) if read_files else ()),
+        *(hub_files(config) if read_files else ()),
     ]
     return [placed(problem, location, document) for location, problem in found]
 
@@ -248,19 +249,6 @@ def _billing(config: Config) -> _Found:
             )  # fmt: skip
 
 
-def _hub(config: Config) -> _Found:
-    hub = config.hub
-    if hub is None:
-        return
-    if config.billing is None:
-        yield _error(("hub",), "no billing section beside it", "billing: the list that other edges are served")
-    if hub.tls is None and not hub.listen.address.is_loopback:
-        yield _warning(
-            ("hub", "listen"), f"{hub.listen}, and no hub.tls", "passphrases and names travel in clear",
-            'hub.tls, or listen: "127.0.0.1:9443" and a proxy with TLS in front',
-        )  # fmt: skip
-
-
 def _origins(config: Config) -> Iterator[tuple[Location, BillingSettings | FallbackSettings]]:
     """Where lists may come from: billing or its hub, and who stands in for the hub."""
     if config.billing is not None:
@@ -328,15 +316,9 @@ def _files(config: Config) -> _Found:
     for section, given in _origins(config):
         if given.ca:
             yield from _absent(given.ca, (*section, "ca"), "billing cannot be read until it is there")
-    yield from _hub_files(config.hub)
     for index, upstream in enumerate(config.dns.upstreams):
         if upstream.ca:
             yield from _absent(upstream.ca, ("dns", "upstreams", index, "ca"), "edged does not start without it")
-
-
-def _hub_files(hub: HubSettings | None) -> _Found:
-    for name, path in (("chain", hub.tls.chain), ("key", hub.tls.key)) if hub is not None and hub.tls else ():
-        yield from _absent(path, ("hub", "tls", name), "edged does not start without it")
 
 
 def _certificate_files(config: Config) -> _Found:

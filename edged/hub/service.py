@@ -25,7 +25,7 @@ from edged.fdstore import FdStore
 from edged.hub import feed, fleet, told
 from edged.hub.answer import Answer, Asked, Body, Question, plain
 from edged.hub.asking.service import Asking
-from edged.hub.http.service import HubFront
+from edged.hub.http.service import Counters, HubFront
 from edged.hub.served import History, Listed, revision, touched
 from edged.hub.settings import HubSettings
 from edged.model import Key, Snapshot, State, Subscriber
@@ -90,7 +90,7 @@ class HubService:
         self.public_key = base64.b64encode(signing.public_key(self._private)).decode()
         """As ``billing.signed_by`` of the edges has it."""
         self._billing, self._kept_keys, self._relay, self._clock = billing, kept_keys, relay, clock
-        self._front = HubFront(settings, self._answer)
+        self.front = HubFront(settings, self._answer)
         self._fds = fds or FdStore()
         self._asking = Asking(billing.recheck)
         self._file = directory / "fleet.json"
@@ -112,14 +112,14 @@ class HubService:
         """Set, and replaced, when a list has become another."""
 
     @property
-    def counters(self) -> Any:
+    def counters(self) -> Counters:
         """What was asked and answered."""
-        return self._front.counters
+        return self.front.counters
 
     @property
     def connections(self) -> int:
         """Connections that are open."""
-        return self._front.under_way
+        return self.front.under_way
 
     @property
     def under_way(self) -> int:
@@ -130,7 +130,7 @@ class HubService:
         """Remember the fleet, then listen. ConfigError when the address cannot be had."""
         self.fleet = fleet.Fleet(await asyncio.to_thread(self._load), self._clock())
         await self._look()
-        self.endpoint = await self._front.open(self.settings.listen, self._fds)
+        self.endpoint = await self.front.open(self.settings.listen, self._fds)
         log.info("hub-listening", endpoint=str(self.endpoint), public_key=self.public_key)
 
     async def run(self) -> None:
@@ -145,18 +145,18 @@ class HubService:
 
     def refrain(self) -> None:
         """Hear nobody else."""
-        self._front.refrain()
+        self.front.refrain()
 
     async def stop(self) -> None:
         """Close the socket, and write down who was heard of."""
         self._asking.stop()
-        await self._front.close()
+        await self.front.close()
         self.endpoint = None
         await self.save()
 
     def reconfigure(self, settings: HubSettings) -> None:
         """Take what a reload may change. ConfigError: the certificate does not work, and everything stays."""
-        self._front.reconfigure(settings)
+        self.front.reconfigure(settings)
         self.settings = settings
 
     def standings(self) -> tuple[fleet.Standing, ...]:

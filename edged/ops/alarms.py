@@ -18,6 +18,7 @@ from edged.config.derived import served_interfaces
 from edged.config.roles import is_hub_alone
 from edged.enforce.nft_json import MENDED_BY
 from edged.errors import Problem
+from edged.hub.certificate import SOON_S as HUB_SOON_S
 from edged.hub.fleet import LATE_S
 from edged.mpsk.keyring import fault_of
 from edged.ops.parts import certified, failed, time_left
@@ -105,6 +106,10 @@ def _hub_alarms(house: House, now: float) -> Iterator[Alarm]:
     if missing and now - house.started_at > EMPTY_S:
         what = f"There is no list of {' and none of '.join(missing)} yet to serve to other edges"
         yield Alarm("hub-empty", f"{what}; each keeps its last good one.", "edged status")
+    if hub.front.ends and hub.front.ends - now < HUB_SOON_S:
+        when = f"ends on {day(hub.front.ends)}" if hub.front.ends > now else f"ended on {day(hub.front.ends)}"
+        sentence = f"The certificate of hub.tls {when}; from then on every edge refuses the hub."
+        yield Alarm("hub-certificate-ending", sentence, "edged reload, once the renewed one is in its place")
     standings = hub.standings()
     silent, late = [s.report.edge for s in standings if s.silent], [s.report.edge for s in standings if s.late]
     if silent:

@@ -49,6 +49,10 @@ AFFECTED = {
         "that open a line are saved later."
     ),
     "hub-empty": "nobody yet: each edge keeps its last good list; an edge without one blocks nobody.",
+    "hub-certificate-ending": (
+        "nobody yet; from its end on every edge refuses the hub and keeps its last good list: new blocks and payments "
+        "wait, where there is no billing.fallback."
+    ),
     "edge-silent": (
         "perhaps nobody: an edge that is cut off keeps its last good list, so that new blocks and payments wait there."
     ),

@@ -139,6 +139,9 @@ def _hub(house: House) -> Iterator[Sample]:
     yield _count("edged_hub_cut", "Connections that were too slow, or too many.", hub.counters.cut)
     yield _count("edged_hub_malformed", "Requests that are not HTTP/1.1.", hub.counters.malformed)
     yield _count("edged_hub_faults", "Our own bugs, met while answering an edge.", hub.counters.faults)
+    if hub.front.ends:
+        text = "When the certificate of hub.tls ends, epoch seconds."
+        yield _gauge("edged_hub_certificate_expires_seconds", text, hub.front.ends)
     counts = tally(hub.standings())
     yield _gauge("edged_fleet_edges", "Edges that have reported.", counts.known)
     yield _gauge("edged_fleet_silent", "Of these, silent for longer than hub.silent.", counts.silent)

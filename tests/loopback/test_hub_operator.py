@@ -6,11 +6,13 @@ import json
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
+import trustme
 
 from edged.billing.signing import public_key
 from edged.hub.fleet import LATE_S, Fleet, Report
@@ -148,6 +150,37 @@ async def test_a_hub_that_serves_no_subscriber_is_not_told_that_lines_are_unknow
     async with at_work(written(tmp_path, serving)) as house:
         await synced(house)
         assert "lines-unknown" in raised(house)
+
+
+def certified(directory: Path, days: float) -> None:
+    """A chain and a key of the hub's, good for so many days more."""
+    ends = datetime.now(UTC) + timedelta(days=days)
+    issued = trustme.CA().issue_cert("hub.example.net", not_after=ends)
+    (directory / "chain.pem").write_bytes(b"".join(pem.bytes() for pem in issued.cert_chain_pems))
+    (directory / "key.pem").write_bytes(issued.private_key_pem.bytes())
+
+
+async def test_a_certificate_that_ends_soon_is_an_alarm_until_a_reload_has_the_renewed_one(tmp_path: Path) -> None:
+    listed(tmp_path)
+    certified(tmp_path, 13)
+    tls = f"tls: {{{{chain: {tmp_path}/chain.pem, key: {tmp_path}/key.pem}}}}"
+    async with at_work(written(tmp_path, HUB.replace('"127.0.0.1:0"', f'"127.0.0.1:0", {tls}'))) as house:
+        hub = house.office.hub
+        assert hub is not None
+        assert (await ask(house, "fleet"))["url"] == f"https://{hub.endpoint}/edged"
+        assert "of hub.tls ends on " in raised(house)["hub-certificate-ending"].sentence
+        assert "of hub.tls ended on " in raised(house, time.time() + 14 * 86400)["hub-certificate-ending"].sentence
+
+        certified(tmp_path, 90)
+        assert "hub-certificate-ending" in raised(house)
+        await house.reload()
+
+        assert not house.reload_state.problems
+        assert "hub-certificate-ending" not in raised(house)
+        (tmp_path / "chain.pem").write_text("nothing\n")
+        await house.reload()
+        assert house.reload_state.problems[0].key == "hub.tls.chain"
+        assert hub.front.ends - time.time() > 89 * 86400
 
 
 # --- edged fleet -----------------------------------------------------------------------------------

@@ -38,7 +38,10 @@ billing:
   url: https://127.0.0.1:9
   secret: a-secret-of-a-test
   webhook: {{listen: "127.0.0.1:0", path: /hooks, secret: another-secret-of-a-test}}
-hub: {{listen: "127.0.0.1:0", keys: [a-bearer-key-of-a-test]}}
+hub:
+  listen: "127.0.0.1:0"
+  keys: [a-bearer-key-of-a-test]
+  tls: {{chain: {directory}/chain.pem, key: {directory}/key.pem}}
 subscribers: {{networks: ["127.0.0.0/8"]}}
 portal:
   url: https://localhost
@@ -92,7 +95,7 @@ def metrics(tmp_path_factory: pytest.TempPathFactory) -> str:
 async def scraped(path: Path) -> str:
     async with at_work(House(load(path))) as house, asyncio.timeout(10), aiohttp.ClientSession() as session:
         assert house.office.hub is not None
-        async with session.get(f"http://{house.office.hub.endpoint}/edged/keys") as refused:
+        async with session.get(f"https://{house.office.hub.endpoint}/edged/keys", ssl=False) as refused:
             assert refused.status == 401
         # an alarm that stands: billing's port is nobody's
         while True:

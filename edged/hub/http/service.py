@@ -18,6 +18,7 @@ from aiohttp.http_exceptions import HttpProcessingError
 
 from edged.errors import ConfigError
 from edged.fdstore import FdStore
+from edged.hub import certificate
 from edged.hub.answer import LONGEST_WAIT, Answer, Asked, Question, plain
 from edged.hub.settings import HubSettings, HubTlsSettings
 from edged.values import Endpoint, Secret
@@ -80,6 +81,8 @@ class HubFront(web.Server):
         self._crowd = Crowd(connections, _HEAD_S, full=self._cut, slow=self._cut)
         self._listener: asyncio.Server | None = None
         self._tls = None if settings.tls is None else context(settings.tls)
+        self.ends = 0.0 if settings.tls is None else _ends(settings.tls)
+        """When the certificate in use ends, epoch seconds; 0: there is none."""
 
     async def open(self, endpoint: Endpoint, fds: FdStore) -> Endpoint:
         """Listen on ``endpoint``; the one that the system chose where its port is 0. ConfigError."""
@@ -99,6 +102,7 @@ class HubFront(web.Server):
         """Take other bearer keys, and the certificate as it is now. ConfigError: then everything stays."""
         if settings.tls is not None and self._tls is not None:
             context(settings.tls)
+            self.ends = _ends(settings.tls)
             self._tls.load_cert_chain(settings.tls.chain, settings.tls.key)
         self.keys = settings.keys
 
@@ -202,6 +206,14 @@ def context(settings: HubTlsSettings) -> ssl.SSLContext:
             "hub.tls", f"{settings.chain}, {settings.key}: {found}", "PEM files of a certificate and its key"
         ) from None
     return made
+
+
+def _ends(settings: HubTlsSettings) -> float:
+    """When the certificate ends. ConfigError."""
+    try:
+        return certificate.ends(settings.chain.read_bytes())
+    except OSError as error:
+        raise ConfigError.of("hub.tls.chain", f"{settings.chain}: {error.strerror}", "a file to read") from None
 
 
 def _question(request: web.BaseRequest, body: bytes = b"") -> Question:
