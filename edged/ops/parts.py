@@ -87,6 +87,7 @@ def _hub(house: House) -> Iterator[Part]:
         (counts.fallback, "asking billing"),
     )  # fmt: skip
     fact += "".join(f"; {count:,} {word}" for count, word in words if count)
+    fact += f"; certificate until {day(hub.front.ends)}" if hub.front.ends else ""
     if not all(hub.revisions.values()):
         yield Part("hub", "WARN", f"nothing to serve yet; {fact}")
         return

@@ -27,6 +27,7 @@ from edged.ops.doctor.values import (
     Daemon,
     Facts,
     Holder,
+    HubVisit,
     Link,
     Route,
     Routing,
@@ -136,8 +137,8 @@ def test_a_host_on_which_all_is_well_has_no_other_grade_than_ok() -> None:
     grades = {check: found(check).grade for check in checks.CHECKS}
 
     assert checks.config(WELL).grade is Grade.OK
-    assert {check for check, grade in grades.items() if grade is not Grade.OK} == {"bridge"}
-    assert found("bridge").grade is Grade.SKIP
+    assert {check for check, grade in grades.items() if grade is not Grade.OK} == {"bridge", "hub"}
+    assert found("bridge").grade is found("hub").grade is Grade.SKIP
     assert found("sinkhole").worded().says == "a made-up blocked subscriber gets our address, v4 and v6"
     assert found("page").worded().says == "302 then 200 over TLS, unpaid/en, 9.8 kB, 21 ms"
     assert found("phones").worded().says == "iPhone and Mac, Android, Firefox would open it"
@@ -147,6 +148,15 @@ ALARM = {"code": "billing-held", "sentence": "A reading waits.", "try": "edged s
 ENDED = Certificate(Life(NOW - 90 * DAY, NOW - DAY))
 BRIDGE = replace(LAN, is_bridge=True)
 PORTS = tuple(Link(name, True, False, "lan0", False, 0) for name in ("p1", "p2"))
+OF_A_HUB = config(
+    "billing: {source: hub, url: https://h.example, key: k, signed_by: [JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=]}"
+)
+A_HUB = config(
+    "billing: {source: rest, url: https://b.example, secret: not-a-secret}\n"
+    'hub: {listen: "127.0.0.1:9443", keys: [a-bearer-key-of-a-test]}'
+)
+SILENT = {"code": "edge-silent", "sentence": "Edges are silent.", "try": "edged fleet status"}
+EMPTY = {"code": "hub-empty", "sentence": "There is no list.", "try": "edged status"}
 CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
     ("edged", {"daemon": None, "reasons": {"daemon": "it does not answer"}}, Grade.FAIL, "it does not answer"),
     ("edged", {"daemon": None, "hung": OURS}, Grade.FAIL,
@@ -256,6 +266,22 @@ CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
     ("billing", {"daemon": None, "billing": "billing answered 401 (the key is not accepted)"}, Grade.FAIL,
      "billing answered 401 (the key is not accepted)"),
     ("billing", {"daemon": None}, Grade.OK, "rest answers a question about one subscriber"),
+    ("hub", {"config": OF_A_HUB, "hub": HubVisit("h.example", "", 0.4)}, Grade.OK,
+     "h.example answers, signed by a key of billing.signed_by; clocks differ by 0 s"),
+    ("hub", {"config": OF_A_HUB, "hub": HubVisit("h.example", "h.example answered 503")}, Grade.FAIL,
+     "h.example answered 503"),
+    ("hub", {"config": OF_A_HUB, "hub": HubVisit("h.example", "", -90.0)}, Grade.WARN,
+     "its clock is 1 min 30 s behind this host's"),
+    ("hub", {"config": OF_A_HUB, "hub": HubVisit("h.example", "", 61.0)}, Grade.WARN,
+     "its clock is 1 min 1 s ahead of this host's"),
+    ("hub", {"config": OF_A_HUB, "reasons": {"hub": "it takes too long"}}, Grade.SKIP, "it takes too long"),
+    ("hub", {"config": A_HUB, "daemon": told(parts=[{"name": "hub", "state": "OK", "fact": "3 edges"}])}, Grade.OK,
+     "3 edges"),
+    ("hub", {"config": A_HUB, "daemon": told(alarms=[SILENT, EMPTY])}, Grade.FAIL, "There is no list."),
+    ("hub", {"config": A_HUB, "daemon": told(alarms=[SILENT])}, Grade.WARN, "Edges are silent."),
+    ("hub", {"config": A_HUB, "daemon": None}, Grade.SKIP, "edged is not running, and nobody else knows"),
+    ("ports", {"config": A_HUB, "daemon": None}, Grade.OK, "9443 are free for edged"),
+    ("ports", {"config": A_HUB, "holders": HOLDERS}, Grade.FAIL, "hub.listen: 127.0.0.1:9443/tcp: nobody listens"),
     ("guard", {"daemon": told(alarms=[ALARM])}, Grade.FAIL, "A reading waits."),
     ("targets", {"daemon": told(parts=[{"name": "nftables", "state": "FAIL", "fact": "nft: no"}])}, Grade.FAIL,
      "nftables: nft: no"),
@@ -340,7 +366,7 @@ def test_a_mistyped_check_is_usage_and_a_wrong_file_leaves_the_others_out(
     assert "did you mean ports?" in capsys.readouterr().err
     assert main(["doctor", "-c", str(path)]) == 1
     printed = capsys.readouterr().out
-    assert printed.startswith("edged: 1 FAIL, 21 SKIP in")
+    assert printed.startswith("edged: 1 FAIL, 22 SKIP in")
     assert "FAIL  config" in printed
 
 

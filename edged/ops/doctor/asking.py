@@ -7,6 +7,7 @@ Each is asked what it is asked all day; the listeners count one visit from this 
 from __future__ import annotations
 
 import asyncio
+import re
 import socket
 import ssl
 import struct
@@ -15,7 +16,10 @@ from collections.abc import Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Any
+from urllib.parse import urlsplit
 
+from edged.billing import signing
+from edged.billing.client import BillingClient, StatusError
 from edged.billing.settings import BillingSettings
 from edged.billing.sources import open_source
 from edged.captive.acme.record import FOLDER, certificate_files
@@ -30,12 +34,15 @@ from edged.dns.settings import UpstreamSettings
 from edged.errors import UpstreamError
 from edged.ops.control import Refused, call
 from edged.ops.doctor.looking import Hung, Unknown, addresses
-from edged.ops.doctor.values import Daemon, Upstream, Visit
+from edged.ops.doctor.values import Daemon, HubVisit, Upstream, Visit
 from edged.ops.probe.orders import CHECKS
 from edged.values import Endpoint, host_prefix
 
 _ASK_S = 4.0
 _VISIT_S = 3.0
+_HUB_OCTETS = 64 * 1024
+"""Of an answer without a body."""
+_CREATED = re.compile(r";created=([0-9]{1,15});")
 _PEER = struct.Struct("3i")
 
 
@@ -281,3 +288,35 @@ def tried_billing(settings: BillingSettings) -> str:
         return ""
 
     return asyncio.run(asked())
+
+
+def hub(config: Config) -> HubVisit | None:
+    """What the hub of this edge answers to a question for its list, and how its clock stands; None: there is no hub."""
+    settings = config.billing
+    if settings is None or settings.source != "hub":
+        return None
+    return asyncio.run(_hub_asked(settings))
+
+
+async def _hub_asked(settings: BillingSettings) -> HubVisit:
+    url, key = (settings.url or "").rstrip("/"), settings.secret or settings.key
+    client = BillingClient(
+        urlsplit(url).hostname or "hub", seconds=_ASK_S, octets=_HUB_OCTETS, authority=settings.ca
+    )  # fmt: skip
+    headers = {"Authorization": f"Bearer {key.reveal_text()}"} if key else {}
+    try:
+        sent = time.time()
+        reply = await client.request("HEAD", f"{url}/subscribers", headers=headers)
+        here = (sent + time.time()) / 2
+        if reply.status == 503:
+            return HubVisit(client.name, f"{client.name} answered 503: it has no list to serve yet")
+        if reply.status != 200:
+            return HubVisit(client.name, str(StatusError(client.name, reply.status)))
+        signing.verify(settings.signed_by, reply.path, reply.query, reply.headers, None)
+        created = _CREATED.search(reply.header("Signature-Input"))
+    except UpstreamError as error:
+        return HubVisit(client.name, str(error))
+    finally:
+        await client.close()
+    # whole seconds: half of one is the least that this is wrong by
+    return HubVisit(client.name, "", int(created[1]) + 0.5 - here if created else 0.0)

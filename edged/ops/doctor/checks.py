@@ -95,6 +95,10 @@ def wanted_ports(config: Config) -> Iterator[Wanted]:
     yield from (Wanted("udp", e, "radius.acct") for e in config.radius.acct)
     if config.radius.tls is not None:
         yield from (Wanted("tcp", e, "radius.tls.listen") for e in config.radius.tls.listen)
+    if config.billing is not None and config.billing.webhook is not None:
+        yield Wanted("tcp", config.billing.webhook.listen, "billing.webhook.listen")
+    if config.hub is not None:
+        yield Wanted("tcp", config.hub.listen, "hub.listen")
     if config.ops.listen is not None:
         yield Wanted("tcp", config.ops.listen, "ops.listen")
 
@@ -225,6 +229,7 @@ CHECKS: dict[str, tuple[tuple[str, ...], Check]] = {
     "upstreams": (("upstreams",), upstreams),
     "garden": (("garden",), garden),
     "billing": (("daemon", "billing"), running.billing),
+    "hub": (("daemon", "hub"), running.hub),
     "guard": (("daemon",), running.guard),
     "targets": (("daemon",), running.targets),
     "radius": (("daemon",), running.radius),

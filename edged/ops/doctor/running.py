@@ -9,11 +9,15 @@ from edged.config.schema import Config
 from edged.enforce.settings import by_name
 from edged.ops.doctor.finding import Finding, Plain, fail, ok, skip, warn
 from edged.ops.doctor.values import Facts
-from edged.ops.text import counted, moment
+from edged.ops.text import counted, moment, span
 
 _DOWN = "edged is not running, and nobody else knows"
 _WELL = frozenset({"OK", "WATCH"})
 _DAY_S = 86400.0
+_CLOCK_S = 60.0
+"""Seconds between a hub's clock and ours that somebody should know of; at five minutes its answers are refused."""
+_OF_A_HUB = ("hub-empty", "hub-certificate-ending", "edge-silent", "edge-behind")
+"""Alarms, the loudest first."""
 EXPORT_DAYS = 30
 """How old the last export of the keys may be."""
 
@@ -74,6 +78,47 @@ def billing(facts: Facts, config: Config) -> Finding:
             answer=facts.billing,
         )  # fmt: skip
     return ok("billing", "{source} answers a question about one subscriber", source=Plain(config.billing.source))
+
+
+def hub(facts: Facts, config: Config) -> Finding:
+    """At a hub: it has a list, a certificate that lasts, and edges that hear it. At an edge of one: it is believed."""
+    if config.hub is not None:
+        return _of_a_hub(facts)
+    if config.billing is None or config.billing.source != "hub":
+        return skip("hub", "this edge asks no hub, and is none")
+    found = facts.hub
+    if found is None:
+        return skip("hub", "{reason}", reason=facts.why("hub"))
+    if found.error:
+        return fail(
+            "hub", "{error}",
+            "the last good list stays in force; new blocks and payments wait, where there is no billing.fallback",
+            "curl of billing.url from here; edged fleet key at the hub says what belongs into signed_by; "
+            "manual: fleet.md", error=found.error,
+        )  # fmt: skip
+    if abs(found.ahead) > _CLOCK_S:
+        return warn(
+            "hub", "its clock is {apart} {where} this host's", "from five minutes on its answers are refused",
+            "NTP on both hosts: timedatectl says which of the two is wrong",
+            apart=Plain(span(abs(found.ahead))), where=Plain("ahead of" if found.ahead > 0 else "behind"),
+        )  # fmt: skip
+    return ok(
+        "hub", "{name} answers, signed by a key of billing.signed_by; clocks differ by {apart}", name=found.name,
+        apart=Plain(span(round(abs(found.ahead)))),
+    )  # fmt: skip
+
+
+def _of_a_hub(facts: Facts) -> Finding:
+    if facts.daemon is None:
+        return skip("hub", _DOWN)
+    standing = {alarm["code"]: alarm for alarm in facts.daemon.status["alarms"]}
+    for code in _OF_A_HUB:
+        if code in standing:
+            return (fail if code == "hub-empty" else warn)(
+                "hub", "{sentence}", "edges go on with what they have: new blocks and payments wait there", "{how}",
+                sentence=standing[code]["sentence"], how=standing[code]["try"],
+            )  # fmt: skip
+    return ok("hub", "{fact}", fact=_part(facts, "hub")["fact"])
 
 
 def guard(facts: Facts, config: Config) -> Finding:

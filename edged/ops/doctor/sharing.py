@@ -19,7 +19,7 @@ from edged.ops.doctor.finding import Finding, Plain, Value
 from edged.ops.doctor.text import Report, rows
 from edged.ops.manual import CODES
 
-_PARTS = frozenset({"billing", "dns", "portal", "radius", "nftables", "store"})
+_PARTS = frozenset({"billing", "hub", "dns", "portal", "radius", "nftables", "store"})
 _COUNTS = ("blocked", "unreached", "notice", "pass", "drain")
 _HEAD = """\
 edged doctor --report, {at} UTC. It was sent to nobody: read it, then share it yourself.

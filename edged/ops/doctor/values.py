@@ -110,6 +110,17 @@ class Visit:
 
 
 @dataclass(frozen=True, slots=True)
+class HubVisit:
+    """What the hub of this edge answered to a question for its list."""
+
+    name: str
+    error: str
+    """Empty: it answered, signed by a key of ``billing.signed_by``."""
+    ahead: float = 0.0
+    """Seconds by which its clock is ahead of ours."""
+
+
+@dataclass(frozen=True, slots=True)
 class Facts:
     """Everything gathered. None: it was not asked for, or ``reasons`` says why it is not known."""
 
@@ -138,6 +149,8 @@ class Facts:
     """Each name of the garden that can be asked for, and why it has no address; empty: it has."""
     billing: str | None = None
     """What billing said to a question about one subscriber; empty: it answered."""
+    hub: HubVisit | None = None
+    """What this edge's hub said; an edge without one asks nobody."""
     own_routes: tuple[Route, ...] | None = None
     around: tuple[str, ...] | None = None
     """What takes packets past the packet filter, as sentences."""
