@@ -5,9 +5,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 SUDO := $(shell [ "$$(id -u)" = 0 ] || command -v sudo)
 # real clients and peers of the end-to-end tests and of bench/
-# bind9 and freeradius may start as services of this machine: no test needs their ports, each peer has its own elsewhere
-APT_TEST := gcc libc6-dev python3-dev nftables iproute2 conntrack bind9 bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium firefox-esr libnss3-tools dbus-daemon procps libatomic1 pebble testssl.sh hostapd eapoltest radsecproxy zbar-tools postgresql keepalived
-APT_BENCH := dnsperf unbound nginx-light openssl
+# bind9, freeradius and nginx may start as services of this machine: no test needs their ports, each peer has its own elsewhere
+APT_TEST := gcc libc6-dev python3-dev nftables iproute2 conntrack bind9 bind9-dnsutils dnsmasq-base curl freeradius freeradius-utils chromium firefox-esr libnss3-tools dbus-daemon procps libatomic1 pebble testssl.sh hostapd eapoltest radsecproxy zbar-tools postgresql keepalived nginx-light
+APT_BENCH := dnsperf unbound openssl
 
 INSTALL_EDGED = $(BIN)/pip install -q --disable-pip-version-check --no-build-isolation --no-deps -e .
 

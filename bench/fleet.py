@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from edged.billing.pacing import following, pause  # after the path
+from edged.billing.pacing import broken_off, following  # after the path
 
 EVERY, WAIT, REQUESTS = 30.0, 25.0, 2
 """``poll.changes``; seconds that a hub keeps a question; requests of one look: subscribers and keys."""
@@ -73,7 +73,7 @@ def outage(edges: int, seconds: float, chance: random.Random, *, start: float = 
             heapq.heappush(events, (start if now < start <= until else until, edge, True))
         elif away:
             failures[edge] += 1
-            heapq.heappush(events, (now + pause(EVERY, failures[edge], chance), edge, False))
+            heapq.heappush(events, (now + broken_off(EVERY, failures[edge], chance), edge, False))
         else:
             heapq.heappush(events, (now + following(chance), edge, False))
     before = sum(count for second, count in load.items() if -seconds - 60 <= second < -seconds)
@@ -134,7 +134,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, default=secrets.randbelow(2**31))
     given = parser.parse_args()
     print(f"edges {given.edges}, seed {given.seed}")
-    for seconds in (30.0, 600.0, 7200.0):
+    for seconds in (3.0, 30.0, 600.0, 7200.0):
         for name, chance in (("jitter", random.Random(given.seed)), ("in step", InStep())):
             herd = outage(given.edges, seconds, chance)
             print(

@@ -65,6 +65,7 @@ for page in "$tree"/docs/reference/man/*; do
 done
 cp "$tree"/config/{edged.example.yaml,edged.schema.json,prometheus.rules.yaml,grafana.dashboard.json} "$doc/examples/"
 cp "$tree/config/keepalived/keepalived.conf" "$doc/examples/"
+cp "$tree/config/hub/nginx.conf" "$doc/examples/hub-nginx.conf"
 "$python" "$here/copyright.py" "$site" > "$doc/copyright"
 maintainer="${DEBFULLNAME:-the edged authors} <${DEBEMAIL:-edged@localhost.localdomain}>"
 { printf 'edged (%s) %s; urgency=medium\n\n  * What is new for operators: CHANGELOG.md, beside this file.\n\n' "$edged" "$suite"

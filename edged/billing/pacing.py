@@ -14,6 +14,10 @@ SPREAD = 0.2
 FOLLOWING = (0.5, 1.5)
 """Seconds after an answer that came because something had changed; the change came to all edges at once."""
 
+BROKEN_OFF, QUICK = (1.0, 10.0), 3
+"""Seconds after a kept question broke off, by a restart most often, which all edges notice in the same moment; and how
+often in a row."""
+
 
 def pause(every: float, failures: int, chance: random.Random, *, cheap: bool = False) -> float:
     """Seconds until the next question: ``every``, twice as long for each failure in a row, within bounds."""
@@ -21,6 +25,11 @@ def pause(every: float, failures: int, chance: random.Random, *, cheap: bool = F
     if failures:
         seconds = min(max(every, 1.0) * 2.0 ** min(failures, 16), max(LONGEST_CHEAP if cheap else LONGEST, every))
     return seconds * chance.uniform(1 - SPREAD, 1 + SPREAD)
+
+
+def broken_off(every: float, failures: int, chance: random.Random) -> float:
+    """The same where questions wait: the first failures in a row cost seconds, the next ones the pauses of others."""
+    return chance.uniform(*BROKEN_OFF) if failures <= QUICK else pause(every, failures - QUICK, chance)
 
 
 def following(chance: random.Random) -> float:

@@ -16,7 +16,7 @@ import structlog
 from edged.billing.ground import Ground
 from edged.billing.guard import Held
 from edged.billing.ledger.service import Ledger, Publish
-from edged.billing.pacing import following, pause
+from edged.billing.pacing import broken_off, following, pause
 from edged.billing.reading import Progress, Reading, evidence, silent
 from edged.billing.settings import BillingSettings, GuardSettings
 from edged.billing.sources import Source
@@ -282,8 +282,9 @@ class BillingService:
         return self._source.every if self._source.every is not None else self._settings.poll.changes
 
     def _delay(self, failures: int) -> float:
-        if self._source.waits and not failures:
-            return following(self._chance)
+        if self._source.waits:
+            every, chance = self.every, self._chance
+            return broken_off(every, failures, chance) if failures else following(chance)
         return pause(self.every, failures, self._chance, cheap=self._source.every is not None)
 
     def _guard(self) -> GuardSettings:

@@ -34,6 +34,8 @@ _KINDS = ("subscribers", "keys")
 class HubSource(RestSource):
     """``source: hub``."""
 
+    _counts_again = False  # pages bear one revision, signed, and add up to its total
+
     def __init__(
         self,
         url: str,

@@ -54,6 +54,8 @@ class RestSource(Direct):
     """``source: rest``."""
 
     every: float | None = None
+    _counts_again = True
+    """A server is asked once more how many there are: its pages may be of a list that changed between them."""
     trouble = ""
     """Always: what it cannot say fails the reading itself."""
 
@@ -239,7 +241,7 @@ class RestSource(Direct):
         count = len(result.entries)
         if result.total is not None and result.total != count:
             raise UpstreamError(f"{self.name}: the reading is refused: {kind}: total is {result.total}, {count} came")
-        if kind != "subscribers" or "?" in address:
+        if kind != "subscribers" or "?" in address or not self._counts_again:
             return
         reply = await self._request("HEAD", address)
         said = reply.header("X-Total-Count")
