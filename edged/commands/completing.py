@@ -21,7 +21,7 @@ KINDS: dict[str, str] = {
     "id": "keys", "ids": "keys", "site": "sites", "ssid": "networks", "ssids": "networks", "brand": "brands",
     "edge": "edges", "via": "interfaces", "interface": "interfaces",
     "config": FILES, "first_config": FILES, "capture": FILES, "ca": FILES, "out": FILES, "file": FILES,
-    "units": FILES, "report": FILES, "passphrase_file": FILES, "pages": DIRECTORIES,
+    "units": FILES, "report": FILES, "of": FILES, "passphrase_file": FILES, "pages": DIRECTORIES,
 }  # fmt: skip
 """What an argument that takes a value takes, by its name."""
 FREE = frozenset({

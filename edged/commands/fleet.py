@@ -32,7 +32,13 @@ def _status(arguments: Arguments) -> int:
 def _key(arguments: Arguments) -> int:
     from edged.ops.fleet import text
 
-    answer(arguments, call(socket_of(arguments.config), "fleet-key"), text.key)
+    if arguments.of is None:
+        facts = call(socket_of(arguments.config), "fleet-key")
+    else:
+        from edged.ops.fleet.commands import key_of
+
+        facts = key_of(arguments.of)
+    answer(arguments, facts, text.key)
     return 0
 
 

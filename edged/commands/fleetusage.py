@@ -28,6 +28,10 @@ def _status(action: argparse.ArgumentParser) -> None:
     )
 
 
+def _key(action: argparse.ArgumentParser) -> None:
+    action.add_argument("--of", type=Path, metavar="FILE", help="of a hub.key that is not in force yet; asks nobody")
+
+
 def _forget(action: argparse.ArgumentParser) -> None:
     action.add_argument("edge", help="its site, as edged fleet status shows it")
     action.add_argument("--why", default="", help="for the audit")
@@ -35,6 +39,6 @@ def _forget(action: argparse.ArgumentParser) -> None:
 
 _ACTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
     "status": ("how the edges are, those that need you first", _status),
-    "key": ("print the public key, for billing.signed_by of the edges", lambda _: None),
+    "key": ("print the public key, for billing.signed_by of the edges", _key),
     "forget": ("an edge that is no more: no alarm about it", _forget),
 }

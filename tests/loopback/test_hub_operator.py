@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import subprocess
 import sys
 import time
+from base64 import b64encode
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -14,13 +16,18 @@ import aiohttp
 import pytest
 import trustme
 
-from edged.billing.signing import public_key
+from edged.billing.reporting.service import Pace
+from edged.config.loading import load
 from edged.hub.fleet import LATE_S, Fleet, Report
 from edged.ops.alarms import EMPTY_S, Alarm, alarms
 from edged.ops.control import Refused
+from edged.ops.doctor import asking
+from edged.ops.doctor.values import HubVisit
+from edged.ops.fleet import text
 from edged.ops.parts import Part, parts
-from edged.state.files import secret_file
 from tests.loopback.house import ONE_LIST, ask, at_work, written
+from tests.loopback.hub_scene import BEARER, EDGE, scene, until
+from tests.loopback.signed_server import PUBLIC
 from tests.loopback.test_daemon import ROOT, edged, free_port, refusal, running, wait_until_it_serves
 
 KEY = "a-bearer-key-of-a-test"
@@ -239,6 +246,93 @@ async def test_an_edge_that_is_forgotten_stays_so_over_a_restart_and_stands_in_t
             await ask(house, "fleet-forget", edge="tower-1")
 
 
+def test_the_public_key_of_a_private_one_is_told_before_it_is_in_force_and_what_is_none_is_refused(
+    tmp_path: Path,
+) -> None:
+    (tmp_path / "edged.yaml").write_text("{}\n")
+    key = tmp_path / "hub.key.new"
+    key.write_text(f"{bytes(range(32)).hex()}\n")
+
+    told = edged(tmp_path / "edged.yaml", "fleet", "key", "--of", str(key))
+    assert (told.returncode, told.stdout) == (0, "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=\n")
+    key.write_text("nothing\n")
+    for path in (key, tmp_path / "away"):
+        refused = edged(tmp_path / "edged.yaml", "fleet", "key", "--of", str(path))
+        assert (refused.returncode, refused.stdout) == (1, "")
+        assert refused.stderr.startswith(f"edged: {path}: "), refused.stderr
+
+
+# --- an edge at work -------------------------------------------------------------------------------
+
+
+async def test_an_edge_at_work_is_seen_with_its_list_and_is_behind_only_while_it_is(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at, at.edge_at_work("tower-1") as edge:
+        assert edge.office.reports is not None
+        edge.office.reports._pace = Pace(every=0.1, look=0.02)
+        await until(lambda: any(s.report.listed == 2 and not s.behind for s in at.hub.standings()))
+        assert edge.billing is not None
+
+        facts = await ask(at.house, "fleet")
+
+        (row,) = facts["edges"]
+        assert (row["edge"], row["source"], row["blocked"], row["silent"]) == ("tower-1", "hub", 2, False)
+        assert row["clock_off"] == 0.0
+        assert row["subscribers"] == facts["revisions"]["subscribers"]
+        assert facts["waiting"] == 1
+        assert "tower-1" in text.status(facts, everybody=False)
+        assert (await ask(at.house, "names", kind="edges", beginning=""))["names"][0][0] == "tower-1"
+
+
+# --- edged doctor ----------------------------------------------------------------------------------
+
+
+async def test_the_doctor_of_an_edge_says_whether_the_hub_answers_and_is_believed(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+
+        def visit(**changed: str) -> HubVisit:
+            values = {"site": "tower-1", "url": at.url, "bearer": BEARER, "public": at.hub.public_key} | changed
+            path = tmp_path / "edge.yaml"
+            path.write_text(EDGE.format(directory=tmp_path, **values))
+            found = asking.hub(load(path).config)
+            assert found is not None
+            return found
+
+        well = await asyncio.to_thread(visit)
+        assert (well.name, well.error) == ("127.0.0.1", "")
+        assert abs(well.ahead) < 3
+        other = b64encode(PUBLIC).decode()
+        assert "which signed_by does not name" in (await asyncio.to_thread(visit, public=other)).error
+        assert "(the key is not accepted)" in (await asyncio.to_thread(visit, bearer="another-key-of-a-test")).error
+        assert "404" in (await asyncio.to_thread(visit, url=f"{at.url}/elsewhere")).error
+        assert (await asyncio.to_thread(visit, url=f"http://127.0.0.1:{free_port()}/edged")).error
+        ahead, at.hub._clock = at.hub._clock, lambda: time.time() + 90
+        assert 85 < (await asyncio.to_thread(visit)).ahead < 95
+        at.hub._clock = ahead
+
+
+async def test_the_doctor_of_an_edge_whose_hub_has_nothing_yet_says_so(tmp_path: Path) -> None:
+    async with at_work(written(tmp_path, HUB)) as house:
+        hub = house.office.hub
+        assert hub is not None
+        path = tmp_path / "edge.yaml"
+        url = f"http://{hub.endpoint}/edged"
+        path.write_text(EDGE.format(directory=tmp_path, site="a", url=url, bearer=KEY, public=hub.public_key))
+
+        found = await asyncio.to_thread(asking.hub, load(path).config)
+
+        assert found is not None
+        assert found.error == "127.0.0.1 answered 503: it has no list to serve yet"
+
+
+def test_the_doctor_of_a_hub_says_how_its_edges_are(tmp_path: Path) -> None:
+    path = hub_file(tmp_path)
+    with running(path):
+        wait_until_it_serves(path)
+        (check,) = json.loads(edged(path, "doctor", "hub", "--json").stdout)["checks"]
+    assert check["grade"] == "OK"
+    assert "0 edges at 127.0.0.1:" in check["seen"]
+
+
 # --- edged hub, as a process -----------------------------------------------------------------------
 
 
@@ -262,10 +356,10 @@ def test_a_hub_alone_runs_without_any_privilege_and_answers_edged_fleet(tmp_path
         assert shown.returncode == 0, shown.stderr
         assert shown.stdout.startswith("hub-1: ")
         public = edged(path, "fleet", "key")
-        expected = public_key(secret_file(tmp_path / "state" / "hub.key"))
+        of_file = edged(path, "fleet", "key", "--of", str(tmp_path / "state" / "hub.key"))
         assert json.loads(edged(path, "fleet", "key", "--json").stdout)["public_key"] == public.stdout.strip()
         assert public.stdout.strip() in shown.stdout
-        assert len(expected) == 32
+        assert of_file.stdout == public.stdout
         assert edged(path, "fleet", "status", "--healthy").returncode == 0
         assert edged(path, "fleet", "forget", "tower-1").returncode == 1
         children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text()

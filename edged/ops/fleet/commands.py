@@ -9,13 +9,16 @@ import difflib
 import time
 from collections.abc import Iterable
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from edged.billing.signing import keyid
+from edged.billing.signing import keyid, public_key
+from edged.errors import ConfigError
 from edged.hub.fleet import Standing
 from edged.ops.control import SCHEMA, Command, Refused
 from edged.ops.fleet.edges import Tally, facts, ordered, tally
 from edged.ops.text import counted
+from edged.state.files import kept_secret
 from edged.state.overrides import AuditRow
 
 if TYPE_CHECKING:
@@ -68,7 +71,7 @@ class FleetCommands:
         }
 
     async def _key(self) -> dict[str, Any]:
-        return {"schema": SCHEMA, "public_key": self._hub.public_key, "keyid": _keyid(self._hub)}
+        return _key_facts(base64.b64decode(self._hub.public_key))
 
     async def _forget(self, request: dict[str, Any]) -> dict[str, Any]:
         hub, edge = self._hub, str(request["edge"])
@@ -90,13 +93,24 @@ def _served(hub: HubService) -> dict[str, Any]:
     return {
         "url": f"{scheme}://{hub.endpoint or hub.settings.listen}{hub.settings.path}",
         "public_key": hub.public_key,
-        "keyid": _keyid(hub),
+        "keyid": keyid(base64.b64decode(hub.public_key)),
         "revisions": dict(hub.revisions),
     }
 
 
-def _keyid(hub: HubService) -> str:
-    return keyid(base64.b64decode(hub.public_key))
+def key_of(path: Path) -> dict[str, Any]:
+    """The public key of the private one in ``path``, which no hub has to have in force. Refused."""
+    try:
+        private = kept_secret(path)
+    except ConfigError as error:
+        raise Refused(f"{path}: {error.problems[0].found}; expected 64 hexadecimal digits") from None
+    if private is None:
+        raise Refused(f"{path}: there is no such file; openssl rand -hex 32 makes one")
+    return _key_facts(public_key(private))
+
+
+def _key_facts(public: bytes) -> dict[str, Any]:
+    return {"schema": SCHEMA, "public_key": base64.b64encode(public).decode(), "keyid": keyid(public)}
 
 
 def _nobody(edge: str, names: Iterable[str]) -> str:
