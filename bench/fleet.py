@@ -23,7 +23,7 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from edged.billing.pacing import broken_off, following  # after the path
+from edged.billing.pacing import following  # after the path
 
 EVERY, WAIT, REQUESTS = 30.0, 25.0, 2
 """``poll.changes``; seconds that a hub keeps a question; requests of one look: subscribers and keys."""
@@ -73,9 +73,9 @@ def outage(edges: int, seconds: float, chance: random.Random, *, start: float = 
             heapq.heappush(events, (start if now < start <= until else until, edge, True))
         elif away:
             failures[edge] += 1
-            heapq.heappush(events, (now + broken_off(EVERY, failures[edge], chance), edge, False))
+            heapq.heappush(events, (now + following(EVERY, failures[edge], chance), edge, False))
         else:
-            heapq.heappush(events, (now + following(chance), edge, False))
+            heapq.heappush(events, (now + following(EVERY, 0, chance), edge, False))
     before = sum(count for second, count in load.items() if -seconds - 60 <= second < -seconds)
     after = {second: count for second, count in load.items() if second >= 0}
     return Herd(before / 60, max(after.values()), after.get(0, 0), max(answered) - end)
@@ -85,7 +85,7 @@ def change(edges: int, chance: random.Random) -> Herd:
     """Billing is back, or a payment came: every kept question is answered at once, and the next ones follow."""
     load: Counter[int] = Counter({0: edges})  # the keys of each; the subscribers were asked for before
     for _ in range(edges):
-        load[int(10 * following(chance))] += REQUESTS
+        load[int(10 * following(EVERY, 0, chance))] += REQUESTS
     tenths = max(count for tenth, count in load.items() if tenth)
     return Herd(edges * REQUESTS / (WAIT + 1.0), tenths * 10, edges, 0.0)
 

@@ -20,9 +20,9 @@ from edged.billing.sources import open_source
 from edged.billing.webhook import Hint
 from edged.config.schema import Config
 from edged.fdstore import FdStore
-from edged.hub.service import HubService
+from edged.hub.service import HubService, SessionsOf
 from edged.hub.settings import HubSettings
-from edged.model import Key, Snapshot, Subscriber, Tell, untold
+from edged.model import Key, OnlineSession, Snapshot, Subscriber, Tell, untold
 from edged.state.database import Database
 from edged.state.guard_memory import GuardMemoryStore
 from edged.state.hooks import HookStore
@@ -44,16 +44,17 @@ class BackOffice:
         publish: Publish,
         hear: Hear,
         keys: KeyStore,
+        sessions_of: SessionsOf,
         fds: FdStore | None = None,
     ) -> None:
-        """``keys``: where billing's keys are kept. ``fds``: sockets that outlive us."""
+        """``keys``: where billing's keys are kept. ``sessions_of``: ``Roster.sessions_of``. ``fds``: as in FdStore."""
         self.billing: BillingService | None = None
         self.online: Online | None = None
         self.hooks: HookService | None = None
         self.events: EventService | None = None
         self.reports: ReportService | None = None
         self.hub: HubService | None = None
-        self._publish_here = publish
+        self._publish_here, self._hear_here = publish, hear
         settings = config.billing
         if settings is None:
             return
@@ -66,7 +67,7 @@ class BackOffice:
             own=own,
             publish=self._publish,
         )
-        self.online = Online(source, hear, every=settings.poll.sessions)
+        self.online = Online(source, self._online, every=settings.poll.sessions)
         if settings.webhook is not None:
             store = HookStore(database)
             self.hooks = HookService(settings.webhook, source=settings.source, store=store, tell=self._heard, fds=fds)
@@ -76,6 +77,8 @@ class BackOffice:
             self.hub = HubService(
                 config.hub,
                 billing=self.billing,
+                online=self.online,
+                sessions_of=sessions_of,
                 kept_keys=lambda: _of_billing(keys),
                 relay=self.events.pass_on if self.events is not None else None,
                 directory=config.state.directory,
@@ -138,6 +141,12 @@ class BackOffice:
     async def _publish(self, snapshot: Snapshot, words: tuple[Subscriber, ...] | None = None) -> None:
         """Billing -> everybody here, then other edges."""
         await self._publish_here(snapshot, words)
+        if self.hub is not None:
+            self.hub.stir()
+
+    async def _online(self, sessions: tuple[OnlineSession, ...], doubtful: bool) -> None:  # noqa: FBT001  as in Hear
+        """Billing's live sessions -> everybody here, then other edges."""
+        await self._hear_here(sessions, doubtful)
         if self.hub is not None:
             self.hub.stir()
 

@@ -7,10 +7,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from edged.billing.mapping import check_shared_passphrases
+from edged.billing.mapping import Lines, check_shared_passphrases
 from edged.model import Key, State, Subscriber
 
-T = TypeVar("T", bound=Subscriber | Key)
+T = TypeVar("T", bound=Subscriber | Key | Lines)
 
 
 @dataclass(frozen=True, slots=True)

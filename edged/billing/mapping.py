@@ -7,14 +7,27 @@ A field of a wrong type names its object and itself; the whole reading is refuse
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
 from edged.billing.feed_fields import KEY, SUBSCRIBER, Reader, Wrong, found
 from edged.errors import UpstreamError
 from edged.model import NO_ACCOUNT, Account, Key, Subscriber
-from edged.values import Secret
+from edged.values import Prefix, Secret
 
-T = TypeVar("T", bound=Subscriber | Key)
+
+@dataclass(frozen=True, slots=True)
+class Lines:
+    """Where a subscriber is online now, as a hub says it."""
+
+    id: str
+    """Of the subscriber."""
+    addresses: tuple[Prefix, ...]
+    since: float = 0.0
+    """When these addresses were given, epoch seconds; 0: not said."""
+
+
+T = TypeVar("T", bound=Subscriber | Key | Lines)
 Values = dict[str, Any]
 
 _NAMED = 5
@@ -43,7 +56,9 @@ class Faults:
             raise UpstreamError(f"the reading is refused: {'; '.join(self.first)}{more}")
 
 
-_REQUIRED = {"subscriber": ("id", "state"), "key": ("id", "ssid", "passphrase")}
+_REQUIRED = {
+    "subscriber": ("id", "state"), "key": ("id", "ssid", "passphrase"), "session": ("id", "addresses"),
+}  # fmt: skip
 _ACCOUNT = ("name", "amount_due", "currency", "due", "pay_url", "language", "invoice")
 
 
@@ -54,6 +69,10 @@ def _subscriber(values: Values) -> Subscriber:
 
 def _key(values: Values) -> Key:
     return Key(**values)
+
+
+def _lines(values: Values) -> Lines:
+    return Lines(**values)
 
 
 class Listing(Generic[T]):
@@ -118,6 +137,11 @@ def subscriber_listing(before: Iterable[Subscriber] = ()) -> Listing[Subscriber]
 def key_listing() -> Listing[Key]:
     """An empty list of keys to add pages to."""
     return Listing("key", KEY, _key)
+
+
+def lines_listing() -> Listing[Lines]:
+    """An empty list of sessions to add pages to."""
+    return Listing("session", {name: SUBSCRIBER[name] for name in ("id", "addresses", "since")}, _lines)
 
 
 def map_subscribers(objects: object, lines: Sequence[int] = ()) -> tuple[Subscriber, ...]:

@@ -27,11 +27,11 @@ def pause(every: float, failures: int, chance: random.Random, *, cheap: bool = F
     return seconds * chance.uniform(1 - SPREAD, 1 + SPREAD)
 
 
-def broken_off(every: float, failures: int, chance: random.Random) -> float:
-    """The same where questions wait: the first failures in a row cost seconds, the next ones the pauses of others."""
-    return chance.uniform(*BROKEN_OFF) if failures <= QUICK else pause(every, failures - QUICK, chance)
+def following(every: float, failures: int, chance: random.Random) -> float:
+    """Seconds until the next question where the answer to it waits for a change.
 
-
-def following(chance: random.Random) -> float:
-    """Seconds until the next question where the answer to it waits for a change."""
-    return chance.uniform(*FOLLOWING)
+    The first failures in a row cost seconds, the next ones the pauses of others.
+    """
+    if failures > QUICK:
+        return pause(every, failures - QUICK, chance)
+    return chance.uniform(*(BROKEN_OFF if failures else FOLLOWING))

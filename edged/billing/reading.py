@@ -44,6 +44,9 @@ class Direct:
     stands_in = False
     """True while another source answers than the one that the operator named first."""
 
+    def remember(self, read_at: float) -> None:
+        """The list from before the start is of that time, epoch seconds: billing itself knows no older one."""
+
     def hurry(self) -> None:
         """Let the look that is under way end soon: nothing here waits for a change."""
 

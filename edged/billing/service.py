@@ -16,7 +16,7 @@ import structlog
 from edged.billing.ground import Ground
 from edged.billing.guard import Held
 from edged.billing.ledger.service import Ledger, Publish
-from edged.billing.pacing import broken_off, following, pause
+from edged.billing.pacing import following, pause
 from edged.billing.reading import Progress, Reading, evidence, silent
 from edged.billing.settings import BillingSettings, GuardSettings
 from edged.billing.sources import Source
@@ -110,6 +110,7 @@ class BillingService:
         self._running_from, self._heard = start - self._time(), self._heard or start
         if ledger.good is not None:
             self._contact = max(self._contact, ledger.good.read_at)
+            self._source.remember(ledger.good.read_at)
             ledger.opened = self._stale() and self._settings.stale.then == "open"
             await ledger.publish(ledger.good)
             log.info("billing-loaded", snapshot=ledger.good.id, subscribers=len(ledger.good.subscribers))
@@ -283,8 +284,7 @@ class BillingService:
 
     def _delay(self, failures: int) -> float:
         if self._source.waits:
-            every, chance = self.every, self._chance
-            return broken_off(every, failures, chance) if failures else following(chance)
+            return following(self.every, failures, self._chance)
         return pause(self.every, failures, self._chance, cheap=self._source.every is not None)
 
     def _guard(self) -> GuardSettings:

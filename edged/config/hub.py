@@ -22,7 +22,10 @@ def hub_checks(config: Config) -> Found:
         return
     if config.billing is None:
         yield error(
-            ("hub",), "no billing section beside it", "billing: where the list comes from that edges are served"
+            ("billing",),
+            "nothing",
+            "where the list comes from that edges are served",
+            "billing: {source: rest, url: https://billing.example.net, key: !file /etc/edged/secrets/billing}",
         )
     if hub.tls is None and not hub.listen.address.is_loopback:
         yield warning(

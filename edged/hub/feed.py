@@ -11,17 +11,25 @@ from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+from edged.billing.mapping import Lines
 from edged.model import NO_ACCOUNT, Key, Subscriber
 
+Entry = Subscriber | Key | Lines
 Object = dict[str, Any]
 KINDS = ("subscribers", "keys")
+"""What every hub has; ``sessions``, who of the subscribers is online, only one whose billing says it."""
 PAGE = 5_000
 """Objects in one page: a megabyte or so."""
 
 
-def feed_object(entry: Subscriber | Key) -> Object:
+def feed_object(entry: Entry) -> Object:
     """The object that says ``entry``; what it does not say is left out."""
-    said = _subscriber(entry) if isinstance(entry, Subscriber) else _key(entry)
+    if isinstance(entry, Subscriber):
+        said = _subscriber(entry)
+    elif isinstance(entry, Key):
+        said = _key(entry)
+    else:
+        said = {"id": entry.id, "addresses": list(map(str, entry.addresses)), "since": _moment(entry.since)}
     return {name: value for name, value in said.items() if value}
 
 
@@ -83,7 +91,7 @@ def _scaled(number: int) -> str:
     return str(number)
 
 
-def page(kind: str, entries: Sequence[Subscriber | Key], revision: str, known: int | None, number: int) -> bytes:
+def page(kind: str, entries: Sequence[Entry], revision: str, known: int | None, number: int) -> bytes:
     """Page ``number``, from 1, of all ``entries``; beyond the last, an empty one."""
     part = entries[(number - 1) * PAGE : number * PAGE]
     document: Object = {"revision": revision, "total": len(entries)}
@@ -95,9 +103,7 @@ def page(kind: str, entries: Sequence[Subscriber | Key], revision: str, known: i
     return _octets(document)
 
 
-def difference(
-    kind: str, entries: Iterable[Subscriber | Key], removed: Iterable[str], revision: str, known: int | None
-) -> bytes:
+def difference(kind: str, entries: Iterable[Entry], removed: Iterable[str], revision: str, known: int | None) -> bytes:
     """What changed until ``revision``: entries that are new or others, and ids that are gone."""
     objects = list(map(feed_object, entries))
     document: Object = {"revision": revision, "total": len(objects), "removed": sorted(removed), kind: objects}
@@ -119,6 +125,11 @@ def active(subscriber: str) -> bytes:
 def unknown(subscriber: str) -> bytes:
     """The answer, with status 404, about one whom billing does not know."""
     return _octets({"id": subscriber, "state": "unknown"})
+
+
+def unlisted(kind: str) -> bytes:
+    """The answer, with status 404, about a list that this hub does not have."""
+    return _octets({"list": kind, "state": "unknown"})
 
 
 def _octets(document: Object) -> bytes:

@@ -14,11 +14,12 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from edged.billing.mapping import Lines
 from edged.hub import feed
 from edged.model import Key, Subscriber
 from edged.values import Secret
 
-T = TypeVar("T", bound=Subscriber | Key)
+T = TypeVar("T", bound=Subscriber | Key | Lines)
 
 _REVISION_DIGITS = 32
 _EARLIER = 4096

@@ -9,27 +9,31 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
-import json
 import time
 from collections import OrderedDict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
 import structlog
 
 from edged.billing import signing
+from edged.billing.mapping import Lines
 from edged.billing.reading import sums_of
 from edged.errors import UpstreamError
 from edged.fdstore import FdStore
-from edged.hub import feed, fleet, told
+from edged.hub import feed, told
 from edged.hub.answer import Answer, Asked, Body, Question, plain
 from edged.hub.asking.service import Asking
+from edged.hub.fleet import Fleet, Standing
 from edged.hub.http.service import Counters, HubFront
+from edged.hub.online import lines_of, lines_sum
+from edged.hub.reports.service import Reports
 from edged.hub.served import History, Listed, revision, touched
 from edged.hub.settings import HubSettings
-from edged.model import Key, Snapshot, State, Subscriber
-from edged.state.files import secret_file, write_atomically
+from edged.hub.shelf.service import Shelf
+from edged.model import Key, OnlineSession, Snapshot, State
+from edged.state.files import secret_file
 from edged.state.outbox import Stored
 from edged.values import Endpoint
 
@@ -37,14 +41,17 @@ log = structlog.get_logger(__name__)
 
 _GATHER_S = 0.05
 """Seconds that the first change of many waits for the others."""
-_KEPT_OCTETS = 64 * 1024 * 1024
-"""Of bodies that were made already."""
 _EARLIER_LISTS = 4
 """Lists before the one of now whose later pages may still be asked for."""
-_SAVE_EVERY_S = 60.0
 _LATER_S = 5
 """Seconds after which who cannot be answered now may ask again."""
 
+_LISTS = (*feed.KINDS, "sessions")
+_NO_LIST = 'W/"unknown"'
+_PIECE = 256
+"""Subscribers who are looked up before others have their turn."""
+
+SessionsOf = Callable[[str, Iterable[str]], list[OnlineSession]]
 Relay = Callable[[Sequence[Stored]], Awaitable[None]]
 
 
@@ -67,6 +74,15 @@ class Listing(Protocol):
         """What billing says of one subscriber now, in force as far as the guard lets it. UpstreamError."""
 
 
+class WhoIsOnline(Protocol):
+    """What the hub needs to know of live sessions; ``Online`` is it."""
+
+    offered: bool | None
+    """False: billing does not say; None: not known yet."""
+    confirmed_at: float
+    """When it last said, epoch seconds; 0: never."""
+
+
 class HubService:
     """One list in force, served to many."""
 
@@ -75,6 +91,8 @@ class HubService:
         settings: HubSettings,
         *,
         billing: Listing,
+        online: WhoIsOnline,
+        sessions_of: SessionsOf,
         kept_keys: Callable[[], Awaitable[Sequence[Key]]],
         relay: Relay | None,
         directory: Path,
@@ -83,6 +101,7 @@ class HubService:
     ) -> None:
         """``kept_keys``: billing's as the database has them, for the time after a start. ConfigError.
 
+        ``sessions_of``: where a subscriber of some logins is online, with the addresses that nobody else has had since.
         ``relay``: takes events for billing; None: billing takes none.
         """
         self.settings = settings
@@ -90,23 +109,24 @@ class HubService:
         self.public_key = base64.b64encode(signing.public_key(self._private)).decode()
         """As ``billing.signed_by`` of the edges has it."""
         self._billing, self._kept_keys, self._relay, self._clock = billing, kept_keys, relay, clock
+        self._online, self._sessions_of = online, sessions_of
         self.front = HubFront(settings, self._answer)
         self._fds = fds or FdStore()
         self._asking = Asking(billing.recheck)
-        self._file = directory / "fleet.json"
-        self.fleet = fleet.Fleet()
+        self.reports = Reports(directory, clock)
         self.endpoint: Endpoint | None = None
         """Where it listens; with port 0, the port that was given."""
         self.waiting = 0
         """Edges whose question waits for a change."""
-        self._seen: tuple[Snapshot | None, bool] | None = None
+        self._seen: tuple[Snapshot, bool] | None = None
         """What the lists were made of last."""
-        self._subscribers: History[Subscriber] = History()
-        self._keys: History[Key] = History()
-        self._earlier: dict[str, OrderedDict[str, Listed[Any]]] = {kind: OrderedDict() for kind in feed.KINDS}
-        self._bodies: OrderedDict[tuple[str, ...], Body] = OrderedDict()
-        self._bodies_octets = 0
-        self._making: dict[tuple[str, ...], asyncio.Task[Body]] = {}
+        self._lines_seen: tuple[Snapshot, float] | None = None
+        """The same of who is online."""
+        self._histories: dict[str, History[Any]] = {kind: History() for kind in _LISTS}
+        self._reported = {kind: self._histories[kind] for kind in feed.KINDS}
+        """Those whose revisions edges report."""
+        self._earlier: dict[str, OrderedDict[str, Listed[Any]]] = {kind: OrderedDict() for kind in _LISTS}
+        self._shelf = Shelf()
         self._stirred = asyncio.Event()
         self._changed = asyncio.Event()
         """Set, and replaced, when a list has become another."""
@@ -128,7 +148,7 @@ class HubService:
 
     async def start(self) -> None:
         """Remember the fleet, then listen. ConfigError when the address cannot be had."""
-        self.fleet = fleet.Fleet(await asyncio.to_thread(self._load), self._clock())
+        await self.reports.load()
         await self._look()
         self.endpoint = await self.front.open(self.settings.listen, self._fds)
         log.info("hub-listening", endpoint=str(self.endpoint), public_key=self.public_key)
@@ -137,7 +157,7 @@ class HubService:
         """Follow the list in force until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(), name="hub-follow")
-            group.create_task(self._save_always(), name="hub-save")
+            group.create_task(self.reports.run(), name="hub-save")
 
     def stir(self) -> None:
         """The list in force may have become another."""
@@ -152,21 +172,26 @@ class HubService:
         self._asking.stop()
         await self.front.close()
         self.endpoint = None
-        await self.save()
+        await self.reports.save()
 
     def reconfigure(self, settings: HubSettings) -> None:
         """Take what a reload may change. ConfigError: the certificate does not work, and everything stays."""
         self.front.reconfigure(settings)
         self.settings = settings
 
-    def standings(self) -> tuple[fleet.Standing, ...]:
+    @property
+    def fleet(self) -> Fleet:
+        """Who was heard of."""
+        return self.reports.fleet
+
+    def standings(self) -> tuple[Standing, ...]:
         """How every edge is."""
         return self.fleet.standings(self._clock(), self.settings.silent)
 
     @property
     def revisions(self) -> Mapping[str, str]:
         """Of the lists of now, by kind; empty: there is none yet."""
-        return {kind: self._history(kind).now.revision for kind in feed.KINDS}
+        return {kind: self._histories[kind].now.revision for kind in feed.KINDS}
 
     # --- the lists --------------------------------------------------------------------------------
 
@@ -177,6 +202,7 @@ class HubService:
             self._stirred.clear()
             try:
                 await self._look()
+                await self._look_online()
             except UpstreamError as error:
                 log.warning("hub-keys-unread", error=str(error))
                 await asyncio.sleep(_LATER_S)
@@ -188,7 +214,7 @@ class HubService:
         if good is None or (self._seen is not None and self._seen[0] is good and self._seen[1] == read):
             return
         keys: Sequence[Key] | None = good.keys
-        if keys is None and not self._keys.now.revision:
+        if keys is None and not self._histories["keys"].now.revision:
             keys = await self._kept_keys()
             if not keys and not read:
                 keys = None  # not known yet: an empty list would take every key from every edge
@@ -202,9 +228,24 @@ class HubService:
             done, self._changed = self._changed, asyncio.Event()
             done.set()
 
+    async def _look_online(self) -> None:
+        """Who of the list is online now. Nobody is told at once: edges ask once a minute, as the hub does."""
+        good, at = self._billing.in_force, self._online.confirmed_at
+        if good is None or not at or self._lines_seen == (good, at):
+            return
+        lines: list[Lines] = []
+        for number, one in enumerate(good.subscribers):
+            if one.state is not State.ACTIVE:
+                lines += lines_of(one.id, self._sessions_of(one.id, one.logins))
+            if number % _PIECE == 0:
+                await asyncio.sleep(0)
+        content = await asyncio.to_thread(lines_sum, lines)
+        await self._take("sessions", Listed(revision(self._private, "sessions", content, None), tuple(lines)))
+        self._lines_seen = good, at
+
     async def _take(self, kind: str, listed: Listed[Any]) -> bool:
         """Make ``listed`` the list of now; True: it is another than before."""
-        history, earlier = self._history(kind), self._earlier[kind]
+        history, earlier = self._histories[kind], self._earlier[kind]
         was = history.now
         if listed.revision == was.revision:
             return False
@@ -216,22 +257,19 @@ class HubService:
         history.step(listed, ids, self._clock())
         return True
 
-    def _history(self, kind: str) -> History[Any]:
-        return self._subscribers if kind == "subscribers" else self._keys
-
     # --- answers ----------------------------------------------------------------------------------
 
     async def _answer(self, question: Question) -> Answer:
         match question.method, question.below(self.settings.path):
-            case (("GET" | "HEAD"), (("subscribers" | "keys") as kind,)):
+            case (("GET" | "HEAD"), (kind,)) if kind in _LISTS:
                 return await self._list(question, kind)
             case (("GET" | "HEAD"), ("subscribers", subscriber)) if 0 < len(subscriber) <= 128:
                 return await self._one(question, subscriber)
             case "POST", ("report",):
-                return self._heard(question)
+                return plain(self.reports.hear(question.body, self._reported), Asked.REPORT)
             case "POST", ("events",):
                 return await self._pass_on(question)
-            case _, (("subscribers" | "keys" | "report" | "events"), *_):
+            case _, (name, *_) if name in {*_LISTS, "report", "events"}:
                 return plain(405, Asked.REFUSED)
         return plain(404, Asked.REFUSED)
 
@@ -239,32 +277,39 @@ class HubService:
         earlier = question.asked("since")
         asked = Asked.CHANGES if earlier else Asked.LIST
         headers: dict[str, str] = {}
-        if kind == "subscribers" and question.wait and earlier and earlier == self._subscribers.now.revision:
+        if kind == "sessions" and self._online.offered is False:
+            body = Body.of(feed.unlisted(kind))
+            return self._signed(question, asked, body, {"Cache-Control": "no-store", "ETag": _NO_LIST}, status=404)
+        if kind == "subscribers" and question.wait and earlier and earlier == self._histories[kind].now.revision:
             await self._wait(question.wait)
             headers["Preference-Applied"] = f"wait={question.wait}"
-        listed = self._history(kind).now
+        listed = self._histories[kind].now
         if not listed.revision:
             return plain(503, asked, retry_after=_LATER_S)
         headers |= {"ETag": f'W/"{listed.revision}"', "X-Total-Count": str(len(listed.entries))}
         headers["Cache-Control"] = self._cached(kind) if not question.wait else "no-store"
         if not earlier:
             return await self._pages(question, kind, headers)
-        ids = self._history(kind).since(earlier)
+        ids = self._histories[kind].since(earlier)
         if ids is None:
             return plain(410, asked)
-        body = await self._body((kind, "since", earlier, listed.revision), self._difference, kind, listed, ids)
-        return self._signed(question, asked, body, headers)
+        body = await self._shelf.body((kind, "since", earlier, listed.revision), self._difference, kind, listed, ids)
+        return self._signed(question, asked, body, headers, read_at=self._read_at(kind))
 
     async def _pages(self, question: Question, kind: str, headers: dict[str, str]) -> Answer:
         """A page of the list of now, or of the earlier one that the asker has begun to read."""
-        listed = self._history(kind).now
+        listed = self._histories[kind].now
         listed = self._earlier[kind].get(question.asked("revision"), listed)
         number = question.asked("page") or "1"
         if not number.isascii() or not number.isdigit() or not 0 < int(number[:9]) <= 10**6:
             return plain(400, Asked.LIST)
         headers["ETag"] = f'W/"{listed.revision}"'
-        body = await self._body((kind, number, listed.revision), listed.page, kind, int(number[:9]))
-        return self._signed(question, Asked.LIST, body, headers)
+        body = await self._shelf.body((kind, number, listed.revision), listed.page, kind, int(number[:9]))
+        return self._signed(question, Asked.LIST, body, headers, read_at=self._read_at(kind))
+
+    def _read_at(self, kind: str) -> float:
+        """When billing last confirmed a list, epoch seconds."""
+        return self._online.confirmed_at if kind == "sessions" else self._billing.current_at
 
     def _difference(self, kind: str, listed: Listed[Any], ids: frozenset[str]) -> bytes:
         there = [entry for entry in listed.entries if entry.id in ids] if ids else []
@@ -277,28 +322,28 @@ class HubService:
             return plain(503, Asked.ONE, retry_after=_LATER_S)
         good = self._billing.in_force
         listed = next((s for s in good.subscribers if s.id == subscriber), None) if good is not None else None
-        headers = {"Cache-Control": "no-store", "ETag": f'W/"{self._subscribers.now.revision}"'}
+        headers = {"Cache-Control": "no-store", "ETag": f'W/"{self._histories["subscribers"].now.revision}"'}
         if listed is not None and state is not None:
-            return self._signed(question, Asked.ONE, Body.of(feed.one(listed)), headers, now=True)
+            return self._signed(question, Asked.ONE, Body.of(feed.one(listed)), headers)
         if state is None:
-            return self._signed(question, Asked.ONE, Body.of(feed.unknown(subscriber)), headers, status=404, now=True)
+            return self._signed(question, Asked.ONE, Body.of(feed.unknown(subscriber)), headers, status=404)
         # a word that blocks and that the guard has not let through is not in force here either
-        return self._signed(question, Asked.ONE, Body.of(feed.active(subscriber)), headers, now=True)
+        return self._signed(question, Asked.ONE, Body.of(feed.active(subscriber)), headers)
 
     def _signed(
         self, question: Question, asked: Asked, body: Body, headers: dict[str, str], *,
-        status: int = 200, now: bool = False,
+        status: int = 200, read_at: float | None = None,
     ) -> Answer:  # fmt: skip
-        """``now``: billing has confirmed it in this moment."""
+        """``read_at``: when billing has confirmed it, epoch seconds; None: in this moment."""
         created = int(self._clock())
-        read_at = created if now else int(self._billing.current_at)
+        confirmed = created if read_at is None else int(read_at)
         tag = headers.get("ETag", "")
         stated, signature = signing.sign(
-            self._private, question.path, question.query, tag, body.digest, read_at=read_at, created=created
+            self._private, question.path, question.query, tag, body.digest, read_at=confirmed, created=created
         )
         headers |= {
             signing.DIGEST: body.digest,
-            signing.READ_AT: str(read_at),
+            signing.READ_AT: str(confirmed),
             "Signature-Input": stated,
             "Signature": signature,
         }
@@ -320,42 +365,7 @@ class HubService:
         finally:
             self.waiting -= 1
 
-    async def _body(self, name: tuple[str, ...], make: Callable[..., bytes], *arguments: Any) -> Body:
-        """The body of that name, made once however many ask for it."""
-        kept = self._bodies.get(name)
-        if kept is not None:
-            self._bodies.move_to_end(name)
-            return kept
-        task = self._making.get(name)
-        if task is None:
-            task = self._making[name] = asyncio.create_task(
-                asyncio.to_thread(lambda: Body.of(make(*arguments))), name="hub-body"
-            )
-            task.add_done_callback(lambda _: self._made(name))
-        return await asyncio.shield(task)
-
-    def _made(self, name: tuple[str, ...]) -> None:
-        task = self._making.pop(name)
-        if task.cancelled() or task.exception() is not None:
-            return
-        self._bodies[name] = body = task.result()
-        self._bodies_octets += len(body.octets)
-        while self._bodies_octets > _KEPT_OCTETS and len(self._bodies) > 1:
-            _, gone = self._bodies.popitem(last=False)
-            self._bodies_octets -= len(gone.octets)
-
     # --- what edges tell --------------------------------------------------------------------------
-
-    def _heard(self, question: Question) -> Answer:
-        try:
-            document = json.loads(question.body)
-        except (ValueError, RecursionError):
-            document = None
-        report = fleet.read(document, self._clock())
-        if report is None:
-            return plain(400, Asked.REPORT)
-        superseded = [self._history(kind).superseded_at(getattr(report, kind)) for kind in feed.KINDS]
-        return plain(204 if self.fleet.hear(report, superseded) else 507, Asked.REPORT)
 
     async def _pass_on(self, question: Question) -> Answer:
         if self._relay is None:
@@ -368,30 +378,3 @@ class HubService:
         except UpstreamError:
             return plain(503, Asked.EVENTS, retry_after=_LATER_S)
         return plain(204, Asked.EVENTS)
-
-    # --- the fleet over a restart -----------------------------------------------------------------
-
-    def _load(self) -> list[fleet.Report]:
-        """Who was heard of before; damage costs no more than their names until they report again."""
-        try:
-            kept = json.loads(self._file.read_bytes())
-            found = [fleet.read(each, float(each["heard_at"])) for each in kept]
-        except FileNotFoundError:
-            return []
-        except (OSError, ValueError, TypeError, KeyError, RecursionError):
-            log.warning("hub-fleet-unread", path=str(self._file))
-            return []
-        return [report for report in found if report is not None]
-
-    async def _save_always(self) -> None:
-        while True:
-            await asyncio.sleep(_SAVE_EVERY_S)
-            await self.save()
-
-    async def save(self) -> None:
-        """Write down who was heard of."""
-        kept = json.dumps([report.facts() for report in self.fleet.reports()]).encode()
-        try:
-            await asyncio.to_thread(write_atomically, self._file, [kept])
-        except OSError as error:
-            log.warning("hub-fleet-not-kept", error=error.strerror)

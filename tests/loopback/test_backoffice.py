@@ -46,7 +46,13 @@ async def office(directory: Path, billing: dict[str, Any] | None) -> AsyncIterat
     database = Database(directory / "edged.sqlite")
     await database.open()
     built = BackOffice(
-        config, database, own=(), publish=_publish, hear=_hear, keys=KeyStore(database, Seal(Secret(bytes(32))))
+        config,
+        database,
+        own=(),
+        publish=_publish,
+        hear=_hear,
+        keys=KeyStore(database, Seal(Secret(bytes(32)))),
+        sessions_of=lambda _subscriber, _logins: [],
     )
     try:
         yield built

@@ -507,5 +507,5 @@ async def test_no_passphrase_and_no_bearer_key_is_in_a_log(tmp_path: Path, capsy
 
 async def test_a_hub_without_billing_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "edged.yaml").write_text(f'hub: {{listen: "127.0.0.1:0", keys: [{BEARER}]}}\n')
-    with pytest.raises(ConfigError, match="hub: no billing section"):
+    with pytest.raises(ConfigError, match="billing: nothing; expected where the list comes from"):
         load(tmp_path / "edged.yaml")

@@ -9,12 +9,12 @@ from typing import Any
 from hypothesis import given
 from hypothesis import strategies as st
 
-from edged.billing.mapping import map_keys, map_subscribers
+from edged.billing.mapping import Lines, lines_listing, map_keys, map_subscribers
 from edged.hub import feed, fleet, told
 from edged.hub.answer import Body, Question
 from edged.hub.served import History, Listed, revision, touched
 from edged.model import NO_ACCOUNT, Account, Key, Rate, State, Subscriber
-from edged.values import MacAddress, Secret, parse_prefix
+from edged.values import MacAddress, Prefix, Secret, parse_prefix
 
 TEXT = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), max_size=20)
 IDS = st.text(st.characters(exclude_categories=["Cs", "Cc", "Zl", "Zp"]), min_size=1, max_size=12)
@@ -74,6 +74,16 @@ def test_a_subscriber_is_read_as_it_was(subscriber: Subscriber) -> None:
 @given(KEYS)
 def test_a_key_is_read_as_it_was(key: Key) -> None:
     assert map_keys([feed.feed_object(key)], 0.0) == (key,)
+
+
+@given(
+    IDS, st.lists(st.sampled_from([parse_prefix("100.64.0.1"), parse_prefix("2001:db8::/56")]), unique=True), MOMENTS
+)
+def test_where_somebody_is_online_is_read_as_it_was(subscriber: str, addresses: list[Prefix], since: float) -> None:
+    lines = Lines(subscriber, tuple(addresses), since)
+    listing = lines_listing()
+    listing.add([json.loads(json.dumps(feed.feed_object(lines)))] if addresses else [])
+    assert listing.done() == ((lines,) if addresses else ())
 
 
 LISTS = st.dictionaries(st.sampled_from("abcdef"), st.sampled_from(list(State)), max_size=6)

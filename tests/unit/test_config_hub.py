@@ -41,7 +41,7 @@ def test_a_hub_on_loopback_with_a_list_and_a_key_of_its_own_has_nothing_said_of_
 
 
 def test_a_hub_without_billing_has_no_list_and_is_refused() -> None:
-    assert "hub: no billing section beside it; expected billing: where the list comes from" in refused(HUB)
+    assert "billing: nothing; expected where the list comes from that edges are served" in refused(HUB)
 
 
 def test_bearer_keys_that_can_be_guessed_are_refused() -> None:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import secrets
+import time
 from collections.abc import Awaitable, Callable
 
 import structlog
@@ -38,6 +39,10 @@ class Online:
         """Why the last look failed; empty: it did not."""
         self.count = 0
         """Sessions in the last list that was believed."""
+        self.offered: bool | None = None
+        """False: this source does not say who is online; None: not known yet."""
+        self.confirmed_at = 0.0
+        """When it last said, epoch seconds; 0: never."""
         self.every = every
         """Seconds between two looks, about."""
         self._source = source
@@ -63,11 +68,11 @@ class Online:
             self.error = str(error)
             await self._forget_old()
             return
-        self.error = ""
+        self.error, self.offered = "", sessions is not None
         if sessions is None:
             await self._forget_old()  # this source has none, or we may not read them any more
             return
-        self._heard_at = asyncio.get_running_loop().time()
+        self._heard_at, self.confirmed_at = asyncio.get_running_loop().time(), time.time()
         shrunken = self.count > _FEW and len(sessions) < self.count / 2
         self._doubted = self._doubted + 1 if shrunken else 0
         doubtful = shrunken and self._doubted < _LOOKS

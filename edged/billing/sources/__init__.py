@@ -47,6 +47,9 @@ class Source(Protocol):
     async def sessions(self) -> tuple[OnlineSession, ...] | None:
         """Everybody who is online now, and with which addresses; None: this source does not say. UpstreamError."""
 
+    def remember(self, read_at: float, /) -> None:
+        """The list from before the start is of that time, epoch seconds."""
+
     def hurry(self) -> None:
         """Let a look that waits for a change answer now."""
 

@@ -139,8 +139,12 @@ class FallbackSource:
         return await self._active.read_one(subscriber)
 
     async def sessions(self) -> tuple[OnlineSession, ...] | None:
-        """Who is online by the one that answers; a hub says it with the lines of its subscribers."""
+        """Who is online by the one that answers. UpstreamError."""
         return await self._active.sessions()
+
+    def remember(self, read_at: float) -> None:
+        """The hub's to know: of billing itself there is no older word."""
+        self._hub.remember(read_at)
 
     def hurry(self) -> None:
         """Let a look that waits for a change answer now."""

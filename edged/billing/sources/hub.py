@@ -10,16 +10,19 @@ import asyncio
 import json
 import time
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from edged.billing.client import Reply
+from edged.billing.client import Reply, StatusError
+from edged.billing.lists import merged
+from edged.billing.mapping import Lines, lines_listing
 from edged.billing.reading import Progress, Reading, silent
 from edged.billing.settings import BillingSettings
 from edged.billing.signing import verify
 from edged.billing.sources.rest import BOUNDS, Bounds, RestSource
 from edged.errors import UpstreamError
+from edged.model import OnlineSession
 from edged.values import Secret
 
 _WAIT_S = 25
@@ -28,7 +31,18 @@ _BACK_S = 120
 """Seconds by which an answer may be older than one before: caches, and a second hub that reads at its own times."""
 _AHEAD_S = 300
 """Seconds by which the hub's clock may be ahead of ours."""
+_ONLINE_S = 300
+"""Seconds after which nobody is online on the hub's word: its billing was asked every minute."""
 _KINDS = ("subscribers", "keys")
+
+
+@dataclass(frozen=True, slots=True)
+class Online:
+    """Who is online, and what asks for what has changed since."""
+
+    lines: tuple[Lines, ...]
+    revision: str
+    etag: str
 
 
 class HubSource(RestSource):
@@ -52,8 +66,10 @@ class HubSource(RestSource):
         self._root = urlsplit(self._base).path
         self._publics = publics
         self._wait = wait
-        self._newest = 0
+        self._newest = {"lists": 0, "sessions": 0}
         """When billing confirmed the newest answer so far to the hub, epoch seconds."""
+        self._online: Online | None = None
+        """Who was online at the latest look."""
         self._asking: asyncio.Task[Reply] | None = None
         """The question that waits for a change."""
         self._whole: Reading | None = None
@@ -89,6 +105,32 @@ class HubSource(RestSource):
             self._whole = await self._merged(whole, *lists) or whole
         return read
 
+    async def sessions(self) -> tuple[OnlineSession, ...] | None:
+        """Who of the hub's subscribers is online, and where; None: the hub's billing does not say. UpstreamError."""
+        before = self._online
+        marks = {"sessions.revision": before.revision, "sessions.etag": before.etag} if before is not None else {}
+        try:
+            async with asyncio.timeout(self._bounds.reading):
+                read = await self._changes("sessions", lines_listing, marks, silent)
+        except TimeoutError:
+            raise UpstreamError(f"{self.name}: no whole list within {self._bounds.reading:.0f} s") from None
+        except StatusError as error:
+            if error.status != 404:
+                raise
+            self._online = None
+            return None
+        age = self._clock() - self._newest["sessions"]
+        if age > _ONLINE_S:
+            raise UpstreamError(f"{self.name} has not heard who is online for {age:,.0f} s")
+        lines = merged(before.lines if before is not None else (), read, _offline)
+        if read is not None:
+            self._online = Online(lines, read.revision, read.etag)
+        return tuple(OnlineSession("", each.addresses, each.since, each.id) for each in lines)
+
+    def remember(self, read_at: float) -> None:
+        """Believe nothing that is older than the list from before the start; a clock that was ahead then is not."""
+        self._newest["lists"] = int(min(read_at, self._clock()))
+
     def hurry(self) -> None:
         """Ask again at once in place of the question that waits."""
         if self._asking is not None:
@@ -100,9 +142,12 @@ class HubSource(RestSource):
         else:
             reply = await super()._request(method, address, etag=etag, prefer=prefer)
         of_one = reply.path.startswith(f"{self._root}/subscribers/")
-        if reply.status == 404 and not of_one and "since=" not in reply.query:
+        of_sessions = reply.path == f"{self._root}/sessions"
+        if reply.status == 404 and not of_one and not of_sessions and "since=" not in reply.query:
             raise UpstreamError(f"{self.name} has no such list (404); billing.url is the hub's base")
-        if reply.status in {200, 304} or (reply.status == 404 and of_one):
+        if reply.status == 404 and of_sessions and _said(reply) != {"list": "sessions", "state": "unknown"}:
+            raise UpstreamError(f"{self.name}: a 404 whose body does not say that nobody knows who is online")
+        if reply.status in {200, 304} or (reply.status == 404 and (of_one or of_sessions)):
             self._believe(reply, None if method == "HEAD" or reply.status == 304 else reply.octets, of_one=of_one)
         if reply.status == 304 and reply.header("ETag") != etag:
             raise UpstreamError(f"{self.name}: a 304 is of another list than the one that was asked for")
@@ -132,25 +177,34 @@ class HubSource(RestSource):
             read_at = verify(self._publics, reply.path, reply.query, reply.headers, body)
         except UpstreamError as error:
             raise UpstreamError(f"{self.name}: {error}") from None
-        if read_at < self._newest - _BACK_S:
-            old = self._newest - read_at
+        kind = "sessions" if reply.path == f"{self._root}/sessions" else "lists"
+        old = self._newest[kind] - read_at
+        if old > _BACK_S:
             raise UpstreamError(f"{self.name}: the answer is {old:,} s older than one before: a cache, or a replay")
         ahead = read_at - self._clock()
         if ahead > _AHEAD_S:
             raise UpstreamError(f"{self.name}: the answer is {ahead:,.0f} s in the future: set both clocks by NTP")
-        self._newest = max(self._newest, read_at)
+        self._newest[kind] = max(self._newest[kind], read_at)
         if not of_one and reply.path == f"{self._root}/subscribers":
             self.confirmed_at = float(read_at)
 
     def _knows_none(self, reply: Reply, subscriber: str) -> bool:
         """The status is not signed: the body says so itself."""
-        try:
-            said = json.loads(reply.octets)
-        except (ValueError, RecursionError):
-            said = None
-        if said != {"id": subscriber, "state": "unknown"}:
+        if _said(reply) != {"id": subscriber, "state": "unknown"}:
             raise UpstreamError(f"{self.name}: a 404 whose body does not say that this subscriber is unknown")
         return True
+
+
+def _said(reply: Reply) -> object:
+    """The JSON of a body; None: it is none."""
+    try:
+        return json.loads(reply.octets)
+    except (ValueError, RecursionError):
+        return None
+
+
+def _offline(_subscriber: str) -> None:
+    """What ``removed`` says of a session: it is no more."""
 
 
 def _may_wait(address: str) -> bool:

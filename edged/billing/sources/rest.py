@@ -13,7 +13,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from edged.billing.client import BillingClient, Reply, StatusError
 from edged.billing.lists import FeedList, active_again, adds_up, merged, merged_keys
-from edged.billing.mapping import Listing, key_listing, map_subscribers, subscriber_listing
+from edged.billing.mapping import Lines, Listing, key_listing, map_subscribers, subscriber_listing
 from edged.billing.paging import Page, next_address, parse_json, parse_page
 from edged.billing.reading import Direct, Progress, Reading, make_snapshot, silent
 from edged.billing.settings import BillingSettings
@@ -21,7 +21,7 @@ from edged.errors import UpstreamError
 from edged.model import Key, OnlineSession, Subscriber
 from edged.values import Secret
 
-T = TypeVar("T", bound=Subscriber | Key)
+T = TypeVar("T", bound=Subscriber | Key | Lines)
 
 
 @dataclass(frozen=True, slots=True)

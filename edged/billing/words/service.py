@@ -95,6 +95,9 @@ class Words:
     async def confirm(self) -> None:
         """Ask once more about those whom a single answer has blocked."""
         names = list(self._unconfirmed)[:_CONFIRMED]
+        if names:
+            # a list that has waited must not be taken for older than what is heard meanwhile
+            self._source.hurry()
         for name in names:
             del self._unconfirmed[name]
             try:

@@ -78,7 +78,7 @@ class FleetCommands:
         who, why = str(request.get("who", "?"))[:64], str(request.get("why", ""))[:256]
         if not hub.fleet.forget(edge):
             raise Refused(_nobody(edge, (report.edge for report in hub.fleet.reports())))
-        await hub.save()
+        await hub.reports.save()
         await self._house.overrides.note(AuditRow(time.time(), who, "forget", edge, why))
         return {"schema": SCHEMA, "edge": edge, "sentence": f"{edge} is forgotten; should it report again, it is back"}
 

@@ -1,0 +1,47 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Bodies by name, each made once in a thread however many ask for it, and kept while there is room. Waits."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any
+
+from edged.hub.answer import Body
+
+_OCTETS = 64 * 1024 * 1024
+
+
+class Shelf:
+    """Keeps the bodies that were asked for last."""
+
+    def __init__(self, octets: int = _OCTETS) -> None:
+        """``octets``: room, counted as the bodies are kept."""
+        self._room = octets
+        self._bodies: OrderedDict[tuple[str, ...], Body] = OrderedDict()
+        self._octets = 0
+        self._making: dict[tuple[str, ...], asyncio.Task[Body]] = {}
+
+    async def body(self, name: tuple[str, ...], make: Callable[..., bytes], *arguments: Any) -> Body:
+        """The body of that name, which ``make`` makes of ``arguments`` where it is not there."""
+        kept = self._bodies.get(name)
+        if kept is not None:
+            self._bodies.move_to_end(name)
+            return kept
+        task = self._making.get(name)
+        if task is None:
+            making = asyncio.to_thread(lambda: Body.of(make(*arguments)))
+            task = self._making[name] = asyncio.create_task(making, name="hub-body")
+            task.add_done_callback(lambda _: self._made(name))
+        return await asyncio.shield(task)  # others may be waiting for it too
+
+    def _made(self, name: tuple[str, ...]) -> None:
+        task = self._making.pop(name)
+        if task.cancelled() or task.exception() is not None:
+            return
+        self._bodies[name] = body = task.result()
+        self._octets += len(body.octets)
+        while self._octets > self._room and len(self._bodies) > 1:
+            _, gone = self._bodies.popitem(last=False)
+            self._octets -= len(gone.octets)
