@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import csv
+import io
 import json
 import subprocess
 import sys
@@ -285,6 +287,27 @@ async def test_an_edge_at_work_is_seen_with_its_list_and_is_behind_only_while_it
         assert facts["waiting"] == 1
         assert "tower-1" in text.status(facts, everybody=False)
         assert (await ask(at.house, "names", kind="edges", beginning=""))["names"][0][0] == "tower-1"
+
+
+async def test_the_dashboard_of_a_hub_lists_its_edges_behind_its_part(tmp_path: Path) -> None:
+    listed(tmp_path)
+    seen = HUB.replace("ops: {{socket", 'ops: {{listen: "127.0.0.1:0", socket')
+    async with at_work(written(tmp_path, seen)) as house, aiohttp.ClientSession() as session:
+        hub, now = house.office.hub, time.time()
+        assert hub is not None
+        hub.reports.fleet = fleet_of(
+            Report("tower-1", now, version="0.1.0", blocked=1417, source="hub"), Report("tower-2", now - 900)
+        )
+        at = f"http://{house.ops.endpoint}"
+
+        async with session.get(f"{at}/") as page:
+            assert 'href="/list/edges">hub</a>' in await page.text()
+        async with session.get(f"{at}/list/edges.csv") as rows:
+            found = list(csv.reader(io.StringIO(await rows.text())))
+        assert [row[:3] for row in found] == [
+            ["edge", "state", "version"], ["tower-2", "silent", ""], ["tower-1", "well", "0.1.0"],
+        ]  # fmt: skip
+        assert found[2][6:8] == ["1417", "hub"]
 
 
 # --- edged doctor ----------------------------------------------------------------------------------

@@ -252,8 +252,8 @@ def _top(values: list[float | None]) -> float:
     return max((value for value in values if value is not None), default=0.0)
 
 
-_LISTED = {"radius": "keys", "enforce": "targets"}
-_ROOMS = {"billing", "dns", "portal", "radius", "store", "enforce"}
+_LISTED = {"radius": "keys", "enforce": "targets", "hub": "edges"}
+_ROOMS = {"billing", "hub", "dns", "portal", "radius", "store", "enforce"}
 
 
 def _part(part: Facts, held_back: int, mask: Mask) -> Facts:

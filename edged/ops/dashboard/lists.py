@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 from edged.model import Access, Subscriber
 from edged.mpsk.csvfile import guarded
 from edged.ops.dashboard.mask import HIDDEN, Mask
+from edged.ops.fleet.edges import facts, ordered
 from edged.ops.record.changes import Change
 from edged.ops.record.history import Bin, quantile, took_below
 from edged.ops.text import moment, printable
@@ -159,6 +160,17 @@ def _words(material: Material) -> Iterator[Row]:
         yield word.subscriber, kind_of(material.house, word).value, word.at, word.until, word.who, word.why
 
 
+def _edges(material: Material) -> Iterator[Row]:
+    hub = material.house.office.hub
+    for standing in ordered(hub.standings()) if hub is not None else ():
+        edge = facts(standing, material.now)
+        state = "silent" if edge["silent"] else "behind" if edge["late"] else "alarms" if edge["alarms"] else "well"
+        yield (
+            edge["edge"], state, edge["version"], edge["heard_at"], edge["read_at"], round(edge["behind"]),
+            edge["blocked"], edge["source"], round(edge["clock_off"]), " ".join(edge["alarms"]),
+        )  # fmt: skip
+
+
 _KEPT = "The newest 500 changes are kept, over a restart too. Changes while edged was away are not known."
 LISTS: dict[str, Listing] = {
     "blocked": Listing("Who is blocked", _LINE, _having(Access.BLOCKED), "No one is blocked."),
@@ -241,6 +253,16 @@ LISTS: dict[str, Listing] = {
             Column("why", Kind.SECRET),
         ),
         _words, "No word of an operator is in force.",
+    ),
+    "edges": Listing(
+        "Edges of this hub",
+        (
+            Column("edge"), Column("state"), Column("version"), Column("reported", Kind.TIME),
+            Column("list of", Kind.TIME), Column("behind s", Kind.NUMBER), Column("blocked", Kind.NUMBER),
+            Column("source"), Column("clock s", Kind.NUMBER), Column("alarms"),
+        ),
+        _edges, "No edge has reported here, or this is no hub.",
+        "As each last said of itself; those that need somebody first.",
     ),
 }  # fmt: skip
 """By name, as it stands in the path."""

@@ -48,9 +48,10 @@ _PARTS = 40
 """Of 500 devices each."""
 _PLAIN = frozenset({"/metrics", "/status"})
 """They name no subscriber in a place of their own, and were there before the dashboard."""
-_FILTERS = frozenset(
-    {"reason", "by", "from", "to", "state", "network", "site", "client", "kind", "decided by", "target"}
-)  # fmt: skip
+_FILTERS = frozenset({
+    "reason", "by", "from", "to", "state", "network", "site", "client", "kind", "decided by", "target", "version",
+    "source",
+})  # fmt: skip
 FOREIGN = "Ask for this by its IP address or as localhost, or set ops.token: docs/dashboard.md, behind a proxy.\n"
 CLOSED = "The dashboard names subscribers, and others reach ops.listen: set ops.token. docs/dashboard.md\n"
 UNKNOWN = "Authorization: Bearer TOKEN, with the token of ops.token\n"
