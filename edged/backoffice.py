@@ -48,7 +48,7 @@ class BackOffice:
         facts: Facts,
         fds: FdStore | None = None,
     ) -> None:
-        """``keys``: where billing's are kept. ``sessions_of``: ``Roster.sessions_of``. ``facts``: what a hub is told."""
+        """``keys``: where billing's are kept. ``sessions_of``: ``Roster.sessions_of``. ``facts``: what a hub hears."""
         self.billing: BillingService | None = None
         self.online: Online | None = None
         self.hooks: HookService | None = None
