@@ -45,9 +45,10 @@ class BackOffice:
         hear: Hear,
         keys: KeyStore,
         sessions_of: SessionsOf,
+        facts: Facts,
         fds: FdStore | None = None,
     ) -> None:
-        """``keys``: where billing's keys are kept. ``sessions_of``: ``Roster.sessions_of``. ``fds``: as in FdStore."""
+        """``keys``: where billing's are kept. ``sessions_of``: ``Roster.sessions_of``. ``facts``: what a hub hears."""
         self.billing: BillingService | None = None
         self.online: Online | None = None
         self.hooks: HookService | None = None
@@ -73,6 +74,8 @@ class BackOffice:
             self.hooks = HookService(settings.webhook, source=settings.source, store=store, tell=self._heard, fds=fds)
         if settings.source in {"rest", "hub"}:  # the open feed alone has a place for events
             self.events = EventService(settings, site=config.site, store=OutboxStore(database))
+        if settings.source == "hub":
+            self.reports = ReportService(settings, facts)
         if config.hub is not None:
             self.hub = HubService(
                 config.hub,
@@ -84,11 +87,6 @@ class BackOffice:
                 directory=config.state.directory,
                 fds=fds,
             )
-
-    def report(self, settings: BillingSettings | None, facts: Facts) -> None:
-        """Tell the hub ``facts``, where there is one."""
-        if settings is not None and settings.source == "hub":
-            self.reports = ReportService(settings, facts)
 
     @property
     def tell(self) -> Tell:

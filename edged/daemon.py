@@ -100,7 +100,7 @@ class House:
         self._own = own_addresses(config)
         self.office = BackOffice(
             config, self.database, own=self._own, publish=self._publish, hear=self._online, keys=self.keys,
-            sessions_of=self.roster.sessions_of, fds=self._fds,
+            sessions_of=self.roster.sessions_of, facts=lambda: reported(self), fds=self._fds,
         )  # fmt: skip
         self.billing = self.office.billing
         if self.billing is not None:
@@ -131,7 +131,6 @@ class House:
         self.started_at = time.time()
         self.reload_state = Reload(loaded_at=self.started_at)
         self.answers = Answers(self)
-        self.office.report(config.billing, lambda: reported(self))
         self.control = ControlServer(config.ops.socket, self.answers.commands())
         self.ops = OpsService(
             config.ops.listen, exposition=Exposition(lambda: figures(self)), healthy=self.is_running,

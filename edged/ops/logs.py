@@ -24,7 +24,7 @@ ALLOWED = frozenset(
         "known", "subscribers", "keys", "blocked", "snapshot", "revision", "seconds", "seconds_left", "age", "attempt",
         "error", "changed", "restart", "pending", "done", "who", "why", "subject", "until", "status", "problem", "hint",
         "found", "expected", "fault", "reasons", "older_taken", "octets", "elements", "actual", "rules_written",
-        "rules_touched", "upstreams", "role", "latest", "same_as",
+        "rules_touched", "upstreams", "role", "latest", "same_as", "public_key",
         # file and line of our own code
         "where",
     }

@@ -53,6 +53,7 @@ async def office(directory: Path, billing: dict[str, Any] | None) -> AsyncIterat
         hear=_hear,
         keys=KeyStore(database, Seal(Secret(bytes(32)))),
         sessions_of=lambda _subscriber, _logins: [],
+        facts=dict,
     )
     try:
         yield built
