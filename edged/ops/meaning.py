@@ -6,9 +6,10 @@ from __future__ import annotations
 from edged.billing.settings import WindowSettings
 from edged.captive.page.texts import spoken
 from edged.config.loading import Loaded
+from edged.config.roles import is_hub_alone
 from edged.config.schema import Config
 from edged.enforce.settings import TargetSettings
-from edged.ops.text import span
+from edged.ops.text import counted, span
 from edged.policy.presets import PRESETS
 
 
@@ -17,21 +18,41 @@ def meaning(loaded: Loaded) -> dict[str, str]:
     config = loaded.config
     sentences = {
         "mode": "changes nothing for anyone (watch)" if config.mode == "watch" else "",
+        "serves": _serves(config),
         "blocks": _blocks(config),
         "guard": _guard(config),
+    }
+    if not is_hub_alone(config):
+        sentences |= _here(config)
+    return {label: sentence for label, sentence in sentences.items() if sentence}
+
+
+def _here(config: Config) -> dict[str, str]:
+    """What subscribers of this very edge meet."""
+    return {
         "garden": _garden(config),
         "page": _page(config),
         "enforces": "; ".join(map(_enforces, config.enforce)) or "nothing: no target is named",
         "keys": _keys(config),
     }
-    return {label: sentence for label, sentence in sentences.items() if sentence}
+
+
+def _serves(config: Config) -> str:
+    hub = config.hub
+    if hub is None:
+        return ""
+    url = f"{'https' if hub.tls is not None else 'http'}://{hub.listen}{hub.path}"
+    keys = counted(len(hub.keys), "bearer key")
+    return f"edges at {url}, by {keys}; one that is silent for {span(hub.silent)} is an alarm"
 
 
 def _blocks(config: Config) -> str:
     if config.billing is None:
         return "nobody: there is no billing section"
-    networks = ", ".join(str(p) for p in config.subscribers.networks) or "no network"
     billing = "the file" if config.billing.source == "file" else config.billing.source
+    if is_hub_alone(config):
+        return f"nobody here; its edges block whatever {billing} calls blocked"
+    networks = ", ".join(str(p) for p in config.subscribers.networks) or "no network"
     return f"whatever {billing} calls blocked, in {networks}"
 
 

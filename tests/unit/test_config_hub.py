@@ -11,6 +11,7 @@ import trustme
 from edged.config.loading import loaded_text
 from edged.config.roles import is_hub_alone, refuse_others
 from edged.errors import ConfigError, Problem
+from edged.ops.meaning import meaning
 
 BILLING = "billing: {source: rest, url: https://b.example, secret: the-key-at-billing}\n"
 HUB = 'hub: {listen: "127.0.0.1:9443", keys: [a-bearer-key-of-a-test]}\n'
@@ -89,6 +90,20 @@ def test_files_of_tls_that_are_away_are_warned_of_and_what_is_no_certificate_is_
     (tmp_path / "hub.pem").write_text("nothing\n")
 
     assert "hub.tls.chain: no certificate" in refused(text)
+
+
+def test_what_a_hub_means_is_said_and_of_a_hub_alone_nothing_that_is_not_there() -> None:
+    alone = meaning(loaded_text(BILLING + HUB, "edged.yaml"))
+    assert alone["serves"] == (
+        "edges at http://127.0.0.1:9443/edged, by 1 bearer key; one that is silent for 5 min is an alarm"
+    )
+    assert alone["blocks"] == "nobody here; its edges block whatever rest calls blocked"
+    assert alone.keys() == {"serves", "blocks", "guard"}
+
+    both = meaning(loaded_text(BILLING + HUB + 'radius: {acct: ["127.0.0.1:1813"]}\n', "edged.yaml"))
+    assert both["blocks"] == "whatever rest calls blocked, in no network"
+    assert {"serves", "garden", "page", "enforces"} <= both.keys()
+    assert "serves" not in meaning(loaded_text(BILLING, "edged.yaml"))
 
 
 def test_a_hub_alone_is_one_that_subscribers_meet_nothing_of() -> None:
