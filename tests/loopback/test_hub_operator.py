@@ -370,11 +370,12 @@ def hub_file(directory: Path, more: str = "") -> Path:
     return path
 
 
-def test_a_hub_alone_runs_without_any_privilege_and_answers_edged_fleet(tmp_path: Path) -> None:
+@pytest.mark.parametrize("command", ["hub", "run"])
+def test_a_hub_alone_runs_without_any_privilege_and_answers_edged_fleet(tmp_path: Path, command: str) -> None:
     path = hub_file(tmp_path)
     unprivileged = ["setpriv", "--bounding-set=-all", "--inh-caps=-all", "--no-new-privs"]
     process = subprocess.Popen(
-        [*unprivileged, sys.executable, "-m", "edged.cli", "hub", "-c", str(path)],
+        [*unprivileged, sys.executable, "-m", "edged.cli", command, "-c", str(path)],
         cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
     )  # fmt: skip
     try:

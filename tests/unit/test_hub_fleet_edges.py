@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edged.hub.fleet import LATE_S, Fleet, Report, Standing
+from edged.hub.fleet import LATE_S, Fleet, Report, Standing, read
 from edged.ops.fleet.edges import facts, needs_somebody, off, ordered, tally
 from edged.ops.fleet.text import MOST_ROWS, ROWS, chosen, one, status
 
@@ -106,6 +106,17 @@ def test_a_row_says_what_an_edge_last_said_of_itself() -> None:
         "edged sync --accept 8813.3fa9c1d2", "billing itself", "billing-held, store-apart, target-failing",
     ):  # fmt: skip
         assert words in said
+
+
+def test_what_an_edge_says_neither_widens_the_table_nor_is_a_command_in_a_shell() -> None:
+    report = read(
+        {"edge": "a", "version": "9" * 128, "source": "s" * 128, "held": "8.a;reboot", "alarms": []}, NOW - 10
+    )
+    assert report is not None
+    said = answer(Standing(report, silent=False, behind=0.0, clock=0.0))
+
+    assert max(map(len, status(said, everybody=False).splitlines())) < 90
+    assert "edged sync --accept '8.a;reboot'" in one(said)
 
 
 def test_an_edge_that_has_said_nothing_of_its_list_is_shown_without_one() -> None:

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from typing import Any
 
@@ -16,6 +17,8 @@ MOST_ROWS = 100
 """Edges that need somebody and are shown; more than that is one fault and not a hundred."""
 _ALARMS = 2
 """Codes of one edge beside its name; the rest is a number."""
+_WORD = 16
+"""Characters of a version, or of a source."""
 _COLUMNS = (
     ("edge", "EDGE"), ("version", "VERSION"), ("heard", "REPORTED"), ("list", "LIST"), ("behind", "BEHIND"),
     ("blocked", "BLOCKED"), ("source", "SOURCE"), ("needs", "NEEDS YOU"),
@@ -67,14 +70,19 @@ def _rest(left: list[Answer]) -> Iterator[str]:
 def _row(edge: Answer) -> Answer:
     return {
         "edge": edge["edge"],
-        "version": edge["version"] or "?",
+        "version": _cut(edge["version"]),
         "heard": f"{span(round(edge['age']))} ago",
         "list": _list(edge),
         "behind": span(edge["behind"]) if edge["behind"] >= 1 else "",
         "blocked": f"{edge['blocked']:,}",
-        "source": edge["source"] or "?",
+        "source": _cut(edge["source"]),
         "needs": "; ".join(_needs(edge)),
     }
+
+
+def _cut(word: str) -> str:
+    """``word`` no longer than words of its kind are: no edge may push the others' columns off the screen."""
+    return f"{word[: _WORD - 1]}…" if len(word) > _WORD else word or "?"
 
 
 def _needs(edge: Answer) -> Iterator[str]:
@@ -116,7 +124,8 @@ def _told(edge: Answer) -> Iterator[tuple[str, str]]:
     yield "subscribers", f"{edge['listed']:,} listed, {edge['blocked']:,} blocked"
     if edge["held"]:
         yield "held", "a reading waits for a person; there, once it is right:"
-        yield "", f"edged sync --accept {edge['held']}"
+        # to be copied into a shell, and an edge may say anything
+        yield "", f"edged sync --accept {shlex.quote(edge['held'])}"
     yield "asks", {"hub": "this hub", "fallback": "billing itself"}.get(edge["source"], edge["source"] or "?")
     yield "clock", _clock(edge) if edge["clock_off"] else "as here"
     if edge["alarms"]:
