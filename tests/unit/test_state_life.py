@@ -141,7 +141,9 @@ async def test_a_database_of_before_gets_the_table_and_keeps_what_it_had(tmp_pat
     await OverrideStore(first).note(AuditRow(NOW, "desk", "block", "20417", "ticket 4471"))
     await first.close()
     with closing(sqlite3.connect(tmp_path / FILE)) as older:
-        older.executescript("DROP TABLE life; DROP TABLE exchanged; ALTER TABLE outbox DROP COLUMN edge; PRAGMA user_version = 9;")
+        older.executescript(
+            "DROP TABLE life; DROP TABLE exchanged; ALTER TABLE outbox DROP COLUMN edge; PRAGMA user_version = 9;"
+        )
 
     again = Database(tmp_path / FILE)
     await again.open()
