@@ -509,3 +509,31 @@ async def test_a_hub_without_billing_is_refused_by_name(tmp_path: Path) -> None:
     (tmp_path / "edged.yaml").write_text(f'hub: {{listen: "127.0.0.1:0", keys: [{BEARER}]}}\n')
     with pytest.raises(ConfigError, match="billing: nothing; expected where the list comes from"):
         load(tmp_path / "edged.yaml")
+
+
+async def test_an_edge_that_comes_to_the_other_of_two_hubs_goes_on_where_it_was(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        other = Scene(tmp_path / "other", at.billing)
+        (tmp_path / "other" / "hub" / "state").mkdir(parents=True)
+        private = (tmp_path / "hub" / "state" / "hub.key").read_bytes()
+        (tmp_path / "other" / "hub" / "state" / "hub.key").write_bytes(private)
+        async with other.hub_at_work():
+            assert other.hub.public_key == at.hub.public_key
+            assert other.hub.revisions == at.hub.revisions
+            source = source_of(at, wait=0)
+            reading = await source.read(None)
+            assert reading is not None
+            at.billing.feed = Feed(people(2), keys=[key(2)], known=100, active={"1"})
+            await other.sync()
+            source._base = other.url
+            changed = await source.read(reading)
+            assert changed is not None
+            assert {s.id for s in changed.snapshot.subscribers if s.state is State.BLOCKED} == names(2)
+            assert other.hub.counters.answers["changes", 200] == 2
+            assert ("list", 200) not in other.hub.counters.answers
+            # the first hub has not looked yet: it is one change behind, and does not know the revision
+            source._base = at.url
+            again = await source.read(changed)
+            assert at.hub.counters.answers["changes", 410] >= 1
+            assert again is not None
+            await source.close()
