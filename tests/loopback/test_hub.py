@@ -27,6 +27,7 @@ from edged.billing.webhook import Hint
 from edged.config.loading import load
 from edged.errors import ConfigError, UpstreamError
 from edged.hub import feed as wire
+from edged.hub.answer import Asked
 from edged.hub.http.service import HubFront
 from edged.model import State
 from edged.values import Secret
@@ -529,11 +530,11 @@ async def test_an_edge_that_comes_to_the_other_of_two_hubs_goes_on_where_it_was(
             changed = await source.read(reading)
             assert changed is not None
             assert {s.id for s in changed.snapshot.subscribers if s.state is State.BLOCKED} == names(2)
-            assert other.hub.counters.answers["changes", 200] == 2
-            assert ("list", 200) not in other.hub.counters.answers
+            assert other.hub.counters.answers[Asked.CHANGES, 200] == 2
+            assert (Asked.LIST, 200) not in other.hub.counters.answers
             # the first hub has not looked yet: it is one change behind, and does not know the revision
             source._base = at.url
             again = await source.read(changed)
-            assert at.hub.counters.answers["changes", 410] >= 1
+            assert at.hub.counters.answers[Asked.CHANGES, 410] >= 1
             assert again is not None
             await source.close()

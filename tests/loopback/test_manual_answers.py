@@ -149,7 +149,7 @@ def parts(answer: str) -> set[str]:
 
 # --- reference/commands.md -------------------------------------------------------------------------------
 
-NO_QUESTION = {"run", "init", "probe", "routeros", "doctor", "check"}
+NO_QUESTION = {"run", "hub", "init", "probe", "routeros", "doctor", "check"}
 """They ask no daemon, or need a router, a line or root."""
 ALONE = {"schema", "completion"}
 
