@@ -135,6 +135,21 @@ async def test_silent_edges_are_an_alarm_that_names_a_few_and_counts_the_rest(tm
         assert "edge-behind" not in raised(house)
 
 
+async def test_nobody_is_silent_for_the_time_that_the_hub_itself_was_away(tmp_path: Path) -> None:
+    listed(tmp_path)
+    (tmp_path / "state").mkdir()
+    kept = [{"edge": "tower-1", "heard_at": time.time() - 900, "alarms": []}]
+    (tmp_path / "state" / "fleet.json").write_text(json.dumps(kept))
+    async with at_work(written(tmp_path, HUB)) as house:
+        hub = house.office.hub
+        assert hub is not None
+        (standing,) = hub.standings()
+        assert (standing.report.edge, standing.silent) == ("tower-1", False)
+        assert "edge-silent" not in raised(house)
+        hub._clock = lambda: time.time() + hub.settings.silent + 1
+        assert "edge-silent" in raised(house)
+
+
 async def test_edges_with_another_list_for_five_minutes_are_an_alarm(tmp_path: Path) -> None:
     listed(tmp_path)
     async with at_work(written(tmp_path, HUB)) as house:
