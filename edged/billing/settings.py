@@ -36,10 +36,14 @@ def _public_key(value: object) -> bytes:
         raise expected from None
     if len(octets) != PUBLIC_OCTETS:
         raise expected
+    if value == _EVERYBODYS:
+        raise wrong("a key of your own hub", "this one is printed in RFC 9421 with its private half")
     return octets
 
 
 PUBLIC_OCTETS = 32
+_EVERYBODYS = "JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs="
+"""test-key-ed25519 of RFC 9421 appendix B.1.4."""
 PublicKeyField = Annotated[
     bytes,
     BeforeValidator(_public_key),
@@ -304,7 +308,7 @@ class BillingSettings(Settings):
     """Of `hub` alone, and required there: the public keys whose signature its answers must bear, the base64 of 32
     octets each. Two while the hub's key changes.
 
-    Example: `["JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs="]`
+    Example: `["fdLEsUdGvuw3r3cfbfZaxBaWZPBWxtjh1Grn/MLgPYg="]`
     Mistake: to take the key from the hub's address over the network that it protects from: copy it from the hub's
     own screen.
     """

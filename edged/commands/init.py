@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from edged.ops.init.trying import Trouble
 
 Arguments = argparse.Namespace
-_SOURCES = ("file", "rest", "splynx", "uisp")
+_SOURCES = ("file", "rest", "hub", "splynx", "uisp")
 _TARGETS = ("nftables", "routeros", "none")
 
 
@@ -38,6 +38,7 @@ def add_arguments(init: argparse.ArgumentParser) -> None:
         help="https://… (the billing system of --source) or file:PATH; default: billing.yaml beside the configuration",
     )
     init.add_argument("--source", choices=_SOURCES[1:], help="what answers there; default: rest, the open feed")
+    init.add_argument("--signed-by", metavar="KEY", help="the public key of --source hub: edged fleet key, there")
     init.add_argument("--target", choices=_TARGETS, help="what stops blocked lines; default: nftables, this host")
     init.add_argument("--interface", nargs="+", help="where subscribers come in (nftables)")
     init.add_argument("--router", metavar="HOST", help="the MikroTik router (routeros)")
@@ -109,6 +110,7 @@ def _given(arguments: Arguments) -> Answers:
         router_user=arguments.router_user,
         source="file" if is_file else arguments.source or "rest",
         billing=billing.removeprefix("file:"),
+        signed_by=arguments.signed_by or "",
     )
 
 
@@ -200,7 +202,8 @@ def _of_billing(arguments: Arguments, answers: Answers, path: Path) -> Answers:
     from edged.ops.init import trying
 
     if arguments.billing is None and arguments.source is None:
-        said = ask("Billing: file, rest (the open feed), splynx or uisp", "file", lambda word: _one_of(word, _SOURCES))
+        kinds = "Billing: file, rest (the open feed), hub, splynx or uisp"
+        said = ask(kinds, "file", lambda word: _one_of(word, _SOURCES))
         answers = replace(answers, source=said)
     elif arguments.source is not None:
         answers = replace(answers, source=arguments.source)
@@ -211,20 +214,31 @@ def _of_billing(arguments: Arguments, answers: Answers, path: Path) -> Answers:
         return answers
     again = False
     while True:
-        if arguments.billing is None:
-            url = answers.billing or "https://billing.example.net"
-            answers = replace(answers, billing=ask("Its URL", url, _is_url))
+        answers = _with_place(arguments, answers)
         answers, secrets = _with_secrets(answers, path, again=again)
         if len(secrets) < len(_wanted(answers)):
             return answers
         with waiting("  asking billing"):
-            trouble = trying.billing(answers.source, answers.billing, secrets)
+            trouble = trying.billing(answers.source, answers.billing, secrets, answers.signed_by)
         if trouble is None:
             print(f"  {answers.source} lets us in.")
             return answers
         if insists(trouble):
             return answers
         again = True
+
+
+def _with_place(arguments: Arguments, answers: Answers) -> Answers:
+    """Where billing is, and by which key its hub is known."""
+    from edged.commands.asking import ask
+    from edged.ops.init import trying
+
+    if arguments.billing is None:
+        url = answers.billing or "https://billing.example.net"
+        answers = replace(answers, billing=ask("Its URL", url, _is_url))
+    if answers.source == "hub" and arguments.signed_by is None:
+        answers = replace(answers, signed_by=ask("The hub's public key", answers.signed_by, trying.public_key))
+    return answers
 
 
 def _is_url(text: str) -> Trouble | None:

@@ -69,7 +69,7 @@ class Question:
         """The value of ``name`` in the query where it stands there once; else empty."""
         if len(self.query) > _QUERY:
             return ""
-        values = parse_qs(self.query, max_num_fields=8, errors="replace").get(name, [])
+        values = parse_qs(self.query, errors="replace").get(name, [])
         return values[0] if len(values) == 1 else ""
 
     @property

@@ -149,7 +149,9 @@ class HubService:
     async def start(self) -> None:
         """Remember the fleet, then listen. ConfigError when the address cannot be had."""
         await self.reports.load()
-        await self._look()
+        with contextlib.suppress(UpstreamError):  # the follower says it, and tries again
+            await self._look()
+        self.stir()
         self.endpoint = await self.front.open(self.settings.listen, self._fds)
         log.info("hub-listening", endpoint=str(self.endpoint), public_key=self.public_key)
 

@@ -143,7 +143,7 @@ async def test_without_leave_to_hub_an_edge_judges_the_hubs_amounts_itself(tmp_p
 HUB = {
     "source": "hub",
     "url": "https://hub.example.net/edged",
-    "signed_by": ["JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs="],
+    "signed_by": ["fdLEsUdGvuw3r3cfbfZaxBaWZPBWxtjh1Grn/MLgPYg="],
 }
 REST = {"source": "rest", "url": "https://billing.example.net"}
 

@@ -30,17 +30,19 @@ ENOUGH = ("--site", "tower-12", "--interface", "lo", "--networks", "100.64.0.0/1
 class Terminal:
     """A person at a terminal of their own, in front of ``edged init``."""
 
-    def __init__(self, *arguments: str, root: bool = True) -> None:
+    def __init__(self, *arguments: str, mighty: bool = True) -> None:
+        """``mighty``: as root in every folder; otherwise in their own alone."""
         self.seen = self.everything = ""
         self.pid, self.fd = pty.fork()
         if self.pid == 0:
-            if not root:
-                os.setgroups([])
-                os.setgid(65534)
-                os.setuid(65534)
             environment = {**os.environ, "TERM": "dumb", "PYTHONPATH": str(ROOT), "HOME": "/nonexistent"}
             command = [sys.executable, "-m", "edged.cli", "init", *arguments]
-            os.execve(sys.executable, command, environment)  # noqa: S606  # a child of ours, in a terminal of its own
+            if not mighty:
+                command = ["setpriv", "--bounding-set=-dac_override", *command]
+            try:
+                os.execvpe(command[0], command, environment)  # noqa: S606  # a child of ours, in a terminal of its own
+            finally:
+                os._exit(127)  # never a second run of these tests
 
     def reads(self, wanted: str) -> str:
         """Everything up to ``wanted``, which has to come."""
@@ -187,13 +189,15 @@ def test_with_every_answer_as_a_flag_or_no_input_nothing_is_asked_at_a_terminal(
         assert (tmp_path / name / "edged.yaml").exists()
 
 
-def test_who_may_not_write_there_learns_it_before_the_first_question() -> None:
+def test_who_may_not_write_there_learns_it_before_the_first_question(tmp_path: Path) -> None:
     if os.geteuid() != 0:
-        pytest.skip("only root can become somebody else")
-    status, said = Terminal("-c", "/etc/edged-of-nobody/edged.yaml", root=False).ends()
+        pytest.skip("only root can give a folder to somebody else")
+    (tmp_path / "etc").mkdir(mode=0o755)
+    os.chown(tmp_path / "etc", 65534, 65534)
+    status, said = Terminal("-c", str(tmp_path / "etc" / "edged" / "edged.yaml"), mighty=False).ends()
 
     assert status == 1
-    assert "you may not write to /etc: become root, or -c FILE somewhere else" in said
+    assert f"you may not write to {tmp_path}/etc: become root, or -c FILE somewhere else" in " ".join(said.split())
     assert "Name of this edge" not in said
 
 
@@ -220,3 +224,35 @@ def test_a_router_in_place_of_this_host_wants_the_well_known_ports_and_its_passw
     assert "s3cret" not in written
     capsys.readouterr()
     assert main(["check", "-c", str(config)]) == 0
+
+
+def test_an_edge_of_a_hub_is_asked_for_the_public_key_until_it_is_one(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    key, config = "fdLEsUdGvuw3r3cfbfZaxBaWZPBWxtjh1Grn/MLgPYg=", tmp_path / "edged.yaml"
+    person = Terminal("-c", str(config), *ENOUGH, "--portal", "localhost", "--target", "none", "--source", "hub")
+    person.answers("Its URL [", "https://127.0.0.1:1/edged")
+    person.answers("The hub's public key [", "not a key")
+    assert "as `edged fleet key` prints it on the hub" in person.answers("The hub's public key [", key)
+    person.answers("  > ", "a-bearer-key-of-a-test")
+    said = person.answers("a answers again", "")
+    assert "docs/hub.md" in said
+    status, end = person.ends()
+    assert status == 0, end
+    assert (tmp_path / "secrets" / "hub").read_text() == "a-bearer-key-of-a-test"
+    assert f'signed_by: ["{key}"]' in config.read_text()
+    capsys.readouterr()
+    assert main(["check", "-c", str(config)]) == 0
+
+
+def test_an_edge_of_a_hub_without_its_public_key_is_not_written(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    config = tmp_path / "edged.yaml"
+    hub = ("--source", "hub", "--billing", "https://hub.example.net/edged", "--no-input")
+    assert main(["init", "-c", str(config), *hub]) == 78
+    assert "billing.signed_by[0]" in capsys.readouterr().err
+    assert not config.exists()
+    key = "fdLEsUdGvuw3r3cfbfZaxBaWZPBWxtjh1Grn/MLgPYg="
+    assert main(["init", "-c", str(config), *hub, "--signed-by", key]) == 0
+    assert f'signed_by: ["{key}"]' in config.read_text()

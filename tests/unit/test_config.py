@@ -336,7 +336,13 @@ def test_splynx_and_uisp_are_in_this_version(tmp_path: Path, source: str) -> Non
     assert not {key for key in warnings(text, tmp_path) if key.startswith("billing")}
 
 
-HUB = "source: hub, url: https://h.example, secret: b, signed_by: [JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=]"
+def test_the_key_that_everybody_can_sign_with_is_refused(tmp_path: Path) -> None:
+    given = "source: hub, url: https://h.example, secret: b, signed_by: [JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=]"
+    with pytest.raises(ConfigError, match="expected a key of your own hub"):
+        warnings(f"billing: {{{given}}}", tmp_path)
+
+
+HUB = "source: hub, url: https://h.example, secret: b, signed_by: [fdLEsUdGvuw3r3cfbfZaxBaWZPBWxtjh1Grn/MLgPYg=]"
 
 
 @pytest.mark.parametrize(

@@ -75,9 +75,11 @@ class Answers:
     router: str
     router_user: str
     source: str
-    """file, rest, splynx or uisp."""
+    """file, rest, hub, splynx or uisp."""
     billing: str
     """A URL, or of ``file`` a path."""
+    signed_by: str = ""
+    """Of ``hub``: its public key."""
     secrets: Mapping[str, str] = field(default_factory=dict, repr=False)
     """Those that were given, by the name of their file."""
 
@@ -85,6 +87,7 @@ class Answers:
 BILLING_SECRETS: dict[str, dict[str, tuple[str, str]]] = {
     "file": {},
     "rest": {"secret": ("billing", "the bearer key")},
+    "hub": {"key": ("hub", "the bearer key of its edges")},
     "splynx": {"key": ("billing-key", "the API key"), "secret": ("billing", "its secret")},
     "uisp": {"key": ("billing-key", "the CRM's app key"), "secret": ("billing", "the Network's API token")},
 }
@@ -124,6 +127,8 @@ def initial(answers: Answers, path: Path) -> dict[Path, tuple[str, int]]:
         billing = f"  source: {answers.source}\n  url: {answers.billing}"
         for key, (name, meaning) in BILLING_SECRETS[answers.source].items():
             billing += f"\n  {key}: {secret(name, meaning)}"
+        if answers.source == "hub":
+            billing += f'\n  signed_by: ["{answers.signed_by}"]  # `edged fleet key` there prints it'
     enforce = " []                         # nothing yet: see docs/linux.md, docs/mikrotik.md, docs/bng.md"
     if answers.target == "nftables":
         enforce = f"\n  - nftables: {{interfaces: [{', '.join(answers.interfaces)}]}}"

@@ -13,9 +13,9 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pydantic import ValidationError
+from pydantic import TypeAdapter, ValidationError
 
-from edged.billing.settings import BillingSettings
+from edged.billing.settings import BillingSettings, PublicKeyField
 from edged.ops.doctor.asking import tried_billing
 from edged.ops.doctor.checks import Wanted, how_to_free, overlaps
 from edged.ops.doctor.looking import Unknown, holders
@@ -160,12 +160,20 @@ def billing_file(path: str) -> Trouble | None:
     return Trouble(f"there is no folder {file.parent}", "it is made with the file")
 
 
-def billing(source: str, url: str, secrets: dict[str, str]) -> Trouble | None:
-    """A billing system that lets us in. ``secrets``: by the key of the configuration."""
+def public_key(text: str) -> Trouble | None:
+    """What a hub signs with."""
     try:
-        settings = BillingSettings.model_validate(
-            {"source": source, "url": url, **secrets}, context={"secrets": "given"}
-        )
+        TypeAdapter(PublicKeyField).validate_python(text)
+    except ValidationError:
+        return Trouble("that is no public key", "44 characters, as `edged fleet key` prints it on the hub", must=True)
+    return None
+
+
+def billing(source: str, url: str, secrets: dict[str, str], signed_by: str = "") -> Trouble | None:
+    """A billing system, or a hub of that public key, that lets us in. ``secrets``: by the key of the configuration."""
+    try:
+        given = {"source": source, "url": url, **secrets} | ({"signed_by": [signed_by]} if signed_by else {})
+        settings = BillingSettings.model_validate(given, context={"secrets": "given"})
     except ValidationError as error:
         return Trouble(f"{url}: {error.errors()[0]['msg']}", "as https://billing.example.net", must=True)
     said = tried_billing(settings)
@@ -174,4 +182,4 @@ def billing(source: str, url: str, secrets: dict[str, str]) -> Trouble | None:
     return Trouble(said, f"is the URL right, and may this key read? docs/{_PAGES[source]}")
 
 
-_PAGES = {"rest": "feed.md", "splynx": "billing-splynx.md", "uisp": "billing-uisp.md"}
+_PAGES = {"rest": "feed.md", "hub": "hub.md", "splynx": "billing-splynx.md", "uisp": "billing-uisp.md"}
