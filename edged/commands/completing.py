@@ -26,8 +26,8 @@ KINDS: dict[str, str] = {
 """What an argument that takes a value takes, by its name."""
 FREE = frozenset({
     "length", "until", "why", "since", "as", "gateway", "resolver", "public", "foreign", "source", "networks",
-    "portal", "portal_address", "billing", "signed_by", "router_user", "begins", "ends", "at", "overlap", "yes", "count",
-    "first", "prefix", "label", "vlan", "vlan_from", "device_limit", "rate", "devices", "language", "words",
+    "portal", "portal_address", "billing", "signed_by", "router_user", "begins", "ends", "at", "overlap", "yes",
+    "count", "first", "prefix", "label", "vlan", "vlan_from", "device_limit", "rate", "devices", "language", "words",
 })  # fmt: skip
 """Arguments whose value nobody can guess."""
 

@@ -84,6 +84,7 @@ def plain(got: Got) -> bytes:
 async def test_an_edge_has_the_lists_of_the_hub_and_billing_saw_one_client(tmp_path: Path) -> None:
     async with scene(tmp_path) as at, at.edge_at_work("tower-1") as one, at.edge_at_work("tower-2") as two:
         await until(lambda: blocked(one) == blocked(two) == names(1, 2))
+        await until(lambda: all(len(house.mpsk.ring.keys) == 2 for house in (one, two)))  # they come after the lines
         for house in (one, two):
             passphrases = {stored.key.passphrase for stored in await house.keys.all()}
             assert passphrases == {Secret(f"{PASSPHRASE}-1"), Secret(f"{PASSPHRASE}-2")}
