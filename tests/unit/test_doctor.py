@@ -149,7 +149,7 @@ ENDED = Certificate(Life(NOW - 90 * DAY, NOW - DAY))
 BRIDGE = replace(LAN, is_bridge=True)
 PORTS = tuple(Link(name, True, False, "lan0", False, 0) for name in ("p1", "p2"))
 OF_A_HUB = config(
-    "billing: {source: hub, url: https://h.example, key: k, signed_by: [JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=]}"
+    "billing: {source: hub, url: https://h.example, key: k, signed_by: [A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=]}"
 )
 A_HUB = config(
     "billing: {source: rest, url: https://b.example, secret: not-a-secret}\n"

@@ -25,7 +25,7 @@ def answer(*standings: Standing, **changes: Any) -> dict[str, Any]:
         "verdict": "…",
         "now": NOW,
         "url": "http://127.0.0.1:9443/edged",
-        "public_key": "JrQLj5P/89iXES9+vFgrIy29clF9CC/oPPsw3c5D0bs=",
+        "public_key": "A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=",
         "current_at": NOW - 12,
         "waiting": 0,
         "counts": {name: getattr(counts, name) for name in counts.__slots__},
