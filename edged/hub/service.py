@@ -32,7 +32,7 @@ from edged.hub.reports.service import Reports
 from edged.hub.served import History, Listed, revision, touched
 from edged.hub.settings import HubSettings
 from edged.hub.shelf.service import Shelf
-from edged.model import Key, OnlineSession, Snapshot, State
+from edged.model import Key, OnlineSession, Snapshot, State, Subscriber
 from edged.state.files import secret_file
 from edged.state.outbox import Stored
 from edged.values import Endpoint
@@ -41,6 +41,8 @@ log = structlog.get_logger(__name__)
 
 _GATHER_S = 0.05
 """Seconds that the first change of many waits for the others."""
+_FEW = 64
+"""Entries of a difference that is written at once, without a thread."""
 _EARLIER_LISTS = 4
 """Lists before the one of now whose later pages may still be asked for."""
 _LATER_S = 5
@@ -106,7 +108,8 @@ class HubService:
         """
         self.settings = settings
         self._private = secret_file(directory / "hub.key")
-        self.public_key = base64.b64encode(signing.public_key(self._private)).decode()
+        self._signer = signing.Signer(self._private)
+        self.public_key = base64.b64encode(self._signer.public).decode()
         """As ``billing.signed_by`` of the edges has it."""
         self._billing, self._kept_keys, self._relay, self._clock = billing, kept_keys, relay, clock
         self._online, self._sessions_of = online, sessions_of
@@ -249,12 +252,12 @@ class HubService:
         was = history.now
         if listed.revision == was.revision:
             return False
-        ids = await asyncio.to_thread(touched, listed.entries, was.entries)
+        changes = await asyncio.to_thread(touched, listed.entries, was.entries)
         if was.revision:
             earlier[was.revision] = was
             while len(earlier) > _EARLIER_LISTS:
                 earlier.popitem(last=False)
-        history.step(listed, ids, self._clock())
+        history.step(listed, changes, self._clock())
         return True
 
     # --- answers ----------------------------------------------------------------------------------
@@ -280,9 +283,11 @@ class HubService:
         if kind == "sessions" and self._online.offered is False:
             body = Body.of(feed.unlisted(kind))
             return self._signed(question, asked, body, {"Cache-Control": "no-store", "ETag": _NO_LIST}, status=404)
-        if kind == "subscribers" and question.wait and earlier and earlier == self._histories[kind].now.revision:
-            await self._wait(question.wait)
+        if kind == "subscribers" and question.wait and earlier:
+            # said of an answer that came at once too: without it an edge takes us for one that never waits
             headers["Preference-Applied"] = f"wait={question.wait}"
+            if earlier == self._histories[kind].now.revision:
+                await self._wait(question.wait)
         listed = self._histories[kind].now
         if not listed.revision:
             return plain(503, asked, retry_after=_LATER_S)
@@ -293,7 +298,7 @@ class HubService:
         ids = self._histories[kind].since(earlier)
         if ids is None:
             return plain(410, asked)
-        body = await self._shelf.body((kind, "since", earlier, listed.revision), self._difference, kind, listed, ids)
+        body = await self._difference(kind, earlier, ids)
         return self._signed(question, asked, body, headers, read_at=self._read_at(kind))
 
     async def _pages(self, question: Question, kind: str, headers: dict[str, str]) -> Answer:
@@ -311,17 +316,24 @@ class HubService:
         """When billing last confirmed a list, epoch seconds."""
         return self._online.confirmed_at if kind == "sessions" else self._billing.current_at
 
-    def _difference(self, kind: str, listed: Listed[Any], ids: frozenset[str]) -> bytes:
-        there = [entry for entry in listed.entries if entry.id in ids] if ids else []
-        return feed.difference(kind, there, ids - {entry.id for entry in there}, listed.revision, listed.known)
+    async def _difference(self, kind: str, earlier: str, ids: frozenset[str]) -> Body:
+        """What ``ids``, touched since revision ``earlier``, are now."""
+        history, now = self._histories[kind], self._histories[kind].now
+        name = (kind, "since", earlier, now.revision)
+        if (kept := self._shelf.kept(name)) is not None:
+            return kept
+        found = [entry for each in sorted(ids) if (entry := history.get(each)) is not None]
+        said = kind, found, ids - {entry.id for entry in found}, now.revision, now.known
+        if len(ids) > _FEW:
+            return await self._shelf.body(name, feed.difference, *said)
+        return self._shelf.keep(name, Body.of(feed.difference(*said)))
 
     async def _one(self, question: Question, subscriber: str) -> Answer:
         try:
             state = await self._asking.state(subscriber)
         except UpstreamError:
             return plain(503, Asked.ONE, retry_after=_LATER_S)
-        good = self._billing.in_force
-        listed = next((s for s in good.subscribers if s.id == subscriber), None) if good is not None else None
+        listed = self._listed(subscriber)
         headers = {"Cache-Control": "no-store", "ETag": f'W/"{self._histories["subscribers"].now.revision}"'}
         if listed is not None and state is not None:
             return self._signed(question, Asked.ONE, Body.of(feed.one(listed)), headers)
@@ -329,6 +341,13 @@ class HubService:
             return self._signed(question, Asked.ONE, Body.of(feed.unknown(subscriber)), headers, status=404)
         # a word that blocks and that the guard has not let through is not in force here either
         return self._signed(question, Asked.ONE, Body.of(feed.active(subscriber)), headers)
+
+    def _listed(self, subscriber: str) -> Subscriber | None:
+        """Whom the list in force names; it may be newer than the one that is served."""
+        good, history = self._billing.in_force, self._histories["subscribers"]
+        if good is None or good.subscribers is history.now.entries:
+            return history.get(subscriber)
+        return next((one for one in good.subscribers if one.id == subscriber), None)
 
     def _signed(
         self, question: Question, asked: Asked, body: Body, headers: dict[str, str], *,
@@ -338,8 +357,8 @@ class HubService:
         created = int(self._clock())
         confirmed = created if read_at is None else int(read_at)
         tag = headers.get("ETag", "")
-        stated, signature = signing.sign(
-            self._private, question.path, question.query, tag, body.digest, read_at=confirmed, created=created
+        stated, signature = self._signer.sign(
+            question.path, question.query, tag, body.digest, read_at=confirmed, created=created
         )
         headers |= {
             signing.DIGEST: body.digest,
