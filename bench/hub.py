@@ -244,8 +244,8 @@ class Scene:
         sure(answer.status == 202, f"the webhook takes the post ({answer.status})")
         return name, began
 
-    def arrivals(self, paid: dict[str, float]) -> list[list[float]]:
-        """For each who paid, seconds until each edge knew, sorted; waits for all."""
+    def arrivals(self, paid: dict[str, float]) -> list[dict[int, float]]:
+        """For each who paid, seconds until each edge knew; waits for all."""
         until = time.monotonic() + 120
         known: dict[str, dict[int, float]] = {}
         while time.monotonic() < until:
@@ -255,7 +255,7 @@ class Scene:
                     if name in known and at >= paid[name]:
                         known[name].setdefault(edge, at - paid[name])
             if all(len(edges) == self.given.edges for edges in known.values()):
-                return [sorted(edges.values()) for edges in known.values()]
+                return list(known.values())
             time.sleep(0.5)
         missing = {name: self.given.edges - len(edges) for name, edges in known.items()}
         raise SystemExit(f"not so: every edge knows who has paid; edges that do not: {missing}")
@@ -274,8 +274,9 @@ def ask(
         connection.close()
 
 
-def spread(values: list[float]) -> str:
+def spread(values: Iterable[float]) -> str:
     """Median, 99th percentile and last."""
+    values = sorted(values)
     return (
         f"median {statistics.median(values):7.2f} s, p99 {values[max(0, math.ceil(len(values) * 0.99) - 1)]:7.2f} s,"
         f" last {values[-1]:7.2f} s"
@@ -336,21 +337,31 @@ def settle() -> None:
 
 
 def payment(scene: Scene) -> None:
+    """One, and again when all is quiet."""
     took, cpu = [], []
     for _ in range(scene.given.payments):
         settle()
         before = scene.hub.seconds()
         name, began = scene.pay()
-        took.append(scene.arrivals({name: began})[0])
+        took += scene.arrivals({name: began})
         settle()
         cpu.append(scene.hub.seconds() - before)
-    flat = sorted(t for times in took for t in times)
-    print(f"a payment, {len(took)} times: {spread(flat)}")
-    print(f"  the last edge of each: median {statistics.median([t[-1] for t in took]):.2f} s")
+    print(f"a payment, {len(took)} times:")
+    by_kind(scene, took)
+    print(f"  the last edge of each, median {statistics.median(max(times.values()) for times in took):.2f} s")
     print(f"  hub's CPU for one, with the questions that follow: median {statistics.median(cpu):.2f} s", flush=True)
 
 
+def by_kind(scene: Scene, took: list[dict[int, float]]) -> None:
+    """Whole edges, which keep the list, and the others."""
+    for kind, complete in (("thin", False), ("whole", True)):
+        times = [at for each in took for edge, at in each.items() if (edge < scene.given.whole) is complete]
+        if times:
+            print(f"  {kind:5} edges: {spread(times)}")
+
+
 def stream(scene: Scene) -> None:
+    """Ten a second."""
     settle()
     meter = Meter(scene)
     paid: dict[str, float] = {}
@@ -359,9 +370,9 @@ def stream(scene: Scene) -> None:
         time.sleep(max(0.0, began + n / 10 - time.monotonic()))
         name, at = scene.pay()
         paid[name] = at
-    said = meter.said()
-    flat = sorted(t for times in scene.arrivals(paid) for t in times)
-    print(f"ten payments a second for {scene.given.stream} s: {spread(flat)}\n  {said}", flush=True)
+    print(f"ten payments a second for {scene.given.stream} s: {meter.said()}")
+    by_kind(scene, scene.arrivals(paid))
+    sys.stdout.flush()
 
 
 def reports(scene: Scene) -> None:

@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
-from operator import is_not
+from itertools import chain
+from operator import indexOf, is_not
 from typing import Generic, TypeVar
 
 from edged.billing.mapping import Lines
@@ -110,12 +110,19 @@ class History(Generic[T]):
 
 def touched(now: Sequence[T], before: Sequence[T]) -> dict[str, T | None]:
     """The entries that are new or others, by id; None where there is one no more. In each list an id is there once."""
-    # most stand where they stood: compared without a step of Python for each
-    moved = bytes(map(is_not, now, before)) + b"\1" * abs(len(now) - len(before))
-    left = {entry.id: entry for entry in compress(before, moved)}
+    # after one change nearly all stand where they stood, counted from the front or from the end
+    front = _alike(now, before)
+    end = min(len(now) - front, len(before) - front, _alike(reversed(now), reversed(before)))
+    left = {entry.id: entry for entry in before[front : len(before) - end]}
     changed: dict[str, T | None] = {
         entry.id: entry
-        for entry in compress(now, moved)
+        for entry in now[front : len(now) - end]
         if (was := left.pop(entry.id, None)) is not entry and was != entry
     }
     return changed | dict.fromkeys(left)
+
+
+def _alike(one: Iterable[T], other: Iterable[T]) -> int:
+    """At how many places both have the same object before the first at which they have not."""
+    ends = (True,)
+    return indexOf(chain(map(is_not, one, other), ends), ends[0])
