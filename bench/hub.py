@@ -52,7 +52,7 @@ PATIENCE = 900.0
 TICK = os.sysconf("SC_CLK_TCK")
 PINNED = pinned(0)
 SPAWN = multiprocessing.get_context("spawn")
-PARTS = ("rest", "payment", "stream", "reports", "restart", "kill", "nginx")
+PARTS = ("rest", "payment", "stream", "reports", "restart", "churn", "kill", "nginx")
 CONFIG = """\
 site: hub
 mode: watch
@@ -66,7 +66,6 @@ billing:
     blocked: {{share: 100%, count: 1000000, window: 1h}}
     vanished: {{share: 100%, count: 1000000, window: 1h}}
   webhook: {{listen: "127.0.0.1:{hook}", path: /hooks, secret: {secret}}}
-subscribers: {{networks: ["100.64.0.0/10", "2001:db8::/32"]}}
 hub: {{listen: "127.0.0.1:{hub}", keys: [{key}]}}
 ops: {{listen: "127.0.0.1:{metrics}", socket: {folder}/control.sock}}
 """
@@ -388,6 +387,25 @@ def restart(scene: Scene) -> None:
     herd(scene, "all edges restart")
 
 
+def churn(scene: Scene) -> None:
+    """All restart while payments go on: a list becomes another again and again while it is read."""
+    scene.tell("stop")
+    meter, began, paid = Meter(scene), time.monotonic(), 0
+    scene.tell("start")
+    until = began + PATIENCE
+    while time.monotonic() < until:
+        for _ in range(20):
+            paid += 1
+            time.sleep(max(0.0, began + paid / 10 - time.monotonic()))
+            scene.pay()
+        read = {edge for edge, at, said, _ in scene.lines() if at >= began and said == "whole"}
+        if len(read) == scene.given.edges:
+            break
+    failed = [said for _, at, what, (said, *_) in scene.log if at >= began and what == "failed"]
+    print(f"all edges restart while ten pay each second: {spread(scene.when(began, ['whole']))}\n  {meter.said()}")
+    print(f"  readings that failed: {len(failed)} {failed[:1]}", flush=True)
+
+
 def kill(scene: Scene) -> None:
     settle()
     scene.hub.popen.kill()
@@ -538,8 +556,8 @@ def compare(scene: Scene, name: str, servers: dict[str, tuple[Process, Load]]) -
 
 
 ACTS: dict[str, Callable[[Scene], None]] = {
-    "rest": rest, "payment": payment, "stream": stream, "reports": reports, "restart": restart, "kill": kill,
-    "nginx": nginx,
+    "rest": rest, "payment": payment, "stream": stream, "reports": reports, "restart": restart, "churn": churn,
+    "kill": kill, "nginx": nginx,
 }  # fmt: skip
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections import deque
+from collections import OrderedDict, deque
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -20,6 +20,12 @@ from edged.billing.mapping import Lines
 from edged.hub import feed
 from edged.model import Key, Subscriber
 from edged.values import Secret
+
+_BEGUN = 32
+"""Lists that are remembered for their later pages: each takes a megabyte or so."""
+_TOGETHER_S = 0.25
+"""Seconds within which those who know nothing yet read the same list, whose pages are made once: no edge starts again
+so soon, so that none is told less than it knew."""
 
 T = TypeVar("T", bound=Subscriber | Key | Lines)
 
@@ -106,6 +112,31 @@ class History(Generic[T]):
         if earlier == self.now.revision:
             return 0.0
         return next((step.at for step in reversed(self._steps) if step.before == earlier), None)
+
+
+class Begun(Generic[T]):
+    """Lists that somebody has begun to read, until they may be through."""
+
+    def __init__(self) -> None:
+        self._lists: OrderedDict[str, tuple[Listed[T], float]] = OrderedDict()
+
+    def begin(self, now: Listed[T], at: float, *, fresh: bool) -> Listed[T]:
+        """What to read for whoever begins at ``at``: the list of now, or what another began to read a moment ago.
+
+        ``fresh``: only that of now will do. Seconds of a clock that nobody sets.
+        """
+        latest, begun = next(reversed(self._lists.values()), (None, at))
+        if latest is not None and (latest.revision == now.revision or (not fresh and at - begun <= _TOGETHER_S)):
+            return latest
+        listed, _ = self._lists.pop(now.revision, (now, at))  # a content of before, in the order that it had
+        self._lists[now.revision] = listed, at
+        while len(self._lists) > _BEGUN:
+            self._lists.popitem(last=False)
+        return listed
+
+    def get(self, name: str) -> Listed[T] | None:
+        """The list of revision ``name``, where it is remembered."""
+        return self._lists[name][0] if name in self._lists else None
 
 
 def touched(now: Sequence[T], before: Sequence[T]) -> dict[str, T | None]:

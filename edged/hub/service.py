@@ -10,7 +10,6 @@ import asyncio
 import base64
 import contextlib
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,7 +28,7 @@ from edged.hub.fleet import Fleet, Standing
 from edged.hub.http.service import HubFront
 from edged.hub.online import lines_of, lines_sum
 from edged.hub.reports.service import Reports
-from edged.hub.served import History, Listed, revision, touched
+from edged.hub.served import Begun, History, Listed, revision, touched
 from edged.hub.settings import HubSettings
 from edged.hub.shelf.service import Shelf
 from edged.model import Key, OnlineSession, Snapshot, State, Subscriber
@@ -43,8 +42,6 @@ _GATHER_S = 0.05
 """Seconds that the first change of many waits for the others."""
 _FEW = 64
 """Entries of a difference that is written at once, without a thread."""
-_EARLIER_LISTS = 4
-"""Lists before the one of now whose later pages may still be asked for."""
 _LATER_S = 5
 """Seconds after which who cannot be answered now may ask again."""
 
@@ -128,7 +125,7 @@ class HubService:
         self._histories: dict[str, History[Any]] = {kind: History() for kind in _LISTS}
         self._reported = {kind: self._histories[kind] for kind in feed.KINDS}
         """Those whose revisions edges report."""
-        self._earlier: dict[str, OrderedDict[str, Listed[Any]]] = {kind: OrderedDict() for kind in _LISTS}
+        self._begun: dict[str, Begun[Any]] = {kind: Begun() for kind in _LISTS}
         self._shelf = Shelf()
         self._stirred = asyncio.Event()
         self._changed = asyncio.Event()
@@ -248,15 +245,11 @@ class HubService:
 
     async def _take(self, kind: str, listed: Listed[Any]) -> bool:
         """Make ``listed`` the list of now; True: it is another than before."""
-        history, earlier = self._histories[kind], self._earlier[kind]
+        history = self._histories[kind]
         was = history.now
         if listed.revision == was.revision:
             return False
         changes = await asyncio.to_thread(touched, listed.entries, was.entries)
-        if was.revision:
-            earlier[was.revision] = was
-            while len(earlier) > _EARLIER_LISTS:
-                earlier.popitem(last=False)
         history.step(listed, changes, self._clock())
         return True
 
@@ -303,12 +296,15 @@ class HubService:
 
     async def _pages(self, question: Question, kind: str, headers: dict[str, str]) -> Answer:
         """A page of the list of now, or of the earlier one that the asker has begun to read."""
-        listed = self._histories[kind].now
-        listed = self._earlier[kind].get(question.asked("revision"), listed)
-        number = question.asked("page") or "1"
+        listed, begun = self._histories[kind].now, self._begun[kind]
+        name, number = question.asked("revision"), question.asked("page") or "1"
         if not number.isascii() or not number.isdigit() or not 0 < int(number[:9]) <= 10**6:
             return plain(400, Asked.LIST)
-        headers["ETag"] = f'W/"{listed.revision}"'
+        if question.method == "GET" and int(number[:9]) == 1 and not name:
+            at = asyncio.get_running_loop().time()
+            listed = begun.begin(listed, at, fresh="if-none-match" in question.fields)
+        listed = begun.get(name) or listed
+        headers |= {"ETag": f'W/"{listed.revision}"', "X-Total-Count": str(len(listed.entries))}
         body = await self._shelf.body((kind, number, listed.revision), listed.page, kind, int(number[:9]))
         return self._signed(question, Asked.LIST, body, headers, read_at=self._read_at(kind))
 

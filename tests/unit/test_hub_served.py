@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import random
 
-from edged.hub.served import History, Listed, touched
+from edged.hub.served import Begun, History, Listed, touched
 from edged.model import State, Subscriber
 
 
@@ -43,3 +43,36 @@ def test_the_entry_of_an_id_is_that_of_the_list_of_now() -> None:
             assert {str(n): history.get(str(n)) for n in range(12)} == {
                 str(n): next((one for one in entries if one.id == str(n)), None) for n in range(12)
             }
+
+
+def listed(revision: str) -> Listed[Subscriber]:
+    return Listed(revision, ())
+
+
+def test_who_knows_nothing_reads_what_another_began_a_moment_ago_and_who_knows_something_what_is_now() -> None:
+    begun: Begun[Subscriber] = Begun()
+    one, two, three = listed("1"), listed("2"), listed("3")
+
+    assert begun.begin(one, 10.0, fresh=False) is one
+    assert begun.begin(two, 10.2, fresh=False) is one
+    assert begun.begin(two, 10.2, fresh=True) is two
+    assert begun.begin(three, 10.5, fresh=False) is three
+    assert [begun.get(name) for name in "123"] == [one, two, three]
+
+
+def test_lists_that_were_begun_are_remembered_up_to_a_bound_the_latest_for_longest() -> None:
+    begun: Begun[Subscriber] = Begun()
+    for n in range(1000):
+        begun.begin(listed(str(n)), float(10 * n), fresh=False)
+
+    assert begun.get("0") is None
+    assert [begun.get(str(n)) is not None for n in (967, 968, 999)] == [False, True, True]
+
+
+def test_a_content_that_comes_back_is_read_in_the_order_that_it_had() -> None:
+    begun: Begun[Subscriber] = Begun()
+    first, again = listed("1"), listed("1")
+    begun.begin(first, 0.0, fresh=True)
+    begun.begin(listed("2"), 1.0, fresh=True)
+
+    assert begun.begin(again, 9.0, fresh=True) is first

@@ -48,6 +48,8 @@ class Online:
 class HubSource(RestSource):
     """``source: hub``."""
 
+    counts_again = False
+
     _counts_again = False  # pages bear one revision, signed, and add up to its total
 
     def __init__(

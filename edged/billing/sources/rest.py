@@ -58,6 +58,8 @@ class RestSource(Direct):
     """A server is asked once more how many there are: its pages may be of a list that changed between them."""
     trouble = ""
     """Always: what it cannot say fails the reading itself."""
+    counts_again = True
+    """Compare what HEAD counts after a whole reading; a list whose revision names its content need not stand still."""
 
     def __init__(
         self,
