@@ -401,7 +401,7 @@ def churn(scene: Scene) -> None:
         read = {edge for edge, at, said, _ in scene.lines() if at >= began and said == "whole"}
         if len(read) == scene.given.edges:
             break
-    failed = [said for _, at, what, (said, *_) in scene.log if at >= began and what == "failed"]
+    failed = [said for _, at, what, said in scene.log if at >= began and what == "failed"]
     print(f"all edges restart while ten pay each second: {spread(scene.when(began, ['whole']))}\n  {meter.said()}")
     print(f"  readings that failed: {len(failed)} {failed[:1]}", flush=True)
 
