@@ -58,9 +58,14 @@ def make_snapshot(
     revision: str,
     known: int | None,
     read_at: float,
+    before: Snapshot | None = None,
 ) -> Snapshot:
-    """A snapshot whose id names exactly its content, whatever order the lists came in."""
-    sums = (_sum(map(_subscriber_line, subscribers)), _key_sum(keys))
+    """A snapshot whose id names exactly its content, whatever order the lists came in.
+
+    ``before``: an earlier one; entries that are the same objects there are not summed up again.
+    """
+    kept = before.sums if before is not None and keys is before.keys else None
+    sums = (_subscriber_sum(subscribers, before), kept[1] if kept else _key_sum(keys))
     return Snapshot(_name(revision, sums), revision, read_at, subscribers, known, keys, sums)
 
 
@@ -141,6 +146,15 @@ _MODULUS = 1 << 256
 def _sum(lines: Iterable[bytes]) -> int:
     """The sum of the SHA-256 of every line: the same for every order, and changed by one line at the cost of one."""
     return sum(int.from_bytes(hashlib.sha256(line).digest()) for line in lines) % _MODULUS
+
+
+def _subscriber_sum(subscribers: tuple[Subscriber, ...], before: Snapshot | None) -> int:
+    if before is None or before.sums is None:
+        return _sum(map(_subscriber_line, subscribers))
+    there, here = set(map(id, before.subscribers)), set(map(id, subscribers))
+    into = _sum(_subscriber_line(one) for one in subscribers if id(one) not in there)
+    out = _sum(_subscriber_line(one) for one in before.subscribers if id(one) not in here)
+    return (before.sums[0] + into - out) % _MODULUS
 
 
 def _key_sum(keys: Iterable[Key] | None) -> int:

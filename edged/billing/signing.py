@@ -14,6 +14,7 @@ import hashlib
 import hmac
 import re
 from collections.abc import Iterable, Mapping
+from functools import lru_cache
 
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
@@ -51,19 +52,37 @@ def public_key(private: Secret) -> bytes:
     return Ed25519PrivateKey.from_private_bytes(private.reveal()).public_key().public_bytes_raw()
 
 
+class Signer:
+    """Signs answers with one key."""
+
+    def __init__(self, private: Secret) -> None:
+        """``private``: 32 octets."""
+        self._key = Ed25519PrivateKey.from_private_bytes(private.reveal())
+        self.public = self._key.public_key().public_bytes_raw()
+        self._keyid = keyid(self.public)
+        # a change wakes many edges that asked the same, and of the same octets the signature is the same (RFC 8032)
+        self._signature = lru_cache(maxsize=256)(self._signed)
+
+    def sign(
+        self, path: str, query: str, etag: str, body_digest: str, *, read_at: int, created: int
+    ) -> tuple[str, str]:
+        """The values of ``Signature-Input`` and ``Signature`` for one answer.
+
+        ``path`` and ``query`` as they stand in the request line that the edge wrote, percent-encoded, ``query`` without
+        its ``?``. ``read_at`` and ``created``: epoch seconds.
+        """
+        params = f'{COVERED};created={created};keyid="{self._keyid}";alg="ed25519"'
+        return f"edged={params}", self._signature(_base(path, query, (etag, body_digest, str(read_at)), params))
+
+    def _signed(self, base: bytes) -> str:
+        return f"edged=:{base64.b64encode(self._key.sign(base)).decode()}:"
+
+
 def sign(
     private: Secret, path: str, query: str, etag: str, body_digest: str, *, read_at: int, created: int
 ) -> tuple[str, str]:
-    """The values of ``Signature-Input`` and ``Signature`` for one answer.
-
-    ``private``: 32 octets. ``path`` and ``query`` as they stand in the request line that the edge wrote,
-    percent-encoded, ``query`` without its ``?``. ``read_at`` and ``created``: epoch seconds.
-    """
-    key = Ed25519PrivateKey.from_private_bytes(private.reveal())
-    name = keyid(key.public_key().public_bytes_raw())
-    params = f'{COVERED};created={created};keyid="{name}";alg="ed25519"'
-    signature = key.sign(_base(path, query, (etag, body_digest, str(read_at)), params))
-    return f"edged={params}", f"edged=:{base64.b64encode(signature).decode()}:"
+    """One answer signed, as ``Signer.sign`` does it. ``private``: 32 octets."""
+    return Signer(private).sign(path, query, etag, body_digest, read_at=read_at, created=created)
 
 
 def verify(publics: Iterable[bytes], path: str, query: str, headers: Mapping[str, str], body: bytes | None) -> int:

@@ -9,15 +9,23 @@ from __future__ import annotations
 
 import hashlib
 import hmac
-from collections import deque
-from collections.abc import Iterable
+from collections import OrderedDict, deque
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
+from operator import indexOf, is_not
 from typing import Generic, TypeVar
 
 from edged.billing.mapping import Lines
 from edged.hub import feed
 from edged.model import Key, Subscriber
 from edged.values import Secret
+
+_BEGUN = 32
+"""Lists that are remembered for their later pages: each takes a megabyte or so."""
+_TOGETHER_S = 0.25
+"""Seconds within which those who know nothing yet read the same list, whose pages are made once: no edge starts again
+so soon, so that none is told less than it knew."""
 
 T = TypeVar("T", bound=Subscriber | Key | Lines)
 
@@ -65,17 +73,28 @@ class History(Generic[T]):
 
     def __init__(self) -> None:
         self.now: Listed[T] = Listed("", ())
+        self._by_id: dict[str, T] = {}
+        """The entries of the list of now."""
         self._steps: deque[_Step] = deque()
         self._touched = 0
 
-    def step(self, listed: Listed[T], ids: frozenset[str], at: float) -> None:
-        """Make ``listed``, which differs from the list until now in ``ids``, the list of now: from ``at`` on."""
+    def step(self, listed: Listed[T], changes: Mapping[str, T | None], at: float) -> None:
+        """Make ``listed`` the list of now, from ``at`` on; ``changes``: what ``touched`` says of the way there."""
         if self.now.revision:
-            self._steps.append(_Step(self.now.revision, ids, at))
-            self._touched += len(ids)
+            self._steps.append(_Step(self.now.revision, frozenset(changes), at))
+            self._touched += len(changes)
         while len(self._steps) > _EARLIER or self._touched > _TOUCHED:
             self._touched -= len(self._steps.popleft().touched)
+        for name, entry in changes.items():
+            if entry is None:
+                self._by_id.pop(name, None)
+            else:
+                self._by_id[name] = entry
         self.now = listed
+
+    def get(self, name: str) -> T | None:
+        """The entry of the list of now."""
+        return self._by_id.get(name)
 
     def since(self, earlier: str) -> frozenset[str] | None:
         """The ids that were touched since revision ``earlier``; None: it is not known, or nearly all were."""
@@ -95,8 +114,46 @@ class History(Generic[T]):
         return next((step.at for step in reversed(self._steps) if step.before == earlier), None)
 
 
-def touched(now: Iterable[T], before: Iterable[T]) -> frozenset[str]:
-    """The ids of entries that are new, others or gone."""
-    left = {entry.id: entry for entry in before}
-    changed = {e.id for e in now if (was := left.pop(e.id, None)) is not e and was != e}
-    return frozenset(changed | left.keys())
+class Begun(Generic[T]):
+    """Lists that somebody has begun to read, until they may be through."""
+
+    def __init__(self) -> None:
+        self._lists: OrderedDict[str, tuple[Listed[T], float]] = OrderedDict()
+
+    def begin(self, now: Listed[T], at: float, *, fresh: bool) -> Listed[T]:
+        """What to read for whoever begins at ``at``: the list of now, or what another began to read a moment ago.
+
+        ``fresh``: only that of now will do. Seconds of a clock that nobody sets.
+        """
+        latest, begun = next(reversed(self._lists.values()), (None, at))
+        if latest is not None and (latest.revision == now.revision or (not fresh and at - begun <= _TOGETHER_S)):
+            return latest
+        listed, _ = self._lists.pop(now.revision, (now, at))  # a content of before, in the order that it had
+        self._lists[now.revision] = listed, at
+        while len(self._lists) > _BEGUN:
+            self._lists.popitem(last=False)
+        return listed
+
+    def get(self, name: str) -> Listed[T] | None:
+        """The list of revision ``name``, where it is remembered."""
+        return self._lists[name][0] if name in self._lists else None
+
+
+def touched(now: Sequence[T], before: Sequence[T]) -> dict[str, T | None]:
+    """The entries that are new or others, by id; None where there is one no more. In each list an id is there once."""
+    # after one change nearly all stand where they stood, counted from the front or from the end
+    front = _alike(now, before)
+    end = min(len(now) - front, len(before) - front, _alike(reversed(now), reversed(before)))
+    left = {entry.id: entry for entry in before[front : len(before) - end]}
+    changed: dict[str, T | None] = {
+        entry.id: entry
+        for entry in now[front : len(now) - end]
+        if (was := left.pop(entry.id, None)) is not entry and was != entry
+    }
+    return changed | dict.fromkeys(left)
+
+
+def _alike(one: Iterable[T], other: Iterable[T]) -> int:
+    """At how many places both have the same object before the first at which they have not."""
+    ends = (True,)
+    return indexOf(chain(map(is_not, one, other), ends), ends[0])

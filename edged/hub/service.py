@@ -10,7 +10,6 @@ import asyncio
 import base64
 import contextlib
 import time
-from collections import OrderedDict
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
@@ -29,10 +28,10 @@ from edged.hub.fleet import Fleet, Standing
 from edged.hub.http.service import Counters, HubFront
 from edged.hub.online import lines_of, lines_sum
 from edged.hub.reports.service import Reports
-from edged.hub.served import History, Listed, revision, touched
+from edged.hub.served import Begun, History, Listed, revision, touched
 from edged.hub.settings import HubSettings
 from edged.hub.shelf.service import Shelf
-from edged.model import Key, OnlineSession, Snapshot, State
+from edged.model import Key, OnlineSession, Snapshot, State, Subscriber
 from edged.state.files import secret_file
 from edged.state.outbox import Stored
 from edged.values import Endpoint
@@ -41,8 +40,8 @@ log = structlog.get_logger(__name__)
 
 _GATHER_S = 0.05
 """Seconds that the first change of many waits for the others."""
-_EARLIER_LISTS = 4
-"""Lists before the one of now whose later pages may still be asked for."""
+_FEW = 64
+"""Entries of a difference that is written at once, without a thread."""
 _LATER_S = 5
 """Seconds after which who cannot be answered now may ask again."""
 
@@ -106,7 +105,8 @@ class HubService:
         """
         self.settings = settings
         self._private = secret_file(directory / "hub.key")
-        self.public_key = base64.b64encode(signing.public_key(self._private)).decode()
+        self._signer = signing.Signer(self._private)
+        self.public_key = base64.b64encode(self._signer.public).decode()
         """As ``billing.signed_by`` of the edges has it."""
         self._billing, self._kept_keys, self._relay, self._clock = billing, kept_keys, relay, clock
         self._online, self._sessions_of = online, sessions_of
@@ -125,7 +125,7 @@ class HubService:
         self._histories: dict[str, History[Any]] = {kind: History() for kind in _LISTS}
         self._reported = {kind: self._histories[kind] for kind in feed.KINDS}
         """Those whose revisions edges report."""
-        self._earlier: dict[str, OrderedDict[str, Listed[Any]]] = {kind: OrderedDict() for kind in _LISTS}
+        self._begun: dict[str, Begun[Any]] = {kind: Begun() for kind in _LISTS}
         self._shelf = Shelf()
         self._stirred = asyncio.Event()
         self._changed = asyncio.Event()
@@ -247,16 +247,12 @@ class HubService:
 
     async def _take(self, kind: str, listed: Listed[Any]) -> bool:
         """Make ``listed`` the list of now; True: it is another than before."""
-        history, earlier = self._histories[kind], self._earlier[kind]
+        history = self._histories[kind]
         was = history.now
         if listed.revision == was.revision:
             return False
-        ids = await asyncio.to_thread(touched, listed.entries, was.entries)
-        if was.revision:
-            earlier[was.revision] = was
-            while len(earlier) > _EARLIER_LISTS:
-                earlier.popitem(last=False)
-        history.step(listed, ids, self._clock())
+        changes = await asyncio.to_thread(touched, listed.entries, was.entries)
+        history.step(listed, changes, self._clock())
         return True
 
     # --- answers ----------------------------------------------------------------------------------
@@ -282,9 +278,11 @@ class HubService:
         if kind == "sessions" and self._online.offered is False:
             body = Body.of(feed.unlisted(kind))
             return self._signed(question, asked, body, {"Cache-Control": "no-store", "ETag": _NO_LIST}, status=404)
-        if kind == "subscribers" and question.wait and earlier and earlier == self._histories[kind].now.revision:
-            await self._wait(question.wait)
+        if kind == "subscribers" and question.wait and earlier:
+            # said of an answer that came at once too: without it an edge takes us for one that never waits
             headers["Preference-Applied"] = f"wait={question.wait}"
+            if earlier == self._histories[kind].now.revision:
+                await self._wait(question.wait)
         listed = self._histories[kind].now
         if not listed.revision:
             return plain(503, asked, retry_after=_LATER_S)
@@ -295,17 +293,20 @@ class HubService:
         ids = self._histories[kind].since(earlier)
         if ids is None:
             return plain(410, asked)
-        body = await self._shelf.body((kind, "since", earlier, listed.revision), self._difference, kind, listed, ids)
+        body = await self._difference(kind, earlier, ids)
         return self._signed(question, asked, body, headers, read_at=self._read_at(kind))
 
     async def _pages(self, question: Question, kind: str, headers: dict[str, str]) -> Answer:
         """A page of the list of now, or of the earlier one that the asker has begun to read."""
-        listed = self._histories[kind].now
-        listed = self._earlier[kind].get(question.asked("revision"), listed)
-        number = question.asked("page") or "1"
+        listed, begun = self._histories[kind].now, self._begun[kind]
+        name, number = question.asked("revision"), question.asked("page") or "1"
         if not number.isascii() or not number.isdigit() or not 0 < int(number[:9]) <= 10**6:
             return plain(400, Asked.LIST)
-        headers["ETag"] = f'W/"{listed.revision}"'
+        if question.method == "GET" and int(number[:9]) == 1 and not name:
+            at = asyncio.get_running_loop().time()
+            listed = begun.begin(listed, at, fresh="if-none-match" in question.fields)
+        listed = begun.get(name) or listed
+        headers |= {"ETag": f'W/"{listed.revision}"', "X-Total-Count": str(len(listed.entries))}
         body = await self._shelf.body((kind, number, listed.revision), listed.page, kind, int(number[:9]))
         return self._signed(question, Asked.LIST, body, headers, read_at=self._read_at(kind))
 
@@ -313,17 +314,24 @@ class HubService:
         """When billing last confirmed a list, epoch seconds."""
         return self._online.confirmed_at if kind == "sessions" else self._billing.current_at
 
-    def _difference(self, kind: str, listed: Listed[Any], ids: frozenset[str]) -> bytes:
-        there = [entry for entry in listed.entries if entry.id in ids] if ids else []
-        return feed.difference(kind, there, ids - {entry.id for entry in there}, listed.revision, listed.known)
+    async def _difference(self, kind: str, earlier: str, ids: frozenset[str]) -> Body:
+        """What ``ids``, touched since revision ``earlier``, are now."""
+        history, now = self._histories[kind], self._histories[kind].now
+        name = (kind, "since", earlier, now.revision)
+        if (kept := self._shelf.kept(name)) is not None:
+            return kept
+        found = [entry for each in sorted(ids) if (entry := history.get(each)) is not None]
+        said = kind, found, ids - {entry.id for entry in found}, now.revision, now.known
+        if len(ids) > _FEW:
+            return await self._shelf.body(name, feed.difference, *said)
+        return self._shelf.keep(name, Body.of(feed.difference(*said)))
 
     async def _one(self, question: Question, subscriber: str) -> Answer:
         try:
             state = await self._asking.state(subscriber)
         except UpstreamError:
             return plain(503, Asked.ONE, retry_after=_LATER_S)
-        good = self._billing.in_force
-        listed = next((s for s in good.subscribers if s.id == subscriber), None) if good is not None else None
+        listed = self._listed(subscriber)
         headers = {"Cache-Control": "no-store", "ETag": f'W/"{self._histories["subscribers"].now.revision}"'}
         if listed is not None and state is not None:
             return self._signed(question, Asked.ONE, Body.of(feed.one(listed)), headers)
@@ -331,6 +339,13 @@ class HubService:
             return self._signed(question, Asked.ONE, Body.of(feed.unknown(subscriber)), headers, status=404)
         # a word that blocks and that the guard has not let through is not in force here either
         return self._signed(question, Asked.ONE, Body.of(feed.active(subscriber)), headers)
+
+    def _listed(self, subscriber: str) -> Subscriber | None:
+        """Whom the list in force names; it may be newer than the one that is served."""
+        good, history = self._billing.in_force, self._histories["subscribers"]
+        if good is None or good.subscribers is history.now.entries:
+            return history.get(subscriber)
+        return next((one for one in good.subscribers if one.id == subscriber), None)
 
     def _signed(
         self, question: Question, asked: Asked, body: Body, headers: dict[str, str], *,
@@ -340,8 +355,8 @@ class HubService:
         created = int(self._clock())
         confirmed = created if read_at is None else int(read_at)
         tag = headers.get("ETag", "")
-        stated, signature = signing.sign(
-            self._private, question.path, question.query, tag, body.digest, read_at=confirmed, created=created
+        stated, signature = self._signer.sign(
+            question.path, question.query, tag, body.digest, read_at=confirmed, created=created
         )
         headers |= {
             signing.DIGEST: body.digest,

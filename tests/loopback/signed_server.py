@@ -109,6 +109,8 @@ class SignedServer:
         return Answer(404, json.dumps({"id": name, "state": "unknown"}).encode(), {})
 
     async def _list(self, request: web.Request, kind: str) -> Answer:
+        if kind == "sessions":
+            return Answer(404, json.dumps({"list": "sessions", "state": "unknown"}).encode(), {})
         headers: dict[str, str] = {}
         since, prefer = request.query.get("since", ""), request.headers.get("Prefer", "")
         if self.waits and prefer.startswith("wait=") and since == f"r{self._revision[kind]}":

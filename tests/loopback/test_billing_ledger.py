@@ -122,6 +122,30 @@ async def test_the_same_list_that_states_another_number_of_subscribers_is_rememb
         assert (d.ledger.good.known, d.ledger.good.read_at) == (2000, 60.0)
 
 
+async def test_a_reading_that_says_what_words_have_said_is_neither_written_nor_published_whatever_its_revision(
+    tmp_path: Path,
+) -> None:
+    async with desk(tmp_path) as d:
+        await d.follow(listed(1, 2))
+        assert await d.ledger.heed(one(2, State.ACTIVE), SETTINGS, 1.0)
+        await d.ledger.save()
+        count, d.files.full = len(d.published), True
+        paid = (one(2, State.ACTIVE), one(1))
+
+        reading = make_snapshot(paid, None, revision="the next one", known=1000, read_at=60.0)
+        assert await d.follow(reading) is False
+
+        assert len(d.published) == count
+        assert d.ledger.good is not None
+        assert d.ledger.good.read_at == 60.0
+        assert d.saved == d.blocked == {"1"}
+
+        other = make_snapshot((one(1), one(2)), None, revision="the next one", known=1000, read_at=90.0)
+        with pytest.raises(UpstreamError):
+            await d.follow(other)
+        mend(d.files)
+
+
 async def test_a_held_reading_is_forgotten_once_billing_says_again_what_is_in_force(tmp_path: Path) -> None:
     async with desk(tmp_path) as d:
         await d.follow(listed(1))

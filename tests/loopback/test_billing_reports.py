@@ -66,7 +66,7 @@ async def test_a_house_at_a_hub_blocks_whom_the_hub_names_and_tells_it_so(tmp_pa
         assert house.office.reports is not None
         house.office.reports._pace = Pace(every=0.05, look=0.02)
         async with at_work(house):
-            await until(lambda: any(report.get("blocked") == 2 for report in server.reports))
+            await until(lambda: any(report.get("blocked") == 2 and report["keys"] for report in server.reports))
     last = server.reports[-1]
     assert (last["edge"], last["mode"], last["source"]) == ("tower-12", house.loaded.config.mode, "hub")
     assert (last["subscribers"], last["keys"], last["listed"], last["held"]) == ("r0", "r0", 2, "")

@@ -121,7 +121,7 @@ async def test_what_the_hub_has_not_heard_for_minutes_is_no_word_on_who_is_onlin
             await until(lambda: bool(at.hub._histories["sessions"].now.revision))
             await edge.office.online.look()
             assert edge.office.online.count == 1
-            assert access(edge, "100.64.9.9") is Access.BLOCKED
+            await until(lambda: access(edge, "100.64.9.9") is Access.BLOCKED)
             heard.confirmed_at = time.time() - 400
             at.hub.stir()
             hub_source(edge)._newest["sessions"] = int(time.time() - 400)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from edged.billing import reading
 from edged.billing.reading import make_snapshot, with_words
 from edged.billing.sources.file import unread
 from edged.billing.status import Change, change_between
@@ -49,6 +50,32 @@ def test_a_list_that_only_root_may_read_is_said_to_be_the_daemons_to_read() -> N
     assert unread(path, PermissionError(13, "Permission denied")) == (
         f"{path}: Permission denied: the user that edged runs as must be able to read it"
     )
+
+
+@pytest.mark.parametrize("keys", [None, KEYS, (*KEYS, replace(KEYS[0], id="k2", passphrase=Secret("passphrase-2")))])
+@pytest.mark.parametrize("from_disk", [False, True])
+def test_a_list_counted_on_from_the_one_before_is_named_like_one_counted_from_nothing(
+    keys: tuple[Key, ...] | None, from_disk: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ana, ben, mia = one("ana"), one("ben"), one("mia")
+    before = listed(ana, ben, mia)
+    if from_disk:
+        before = replace(before, sums=None)
+    after = (mia, one("ben", State.ACTIVE), one("ana"), one("luis"))  # one other, one equal, one new, one where it was
+    summed: list[str] = []
+    line = reading._subscriber_line
+
+    def noted(person: Subscriber) -> bytes:
+        summed.append(person.id)
+        return line(person)
+
+    monkeypatch.setattr(reading, "_subscriber_line", noted)
+
+    made = make_snapshot(after, keys, revision="8812", known=100, read_at=5.0, before=before)
+
+    assert ("mia" in summed) is from_disk
+    assert made == listed(*after, keys=keys)
+    assert made.sums == listed(*after, keys=keys).sums
 
 
 def test_many_words_one_after_the_other_are_one_name() -> None:

@@ -125,6 +125,7 @@ class RestSource(Direct):
             revision=marks.get("subscribers.revision", ""),
             known=known,
             read_at=now if self.confirmed_at is None else self.confirmed_at,
+            before=before,
         )
         self._last = snapshot.subscribers
         return Reading(snapshot, marks)

@@ -11,7 +11,7 @@ import asyncio
 import hmac
 import ssl
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
@@ -151,12 +151,13 @@ class HubFront(web.Server):
         if not isinstance(protocol, _Protocol):
             raise ConnectionResetError
         self._crowd.ask(protocol, _WHOLE_S + LONGEST_WAIT)
-        answer = await self._judge(request)
+        question = _question(request)
+        answer = await self._judge(request, question)
         tally = (answer.asked, answer.status)
         self.counters.answers[tally] = self.counters.answers.get(tally, 0) + 1
-        return await self._written(answer, takes_gzip=_question(request).takes_gzip)
+        return await self._written(answer, takes_gzip=question.takes_gzip)
 
-    async def _judge(self, request: web.BaseRequest) -> Answer:
+    async def _judge(self, request: web.BaseRequest, question: Question) -> Answer:
         if not self._lets_in(request.headers.get("Authorization", "")):
             return plain(401, Asked.REFUSED)
         if len(request.raw_path) > LIMITS["max_line_size"]:
@@ -168,7 +169,7 @@ class HubFront(web.Server):
             return plain(400, Asked.REFUSED)
         if body is None:
             return plain(413, Asked.REFUSED)
-        return await self._answering(_question(request, body))
+        return await self._answering(replace(question, body=body) if body else question)
 
     def _lets_in(self, authorization: str) -> bool:
         scheme, _, said = authorization.partition(" ")
@@ -216,9 +217,10 @@ def _ends(settings: HubTlsSettings) -> float:
         raise ConfigError.of("hub.tls.chain", f"{settings.chain}: {error.strerror}", "a file to read") from None
 
 
-def _question(request: web.BaseRequest, body: bytes = b"") -> Question:
+def _question(request: web.BaseRequest) -> Question:
+    """What was asked, before its body has come."""
     fields = {name.lower(): value for name, value in request.headers.items()}
-    return Question(request.method, request.raw_path, fields, body)
+    return Question(request.method, request.raw_path, fields)
 
 
 async def _body(request: web.BaseRequest) -> bytes | None:

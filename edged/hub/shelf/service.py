@@ -25,9 +25,8 @@ class Shelf:
 
     async def body(self, name: tuple[str, ...], make: Callable[..., bytes], *arguments: Any) -> Body:
         """The body of that name, which ``make`` makes of ``arguments`` where it is not there."""
-        kept = self._bodies.get(name)
+        kept = self.kept(name)
         if kept is not None:
-            self._bodies.move_to_end(name)
             return kept
         task = self._making.get(name)
         if task is None:
@@ -36,12 +35,22 @@ class Shelf:
             task.add_done_callback(lambda _: self._made(name))
         return await asyncio.shield(task)  # others may be waiting for it too
 
-    def _made(self, name: tuple[str, ...]) -> None:
-        task = self._making.pop(name)
-        if task.cancelled() or task.exception() is not None:
-            return
-        self._bodies[name] = body = task.result()
+    def kept(self, name: tuple[str, ...]) -> Body | None:
+        """The body of that name, where it is there."""
+        if name in self._bodies:
+            self._bodies.move_to_end(name)
+        return self._bodies.get(name)
+
+    def keep(self, name: tuple[str, ...], body: Body) -> Body:
+        """Put a body there that was made elsewhere."""
+        self._bodies[name] = body
         self._octets += len(body.octets)
         while self._octets > self._room and len(self._bodies) > 1:
             _, gone = self._bodies.popitem(last=False)
             self._octets -= len(gone.octets)
+        return body
+
+    def _made(self, name: tuple[str, ...]) -> None:
+        task = self._making.pop(name)
+        if not task.cancelled() and task.exception() is None:
+            self.keep(name, task.result())
