@@ -17,6 +17,8 @@ import asyncpg
 import pytest
 
 from edged.model import Key
+from edged.ops.figures import figures
+from edged.ops.parts import parts
 from edged.policy.access import Override
 from edged.state.database import Database
 from edged.state.files import secret_file
@@ -24,6 +26,7 @@ from edged.state.keys import KeyId, KeyStore, Sighting, StoredKey
 from edged.state.overrides import AuditRow, Kind, OverrideStore
 from edged.state.sealing import Seal
 from edged.state.sessions import SessionStore, Status
+from edged.state.shared import service
 from edged.state.shared.capture import Capture
 from edged.state.shared.client import SharedClient, TooOldError
 from edged.state.shared.rows import Row
@@ -316,7 +319,7 @@ async def test_an_edge_that_dies_between_sending_and_noting_it_sends_again_and_n
     await a.words.put(promise("8812", now))
     await a.words.start_pass("8812", now, now + 60.0)
     await a.near.cursor(await a.client.connect(lambda: None) + " ")
-    await a.client.push([w.row for w in await a.near.waiting(500)])  # and then it dies
+    await a.client.push([w.row for w in (await a.near.waiting(500)).rows])  # and then it dies
 
     await a.once()
     await b.once()
@@ -345,7 +348,7 @@ async def test_a_word_that_is_said_while_the_one_before_is_sent_is_not_lost(make
     now = time.time()
     await a.words.put(promise("8812", now - 60.0, blocked=True))
     await a.near.cursor(await a.client.connect(lambda: None) + " ")
-    sent = await a.near.waiting(500)
+    sent = (await a.near.waiting(500)).rows
     merged = await a.client.push([each.row for each in sent])
     await a.words.put(promise("8812", now))
 
@@ -526,6 +529,26 @@ async def test_hostile_rows_are_refused_and_the_good_ones_behind_them_come(
     assert b.standing.refused == len(bodies) + 5
 
 
+async def test_what_no_other_edge_could_take_is_counted_and_holds_up_nothing(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = await make("a", running=False), await make("b", running=False)
+    monkeypatch.setattr(service, "BATCH", 2)
+    now = time.time()
+    for number in range(3):
+        await a.words.note(AuditRow(now, "ada", "look", f"{number}", "x" * 20_000))
+    await a.keys.add_local([key("local-1", "one passphrase"), key("local-2", "another passphrase")], now)
+    await a.database.write(("UPDATE keys SET passphrase = x'00' WHERE id = 'local-1'", ()))
+    await a.words.snooze("8812", now + 600.0)
+
+    for edge in (a, b):
+        await edge.once()
+
+    assert a.standing.unsendable == 4
+    assert [s.key.id for s in await b.keys.all()] == ["local-2"]
+    assert set(await b.words.snoozes(now)) == {"8812"}
+
+
 async def test_an_older_edge_keeps_what_a_newer_one_added_and_one_that_is_too_old_stops_sharing(
     make: Make, cluster: Postgres, store: str
 ) -> None:
@@ -637,3 +660,15 @@ async def test_a_whole_house_takes_the_words_of_another_edge_into_force(
             return ran == {"t"} and set(await other.words.passes(now)) == {"8813", "8814"}
 
         await until(both, 60.0)
+        figures_ = {(f.name, *f.labels): f.value for f in figures(house)}
+        assert figures_["edged_store_connected",] == 1
+        assert figures_["edged_store_joins",] == 2
+        assert figures_["edged_store_waiting",] == 0
+        assert 0.0 <= figures_["edged_store_exchange_age_seconds",] < POLL_S * 3
+        standing.unsendable = 1
+        store_part = next(part for part in parts(house, time.time()) if part.name == "store")
+        assert (store_part.state, store_part.fact.split(", ")[-1]) == ("WARN", "1 cannot be shared")
+        rows = {labels[0][1]: value for (name, *labels), value in figures_.items() if name == "edged_store_rows"}
+        assert rows["sent"] >= 2
+        assert rows["received"] >= 7
+        assert rows["refused"] == rows["unsealed"] == 0

@@ -36,6 +36,15 @@ class Waiting(NamedTuple):
     """How often it has changed: an answer about an older one is not the last word."""
 
 
+class Outgoing(NamedTuple):
+    """What is to be sent next."""
+
+    rows: list[Waiting]
+    unsendable: int
+    """Rows that were crossed off: too large for any edge to take, or keys that do not open here."""
+    more: bool
+
+
 @dataclass(slots=True)
 class Applied:
     """What came of rows of others."""
@@ -57,8 +66,6 @@ class Capture:
         self._keys = keys
         self._seal = seal
         self._clock = clock
-        self.unsendable = 0
-        """Rows since the start that are too large for the exchange."""
         self.kinds = tuple(sorted(set(KINDS) - (set() if seal else {KEY})))
 
     async def open(self, changed: Callable[[], None]) -> None:
@@ -101,28 +108,28 @@ class Capture:
         """The store knows less than it did: the next joining begins with everything."""
         await forget_sharing(self._database)
 
-    async def waiting(self, limit: int) -> list[Waiting]:
+    async def waiting(self, limit: int) -> Outgoing:
         """The next rows to send; those that are there no more are crossed off."""
 
-        def read(connection: sqlite3.Connection) -> list[Waiting]:
+        def read(connection: sqlite3.Connection) -> Outgoing:
             marks = ", ".join("?" * len(self.kinds))
             found = connection.execute(
                 f"SELECT kind, name, number FROM exchanged WHERE waits = 1 AND kind IN ({marks})"  # noqa: S608  # marks
                 " ORDER BY kind, name LIMIT ?",
                 (*self.kinds, limit),
             ).fetchall()
-            rows = []
+            rows, unsendable = [], 0
             for kind, name, number in found:
                 try:
-                    row = self._read(connection, kind, name)
+                    row, is_fit = self._read(connection, kind, name), True
                 except UpstreamError:  # a key that does not open, a name without end: nobody could take it
-                    row = None
-                if row is None or not fits(row):
-                    self.unsendable += row is not None
-                    connection.execute("DELETE FROM exchanged WHERE kind = ? AND name = ?", (kind, name))
-                else:
+                    row, is_fit = None, False
+                if row is not None and fits(row):
                     rows.append(Waiting(row, number))
-            return rows
+                    continue
+                unsendable += row is not None or not is_fit
+                connection.execute("DELETE FROM exchanged WHERE kind = ? AND name = ?", (kind, name))
+            return Outgoing(rows, unsendable, more=len(found) == limit)
 
         return await self._database.run(read, write=True)
 

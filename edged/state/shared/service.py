@@ -49,7 +49,8 @@ class Replicator:
         # a fleet that comes back after an outage must not prune in step
         self._prune_at = time.monotonic() + random.uniform(0.0, _PRUNE_S)  # noqa: S311  # spread, not secret
         self._untold: list[Row] = []
-        self.standing = Standing(since=time.time())
+        now = time.time()
+        self.standing = Standing(since=now, started=now)
 
     async def open(self) -> None:
         """Note every change of ours from now on."""
@@ -110,17 +111,21 @@ class Replicator:
         if not standing.connected:
             log.info("store-joined")
             standing.since = now
+            standing.joins += 1
         standing.connected, standing.error, standing.too_old = True, "", False
         standing.exchanged_at = now
 
     async def _exchange(self, cursor: str) -> str:
         """Send what waits, take what is new; how far was read."""
-        while sent := await self._near.waiting(BATCH):
-            merged = await self._client.push([each.row for each in sent])
-            self._count(await self._near.settle(sent, merged))
-            self.standing.sent += len(sent)
-            await self._tell()
-            if len(sent) < BATCH:
+        while True:
+            outgoing = await self._near.waiting(BATCH)
+            self._leave(outgoing.unsendable)
+            if sent := outgoing.rows:
+                merged = await self._client.push([each.row for each in sent])
+                self._count(await self._near.settle(sent, merged))
+                self.standing.sent += len(sent)
+                await self._tell()
+            if not outgoing.more:
                 break
         while True:
             pulled = await self._client.pull(cursor, self._near.kinds)
@@ -144,6 +149,11 @@ class Replicator:
         if applied.doubled:
             log.error("store-keys-doubled", count=applied.doubled)
         self._untold += applied.changed
+
+    def _leave(self, count: int) -> None:
+        if count:
+            self.standing.unsendable += count
+            log.error("store-unsendable", count=count)
 
     def _refuse(self, count: int) -> None:
         if count:
