@@ -17,6 +17,7 @@ import asyncpg
 import pytest
 
 from edged.model import Key
+from edged.ops.alarms import alarms
 from edged.ops.figures import figures
 from edged.ops.parts import parts
 from edged.policy.access import Override
@@ -29,9 +30,10 @@ from edged.state.sessions import SessionStore, Status
 from edged.state.shared import service
 from edged.state.shared.capture import Capture
 from edged.state.shared.client import SharedClient, TooOldError
+from edged.state.shared.inspection import inspect
 from edged.state.shared.rows import Row
-from edged.state.shared.service import POLL_S, Replicator
-from edged.state.shared.target import Target, parse_target, shared_seal
+from edged.state.shared.service import LOOK_S, POLL_S, Replicator
+from edged.state.shared.target import Target, key_mark, parse_target, shared_seal
 from edged.state.signers import SignerStore
 from edged.values import MacAddress, Secret, parse_address
 from tests.loopback.house import EVERY_ROOM, at_work, written
@@ -69,7 +71,7 @@ class Edge:
 
     def __init__(
         self, path: Path, target: Target, name: str, key: Secret | None, group: str,
-        *, poll: float = POLL_S, clock: Callable[[], float] = time.time,
+        *, poll: float = POLL_S, look: float = LOOK_S, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         path.mkdir(exist_ok=True)
         self.database = Database(path / "edged.sqlite")
@@ -78,8 +80,8 @@ class Edge:
         self.keys = KeyStore(self.database, Seal(secret_file(path / "sealing.key")))
         self.told: list[Row] = []
         self.near = Capture(self.database, self.keys, shared_seal(key) if key else None, clock)
-        self.client = SharedClient(target, edge=name, group=group)
-        self.replicator = Replicator(self.near, self.client, "", self._learned, poll=poll)
+        self.client = SharedClient(target, edge=name, group=group, mark=key_mark(key))
+        self.replicator = Replicator(self.near, self.client, "", self._learned, poll=poll, look=look)
         self.standing = self.replicator.standing
         self._task: asyncio.Task[None] | None = None
 
@@ -111,10 +113,10 @@ async def make(cluster: Postgres, store: str, tmp_path: Path) -> AsyncIterator[M
 
     async def one(
         name: str, *, key: Secret | None = SHARED_KEY, group: str = "", running: bool = True, poll: float = POLL_S,
-        password: str = PASSWORD,
+        look: float = LOOK_S, password: str = PASSWORD, folder: str = "",
     ) -> Edge:  # fmt: skip
         target = parse_target(cluster.url(store), Secret(password))
-        edge = Edge(tmp_path / name, target, name, key, group, poll=poll)
+        edge = Edge(tmp_path / (folder or name), target, name, key, group, poll=poll, look=look)
         await edge.database.open()
         await edge.replicator.open()
         if running:
@@ -228,6 +230,63 @@ async def test_two_edges_of_one_name_hear_each_other(make: Make) -> None:
     await a.words.put(promise("8812", now))
 
     await until(lambda: b.words.alive(now), POLL_S / 3)
+
+
+async def test_two_edges_of_one_name_are_told_of_each_other_and_an_edge_is_no_namesake_of_what_it_was(
+    make: Make,
+) -> None:
+    a = await make("a", look=0.1, poll=0.1)
+    lost = SharedClient(a.client._target, edge="a", group="")
+    await lost.connect(lambda: None)
+    await until(lambda: a.standing.namesakes == 1)
+    await lost.close()
+    await until(lambda: a.standing.namesakes == 0)
+    assert abs(a.standing.ahead) < 1.0
+
+    twin = await make("a", folder="twin", look=0.1, poll=0.1)
+    await make("a" * 62 + "b", look=0.1, poll=0.1)
+    long = await make("a" * 62 + "c", look=0.1, poll=0.1)
+
+    await until(lambda: a.standing.namesakes == twin.standing.namesakes == 1)
+    await asyncio.sleep(0.3)
+    assert long.standing.namesakes == 0
+
+
+async def test_the_doctor_sees_what_is_amiss_with_the_store_and_makes_nothing_in_it(
+    make: Make, cluster: Postgres, store: str
+) -> None:
+    target, seal = parse_target(cluster.url(store), Secret(PASSWORD)), shared_seal(SHARED_KEY)
+    empty = await inspect(target, seal)
+    assert (empty.error, empty.schema, empty.present) == ("", 0, ())
+    assert cluster.sql("SELECT to_regclass('edged_rows') IS NULL", store) == "t"
+
+    a = await make("a")
+    other = await make("other", key=Secret("another shared key, of somebody else's"))
+    await until(lambda: a.standing.connected and other.standing.connected)
+    await a.keys.add_local([key("local-1", "one passphrase")], time.time())
+    await other.keys.add_local([key("local-2", "two passphrase")], time.time())
+    await until(lambda: a.standing.unsealed and other.standing.unsealed)
+
+    seen = await inspect(target, seal)
+    assert (seen.error, seen.schema, seen.is_newer, seen.refused) == ("", 1, False, "")
+    assert (seen.keys, seen.unopened) == (2, 1)
+    assert {(each.site, each.mark) for each in seen.present} == {
+        ("a", key_mark(SHARED_KEY)[:8]), ("other", key_mark(Secret("another shared key, of somebody else's"))[:8]),
+    }  # fmt: skip
+    assert abs(seen.ahead) - seen.within < 1.0
+
+    cluster.sql("CREATE ROLE reader LOGIN PASSWORD 'x'; GRANT SELECT ON edged_meta, edged_rows TO reader", store)
+    reader = await inspect(parse_target(cluster.url(store).replace("//edged@", "//reader@"), Secret("x")), seal)
+    assert reader.refused == "does not let this user read and write edged_rows"
+    cluster.sql(f"ALTER DATABASE {store} SET default_transaction_read_only = on")
+    assert (await inspect(target, seal)).refused == "takes no writes (is it a standby?)"
+    cluster.sql(f"ALTER DATABASE {store} RESET default_transaction_read_only")
+    cluster.sql("UPDATE edged_meta SET writable = 2", store)
+    assert (await inspect(target, seal)).is_newer
+    wrong = await inspect(parse_target(cluster.url(store), Secret("wrong")), seal)
+    assert "password" in wrong.error
+    nobody = await inspect(parse_target("postgresql://edged@127.0.0.1:9/edged", None), seal)
+    assert nobody.error.startswith("the shared store: ")
 
 
 async def test_an_edge_is_woken_by_its_own_group_and_by_what_is_for_all(make: Make) -> None:
@@ -665,7 +724,10 @@ async def test_a_whole_house_takes_the_words_of_another_edge_into_force(
         assert figures_["edged_store_joins",] == 2
         assert figures_["edged_store_waiting",] == 0
         assert 0.0 <= figures_["edged_store_exchange_age_seconds",] < POLL_S * 3
-        standing.unsendable = 1
+        standing.unsendable, standing.namesakes, standing.ahead = 1, 1, -61.0
+        said = {alarm.code: alarm.sentence for alarm in alarms(house, time.time())}
+        assert said["store-site-doubled"] == "1 other edge shares the store under this one's site."
+        assert said["store-clock"] == "This host's clock is 1 min 1 s behind the shared store's."
         store_part = next(part for part in parts(house, time.time()) if part.name == "store")
         assert (store_part.state, store_part.fact.split(", ")[-1]) == ("WARN", "1 cannot be shared")
         rows = {labels[0][1]: value for (name, *labels), value in figures_.items() if name == "edged_store_rows"}

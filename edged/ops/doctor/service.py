@@ -119,5 +119,6 @@ _GATHER: dict[str, Callable[[Config], Any]] = {
     "upstreams": asking.upstreams,
     "garden": asking.garden,
     "billing": asking.billing,
+    "shared": asking.shared,
 }
 """Field of ``Facts`` to what finds it out."""

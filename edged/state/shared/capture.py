@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import sqlite3
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
@@ -19,7 +19,8 @@ from edged.state.keyrows import LOCAL, Taken
 from edged.state.keys import KeyId, KeyStore
 from edged.state.sealing import Seal
 from edged.state.shared.merging import merge
-from edged.state.shared.rows import KEY, KINDS, Kind, Row, fits, named, parts_of, stamp_of
+from edged.state.shared.rows import KEY, KINDS, Kind, Row, Value, fits, named, parts_of, stamp_of
+from edged.values import Secret
 
 KEEP_GONE_S = 30 * 86400.0
 """How long an edge may be apart and still not bring back what was removed meanwhile."""
@@ -243,11 +244,7 @@ class Capture:
 
     def _put_key(self, connection: sqlite3.Connection, row: Row, key_id: str) -> None:
         body = dict(row.body)
-        try:
-            sealed = b64decode(str(body["passphrase"]), validate=True)
-        except ValueError as error:
-            raise UpstreamError("a key that is not base64") from error
-        passphrase = self._shared.open(sealed, _place(key_id))
+        passphrase = unsealed(self._shared, key_id, body)
         name = KeyId(LOCAL, key_id)
         had = connection.execute("SELECT passphrase, pmk, ssid FROM keys WHERE origin = 'local' AND id = ?", (key_id,))
         before = had.fetchone()
@@ -285,6 +282,15 @@ class Capture:
                 (now, stored.key.id, f"{elder.key.id}, made before it on another edge, has its passphrase"),
             )
             done.doubled += 1
+
+
+def unsealed(seal: Seal, key_id: str, body: Mapping[str, Value]) -> Secret:
+    """The passphrase of a key as edges exchange it. UpstreamError: it was sealed with another ``state.shared_key``."""
+    try:
+        sealed = b64decode(str(body["passphrase"]), validate=True)
+    except ValueError as error:
+        raise UpstreamError("a key that is not base64") from error
+    return seal.open(sealed, _place(key_id))
 
 
 def _same(one: Row, other: Row) -> bool:

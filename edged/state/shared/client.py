@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import secrets
 import ssl
+import time
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -20,6 +21,7 @@ import asyncpg
 
 from edged.errors import UpstreamError
 from edged.state.shared.merging import bounded, merge
+from edged.state.shared.presence import FRESH_S, connection_name, namesakes, present
 from edged.state.shared.rows import KINDS, MOST_OCTETS, Row, received, spelt
 from edged.state.shared.target import Target
 
@@ -88,6 +90,13 @@ DELETE FROM edged_rows WHERE ctid = ANY(ARRAY(
 """
 
 
+CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
+PRESENT = f"""
+SELECT application_name FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
+    AND application_name LIKE 'edged %' AND state_change > clock_timestamp() - interval '{FRESH_S} s' LIMIT 1000
+"""  # noqa: S608  # our own number
+
+
 class TooOldError(UpstreamError):
     """The shared store was brought up to date by a newer edged that this one must not write beside."""
 
@@ -106,25 +115,21 @@ class Pulled:
 class SharedClient:
     """One connection. What it raises says nothing of the password."""
 
-    def __init__(self, target: Target, *, edge: str, group: str) -> None:
+    def __init__(self, target: Target, *, edge: str, group: str, mark: str = "") -> None:
+        """``mark``: of ``state.shared_key``; others see it in the name of the connection."""
         self._target = target
         self._edge = edge
         self._scopes = (EVERYWHERE, f"group:{group}")
         self._voice = secrets.token_hex(8)
         """Tells our own notifications from those of others, who may have our name."""
+        self._name = connection_name(edge, self._voice, mark)
         self._open: Any = None
 
     async def connect(self, heard: Callable[[], None]) -> str:
         """Connect, bring the schema up to date, listen; which store this is. ``heard``: another edge has written."""
         await self.close()
-        async with _failures():
-            self._open = await asyncpg.connect(
-                self._target.url,
-                password=self._target.password.reveal_text() if self._target.password else None,
-                timeout=CONNECT_S, command_timeout=COMMAND_S, statement_cache_size=0,
-                server_settings={"application_name": "edged", "lock_timeout": "5s"},
-                **self._tls(),
-            )  # fmt: skip
+        async with failures():
+            self._open = await dial(self._target, self._name)
             identity = await self._prepare()
             for scope in self._scopes:
                 await self._connection.add_listener(_channel(scope), lambda *said: self._hear(said[-1], heard))
@@ -136,11 +141,6 @@ class SharedClient:
         if self._open is None:
             raise UpstreamError("the shared store: not connected")
         return self._open
-
-    def _tls(self) -> dict[str, Any]:
-        if not self._target.verifies:
-            return {}
-        return {"ssl": ssl.create_default_context(cafile=self._target.authorities or None)}
 
     def _hear(self, voice: object, heard: Callable[[], None]) -> None:
         if voice != self._voice:
@@ -165,9 +165,19 @@ class SharedClient:
             cluster = await self._connection.fetchval(_CLUSTER)
         return f"{identity} {cluster}"
 
+    async def look(self) -> tuple[float, int]:
+        """Seconds by which our clock is ahead of the server's, and how many other edges there have our name."""
+        async with failures():
+            begun = time.time()
+            clock = await self._connection.fetchval(CLOCK)
+            ahead = (begun + time.time()) / 2 - clock
+            names = await self._connection.fetch(PRESENT)
+        others = [each for each in present(row[0] for row in names) if each.voice != self._voice[:8]]
+        return ahead, namesakes(others, self._edge)
+
     async def is_behind(self, cursor: str) -> bool:
         """True when the store has never been as far as ``cursor``: it was put back to an earlier state."""
-        async with _failures():
+        async with failures():
             place = _place(cursor)[0]
             return bool(
                 await self._connection.fetchval(
@@ -177,8 +187,8 @@ class SharedClient:
 
     async def push(self, rows: Sequence[Row]) -> list[Row]:
         """Merge ``rows`` into the store, all or none; what holds now, in their order."""
-        async with _failures(), self._connection.transaction():
-            now = await self._connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+        async with failures(), self._connection.transaction():
+            now = await self._connection.fetchval(CLOCK)
             ours = [bounded(row, now) for row in rows]
             by_place = {self._place_of(row): row for row in ours}
             found = await self._connection.fetch(_PUSH, *self._columns(ours))
@@ -200,7 +210,7 @@ class SharedClient:
 
     async def pull(self, cursor: str, kinds: Sequence[str]) -> Pulled:
         """The next rows behind ``cursor``; empty: from the beginning."""
-        async with _failures():
+        async with failures():
             found = await self._connection.fetch(_PULL, list(self._scopes), list(kinds), *_place(cursor))
         rows, refused = [], 0
         for each in found:
@@ -215,8 +225,8 @@ class SharedClient:
 
     async def prune(self, keep: dict[str, float], gone: float) -> None:
         """Forget what is older than ``keep`` says of its kind, and removals older than ``gone``; both in seconds."""
-        async with _failures():
-            now = await self._connection.fetchval("SELECT extract(epoch FROM clock_timestamp())::float8")
+        async with failures():
+            now = await self._connection.fetchval(CLOCK)
             for kind, seconds in keep.items():
                 await self._connection.execute(_PRUNE, kind, now - seconds, False)  # noqa: FBT003  # the third of SQL
             for kind in (name for name, each in KINDS.items() if each.forgettable):
@@ -261,10 +271,28 @@ def _place(cursor: str) -> tuple[str, ...]:
     return tuple(json.loads(cursor)) if cursor else ("0", "", "", "")
 
 
+async def dial(target: Target, name: str) -> Any:
+    """A connection that says ``name``; to be called within ``failures``."""
+    tls: dict[str, Any] = {}
+    if target.verifies:
+        try:
+            tls["ssl"] = ssl.create_default_context(cafile=target.authorities or None)
+        except OSError as error:
+            raise UpstreamError(f"the shared store: sslrootcert={target.authorities}: {error.strerror}") from error
+    return await asyncpg.connect(
+        target.url, password=target.password.reveal_text() if target.password else None,
+        timeout=CONNECT_S, command_timeout=COMMAND_S, statement_cache_size=0,
+        server_settings={"application_name": name, "lock_timeout": "5s"}, **tls,
+    )  # fmt: skip
+
+
 @asynccontextmanager
-async def _failures() -> AsyncIterator[None]:
+async def failures() -> AsyncIterator[None]:
+    """Everything that PostgreSQL and the way to it may raise, as an UpstreamError."""
     try:
         yield
+    except ssl.SSLCertVerificationError as error:
+        raise UpstreamError(f"the shared store: its certificate is not believed: {error.verify_message}") from error
     except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
         said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise UpstreamError(f"the shared store: {said}") from error

@@ -26,6 +26,8 @@ GATHER_S = 0.2
 _FIRST_S, _LAST_S = 0.5, 30.0
 """Pauses before dialling again; each is drawn from half of it to the whole."""
 _TOO_OLD_S = 300.0
+LOOK_S = 60.0
+"""Seconds between two looks at who else is there: longer than a lost connection of our own counts as somebody."""
 _PRUNE_S = 3600.0
 _DAY = 86400.0
 _KEEP = {"session": 40 * _DAY, "pass": 40 * _DAY, "snooze": 3 * _DAY, "device": 100 * _DAY, "audit": 370 * _DAY}
@@ -37,14 +39,14 @@ class Replicator:
 
     def __init__(
         self, near: Capture, client: SharedClient, mark: str, learned: Callable[[Sequence[Row]], Awaitable[None]],
-        *, poll: float = POLL_S,
+        *, poll: float = POLL_S, look: float = LOOK_S,
     ) -> None:  # fmt: skip
         """``mark``: tells apart what this edge may read; with another, everything is read again."""
         self._near = near
         self._client = client
         self._mark = mark
         self._learned = learned
-        self._poll = poll
+        self._poll, self._look = poll, look
         self._wake = asyncio.Event()
         # a fleet that comes back after an outage must not prune in step
         self._prune_at = time.monotonic() + random.uniform(0.0, _PRUNE_S)  # noqa: S311  # spread, not secret
@@ -87,6 +89,7 @@ class Replicator:
             standing.since = now
         standing.connected, standing.error = False, str(error)
         standing.too_old = isinstance(error, TooOldError)
+        standing.namesakes, standing.ahead = 0, 0.0
         await self._client.close()
         with suppress(UpstreamError):
             standing.waiting = await self._near.count_waiting()
@@ -97,11 +100,15 @@ class Replicator:
         if cursor and await self._client.is_behind(cursor):
             await self._near.forget()
             cursor = await self._near.cursor(identity)
+        look_at = time.monotonic() + self._look
         while True:
             self._wake.clear()
             cursor = await self._exchange(cursor)
             self._met()
             await self._prune()
+            if time.monotonic() >= look_at:
+                look_at = time.monotonic() + self._look
+                self.standing.ahead, self.standing.namesakes = await self._client.look()
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._wake.wait(), self._poll * random.uniform(0.8, 1.2))  # noqa: S311  # spread
                 await asyncio.sleep(GATHER_S)

@@ -26,6 +26,10 @@ class Standing:
     merged: int = 0
     refused: int = 0
     """Rows in the store that no edged would write."""
+    ahead: float = 0.0
+    """Seconds by which this host's clock was ahead of the server's, at the last look."""
+    namesakes: int = 0
+    """Other edges of this one's name that were there at the last look."""
     unsendable: int = 0
     """Rows of this edge that no other could take: too large, or a key that does not open."""
     unsealed: int = 0
