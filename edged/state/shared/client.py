@@ -28,6 +28,9 @@ from edged.state.shared.target import Target
 SCHEMA = 1
 """Of the shared table, as this edged writes it."""
 CONNECT_S, COMMAND_S = 5.0, 10.0
+LOCK_S, HELD_S = 5.0, 15.0
+"""How long the server waits for a lock of another edge, and for the next word of one that has begun to write: what is
+begun and not ended holds every reader up, and a way that is cut says nothing."""
 BATCH = 500
 EVERYWHERE = "*"
 _LOCK = 0x65646765
@@ -53,11 +56,12 @@ CREATE TABLE edged_rows (
 CREATE INDEX edged_rows_tx ON edged_rows (tx, scope, kind, name);
 CREATE INDEX edged_rows_changed ON edged_rows (kind, changed);
 """
-_META = "SELECT schema, coalesce(writable::integer, 0) AS writable, id FROM edged_meta"
-# a cluster that was put back to an earlier moment, or whose standby took over, goes on in another timeline
-_CLUSTER = """
-SELECT format('%s/%s', (SELECT system_identifier FROM pg_control_system()),
-    (SELECT timeline_id FROM pg_control_checkpoint()))"""
+_META = "SELECT schema, coalesce(writable::integer, 0) AS writable FROM edged_meta"
+# a cluster that was put back to an earlier moment, or whose standby took over, goes on in another timeline; a table
+# that was made anew from a dump, or emptied for one, has another file
+_IDENTITY = """
+SELECT format('%s %s/%s %s', (SELECT id FROM edged_meta), (SELECT system_identifier FROM pg_control_system()),
+    (SELECT timeline_id FROM pg_control_checkpoint()), pg_relation_filenode('edged_rows'))"""
 # a dump that was put into another cluster brings numbers of transactions that are still to come there
 _FROM_ELSEWHERE = "SELECT EXISTS (SELECT 1 FROM edged_rows WHERE tx >= pg_snapshot_xmax(pg_current_snapshot()))"
 _PUSH = f"""
@@ -91,6 +95,10 @@ DELETE FROM edged_rows WHERE ctid = ANY(ARRAY(
 
 
 CLOCK = "SELECT extract(epoch FROM clock_timestamp())::float8"
+_BEGIN = """
+SELECT extract(epoch FROM clock_timestamp())::float8
+FROM (SELECT count(set_config(name, value, true)) FROM unnest($1::text[], $2::text[]) AS each (name, value)) AS bounds
+"""
 PRESENT = f"""
 SELECT application_name FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()
     AND application_name LIKE 'edged %' AND state_change > clock_timestamp() - interval '{FRESH_S} s' LIMIT 1000
@@ -123,6 +131,7 @@ class SharedClient:
         self._voice = secrets.token_hex(8)
         """Tells our own notifications from those of others, who may have our name."""
         self._name = connection_name(edge, self._voice, mark)
+        self._identity = ""
         self._open: Any = None
 
     async def connect(self, heard: Callable[[], None]) -> str:
@@ -148,6 +157,7 @@ class SharedClient:
 
     async def _prepare(self) -> str:
         async with self._connection.transaction():
+            await self._begin()
             await self._connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             if await self._connection.fetchval("SELECT to_regclass('edged_meta') IS NULL"):
                 await self._connection.execute(_TABLES)
@@ -156,24 +166,33 @@ class SharedClient:
                 raise UpstreamError("the shared store has no line in edged_meta")
             if meta["writable"] > SCHEMA:
                 raise TooOldError(f"the shared store has schema {meta['schema']}; this edged writes {SCHEMA}")
-            identity = str(meta["id"])
             if await self._connection.fetchval(_FROM_ELSEWHERE):
                 await self._connection.execute("UPDATE edged_rows SET tx = pg_current_xact_id()")
-                identity = await self._connection.fetchval(
-                    "UPDATE edged_meta SET id = gen_random_uuid()::text RETURNING id"
-                )
-            cluster = await self._connection.fetchval(_CLUSTER)
-        return f"{identity} {cluster}"
+                await self._connection.execute("UPDATE edged_meta SET id = gen_random_uuid()::text")
+            self._identity = str(await self._connection.fetchval(_IDENTITY))
+        return self._identity
 
     async def look(self) -> tuple[float, int]:
-        """Seconds by which our clock is ahead of the server's, and how many other edges there have our name."""
+        """Seconds by which our clock is ahead of the server's, and how many other edges there have our name.
+
+        UpstreamError: it is not the store any more that it was when we connected.
+        """
         async with failures():
+            if await self._connection.fetchval(_IDENTITY) != self._identity:
+                raise UpstreamError("the shared store: it was put back to an earlier state, or made anew")
             begun = time.time()
             clock = await self._connection.fetchval(CLOCK)
             ahead = (begun + time.time()) / 2 - clock
             names = await self._connection.fetch(PRESENT)
         others = [each for each in present(row[0] for row in names) if each.voice != self._voice[:8]]
         return ahead, namesakes(others, self._edge)
+
+    async def _begin(self) -> float:
+        """Bound what this transaction may hold up; the server's clock. Not at the start: a pooler refuses it there."""
+        settings = [("lock_timeout", LOCK_S), ("idle_in_transaction_session_timeout", HELD_S)]
+        names, values = zip(*((name, f"{seconds * 1000:.0f}") for name, seconds in settings), strict=True)
+        clock: float = await self._connection.fetchval(_BEGIN, names, values)
+        return clock
 
     async def is_behind(self, cursor: str) -> bool:
         """True when the store has never been as far as ``cursor``: it was put back to an earlier state."""
@@ -188,7 +207,7 @@ class SharedClient:
     async def push(self, rows: Sequence[Row]) -> list[Row]:
         """Merge ``rows`` into the store, all or none; what holds now, in their order."""
         async with failures(), self._connection.transaction():
-            now = await self._connection.fetchval(CLOCK)
+            now = await self._begin()
             ours = [bounded(row, now) for row in rows]
             by_place = {self._place_of(row): row for row in ours}
             found = await self._connection.fetch(_PUSH, *self._columns(ours))
@@ -282,7 +301,7 @@ async def dial(target: Target, name: str) -> Any:
     return await asyncpg.connect(
         target.url, password=target.password.reveal_text() if target.password else None,
         timeout=CONNECT_S, command_timeout=COMMAND_S, statement_cache_size=0,
-        server_settings={"application_name": name, "lock_timeout": "5s"}, **tls,
+        server_settings={"application_name": name}, **tls,
     )  # fmt: skip
 
 
