@@ -266,9 +266,8 @@ def back_under_edges_that_are_there(cluster: Postgres, store: str, dump: str) ->
 
 def its_rows_alone(cluster: Postgres, store: str, dump: str) -> None:
     begin = dump.index("COPY public.edged_rows")
-    cluster.restore(
-        store, "BEGIN; TRUNCATE public.edged_rows;\n" + dump[begin : dump.index("\n\\.\n", begin) + 4] + "COMMIT;"
-    )
+    rows = dump[begin : dump.index("\n\\.\n", begin) + 4]
+    cluster.restore(store, f"BEGIN; TRUNCATE public.edged_rows;\n{rows}COMMIT;")
 
 
 @pytest.mark.parametrize("put_back", [back_in_an_empty_database, back_under_edges_that_are_there, its_rows_alone])
