@@ -4,21 +4,29 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import shutil
+import signal
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import trustme
 
+from edged.model import Snapshot, State, Subscriber
+from edged.ops.control import Refused, call
 from edged.state.keys import KeyId, Sighting
 from edged.state.sessions import Status
 from edged.state.shared import client
 from edged.state.shared.target import parse_target
+from edged.state.snapshots import SnapshotFiles
 from edged.values import Secret
 from tests.loopback.house import at_work, written
 from tests.loopback.postgres import PASSWORD, Postgres
@@ -307,3 +315,79 @@ async def test_after_an_older_backup_was_put_back_every_edge_knows_what_any_of_t
         assert [(s.key.id, s.revoked) for s in await edge.keys.all()] == [("local-1", now)]
         assert set(await edge.words.passes(now)) == {"8814"}
         assert len(await edge.words.recent("8812")) == 2, "the audit has each line once"
+
+
+# --- an edge that is killed ----------------------------------------------------------------------
+
+
+@asynccontextmanager
+async def running(directory: Path) -> AsyncIterator[subprocess.Popen[bytes]]:
+    """edged as a process of its own, killed at the end."""
+    with (directory / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "edged.cli", "run", "-c", directory / "edged.yaml"], cwd=ROOT, stdout=log, stderr=log
+        )
+    try:
+        yield process
+    finally:
+        process.kill()
+        await asyncio.to_thread(process.wait, 10)
+
+
+async def told(directory: Path, command: str, **arguments: Any) -> dict[str, Any]:
+    """The answer of edged at ``directory``; while it starts, it is waited for."""
+    for _ in range(300):
+        try:
+            return await asyncio.to_thread(call, directory / "control.sock", command, **arguments)
+        except Refused as refusal:
+            if refusal.status != os.EX_UNAVAILABLE:
+                raise
+            await asyncio.sleep(0.05)
+    raise AssertionError((directory / "log").read_text())
+
+
+async def test_what_an_edge_had_learned_when_it_was_killed_arrives_after_its_restart_and_once(
+    make: Make, store: str, way: Way, tmp_path: Path
+) -> None:
+    (tmp_path / "edged.yaml").write_text(house_at(tmp_path, way.url(store)).format(directory=tmp_path))
+    (tmp_path / "state").mkdir()
+    listed = tuple(Subscriber(str(number), State.BLOCKED) for number in range(3))
+    SnapshotFiles(tmp_path / "state").save(Snapshot("8812.aa", "8812", 1_800_000_000.0, listed, known=9))
+    other = await make("other")
+
+    async def part() -> str:
+        status = await told(tmp_path, "status")
+        return str(next(each["fact"] for each in status["parts"] if each["name"] == "store"))
+
+    async def settled() -> bool:
+        said = await part()
+        return "not met others" not in said and ", 0 rows wait" in said
+
+    for number, killed_after in enumerate((b"INSERT", b"COMMIT", b"")):
+        async with running(tmp_path) as process:
+            await until(settled, 60.0)
+            way.trap = killed_after  # of its next batch the server says no more than that
+            await told(tmp_path, "unblock", subscriber=str(number), why="they promised", who="ada")
+            if killed_after:
+                await until(lambda: way.is_stalled)
+            process.send_signal(signal.SIGKILL)
+            await asyncio.to_thread(process.wait, 10)
+            way.clear()
+    async with running(tmp_path):
+        await until(settled, 60.0)
+
+    async def arrived() -> bool:
+        return set(await other.words.alive(time.time())) == {"0", "1", "2"}
+
+    await until(arrived, 20.0)
+    for number in range(3):
+        assert [row.action for row in await other.words.recent(str(number))] == ["unblock (promise)"]
+
+
+async def test_what_waited_before_the_start_is_counted_before_anybody_is_reached(make: Make) -> None:
+    before = await make("a", running=False)
+    await before.words.put(promise("8812", time.time()))
+
+    after = await make("a", running=False)
+
+    assert after.standing.waiting == 2  # the word, and its line in the audit

@@ -63,6 +63,7 @@ class Replicator:
                 loop.call_soon_threadsafe(self._wake.set)
 
         await self._near.open(changed)
+        self.standing.waiting = await self._near.count_waiting()
 
     async def run(self) -> None:
         """Exchange until cancelled; what fails is tried again."""
