@@ -7,10 +7,12 @@ database's own thread, inside one transaction.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from base64 import b64decode, b64encode
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from edged.errors import UpstreamError
@@ -220,7 +222,7 @@ class Capture:
         body["marked"] = marked or body["revoked"] or body["created"]
         (key_id,) = parts_of(kind, row_name)
         opened = self._keys.opened(body["passphrase"], KeyId(LOCAL, str(key_id)))
-        body["passphrase"] = b64encode(self._shared.close(opened, _place(str(key_id)))).decode()
+        body["passphrase"] = b64encode(self._shared.close(opened, _place(str(key_id), body))).decode()
         return Row(name, row_name, changed, body)
 
     def _put(self, connection: sqlite3.Connection, row: Row) -> None:
@@ -290,7 +292,7 @@ def unsealed(seal: Seal, key_id: str, body: Mapping[str, Value]) -> Secret:
         sealed = b64decode(str(body["passphrase"]), validate=True)
     except ValueError as error:
         raise UpstreamError("a key that is not base64") from error
-    return seal.open(sealed, _place(key_id))
+    return seal.open(sealed, _place(key_id, body))
 
 
 def _same(one: Row, other: Row) -> bool:
@@ -303,8 +305,10 @@ def _same(one: Row, other: Row) -> bool:
     return all(one.body[c] == other.body[c] for c in own)
 
 
-def _place(key_id: str) -> str:
-    return f"shared.keys.passphrase:{len(key_id)}:{key_id}"
+def _place(key_id: str, body: Mapping[str, Value]) -> str:
+    """What a passphrase is sealed for: who may write to the store cannot make it that of another network or VLAN."""
+    bound = {column: body[column] for column in KINDS[KEY].body if column not in {"passphrase", "marked", "revoked"}}
+    return f"shared.keys.passphrase:{sha256(json.dumps([key_id, bound], sort_keys=True).encode()).hexdigest()}"
 
 
 def _where(kind: Kind) -> str:

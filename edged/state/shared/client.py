@@ -7,6 +7,7 @@ number of the transaction and stop before the oldest that is still open (``pg_sn
 
 from __future__ import annotations
 
+import asyncio
 import json
 import secrets
 import ssl
@@ -15,12 +16,12 @@ from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from hashlib import sha256
-from typing import Any
+from typing import Any, NamedTuple
 
 import asyncpg
 
 from edged.errors import UpstreamError
-from edged.state.shared.merging import bounded, merge
+from edged.state.shared.merging import bounded, merge_stored
 from edged.state.shared.presence import FRESH_S, connection_name, namesakes, present
 from edged.state.shared.rows import KINDS, MOST_OCTETS, Row, received, spelt
 from edged.state.shared.target import Target
@@ -31,7 +32,9 @@ CONNECT_S, COMMAND_S = 5.0, 10.0
 LOCK_S, HELD_S = 5.0, 15.0
 """How long the server waits for a lock of another edge, and for the next word of one that has begun to write: what is
 begun and not ended holds every reader up, and a way that is cut says nothing."""
-BATCH = 500
+BATCH = 200
+_PIECE = 25
+"""Rows that are looked at before others have their turn: some three milliseconds."""
 EVERYWHERE = "*"
 _LOCK = 0x65646765
 _TABLES = """
@@ -81,7 +84,8 @@ WHERE edged_rows.scope = new.scope AND edged_rows.kind = new.kind AND edged_rows
 """
 _PULL = f"""
 SELECT scope::text, kind::text, name::text, changed::float8, gone::boolean, tx::text AS tx,
-    CASE WHEN octet_length(body::text) <= {MOST_OCTETS} THEN body::text END AS body
+    CASE WHEN octet_length(body::text) <= {MOST_OCTETS} THEN body::text END AS body,
+    extract(epoch FROM clock_timestamp())::float8 AS clock
 FROM edged_rows
 WHERE scope = ANY($1::text[]) AND kind = ANY($2::text[])
     AND (tx, scope, kind, name) > ($3::text::xid8, $4::text COLLATE "C", $5::text COLLATE "C", $6::text COLLATE "C")
@@ -107,6 +111,15 @@ SELECT application_name FROM pg_stat_activity WHERE datname = current_database()
 
 class TooOldError(UpstreamError):
     """The shared store was brought up to date by a newer edged that this one must not write beside."""
+
+
+class _Placed(NamedTuple):
+    """A row and where it stands in the table."""
+
+    place: tuple[str, str, str]
+    """Scope, kind, name."""
+    body: str
+    row: Row
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,33 +221,32 @@ class SharedClient:
         """Merge ``rows`` into the store, all or none; what holds now, in their order."""
         async with failures(), self._connection.transaction():
             now = await self._begin()
-            ours = [bounded(row, now) for row in rows]
-            by_place = {self._place_of(row): row for row in ours}
-            found = await self._connection.fetch(_PUSH, *self._columns(ours))
-            merged = dict(by_place)
+            ours = [self._placed(bounded(row, now)) for row in rows]
+            merged = {each.place: each for each in ours}
             changed = []
-            for old in found:
+            for number, old in enumerate(await self._connection.fetch(_PUSH, *self._columns(ours))):
+                await _breathe(number)
                 place = (old["scope"], old["kind"], old["name"])
                 if old["fresh"]:
                     continue
-                row = _merged(by_place[place], old)
-                merged[place] = row
-                if (spelt(row)[1], row.changed, row.gone) != (old["body"], old["changed"], old["gone"]):
-                    changed.append(row)
+                merged[place] = each = self._placed(_merged(merged[place].row, old, now))
+                if (each.body, each.row.changed, each.row.gone) != (old["body"], old["changed"], old["gone"]):
+                    changed.append(each)
             await self._connection.execute(_REPLACE, *self._columns(changed))
             # nobody is woken for what is not for them
-            for scope in sorted({place[0] for place in by_place}):
+            for scope in sorted({each.place[0] for each in ours}):
                 await self._connection.execute("SELECT pg_notify($1, $2)", _channel(scope), self._voice)
-        return [merged[self._place_of(row)] for row in ours]
+        return [merged[each.place].row for each in ours]
 
     async def pull(self, cursor: str, kinds: Sequence[str]) -> Pulled:
         """The next rows behind ``cursor``; empty: from the beginning."""
         async with failures():
             found = await self._connection.fetch(_PULL, list(self._scopes), list(kinds), *_place(cursor))
         rows, refused = [], 0
-        for each in found:
+        for number, each in enumerate(found):
+            await _breathe(number)
             try:
-                rows.append(_received(each))
+                rows.append(_received(each, each["clock"]))
             except UpstreamError:
                 refused += 1
         if found:
@@ -257,28 +269,37 @@ class SharedClient:
         if connection is not None:
             connection.terminate()
 
-    def _place_of(self, row: Row) -> tuple[str, str, str]:
-        return (self._scopes[0 if KINDS[row.kind].everywhere else 1], row.kind, spelt(row)[0])
+    def _placed(self, row: Row) -> _Placed:
+        name, body = spelt(row)
+        return _Placed((self._scopes[0 if KINDS[row.kind].everywhere else 1], row.kind, name), body, row)
 
-    def _columns(self, rows: Sequence[Row]) -> list[list[Any]]:
-        ordered = sorted(rows, key=self._place_of)
-        places = [self._place_of(row) for row in ordered]
+    def _columns(self, rows: Sequence[_Placed]) -> list[list[Any]]:
+        ordered = sorted(rows, key=lambda each: each.place)
         return [
-            [p[0] for p in places], [p[1] for p in places], [p[2] for p in places],
-            [spelt(r)[1] for r in ordered], [r.changed for r in ordered], [r.gone for r in ordered],
-            [self._edge] * len(ordered),
+            *([each.place[part] for each in ordered] for part in range(3)), [each.body for each in ordered],
+            [each.row.changed for each in ordered], [each.row.gone for each in ordered], [self._edge] * len(ordered),
         ]  # fmt: skip
 
 
-def _merged(ours: Row, old: Any) -> Row:
+async def _breathe(number: int) -> None:
+    """Between rows: whoever asks a room meanwhile is answered."""
+    if number % _PIECE == _PIECE - 1:
+        await asyncio.sleep(0)
+
+
+def _merged(ours: Row, old: Any, now: float) -> Row:
     try:
-        return merge(ours, _received(old))
+        return merge_stored(ours, _received(old, now))
     except UpstreamError:
         return ours  # what no edged wrote gives way
 
 
-def _received(row: Any) -> Row:
-    return received(row["kind"], row["name"], row["body"], row["changed"], gone=bool(row["gone"]))
+def _received(row: Any, now: float) -> Row:
+    """The row that stands there. UpstreamError: no edged wrote it, or it is from ahead of the clock that all share."""
+    found = received(row["kind"], row["name"], row["body"], row["changed"], gone=bool(row["gone"]))
+    if bounded(found, now) is not found:
+        raise UpstreamError(f"a row of kind {found.kind} is from {found.changed - now:.0f} s ahead")
+    return found
 
 
 def _channel(scope: str) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from edged.state.shared.rows import KEY, KINDS, Row, Value
+from edged.state.shared.rows import KEY, KINDS, MOST_OCTETS, Row, Value, spelt
 
 AHEAD_S = 300.0
 """A word from further ahead than this of the shared clock is taken as said now."""
@@ -41,6 +41,14 @@ def merge(one: Row, other: Row) -> Row:
         marks = [(row.body["marked"], row.body["revoked"]) for row in (one, other)]
         body["marked"], body["revoked"] = max(marks, key=_strength)
     return replace(later, body=body, changed=max(one.changed, other.changed))
+
+
+def merge_stored(ours: Row, stored: Row) -> Row:
+    """As ``merge``; what ``stored`` has beyond its columns goes where the whole would be more than an edge takes."""
+    whole = merge(ours, stored)
+    if len(spelt(whole)[1]) <= MOST_OCTETS:
+        return whole
+    return replace(whole, body={c: v for c, v in whole.body.items() if c in KINDS[whole.kind].body})
 
 
 def bounded(row: Row, now: float) -> Row:

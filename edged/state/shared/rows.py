@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from ipaddress import IPv4Address
 from typing import Any
 
 from edged.errors import UpstreamError
@@ -152,8 +153,18 @@ def spelt(row: Row) -> tuple[str, str]:
 
 
 def fits(row: Row) -> bool:
-    """False when no other edge would take it."""
-    return len(row.name) <= MOST_NAME and len(spelt(row)[1]) <= MOST_OCTETS
+    """False when other edges would refuse it."""
+    try:
+        received(row.kind, *spelt(row), row.changed, gone=row.gone)
+    except UpstreamError:
+        return False
+    return True
+
+
+def shape(kinds: Iterable[str]) -> str:
+    """Tells what an edge that shares ``kinds`` takes of a row: one that takes more reads everything again."""
+    taken = [(kind, list(KINDS[kind].key), list(KINDS[kind].body)) for kind in sorted(kinds)]
+    return sha256(json.dumps(taken).encode()).hexdigest()[:8]
 
 
 def received(name: str, row_name: str, text: str | None, changed: object, *, gone: bool) -> Row:
@@ -184,17 +195,17 @@ def received(name: str, row_name: str, text: str | None, changed: object, *, gon
         _sense(name, {**key, **checked})
     except ValueError as error:
         raise UpstreamError(f"a row of {kind.table} makes no sense") from error
+    if name != KEY:
+        at = stamp_of(name, row_name, checked)
     return Row(name, row_name, at, body | checked)
 
 
 def _sense(name: str, row: Mapping[str, Value]) -> None:
     """ValueError when a room would stumble over it."""
-    if name in {"device", "session"} and row["mac"]:
-        parse_mac(str(row["mac"]))
+    if name == "device" and parse_mac(str(row["mac"])) != row["mac"]:
+        raise ValueError(name)
     if name == "session":
-        for column in ("ipv4", "ipv6", "delegated"):
-            for prefix in str(row[column]).split():
-                parse_prefix(prefix)
+        _addresses(row)
     if name == "signer":
         parse_address(str(row["address"]))
     if name == "key":
@@ -211,12 +222,22 @@ def _sense(name: str, row: Mapping[str, Value]) -> None:
         raise ValueError(name)
 
 
+def _addresses(row: Mapping[str, Value]) -> None:
+    """ValueError unless those of a session are as edged writes them; its IPv4 one is a single one."""
+    if row["ipv4"] and str(IPv4Address(row["ipv4"])) != row["ipv4"]:
+        raise ValueError(row["ipv4"])
+    for column in ("ipv6", "delegated"):
+        for prefix in str(row[column]).split():
+            parse_prefix(prefix)
+
+
 def _value(table: str, column: str, wanted: str, value: object) -> Value:
     if wanted.endswith("?"):
         if value is None:
             return None
         wanted = wanted[:-1]
-    if wanted == TEXT and isinstance(value, str) and len(value) <= _MOST_TEXT and _is_storable(value):
+    # a NAS may end its names with a zero octet
+    if wanted == TEXT and isinstance(value, str) and len(value) <= _MOST_TEXT and _is_storable(value, table):
         return value
     if wanted == REAL:
         return _real(table, column, value)
@@ -225,12 +246,12 @@ def _value(table: str, column: str, wanted: str, value: object) -> Value:
     raise UpstreamError(f"a row of {table} has another {column} than edged writes")
 
 
-def _is_storable(text: str) -> bool:
+def _is_storable(text: str, table: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
         return False
-    return "\0" not in text
+    return "\0" not in text or table == "sessions"
 
 
 def _real(table: str, column: str, value: object) -> float:

@@ -14,7 +14,7 @@ import structlog
 from edged.errors import UpstreamError
 from edged.state.shared.capture import KEEP_GONE_S, Applied, Capture
 from edged.state.shared.client import BATCH, SharedClient, TooOldError
-from edged.state.shared.rows import Row
+from edged.state.shared.rows import Row, shape
 from edged.state.shared.standing import Standing
 
 log = structlog.get_logger(__name__)
@@ -96,7 +96,7 @@ class Replicator:
             standing.waiting = await self._near.count_waiting()
 
     async def _exchange_on(self) -> None:
-        identity = f"{await self._client.connect(self._wake.set)} {self._mark}"
+        identity = f"{await self._client.connect(self._wake.set)} {self._mark} {shape(self._near.kinds)}"
         cursor = await self._near.cursor(identity)
         if cursor and await self._client.is_behind(cursor):
             await self._near.forget()
