@@ -6,13 +6,21 @@ from __future__ import annotations
 import asyncio
 import json
 import time
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
+from edged.model import State, Subscriber
+from edged.ops.figures import figures
 from edged.state.sessions import Status
 from edged.state.shared import client, rows
-from tests.loopback.postgres import Postgres
+from edged.state.shared.rows import KINDS, Row, named, spelt
+from tests.loopback.house import ask, at_work, written
+from tests.loopback.postgres import PASSWORD, Postgres
+from tests.loopback.test_shared_faults import house_at
 from tests.loopback.test_shared_store import _INSERT, Make, cluster, key, make, promise, store, until
 
 __all__ = ["cluster", "make", "store"]
@@ -162,3 +170,65 @@ async def test_a_connection_that_is_ended_in_the_middle_of_everything_costs_noth
     await until(arrived, 60.0)
     assert len(await b.database.read("SELECT 1 FROM audit")) == 60
     assert len(await b.database.read("SELECT 1 FROM passes")) == 60
+
+
+ODD = ("8812", "", " ", "\x1b[2J", "<b>", "../../x", "ж" * 600, "{0}", "%s", "\u202e")
+FAR = (-1e10, -1.0, 0.0, 1.0, 1e11)
+
+
+def odd_rows(now: float) -> Iterator[tuple[str, str, dict[str, Any], bool]]:
+    """Kind, name, body and whether it is a removal: rows that are taken, though no edged has cause to write one."""
+    for number, text in enumerate(ODD):
+        until, kind = FAR[number % 5], ("block", "promise", "exemption")[number % 3]
+        yield (
+            "override", named(text),
+            {"blocked": int(kind == "block"), "until": max(until, now + 1e6), "reason": text, "why": text, "who": text,
+             "at": FAR[number % 4], "kind": kind}, False,
+        )  # fmt: skip
+        yield "audit", named(FAR[number % 5], text, text, text, text), {}, False
+        yield "pass", named(text, FAR[number % 5]), {"ends": 1e11, "who": text}, False
+        yield "snooze", named(text), {"until": 1e11}, False
+        yield "device", named(text, f"02:00:00:00:00:{number:02x}"), {
+            "origin": "local", "key": text, "first_seen": until, "last_seen": FAR[number % 5]}, False  # fmt: skip
+        yield "device", named(text, f"02:00:00:00:01:{number:02x}"), {}, True
+        yield "session", named(text, text), {
+            "login": text, "mac": text[:64], "ipv4": ("", "0.0.0.0", "255.255.255.255", "127.0.0.9")[number % 4],
+            "ipv6": ("", "::/0", "::/0 ::/0", " ".join(["2001:db8::/64"] * 200))[number % 4], "delegated": "::/0",
+            "started": FAR[number % 5], "updated": FAR[number % 4], "stopped": (None, 1e11, -1e10)[number % 3],
+            "octets_in": 2**63 - 1, "octets_out": 0, "bound_ipv4": until, "bound_ipv6": until, "bound_delegated": until,
+            "silent": 2**62 if number % 2 else 0, "client": text, "ssid": text, "origin": "local", "key": text,
+            "bssid": text}, False  # fmt: skip
+    for address in ("::ffff:192.0.2.1", "::", "0.0.0.0", "fe80::1%lo"):  # nothing is bound
+        yield "signer", named(address), {}, False
+
+
+async def test_whatever_stands_in_a_row_that_is_taken_no_room_ends_by_it(
+    make: Make, cluster: Postgres, store: str, tmp_path: Path
+) -> None:
+    other = await make("other", running=False)
+    await other.once()
+    now = time.time()
+    rows_ = list(odd_rows(now))
+    writer = await asyncpg.connect(cluster.url(store), password=PASSWORD)
+    await writer.executemany(
+        f"{_INSERT} ($1, $2, $3, $4, 1, $5, 'eve')",
+        [("*" if KINDS[kind].everywhere else "group:", kind, *spelt(Row(kind, name, 1.0, body)), gone)
+         for kind, name, body, gone in rows_],
+    )  # fmt: skip
+    await writer.close()
+    house = written(
+        tmp_path, house_at(tmp_path, cluster.url(store)), Subscriber("8812", State.BLOCKED, logins=("8812",))
+    )
+    async with at_work(house):
+        standing = house.sharing.standing
+        assert standing is not None
+        await until(lambda: standing.connected)
+        assert standing.merged >= len(rows_) - 20
+        assert standing.refused <= 5
+        for command, said in (
+            ("status", {}), ("plan", {}), ("explain", {"subject": "8812"}),
+            ("explain", {"subject": "127.0.0.9"}), ("unblock", {"subscriber": "8812", "why": "x"}),
+        ):  # fmt: skip
+            json.dumps(await ask(house, command, **said))
+        assert list(figures(house))
+        assert not house.database.error

@@ -20,7 +20,8 @@ MOST_NAME = 4_096
 _SHORT = 900
 _NAME = "~name"
 _MOST_TEXT = 8_192
-_MOST_SECONDS = 1e11
+_LEAST_SECONDS, _MOST_SECONDS = -1e10, 1e11
+"""Years 1653 to 5138: beyond, no calendar has a day for it. A NAS may say that a session began 136 years ago."""
 _MOST_WHOLE = 2**63 - 1
 
 TEXT, REAL, WHOLE = "text", "real", "whole"
@@ -255,7 +256,7 @@ def _is_storable(text: str, table: str) -> bool:
 
 
 def _real(table: str, column: str, value: object) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _MOST_SECONDS:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and _LEAST_SECONDS <= value <= _MOST_SECONDS:
         return float(value)
     raise UpstreamError(f"a row of {table} has another {column} than edged writes")
 
