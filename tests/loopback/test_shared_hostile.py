@@ -5,19 +5,24 @@ from __future__ import annotations
 
 import asyncio
 import json
+import struct
 import time
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from edged.errors import UpstreamError
 from edged.model import State, Subscriber
 from edged.ops.figures import figures
 from edged.state.sessions import Status
 from edged.state.shared import client, rows
 from edged.state.shared.rows import KINDS, Row, named, spelt
+from edged.state.shared.target import parse_target
+from edged.values import Secret
 from tests.loopback.house import ask, at_work, written
 from tests.loopback.postgres import PASSWORD, Postgres
 from tests.loopback.test_shared_faults import house_at
@@ -225,10 +230,66 @@ async def test_whatever_stands_in_a_row_that_is_taken_no_room_ends_by_it(
         await until(lambda: standing.connected)
         assert standing.merged >= len(rows_) - 20
         assert standing.refused <= 5
-        for command, said in (
+        for command, request in (
             ("status", {}), ("plan", {}), ("explain", {"subject": "8812"}),
             ("explain", {"subject": "127.0.0.9"}), ("unblock", {"subscriber": "8812", "why": "x"}),
         ):  # fmt: skip
-            json.dumps(await ask(house, command, **said))
+            json.dumps(await ask(house, command, **request))
         assert list(figures(house))
         assert not house.database.error
+
+
+def said(kind: bytes, body: bytes = b"") -> bytes:
+    """A message of PostgreSQL's protocol, version 3."""
+    return kind + struct.pack("!I", len(body) + 4) + body
+
+
+IN, READY = said(b"R", bytes(4)), said(b"K", bytes(8)) + said(b"Z", b"I")
+
+
+@pytest.mark.parametrize(
+    "greeting",
+    [
+        b"HTTP/1.1 400 Bad Request\r\n\r\n", b"SSH-2.0-OpenSSH_9.2\r\n", b"", IN + READY,
+        IN + said(b"S", b"server_version\0not a number\0") + READY, IN + said(b"S", b"server_version\0") + READY,
+        IN + said(b"S", b"server_version\0\xff\xfe\0") + READY, said(b"R"), said(b"R", b"\0\0\0\x0axx"), said(b"E"),
+        said(b"E", b"M\xff\xfe\0\0"), IN + b"D\x7f\xff\xff\xff",
+    ],
+)  # fmt: skip
+# a connection of asyncpg that was never one stumbles over its own end
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_where_something_else_answers_an_edge_serves_on_and_says_so(
+    make: Make, monkeypatch: pytest.MonkeyPatch, greeting: bytes
+) -> None:
+    monkeypatch.setattr(client, "CONNECT_S", 0.5)
+    monkeypatch.setattr(client, "COMMAND_S", 0.5)
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        with suppress(OSError):
+            await reader.read(4096)
+            writer.write(greeting)
+            await asyncio.wait_for(reader.read(4096), 5.0)
+        writer.close()
+
+    server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    port = server.sockets[0].getsockname()[1]
+    edge = await make("a", running=False)
+    edge.client._target = parse_target(f"postgresql://edged@127.0.0.1:{port}/edged?sslmode=disable", Secret("x"))
+    edge.start()
+
+    await until(lambda: edge.standing.error)
+
+    assert edge.standing.error.startswith("the shared store: ")
+    assert edge._task is not None
+    assert not edge._task.done()
+    await edge.stop()
+    server.close()
+
+
+async def test_a_database_that_takes_any_octets_for_text_is_not_shared(make: Make, cluster: Postgres) -> None:
+    cluster.sql("CREATE DATABASE octets ENCODING 'SQL_ASCII' TEMPLATE template0")
+    edge = await make("a", running=False)
+    edge.client._target = parse_target(cluster.url("octets"), Secret(PASSWORD))
+
+    with pytest.raises(UpstreamError, match="SQL_ASCII"):
+        await edge.client.connect(lambda: None)

@@ -43,8 +43,9 @@ def test_what_others_would_refuse_is_not_sent() -> None:
     assert fits(word())
     assert fits(session())
     for row in (
-        word(until=float("inf")), word(at=-1e11), word(until=1e12), word(why="x" * 9000), word(why="\ud800"), word(kind="promise"), word(blocked=True),
-        session(octets_in=-1), session(ipv4="not an address"), session("x" * 5000),
+        word(until=float("inf")), word(at=-1e11), word(until=1e12), word(why="x" * 9000), word(why="\ud800"),
+        word(kind="promise"), word(blocked=True), session(octets_in=-1), session(ipv4="not an address"),
+        session("x" * 5000),
     ):  # fmt: skip
         assert not fits(row), row
         with pytest.raises((UpstreamError, ValueError)):

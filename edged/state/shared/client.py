@@ -19,6 +19,7 @@ from hashlib import sha256
 from typing import Any, NamedTuple
 
 import asyncpg
+from asyncpg.pgproto import pgproto
 
 from edged.errors import UpstreamError
 from edged.state.shared.merging import bounded, merge_stored
@@ -171,6 +172,8 @@ class SharedClient:
     async def _prepare(self) -> str:
         async with self._connection.transaction():
             await self._begin()
+            if await self._connection.fetchval("SHOW server_encoding") == "SQL_ASCII":
+                raise UpstreamError("the shared store: its database has the encoding SQL_ASCII; make it with UTF8")
             await self._connection.execute("SELECT pg_advisory_xact_lock($1)", _LOCK)
             if await self._connection.fetchval("SELECT to_regclass('edged_meta') IS NULL"):
                 await self._connection.execute(_TABLES)
@@ -319,11 +322,21 @@ async def dial(target: Target, name: str) -> Any:
             tls["ssl"] = ssl.create_default_context(cafile=target.authorities or None)
         except OSError as error:
             raise UpstreamError(f"the shared store: sslrootcert={target.authorities}: {error.strerror}") from error
-    return await asyncpg.connect(
-        target.url, password=target.password.reveal_text() if target.password else None,
-        timeout=CONNECT_S, command_timeout=COMMAND_S, statement_cache_size=0,
-        server_settings={"application_name": name}, **tls,
-    )  # fmt: skip
+    try:
+        return await asyncpg.connect(
+            target.url, password=target.password.reveal_text() if target.password else None,
+            timeout=CONNECT_S, command_timeout=COMMAND_S, statement_cache_size=0,
+            server_settings={"application_name": name}, **tls,
+        )  # fmt: skip
+    except (AttributeError, LookupError, ValueError) as error:  # of asyncpg, in a greeting that is none
+        raise UpstreamError("the shared store: what answers there is no PostgreSQL") from error
+
+
+# the last two: octets that are not what they are said to be
+_FAILURES = (
+    asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError,
+    pgproto.BufferError, UnicodeError,
+)  # fmt: skip
 
 
 @asynccontextmanager
@@ -333,6 +346,6 @@ async def failures() -> AsyncIterator[None]:
         yield
     except ssl.SSLCertVerificationError as error:
         raise UpstreamError(f"the shared store: its certificate is not believed: {error.verify_message}") from error
-    except (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError, TimeoutError) as error:
+    except _FAILURES as error:
         said = str(error).splitlines()[0][:200] if str(error) else type(error).__name__
         raise UpstreamError(f"the shared store: {said}") from error
