@@ -187,8 +187,8 @@ def odd_rows(now: float) -> Iterator[tuple[str, str, dict[str, Any], bool]]:
         until, kind = FAR[number % 5], ("block", "promise", "exemption")[number % 3]
         yield (
             "override", named(text),
-            {"blocked": int(kind == "block"), "until": max(until, now + 1e6), "reason": text, "why": text, "who": text,
-             "at": FAR[number % 4], "kind": kind}, False,
+            {"blocked": int(kind == "block"), "until": now + 1e6, "reason": text, "why": text, "who": text,
+             "at": now - number, "kind": kind}, False,
         )  # fmt: skip
         yield "audit", named(FAR[number % 5], text, text, text, text), {}, False
         yield "pass", named(text, FAR[number % 5]), {"ends": 1e11, "who": text}, False

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from edged.errors import UpstreamError
-from edged.state.shared.merging import merge_stored
+from edged.state.shared.merging import bounded, merge_stored
 from edged.state.shared.rows import KINDS, MOST_OCTETS, Row, fits, named, received, shape, spelt
 
 WORD: dict[str, Any] = {
@@ -45,7 +45,8 @@ def test_what_others_would_refuse_is_not_sent() -> None:
     for row in (
         word(until=float("inf")), word(at=-1e11), word(until=1e12), word(why="x" * 9000), word(why="\ud800"),
         word(kind="promise"), word(blocked=True), session(octets_in=-1), session(ipv4="not an address"),
-        session("x" * 5000),
+        session("x" * 5000), word(until=1000.0 + 33 * 86400.0),
+        word(until=1000.0 + 368 * 86400.0, kind="exemption", blocked=0),
     ):  # fmt: skip
         assert not fits(row), row
         with pytest.raises((UpstreamError, ValueError)):
@@ -89,3 +90,12 @@ def test_another_set_of_columns_is_another_shape() -> None:
     assert shape(("override", "session")) == shape(("session", "override"))
     assert len({shape(tuple(KINDS)), shape(("override",)), shape(())}) == 3
     assert json.loads(named("a")) == ["a"]
+
+
+def test_a_word_from_ahead_of_the_clock_lasts_as_long_as_it_was_meant_to() -> None:
+    at = 1e9 + 400 * 86400.0
+
+    said = bounded(word(at=at, until=at + 3600.0), 1e9)
+
+    assert (said.changed, said.body["at"], said.body["until"]) == (1e9, 1e9, 1e9 + 3600.0)
+    assert fits(said)

@@ -61,6 +61,9 @@ def bounded(row: Row, now: float) -> Row:
         value = body.get(column)
         if isinstance(value, float) and value > now:
             body[column] = now
+    until = body.get("until")
+    if isinstance(until, float):  # a word lasts as long as it was meant to
+        body["until"] = until - (row.changed - now)
     return replace(row, body=body, changed=now)
 
 

@@ -22,6 +22,7 @@ _NAME = "~name"
 _MOST_TEXT = 8_192
 _LEAST_SECONDS, _MOST_SECONDS = -1e10, 1e11
 """Years 1653 to 5138: beyond, no calendar has a day for it. A NAS may say that a session began 136 years ago."""
+_DAY_S = 86400.0
 _MOST_WHOLE = 2**63 - 1
 
 TEXT, REAL, WHOLE = "text", "real", "whole"
@@ -219,8 +220,10 @@ def _sense(name: str, row: Mapping[str, Value]) -> None:
     }
     if name in allowed and row[allowed[name][0]] not in allowed[name][1]:
         raise ValueError(name)
-    if name == "override" and bool(row["blocked"]) != (row["kind"] == "block"):
-        raise ValueError(name)
+    if name == "override":
+        longest = (367 if row["kind"] == "exemption" else 32) * _DAY_S  # a day more than an operator may say
+        if bool(row["blocked"]) != (row["kind"] == "block") or _number(row["until"]) - _number(row["at"]) > longest:
+            raise ValueError(name)
 
 
 def _addresses(row: Mapping[str, Value]) -> None:
