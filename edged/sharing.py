@@ -73,8 +73,9 @@ class Sharing:
             raise ConfigError.of("state.database", f"{error.name} is not installed", "edged[postgresql]") from error
         seal = shared_seal(state.shared_key) if state.shared_key is not None else None
         client = SharedClient(
-            parse_target(state.database, state.database_password), edge=self._config.site, group=state.group
-        )
+            parse_target(state.database, state.database_password), edge=self._config.site, group=state.group,
+            mark=key_mark(state.shared_key),
+        )  # fmt: skip
         near = Capture(self._database, self._keys, seal, time.time)
         mark = f"{state.group}/{key_mark(state.shared_key)}"
         self._replicator = Replicator(near, client, mark, self._learned)

@@ -43,7 +43,7 @@ IO_STATE = {
     "state/database.py", "state/files.py", "state/overrides.py", "state/snapshots.py",
     "state/guard_memory.py", "state/keys.py", "state/sessions.py", "state/hooks.py", "state/outbox.py",
     "state/sealing_key.py", "state/grants.py", "state/life.py",
-    "state/shared/capture.py",
+    "state/shared/capture.py", "state/shared/inspection.py",
     "state/current.py",  # asyncio.Event to wait for a change; touches nothing outside the process
 }  # fmt: skip
 

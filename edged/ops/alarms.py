@@ -24,6 +24,7 @@ from edged.mpsk.keyring import fault_of
 from edged.ops.parts import certified, failed, time_left
 from edged.ops.text import counted, moment, span
 from edged.radius.radsec.certificate import SOON_S as RADSEC_SOON_S
+from edged.state.shared.presence import CLOCK_S
 
 if TYPE_CHECKING:
     from edged.billing.status import BillingStatus
@@ -85,6 +86,14 @@ def _shared_alarms(shared: Standing | None, now: float) -> Iterator[Alarm]:
         said = f"{_ended(shared.error)} " if shared.error else ""
         yield Alarm(
             "store-apart", f"{said}Apart from other edges since {moment(shared.since)}; {rows}.", "edged status"
+        )
+    if shared.namesakes:
+        edges = counted(shared.namesakes, "other edge shares", "other edges share")
+        yield Alarm("store-site-doubled", f"{edges} the store under this one's site.", "edged doctor shared-store")
+    if abs(shared.ahead) > CLOCK_S:
+        side = "ahead of" if shared.ahead > 0 else "behind"
+        yield Alarm(
+            "store-clock", f"This host's clock is {span(abs(shared.ahead))} {side} the shared store's.", "timedatectl"
         )
     if shared.unsealed:
         keys = counted(shared.unsealed, "key", "keys")

@@ -62,6 +62,10 @@ AFFECTED = {
         "that time."
     ),
     "store-newer": ("this edge goes on as ever; it shares nothing until it is upgraded."),
+    "store-site-doubled": (
+        "nobody; which of them said something cannot be told in the store, in a hub's reports and in figures."
+    ),
+    "store-clock": ("who has two words on one thing from two edges: the wrong one of them may hold."),
     "store-unsealed": ("devices with those keys get on at other edges and not here."),
     "store-refused": ("nobody; what those rows were to say is not in force here."),
     "store-keys-doubled": ("devices of the younger key, until it has another passphrase."),

@@ -25,6 +25,7 @@ from edged.ops.record.recorder import BUCKETS
 if TYPE_CHECKING:
     from edged.ops.rooms import House
     from edged.radius.radsec.service import RadSecService
+    from edged.state.shared.standing import Standing
 
 Kind = Literal["counter", "gauge"]
 
@@ -45,6 +46,7 @@ def figures(house: House) -> Iterator[Sample]:
     yield from _keys(house)
     yield from _targets(house)
     yield _restores(house)
+    yield from _store(house.sharing.standing, now)
     reloaded = house.reload_state.ok
     yield _gauge("edged_config_last_reload_successful", "1: the file in force is the newest one.", reloaded)
     yield _gauge(
@@ -195,6 +197,21 @@ def _resolver(house: House) -> Iterator[Sample]:
     yield _count("edged_dns_rebinding", "Addresses that a garden name must not have, left out.", rebinding)
     yield _count("edged_dns_ahead_names", "Garden names resolved before anybody asked.", ahead.names)
     yield _count("edged_dns_ahead_failed", "Of these, without an answer.", ahead.failed)
+
+
+def _store(shared: Standing | None, now: float) -> Iterator[Sample]:
+    if shared is None:
+        return
+    yield _gauge("edged_store_connected", "1: the shared store answers.", shared.connected)
+    text = "Since all was exchanged last, or since the start."
+    yield _gauge("edged_store_exchange_age_seconds", text, shared.age(now))
+    yield _gauge("edged_store_waiting", "Rows that other edges were not told yet.", shared.waiting)
+    yield _count("edged_store_joins", "Connections that came to an exchange.", shared.joins)
+    rows = {
+        "sent": shared.sent, "received": shared.merged, "refused": shared.refused, "unsendable": shared.unsendable,
+        "unsealed": shared.unsealed, "doubled": shared.doubled,
+    }  # fmt: skip
+    yield from _family("counter", "edged_store_rows", "Rows of the exchange, by what became of them.", "outcome", rows)
 
 
 def _portal(house: House) -> Iterator[Sample]:

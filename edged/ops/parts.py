@@ -237,5 +237,6 @@ def _store(house: House) -> Part:
     if shared is None:
         return Part("store", "OK", fact)
     met = f"met others {span(time.time() - shared.exchanged_at)} ago" if shared.exchanged_at else "not met others yet"
-    state = "OK" if shared.connected else "WARN"
-    return Part("store", state, f"{fact}, postgresql, {met}, {shared.waiting:,} rows wait")
+    state = "OK" if shared.connected and not shared.unsendable else "WARN"
+    kept = f", {shared.unsendable:,} cannot be shared" if shared.unsendable else ""
+    return Part("store", state, f"{fact}, postgresql, {met}, {shared.waiting:,} rows wait{kept}")

@@ -19,8 +19,10 @@ _AS_POSTGRES = ["setpriv", "--reuid=postgres", "--regid=postgres", "--clear-grou
 class Postgres:
     """One cluster; each database in it is a test's own."""
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, certificate: tuple[bytes, bytes] | None = None) -> None:
+        """``certificate``: chain and key in PEM; with it nobody is let in without TLS."""
         self.folder = folder
+        self._options: dict[str, object] = {}
         with socket.socket() as free:
             free.bind(("127.0.0.1", 0))
             self.port = int(free.getsockname()[1])
@@ -33,13 +35,31 @@ class Postgres:
                 shutil.chown(path, "postgres", "postgres")
         self._run("initdb", "-D", str(folder / "data"), "-U", "edged", "-A", "scram-sha-256", "--pwfile", str(secret),
                   "--no-sync", "-E", "UTF8", "--locale=C")  # fmt: skip
+        if certificate is not None:
+            self._demand_tls(*certificate)
+
+    def _demand_tls(self, chain: bytes, key: bytes) -> None:
+        for name, pem in (("chain.pem", chain), ("key.pem", key)):
+            path = self.folder / name
+            path.write_bytes(pem)
+            path.chmod(0o600)
+            if _AS_POSTGRES:
+                shutil.chown(path, "postgres", "postgres")
+        self._options = {
+            "ssl": "on",
+            "ssl_cert_file": self.folder / "chain.pem",
+            "ssl_key_file": self.folder / "key.pem",
+        }
+        (self.folder / "data/pg_hba.conf").write_text(
+            "local all all scram-sha-256\nhostssl all all all scram-sha-256\n"
+        )
 
     def url(self, database: str) -> str:
         return f"postgresql://edged@127.0.0.1:{self.port}/{database}"
 
     def start(self) -> None:
         options = {"port": self.port, "listen_addresses": "127.0.0.1", "unix_socket_directories": self.folder,
-                   "fsync": "off", "shared_buffers": "16MB", "max_connections": 30}  # fmt: skip
+                   "fsync": "off", "shared_buffers": "16MB", "max_connections": 30, **self._options}  # fmt: skip
         with (self.folder / "log").open("ab") as output:
             self._process = subprocess.Popen(
                 [*_AS_POSTGRES, str(BINARIES / "postgres"), "-D", str(self.folder / "data"),
@@ -73,6 +93,22 @@ class Postgres:
         )  # fmt: skip
         assert not check or done.returncode == 0, done.stderr
         return done.stdout.strip()
+
+    def dump(self, database: str) -> str:
+        """What ``pg_dump`` makes of it, to take the place of what will be there."""
+        return self._client("pg_dump", "--clean", "--if-exists", "-d", database)
+
+    def restore(self, database: str, dump: str) -> None:
+        """``dump`` in the place of what is there."""
+        self._client("psql", "-qX", "-v", "ON_ERROR_STOP=1", "-d", database, said=dump)
+
+    def _client(self, program: str, *arguments: str, said: str = "") -> str:
+        done = subprocess.run(
+            [str(BINARIES / program), "-h", "127.0.0.1", "-p", str(self.port), "-U", "edged", *arguments], input=said,
+            env={"PGPASSWORD": PASSWORD, "PATH": os.environ["PATH"]}, capture_output=True, text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
     def place(self) -> str:
         """What PostgreSQL's own program says of the cluster: its identifier and its timeline."""

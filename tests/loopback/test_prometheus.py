@@ -32,7 +32,7 @@ RULES = ROOT / "config/prometheus.rules.yaml"
 CONFIGURATION = """\
 site: tower-12
 mode: watch
-state: {{directory: {directory}/state}}
+state: {{directory: {directory}/state, database: 'postgresql://edged@127.0.0.1:9/edged'}}
 billing:
   source: rest
   url: https://127.0.0.1:9
@@ -136,7 +136,7 @@ def test_every_figure_that_rules_and_dashboards_ask_for_is_there(metrics: str) -
 
 
 def test_prometheus_takes_the_rules_and_every_expression_of_the_dashboard(tmp_path: Path) -> None:
-    assert "SUCCESS: 11 rules found" in promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
+    assert "SUCCESS: 12 rules found" in promtool("check", "rules", "--lint=all", "--lint-fatal", RULES)
 
     panels: list[Any] = json.loads((ROOT / "config/grafana.dashboard.json").read_text("utf-8"))["panels"]
     expressions = [target["expr"] for panel in panels for target in panel["targets"]]

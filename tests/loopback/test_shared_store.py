@@ -17,6 +17,9 @@ import asyncpg
 import pytest
 
 from edged.model import Key
+from edged.ops.alarms import alarms
+from edged.ops.figures import figures
+from edged.ops.parts import parts
 from edged.policy.access import Override
 from edged.state.database import Database
 from edged.state.files import secret_file
@@ -24,11 +27,13 @@ from edged.state.keys import KeyId, KeyStore, Sighting, StoredKey
 from edged.state.overrides import AuditRow, Kind, OverrideStore
 from edged.state.sealing import Seal
 from edged.state.sessions import SessionStore, Status
+from edged.state.shared import service
 from edged.state.shared.capture import Capture
 from edged.state.shared.client import SharedClient, TooOldError
+from edged.state.shared.inspection import inspect
 from edged.state.shared.rows import Row
-from edged.state.shared.service import POLL_S, Replicator
-from edged.state.shared.target import Target, parse_target, shared_seal
+from edged.state.shared.service import LOOK_S, POLL_S, Replicator
+from edged.state.shared.target import Target, key_mark, parse_target, shared_seal
 from edged.state.signers import SignerStore
 from edged.values import MacAddress, Secret, parse_address
 from tests.loopback.house import EVERY_ROOM, at_work, written
@@ -66,7 +71,7 @@ class Edge:
 
     def __init__(
         self, path: Path, target: Target, name: str, key: Secret | None, group: str,
-        *, poll: float = POLL_S, clock: Callable[[], float] = time.time,
+        *, poll: float = POLL_S, look: float = LOOK_S, clock: Callable[[], float] = time.time,
     ) -> None:  # fmt: skip
         path.mkdir(exist_ok=True)
         self.database = Database(path / "edged.sqlite")
@@ -75,8 +80,8 @@ class Edge:
         self.keys = KeyStore(self.database, Seal(secret_file(path / "sealing.key")))
         self.told: list[Row] = []
         self.near = Capture(self.database, self.keys, shared_seal(key) if key else None, clock)
-        self.client = SharedClient(target, edge=name, group=group)
-        self.replicator = Replicator(self.near, self.client, "", self._learned, poll=poll)
+        self.client = SharedClient(target, edge=name, group=group, mark=key_mark(key))
+        self.replicator = Replicator(self.near, self.client, "", self._learned, poll=poll, look=look)
         self.standing = self.replicator.standing
         self._task: asyncio.Task[None] | None = None
 
@@ -108,10 +113,10 @@ async def make(cluster: Postgres, store: str, tmp_path: Path) -> AsyncIterator[M
 
     async def one(
         name: str, *, key: Secret | None = SHARED_KEY, group: str = "", running: bool = True, poll: float = POLL_S,
-        password: str = PASSWORD,
+        look: float = LOOK_S, password: str = PASSWORD, folder: str = "",
     ) -> Edge:  # fmt: skip
         target = parse_target(cluster.url(store), Secret(password))
-        edge = Edge(tmp_path / name, target, name, key, group, poll=poll)
+        edge = Edge(tmp_path / (folder or name), target, name, key, group, poll=poll, look=look)
         await edge.database.open()
         await edge.replicator.open()
         if running:
@@ -227,6 +232,63 @@ async def test_two_edges_of_one_name_hear_each_other(make: Make) -> None:
     await until(lambda: b.words.alive(now), POLL_S / 3)
 
 
+async def test_two_edges_of_one_name_are_told_of_each_other_and_an_edge_is_no_namesake_of_what_it_was(
+    make: Make,
+) -> None:
+    a = await make("a", look=0.1, poll=0.1)
+    lost = SharedClient(a.client._target, edge="a", group="")
+    await lost.connect(lambda: None)
+    await until(lambda: a.standing.namesakes == 1)
+    await lost.close()
+    await until(lambda: a.standing.namesakes == 0)
+    assert abs(a.standing.ahead) < 1.0
+
+    twin = await make("a", folder="twin", look=0.1, poll=0.1)
+    await make("a" * 62 + "b", look=0.1, poll=0.1)
+    long = await make("a" * 62 + "c", look=0.1, poll=0.1)
+
+    await until(lambda: a.standing.namesakes == twin.standing.namesakes == 1)
+    await asyncio.sleep(0.3)
+    assert long.standing.namesakes == 0
+
+
+async def test_the_doctor_sees_what_is_amiss_with_the_store_and_makes_nothing_in_it(
+    make: Make, cluster: Postgres, store: str
+) -> None:
+    target, seal = parse_target(cluster.url(store), Secret(PASSWORD)), shared_seal(SHARED_KEY)
+    empty = await inspect(target, seal)
+    assert (empty.error, empty.schema, empty.present) == ("", 0, ())
+    assert cluster.sql("SELECT to_regclass('edged_rows') IS NULL", store) == "t"
+
+    a = await make("a")
+    other = await make("other", key=Secret("another shared key, of somebody else's"))
+    await until(lambda: a.standing.connected and other.standing.connected)
+    await a.keys.add_local([key("local-1", "one passphrase")], time.time())
+    await other.keys.add_local([key("local-2", "two passphrase")], time.time())
+    await until(lambda: a.standing.unsealed and other.standing.unsealed)
+
+    seen = await inspect(target, seal)
+    assert (seen.error, seen.schema, seen.is_newer, seen.refused) == ("", 1, False, "")
+    assert (seen.keys, seen.unopened) == (2, 1)
+    assert {(each.site, each.mark) for each in seen.present} == {
+        ("a", key_mark(SHARED_KEY)[:8]), ("other", key_mark(Secret("another shared key, of somebody else's"))[:8]),
+    }  # fmt: skip
+    assert abs(seen.ahead) - seen.within < 1.0
+
+    cluster.sql("CREATE ROLE reader LOGIN PASSWORD 'x'; GRANT SELECT ON edged_meta, edged_rows TO reader", store)
+    reader = await inspect(parse_target(cluster.url(store).replace("//edged@", "//reader@"), Secret("x")), seal)
+    assert reader.refused == "does not let this user read and write edged_rows"
+    cluster.sql(f"ALTER DATABASE {store} SET default_transaction_read_only = on")
+    assert (await inspect(target, seal)).refused == "takes no writes (is it a standby?)"
+    cluster.sql(f"ALTER DATABASE {store} RESET default_transaction_read_only")
+    cluster.sql("UPDATE edged_meta SET writable = 2", store)
+    assert (await inspect(target, seal)).is_newer
+    wrong = await inspect(parse_target(cluster.url(store), Secret("wrong")), seal)
+    assert "password" in wrong.error
+    nobody = await inspect(parse_target("postgresql://edged@127.0.0.1:9/edged", None), seal)
+    assert nobody.error.startswith("the shared store: ")
+
+
 async def test_an_edge_is_woken_by_its_own_group_and_by_what_is_for_all(make: Make) -> None:
     a, b = await make("a", group="north"), await make("b", group="south", running=False)
     await until(lambda: a.standing.connected)
@@ -316,7 +378,7 @@ async def test_an_edge_that_dies_between_sending_and_noting_it_sends_again_and_n
     await a.words.put(promise("8812", now))
     await a.words.start_pass("8812", now, now + 60.0)
     await a.near.cursor(await a.client.connect(lambda: None) + " ")
-    await a.client.push([w.row for w in await a.near.waiting(500)])  # and then it dies
+    await a.client.push([w.row for w in (await a.near.waiting(500)).rows])  # and then it dies
 
     await a.once()
     await b.once()
@@ -345,7 +407,7 @@ async def test_a_word_that_is_said_while_the_one_before_is_sent_is_not_lost(make
     now = time.time()
     await a.words.put(promise("8812", now - 60.0, blocked=True))
     await a.near.cursor(await a.client.connect(lambda: None) + " ")
-    sent = await a.near.waiting(500)
+    sent = (await a.near.waiting(500)).rows
     merged = await a.client.push([each.row for each in sent])
     await a.words.put(promise("8812", now))
 
@@ -526,6 +588,26 @@ async def test_hostile_rows_are_refused_and_the_good_ones_behind_them_come(
     assert b.standing.refused == len(bodies) + 5
 
 
+async def test_what_no_other_edge_could_take_is_counted_and_holds_up_nothing(
+    make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    a, b = await make("a", running=False), await make("b", running=False)
+    monkeypatch.setattr(service, "BATCH", 2)
+    now = time.time()
+    for number in range(3):
+        await a.words.note(AuditRow(now, "ada", "look", f"{number}", "x" * 20_000))
+    await a.keys.add_local([key("local-1", "one passphrase"), key("local-2", "another passphrase")], now)
+    await a.database.write(("UPDATE keys SET passphrase = x'00' WHERE id = 'local-1'", ()))
+    await a.words.snooze("8812", now + 600.0)
+
+    for edge in (a, b):
+        await edge.once()
+
+    assert a.standing.unsendable == 4
+    assert [s.key.id for s in await b.keys.all()] == ["local-2"]
+    assert set(await b.words.snoozes(now)) == {"8812"}
+
+
 async def test_an_older_edge_keeps_what_a_newer_one_added_and_one_that_is_too_old_stops_sharing(
     make: Make, cluster: Postgres, store: str
 ) -> None:
@@ -637,3 +719,18 @@ async def test_a_whole_house_takes_the_words_of_another_edge_into_force(
             return ran == {"t"} and set(await other.words.passes(now)) == {"8813", "8814"}
 
         await until(both, 60.0)
+        figures_ = {(f.name, *f.labels): f.value for f in figures(house)}
+        assert figures_["edged_store_connected",] == 1
+        assert figures_["edged_store_joins",] == 2
+        assert figures_["edged_store_waiting",] == 0
+        assert 0.0 <= figures_["edged_store_exchange_age_seconds",] < POLL_S * 3
+        standing.unsendable, standing.namesakes, standing.ahead = 1, 1, -61.0
+        said = {alarm.code: alarm.sentence for alarm in alarms(house, time.time())}
+        assert said["store-site-doubled"] == "1 other edge shares the store under this one's site."
+        assert said["store-clock"] == "This host's clock is 1 min 1 s behind the shared store's."
+        store_part = next(part for part in parts(house, time.time()) if part.name == "store")
+        assert (store_part.state, store_part.fact.split(", ")[-1]) == ("WARN", "1 cannot be shared")
+        rows = {labels[0][1]: value for (name, *labels), value in figures_.items() if name == "edged_store_rows"}
+        assert rows["sent"] >= 2
+        assert rows["received"] >= 7
+        assert rows["refused"] == rows["unsealed"] == 0

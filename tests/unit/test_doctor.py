@@ -34,6 +34,8 @@ from edged.ops.doctor.values import (
     Upstream,
     Visit,
 )
+from edged.state.shared.presence import Inspection, Present
+from edged.state.shared.target import key_mark
 from edged.values import parse_prefix
 from edged.yamltext import load_text
 
@@ -50,6 +52,7 @@ dns: {listen: ["0.0.0.0:53"], upstreams: ["192.0.2.53", "2001:db8::53"]}
 garden: {names: [customer.example.net, pay.example.net, "*.example-pay.com"]}
 radius: {auth: ["0.0.0.0:1812"]}
 enforce: [nftables: {interfaces: [lan0, "ppp*"]}]
+state: {database: "postgresql://edged@db.north.example/edged", shared_key: "not-a-secret, but long enough for one"}
 """
 PAIR = 'pair: {addresses: ["2001:db8::10"]}'
 STATUS: dict[str, Any] = {
@@ -99,6 +102,9 @@ def listener(proto: str, address: str, port: int, process: str = "edged", pid: i
     return Holder(proto, address, port, process, pid)
 
 
+MARK = key_mark(config().state.shared_key)[:8]
+HERE = Present("tower-12", "aaaaaaaa", MARK)
+SHARED = Inspection(schema=1, keys=3, ahead=0.002, within=0.001, present=(HERE, Present("tower-13", "bbbbbbbb", MARK)))
 LAN = Link("lan0", is_up=True, is_bridge=False, master="", is_isolated=False, rp_filter=0)
 HOLDERS = (
     listener("udp", "0.0.0.0", 53), listener("tcp", "0.0.0.0", 53), listener("tcp", "0.0.0.0", 8080),
@@ -117,6 +123,7 @@ WELL = Facts(
         Route(parse_prefix("100.64.0.0/10"), "lan0"), Route(parse_prefix("fe80::/64"), "lan0"),
         Route(parse_prefix("203.0.113.0/24"), "wan0"),
     ),
+    shared=SHARED,
     named=(Visit("0.0.0.0:53/udp", ""), Visit("0.0.0.0:53/tcp", "")), inside=INSIDE,
     opened=(Visit("0.0.0.0:8080 HTTP", "", 0.004, 302), Visit("[::]:8443 TLS", "", 0.021, 200)),
 )  # fmt: skip
@@ -282,6 +289,24 @@ CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
     ("hub", {"config": A_HUB, "daemon": None}, Grade.SKIP, "edged is not running, and nobody else knows"),
     ("ports", {"config": A_HUB, "daemon": None}, Grade.OK, "9443 are free for edged"),
     ("ports", {"config": A_HUB, "holders": HOLDERS}, Grade.FAIL, "hub.listen: 127.0.0.1:9443/tcp: nobody listens"),
+    ("shared-store", {"shared": Inspection(error="the shared store: Ana is not let in")}, Grade.FAIL,
+     "the shared store: Ana is not let in"),
+    ("shared-store", {"shared": Inspection(error="peer"), "daemon": told(parts=[{"name": "store", "state": "OK"}])},
+     Grade.SKIP, "you are not let in, and edged is: peer"),
+    ("shared-store", {"shared": replace(SHARED, is_newer=True)}, Grade.FAIL, "a newer edged has brought it up to date"),
+    ("shared-store", {"shared": replace(SHARED, refused="takes no writes (is it a standby?)")}, Grade.FAIL,
+     "it takes no writes (is it a standby?)"),
+    ("shared-store", {"shared": replace(SHARED, unopened=2)}, Grade.FAIL,
+     "2 of the newest 3 keys made by hand do not open: state.shared_key differs"),
+    ("shared-store", {"shared": replace(SHARED, ahead=-61.0, within=2.0)}, Grade.WARN,
+     "this host's clock is 61 s behind the server's"),
+    ("shared-store", {"shared": replace(SHARED, ahead=11.0, within=2.0)}, Grade.OK,
+     "schema 1; 2 edges are connected; the same time, the same key"),
+    ("shared-store", {"shared": replace(SHARED, present=(HERE, HERE._replace(voice="cccccccc")))}, Grade.WARN,
+     "2 edges that share it are called tower-12"),
+    ("shared-store", {"shared": replace(SHARED, present=(HERE, Present("tower-14", "dddddddd", "0000")))}, Grade.WARN,
+     "tower-14 has another state.shared_key"),
+    ("shared-store", {"shared": Inspection()}, Grade.OK, "it answers; edged makes its tables when it first connects"),
     ("guard", {"daemon": told(alarms=[ALARM])}, Grade.FAIL, "A reading waits."),
     ("targets", {"daemon": told(parts=[{"name": "nftables", "state": "FAIL", "fact": "nft: no"}])}, Grade.FAIL,
      "nftables: nft: no"),

@@ -36,6 +36,8 @@ from edged.ops.control import Refused, call
 from edged.ops.doctor.looking import Hung, Unknown, addresses
 from edged.ops.doctor.values import Daemon, HubVisit, Upstream, Visit
 from edged.ops.probe.orders import CHECKS
+from edged.state.shared.presence import Inspection
+from edged.state.shared.target import parse_target, shared_seal
 from edged.values import Endpoint, host_prefix
 
 _ASK_S = 4.0
@@ -74,6 +76,27 @@ def inside(config: Config) -> dict[str, Any]:
         older = "; is it an older edged than this command? systemctl restart edged" if refusal.status == 2 else ""
         raise Unknown(f"edged was not asked: {refusal}{older}") from None
     return told
+
+
+def shared(config: Config) -> Inspection:
+    """One look at the store that edges share; it takes four seconds at most."""
+    state = config.state
+    if state.database == "sqlite":
+        return Inspection()
+    try:
+        from edged.state.shared.inspection import inspect
+    except ImportError as error:
+        return Inspection(error=f"{error.name} is not installed: edged[postgresql]")
+
+    async def looked() -> Inspection:
+        seal = shared_seal(state.shared_key) if state.shared_key is not None else None
+        try:
+            async with asyncio.timeout(_ASK_S):
+                return await inspect(parse_target(state.database, state.database_password), seal)
+        except TimeoutError:
+            return Inspection(error=f"the shared store: no answer in {_ASK_S:.0f} s")
+
+    return asyncio.run(looked())
 
 
 # --- the listeners -------------------------------------------------------------------------------

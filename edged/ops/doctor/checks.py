@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
 from edged.config.schema import Config
-from edged.ops.doctor import page, road, running
+from edged.ops.doctor import page, road, running, store
 from edged.ops.doctor.finding import Finding, Plain, fail, ok, skip, warn
 from edged.ops.doctor.values import Facts, Holder
 from edged.values import Endpoint
@@ -233,6 +233,7 @@ CHECKS: dict[str, tuple[tuple[str, ...], Check]] = {
     "guard": (("daemon",), running.guard),
     "targets": (("daemon",), running.targets),
     "radius": (("daemon",), running.radius),
+    "shared-store": (("daemon", "shared"), store.shared_store),
     "backup": (("inside",), running.backup),
 }
 """Name to the facts that it needs, and the check; ``config`` goes before all."""

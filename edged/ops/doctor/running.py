@@ -51,9 +51,10 @@ def edged(facts: Facts, config: Config) -> Finding:
     return ok("edged", "{verdict}; version {version}", verdict=status["verdict"], version=Plain(status["version"]))
 
 
-def _part(facts: Facts, name: str) -> dict[str, Any]:
+def part(facts: Facts, name: str) -> dict[str, Any]:
+    """What the running edged says of its part ``name``."""
     parts: list[dict[str, Any]] = facts.daemon.status["parts"] if facts.daemon else []
-    return next((part for part in parts if part["name"] == name), {"state": "OFF", "fact": "edged says nothing of it"})
+    return next((one for one in parts if one["name"] == name), {"state": "OFF", "fact": "edged says nothing of it"})
 
 
 def billing(facts: Facts, config: Config) -> Finding:
@@ -62,13 +63,13 @@ def billing(facts: Facts, config: Config) -> Finding:
         return skip("billing", "there is no billing section")
     means = "new blocks and payments wait; the last good list stays in force"
     if facts.daemon is not None:
-        part = _part(facts, "billing")
-        if part["state"] in _WELL or part["state"] == "OFF":
-            return (skip if part["state"] == "OFF" else ok)("billing", "{fact}", fact=part["fact"])
+        said = part(facts, "billing")
+        if said["state"] in _WELL or said["state"] == "OFF":
+            return (skip if said["state"] == "OFF" else ok)("billing", "{fact}", fact=said["fact"])
         fix = "edged sync says more; what its key must be allowed: manual, billing-splynx.md and others"
         if config.billing.source == "file":
             fix = "edged sync says more; manual: billing-file.md"
-        return (warn if part["state"] == "WARN" else fail)("billing", "{fact}", means, fix, fact=part["fact"])
+        return (warn if said["state"] == "WARN" else fail)("billing", "{fact}", means, fix, fact=said["fact"])
     if facts.billing is None:
         return skip("billing", "{reason}", reason=facts.why("billing"))
     if facts.billing:
@@ -118,7 +119,7 @@ def _of_a_hub(facts: Facts) -> Finding:
                 "hub", "{sentence}", "edges go on with what they have: new blocks and payments wait there", "{how}",
                 sentence=standing[code]["sentence"], how=standing[code]["try"],
             )  # fmt: skip
-    return ok("hub", "{fact}", fact=_part(facts, "hub")["fact"])
+    return ok("hub", "{fact}", fact=part(facts, "hub")["fact"])
 
 
 def guard(facts: Facts, config: Config) -> Finding:
@@ -141,16 +142,16 @@ def targets(facts: Facts, config: Config) -> Finding:
         return skip("targets", "enforce is empty: no target is named")
     if facts.daemon is None:
         return skip("targets", _DOWN)
-    parts = {name: _part(facts, name) for name in by_name(config.enforce)}
-    for name, part in parts.items():
-        if part["state"] == "OFF":
-            return skip("targets", "{name}: {fact}", name=name, fact=part["fact"])
-        if part["state"] not in _WELL:
-            return (warn if part["state"] == "WARN" else fail)(
+    parts = {name: part(facts, name) for name in by_name(config.enforce)}
+    for name, said in parts.items():
+        if said["state"] == "OFF":
+            return skip("targets", "{name}: {fact}", name=name, fact=said["fact"])
+        if said["state"] not in _WELL:
+            return (warn if said["state"] == "WARN" else fail)(
                 "targets", "{name}: {fact}", "what it enforces stays as it was; payments wait there, too",
-                "edged plan; manual: troubleshooting.md, target-failing", name=name, fact=part["fact"],
+                "edged plan; manual: troubleshooting.md, target-failing", name=name, fact=said["fact"],
             )  # fmt: skip
-    return ok("targets", "{all}", all="; ".join(f"{name} {part['fact']}" for name, part in parts.items()))
+    return ok("targets", "{all}", all="; ".join(f"{name} {said['fact']}" for name, said in parts.items()))
 
 
 def radius(facts: Facts, config: Config) -> Finding:

@@ -120,5 +120,6 @@ _GATHER: dict[str, Callable[[Config], Any]] = {
     "garden": asking.garden,
     "billing": asking.billing,
     "hub": asking.hub,
+    "shared": asking.shared,
 }
 """Field of ``Facts`` to what finds it out."""

@@ -10,6 +10,7 @@ from typing import Any
 from edged.captive.certificate import Life
 from edged.config.schema import Config
 from edged.errors import Problem
+from edged.state.shared.presence import Inspection
 from edged.values import Prefix
 
 
@@ -162,6 +163,8 @@ class Facts:
     """Hosts of connectivity checks that stand in ``garden.networks``, each with the address that does."""
     inside: Mapping[str, Any] | None = None
     """What edged says of a made-up blocked subscriber and of its keys (``edged.ops.doctor.rehearsal``)."""
+    shared: Inspection | None = None
+    """The store that edges share."""
     reasons: Mapping[str, str] = field(default_factory=dict)
     """Name of a field to why it is not known."""
 

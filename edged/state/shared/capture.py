@@ -7,10 +7,12 @@ database's own thread, inside one transaction.
 
 from __future__ import annotations
 
+import json
 import sqlite3
 from base64 import b64decode, b64encode
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from hashlib import sha256
 from typing import Any, NamedTuple
 
 from edged.errors import UpstreamError
@@ -19,7 +21,8 @@ from edged.state.keyrows import LOCAL, Taken
 from edged.state.keys import KeyId, KeyStore
 from edged.state.sealing import Seal
 from edged.state.shared.merging import merge
-from edged.state.shared.rows import KEY, KINDS, Kind, Row, fits, named, parts_of, stamp_of
+from edged.state.shared.rows import KEY, KINDS, Kind, Row, Value, fits, named, parts_of, stamp_of
+from edged.values import Secret
 
 KEEP_GONE_S = 30 * 86400.0
 """How long an edge may be apart and still not bring back what was removed meanwhile."""
@@ -34,6 +37,15 @@ class Waiting(NamedTuple):
     row: Row
     number: int
     """How often it has changed: an answer about an older one is not the last word."""
+
+
+class Outgoing(NamedTuple):
+    """What is to be sent next."""
+
+    rows: list[Waiting]
+    unsendable: int
+    """Rows that were crossed off: too large for any edge to take, or keys that do not open here."""
+    more: bool
 
 
 @dataclass(slots=True)
@@ -57,8 +69,6 @@ class Capture:
         self._keys = keys
         self._seal = seal
         self._clock = clock
-        self.unsendable = 0
-        """Rows since the start that are too large for the exchange."""
         self.kinds = tuple(sorted(set(KINDS) - (set() if seal else {KEY})))
 
     async def open(self, changed: Callable[[], None]) -> None:
@@ -101,28 +111,28 @@ class Capture:
         """The store knows less than it did: the next joining begins with everything."""
         await forget_sharing(self._database)
 
-    async def waiting(self, limit: int) -> list[Waiting]:
+    async def waiting(self, limit: int) -> Outgoing:
         """The next rows to send; those that are there no more are crossed off."""
 
-        def read(connection: sqlite3.Connection) -> list[Waiting]:
+        def read(connection: sqlite3.Connection) -> Outgoing:
             marks = ", ".join("?" * len(self.kinds))
             found = connection.execute(
                 f"SELECT kind, name, number FROM exchanged WHERE waits = 1 AND kind IN ({marks})"  # noqa: S608  # marks
                 " ORDER BY kind, name LIMIT ?",
                 (*self.kinds, limit),
             ).fetchall()
-            rows = []
+            rows, unsendable = [], 0
             for kind, name, number in found:
                 try:
-                    row = self._read(connection, kind, name)
+                    row, is_fit = self._read(connection, kind, name), True
                 except UpstreamError:  # a key that does not open, a name without end: nobody could take it
-                    row = None
-                if row is None or not fits(row):
-                    self.unsendable += row is not None
-                    connection.execute("DELETE FROM exchanged WHERE kind = ? AND name = ?", (kind, name))
-                else:
+                    row, is_fit = None, False
+                if row is not None and fits(row):
                     rows.append(Waiting(row, number))
-            return rows
+                    continue
+                unsendable += row is not None or not is_fit
+                connection.execute("DELETE FROM exchanged WHERE kind = ? AND name = ?", (kind, name))
+            return Outgoing(rows, unsendable, more=len(found) == limit)
 
         return await self._database.run(read, write=True)
 
@@ -212,7 +222,7 @@ class Capture:
         body["marked"] = marked or body["revoked"] or body["created"]
         (key_id,) = parts_of(kind, row_name)
         opened = self._keys.opened(body["passphrase"], KeyId(LOCAL, str(key_id)))
-        body["passphrase"] = b64encode(self._shared.close(opened, _place(str(key_id)))).decode()
+        body["passphrase"] = b64encode(self._shared.close(opened, _place(str(key_id), body))).decode()
         return Row(name, row_name, changed, body)
 
     def _put(self, connection: sqlite3.Connection, row: Row) -> None:
@@ -236,11 +246,7 @@ class Capture:
 
     def _put_key(self, connection: sqlite3.Connection, row: Row, key_id: str) -> None:
         body = dict(row.body)
-        try:
-            sealed = b64decode(str(body["passphrase"]), validate=True)
-        except ValueError as error:
-            raise UpstreamError("a key that is not base64") from error
-        passphrase = self._shared.open(sealed, _place(key_id))
+        passphrase = unsealed(self._shared, key_id, body)
         name = KeyId(LOCAL, key_id)
         had = connection.execute("SELECT passphrase, pmk, ssid FROM keys WHERE origin = 'local' AND id = ?", (key_id,))
         before = had.fetchone()
@@ -280,6 +286,15 @@ class Capture:
             done.doubled += 1
 
 
+def unsealed(seal: Seal, key_id: str, body: Mapping[str, Value]) -> Secret:
+    """The passphrase of a key as edges exchange it. UpstreamError: it was sealed with another ``state.shared_key``."""
+    try:
+        sealed = b64decode(str(body["passphrase"]), validate=True)
+    except ValueError as error:
+        raise UpstreamError("a key that is not base64") from error
+    return seal.open(sealed, _place(key_id, body))
+
+
 def _same(one: Row, other: Row) -> bool:
     """True when nothing that is kept here differs. A passphrase is sealed anew each time: its word's moment tells."""
     if (one.gone, one.changed) != (other.gone, other.changed):
@@ -290,8 +305,10 @@ def _same(one: Row, other: Row) -> bool:
     return all(one.body[c] == other.body[c] for c in own)
 
 
-def _place(key_id: str) -> str:
-    return f"shared.keys.passphrase:{len(key_id)}:{key_id}"
+def _place(key_id: str, body: Mapping[str, Value]) -> str:
+    """What a passphrase is sealed for: who may write to the store cannot make it that of another network or VLAN."""
+    bound = {column: body[column] for column in KINDS[KEY].body if column not in {"passphrase", "marked", "revoked"}}
+    return f"shared.keys.passphrase:{sha256(json.dumps([key_id, bound], sort_keys=True).encode()).hexdigest()}"
 
 
 def _where(kind: Kind) -> str:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import Any
 
-from edged.state.shared.rows import KEY, KINDS, Row, Value
+from edged.state.shared.rows import KEY, KINDS, MOST_OCTETS, Row, Value, spelt
 
 AHEAD_S = 300.0
 """A word from further ahead than this of the shared clock is taken as said now."""
@@ -43,6 +43,14 @@ def merge(one: Row, other: Row) -> Row:
     return replace(later, body=body, changed=max(one.changed, other.changed))
 
 
+def merge_stored(ours: Row, stored: Row) -> Row:
+    """As ``merge``; what ``stored`` has beyond its columns goes where the whole would be more than an edge takes."""
+    whole = merge(ours, stored)
+    if len(spelt(whole)[1]) <= MOST_OCTETS:
+        return whole
+    return replace(whole, body={c: v for c, v in whole.body.items() if c in KINDS[whole.kind].body})
+
+
 def bounded(row: Row, now: float) -> Row:
     """``row`` as said ``now`` at the latest, on the clock that all share: a clock far ahead would win for ever."""
     if row.changed <= now + AHEAD_S or row.kind in {"pass", "snooze", "audit", "signer"}:
@@ -53,6 +61,9 @@ def bounded(row: Row, now: float) -> Row:
         value = body.get(column)
         if isinstance(value, float) and value > now:
             body[column] = now
+    until = body.get("until")
+    if isinstance(until, float):  # a word lasts as long as it was meant to
+        body["until"] = until - (row.changed - now)
     return replace(row, body=body, changed=now)
 
 

@@ -5,9 +5,10 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
+from ipaddress import IPv4Address
 from typing import Any
 
 from edged.errors import UpstreamError
@@ -19,7 +20,9 @@ MOST_NAME = 4_096
 _SHORT = 900
 _NAME = "~name"
 _MOST_TEXT = 8_192
-_MOST_SECONDS = 1e11
+_LEAST_SECONDS, _MOST_SECONDS = -1e10, 1e11
+"""Years 1653 to 5138: beyond, no calendar has a day for it. A NAS may say that a session began 136 years ago."""
+_DAY_S = 86400.0
 _MOST_WHOLE = 2**63 - 1
 
 TEXT, REAL, WHOLE = "text", "real", "whole"
@@ -152,8 +155,18 @@ def spelt(row: Row) -> tuple[str, str]:
 
 
 def fits(row: Row) -> bool:
-    """False when no other edge would take it."""
-    return len(row.name) <= MOST_NAME and len(spelt(row)[1]) <= MOST_OCTETS
+    """False when other edges would refuse it."""
+    try:
+        received(row.kind, *spelt(row), row.changed, gone=row.gone)
+    except UpstreamError:
+        return False
+    return True
+
+
+def shape(kinds: Iterable[str]) -> str:
+    """Tells what an edge that shares ``kinds`` takes of a row: one that takes more reads everything again."""
+    taken = [(kind, list(KINDS[kind].key), list(KINDS[kind].body)) for kind in sorted(kinds)]
+    return sha256(json.dumps(taken).encode()).hexdigest()[:8]
 
 
 def received(name: str, row_name: str, text: str | None, changed: object, *, gone: bool) -> Row:
@@ -184,17 +197,17 @@ def received(name: str, row_name: str, text: str | None, changed: object, *, gon
         _sense(name, {**key, **checked})
     except ValueError as error:
         raise UpstreamError(f"a row of {kind.table} makes no sense") from error
+    if name != KEY:
+        at = stamp_of(name, row_name, checked)
     return Row(name, row_name, at, body | checked)
 
 
 def _sense(name: str, row: Mapping[str, Value]) -> None:
     """ValueError when a room would stumble over it."""
-    if name in {"device", "session"} and row["mac"]:
-        parse_mac(str(row["mac"]))
+    if name == "device" and parse_mac(str(row["mac"])) != row["mac"]:
+        raise ValueError(name)
     if name == "session":
-        for column in ("ipv4", "ipv6", "delegated"):
-            for prefix in str(row[column]).split():
-                parse_prefix(prefix)
+        _addresses(row)
     if name == "signer":
         parse_address(str(row["address"]))
     if name == "key":
@@ -207,8 +220,19 @@ def _sense(name: str, row: Mapping[str, Value]) -> None:
     }
     if name in allowed and row[allowed[name][0]] not in allowed[name][1]:
         raise ValueError(name)
-    if name == "override" and bool(row["blocked"]) != (row["kind"] == "block"):
-        raise ValueError(name)
+    if name == "override":
+        longest = (367 if row["kind"] == "exemption" else 32) * _DAY_S  # a day more than an operator may say
+        if bool(row["blocked"]) != (row["kind"] == "block") or _number(row["until"]) - _number(row["at"]) > longest:
+            raise ValueError(name)
+
+
+def _addresses(row: Mapping[str, Value]) -> None:
+    """ValueError unless those of a session are as edged writes them; its IPv4 one is a single one."""
+    if row["ipv4"] and str(IPv4Address(row["ipv4"])) != row["ipv4"]:
+        raise ValueError(row["ipv4"])
+    for column in ("ipv6", "delegated"):
+        for prefix in str(row[column]).split():
+            parse_prefix(prefix)
 
 
 def _value(table: str, column: str, wanted: str, value: object) -> Value:
@@ -216,7 +240,8 @@ def _value(table: str, column: str, wanted: str, value: object) -> Value:
         if value is None:
             return None
         wanted = wanted[:-1]
-    if wanted == TEXT and isinstance(value, str) and len(value) <= _MOST_TEXT and _is_storable(value):
+    # a NAS may end its names with a zero octet
+    if wanted == TEXT and isinstance(value, str) and len(value) <= _MOST_TEXT and _is_storable(value, table):
         return value
     if wanted == REAL:
         return _real(table, column, value)
@@ -225,16 +250,16 @@ def _value(table: str, column: str, wanted: str, value: object) -> Value:
     raise UpstreamError(f"a row of {table} has another {column} than edged writes")
 
 
-def _is_storable(text: str) -> bool:
+def _is_storable(text: str, table: str) -> bool:
     try:
         text.encode()
     except UnicodeEncodeError:
         return False
-    return "\0" not in text
+    return "\0" not in text or table == "sessions"
 
 
 def _real(table: str, column: str, value: object) -> float:
-    if isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _MOST_SECONDS:
+    if isinstance(value, (int, float)) and not isinstance(value, bool) and _LEAST_SECONDS <= value <= _MOST_SECONDS:
         return float(value)
     raise UpstreamError(f"a row of {table} has another {column} than edged writes")
 
