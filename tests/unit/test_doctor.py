@@ -391,7 +391,7 @@ def test_a_mistyped_check_is_usage_and_a_wrong_file_leaves_the_others_out(
     assert "did you mean ports?" in capsys.readouterr().err
     assert main(["doctor", "-c", str(path)]) == 1
     printed = capsys.readouterr().out
-    assert printed.startswith("edged: 1 FAIL, 22 SKIP in")
+    assert printed.startswith("edged: 1 FAIL, 23 SKIP in")
     assert "FAIL  config" in printed
 
 
