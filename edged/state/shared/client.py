@@ -328,6 +328,8 @@ async def dial(target: Target, name: str) -> Any:
             timeout=CONNECT_S, command_timeout=COMMAND_S, statement_cache_size=0,
             server_settings={"application_name": name}, **tls,
         )  # fmt: skip
+    except _FAILURES:
+        raise  # some of them are ValueErrors, too
     except (AttributeError, LookupError, ValueError) as error:  # of asyncpg, in a greeting that is none
         raise UpstreamError("the shared store: what answers there is no PostgreSQL") from error
 
