@@ -117,6 +117,10 @@ class Fleet:
     def __len__(self) -> int:
         return len(self._reports)
 
+    def knows(self, edge: str) -> bool:
+        """True when it has been heard of."""
+        return edge in self._reports
+
     def hear(self, report: Report, superseded: Iterable[float | None]) -> bool:
         """Take a report. False: there are too many edges.
 

@@ -263,6 +263,25 @@ async def test_nobody_waits_behind_an_edge_that_waits_for_a_change(tmp_path: Pat
         assert time.monotonic() - began < 1.0
 
 
+async def test_an_edge_that_has_lost_its_hub_knows_at_once_that_it_is_back(tmp_path: Path) -> None:
+    """The first question after a failure waits for no change."""
+    server = SignedServer(people(1, 2))
+    async with hub(server) as source, edge(tmp_path, source) as e:
+        reading = await source.read(None)
+        server.down = True
+        with pytest.raises(UpstreamError):
+            await source.read(reading)
+        server.down = False
+        async with asyncio.timeout(5):
+            assert await source.read(reading) is None
+        assert server.waiting == 0
+        assert e.service.counters.polls == 0
+        waits = asyncio.create_task(source.read(reading))
+        await until(lambda: server.waiting == 1)
+        source.hurry()
+        await waits
+
+
 async def test_a_server_that_does_not_wait_is_asked_at_the_ordinary_pauses(tmp_path: Path) -> None:
     server = SignedServer(people(1), waits=False)
     async with hub(server) as source, edge(tmp_path, source) as e:

@@ -413,6 +413,13 @@ async def test_reports_say_how_every_edge_is_and_are_known_after_a_restart(tmp_p
         assert not standings["tower-3"].silent
 
 
+async def test_an_edge_is_known_although_the_hub_is_killed_a_moment_later(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        assert (await at.get("/report", method="POST", body=b'{"edge": "tower-3"}')).status == 204
+        kept = tmp_path / "hub" / "state" / "fleet.json"
+        await until(lambda: kept.exists() and b"tower-3" in kept.read_bytes(), 5)
+
+
 async def test_what_an_edge_tells_billing_goes_on_with_the_name_of_the_edge_and_once(tmp_path: Path) -> None:
     now = datetime.now(UTC).isoformat(timespec="seconds").replace("+00:00", "Z")
     event = {"id": "e-1", "type": "pass.started", "subscriber": "1", "at": now, "edge": "tower-9"}

@@ -70,6 +70,8 @@ class HubSource(RestSource):
         """When billing confirmed the newest answer so far to the hub, epoch seconds."""
         self._online: Online | None = None
         """Who was online at the latest look."""
+        self._answered = True
+        """The latest question had an answer: one that comes after silence is wanted at once, changed or not."""
         self._asking: asyncio.Task[Reply] | None = None
         """The question that waits for a change."""
         self._whole: Reading | None = None
@@ -137,7 +139,17 @@ class HubSource(RestSource):
             self._asking.cancel()
 
     async def _request(self, method: str, address: str, *, etag: str = "", prefer: str = "") -> Reply:
-        if not prefer and method == "GET" and _may_wait(address) and self._wait:
+        waits = not prefer and method == "GET" and _may_wait(address) and self._wait > 0 and self._answered
+        try:
+            reply = await self._believed(method, address, etag=etag, prefer=prefer, waits=waits)
+        except UpstreamError:
+            self._answered = False
+            raise
+        self._answered = reply.status < 500
+        return reply
+
+    async def _believed(self, method: str, address: str, *, etag: str, prefer: str, waits: bool) -> Reply:
+        if waits:
             reply = await self._waited(method, address, etag)
         else:
             reply = await super()._request(method, address, etag=etag, prefer=prefer)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 import time
 from collections.abc import Callable, Mapping
@@ -19,6 +20,8 @@ from edged.state.files import write_atomically
 log = structlog.get_logger(__name__)
 
 _SAVE_EVERY_S = 60.0
+_GATHER_S = 1.0
+"""Seconds that the first new edge of many waits for the others."""
 
 
 class Reports:
@@ -27,6 +30,8 @@ class Reports:
     def __init__(self, directory: Path, clock: Callable[[], float] = time.time) -> None:
         self.fleet = fleet.Fleet()
         self._file, self._clock = directory / "fleet.json", clock
+        self._news = asyncio.Event()
+        """There is an edge that the file does not know."""
 
     async def load(self) -> None:
         """Who was heard of before; damage costs no more than their names until they report again."""
@@ -52,13 +57,19 @@ class Reports:
         report = fleet.read(document, self._clock())
         if report is None:
             return 400
+        if not self.fleet.knows(report.edge):
+            self._news.set()
         superseded = [history.superseded_at(getattr(report, kind)) for kind, history in lists.items()]
         return 204 if self.fleet.hear(report, superseded) else 507
 
     async def run(self) -> None:
-        """Write them down now and then until cancelled."""
+        """Write them down now and then, and soon where one is new, until cancelled."""
         while True:
-            await asyncio.sleep(_SAVE_EVERY_S)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(_SAVE_EVERY_S):
+                    await self._news.wait()
+                    await asyncio.sleep(_GATHER_S)
+            self._news.clear()
             await self.save()
 
     async def save(self) -> None:
