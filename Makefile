@@ -16,6 +16,9 @@ SIMULATED ?= 45
 # of each property in `make test`; `make check` tries 40
 EXAMPLES ?= 100
 
+# what a store does is tested alone by `make check`, and once more while it is shared
+STORES := $(foreach store,keys life overrides sessions signers,tests/unit/test_state_$(store).py) tests/property/test_key_store.py
+
 .PHONY: run test test-image image deb test-deb lint-deb wheel test-wifi wifi-guest check unit e2e trials fmt lint types layers schema manual pictures lab lab-down bench clean lock apt-test
 
 run: $(VENV)/run.stamp  ## start edged on loopback with the shipped example, without root
@@ -26,6 +29,7 @@ test: apt-test $(VENV)/dev.stamp native network-manager prometheus ahead  ## eve
 	$(MAKE) --no-print-directory sanitize
 	$(BIN)/python -m pytest -q tests/simulation --seconds $(SIMULATED)
 	$(BIN)/python -m pytest -q -n auto --dist worksteal tests/loopback
+	$(BIN)/python -m pytest -q -n auto --dist worksteal --engine postgresql $(STORES)
 	$(BIN)/python -m pytest -q -n 2 --dist loadfile tests/e2e
 	@CI=$(CI) $(MAKE) --no-print-directory test-image
 	@CI=$(CI) $(MAKE) --no-print-directory test-deb

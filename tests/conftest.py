@@ -25,6 +25,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     days.addoption("--days", type=float, default=1.0, help="how long each simulated run is")
     days.addoption("--seconds", type=float, default=0.0, help="go on with other seeds for so long")
 
+    stores = parser.getgroup("stores")
+    stores.addoption("--engine", choices=("sqlite", "postgresql"), default="sqlite", help="what stands behind a store")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if config.getoption("--engine") == "postgresql":
+        config.pluginmanager.import_plugin("tests.engines")
+
 
 _skipped: list[str] = []
 
