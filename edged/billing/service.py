@@ -75,8 +75,6 @@ class BillingService:
         self._lock = asyncio.Lock()
         """Guards the ledger; never held while a whole list is read, which may take minutes. Second looks hold it."""
         self._previous: Reading | None = None
-        self.has_read = False
-        """True once the source has answered since the start."""
         self._error = ""
         self._time = time.monotonic
         """Seconds of the loop's own clock, which never jumps; asked from threads too."""
@@ -110,6 +108,7 @@ class BillingService:
         self._running_from, self._heard = start - self._time(), self._heard or start
         if ledger.good is not None:
             self._contact = max(self._contact, ledger.good.read_at)
+            ledger.confirm(self._contact)
             self._source.remember(ledger.good.read_at)
             ledger.opened = self._stale() and self._settings.stale.then == "open"
             await ledger.publish(ledger.good)
@@ -179,12 +178,8 @@ class BillingService:
                 self._error = str(error)
                 return SyncResult(Outcome.FAILED, held.id, str(error), ledger.reasons)
             log.warning("billing-held-accepted", snapshot=held.id, who=who)
-            return SyncResult(
-                Outcome.ACCEPTED,
-                held.id,
-                f"{held.id} is in force",
-                change=await asyncio.to_thread(change_between, before, held),
-            )
+            change = await asyncio.to_thread(change_between, before, held)
+            return SyncResult(Outcome.ACCEPTED, held.id, f"{held.id} is in force", change=change)
 
     # --- one subscriber at a time ----------------------------------------------------------------
 
@@ -262,15 +257,17 @@ class BillingService:
     @property
     def current_at(self) -> float:
         """When the list in force was last what billing says, epoch seconds; 0: never."""
-        good = self._ledger.good
-        if good is None or self._ledger.held is not None:
-            return good.read_at if good is not None else 0.0
-        return max(self._contact, good.read_at)
+        return self._ledger.current_at
 
     @property
     def in_force(self) -> Snapshot | None:
         """The last list that the guard let through, with the words on single subscribers since."""
         return self._ledger.good
+
+    @property
+    def has_read(self) -> bool:
+        """True once a list that was read since the start was let through."""
+        return self._ledger.followed
 
     @property
     def held(self) -> Snapshot | None:
@@ -300,7 +297,7 @@ class BillingService:
                 if not full:
                     self._previous = await self._words.base(self._previous)
                 reading = await self._source.read(None if full else self._previous, watch)
-                self._answered = self.has_read = True
+                self._answered = True
                 return await self._answer(reading, began)
             except UpstreamError as error:
                 async with self._lock:
@@ -372,6 +369,7 @@ class BillingService:
 
     def _unchanged(self) -> SyncResult:
         ledger = self._ledger
+        ledger.confirm(self._contact)
         self.counters.unchanged += 1
         if ledger.held is not None:
             return SyncResult(Outcome.HELD, ledger.held.id, told(ledger.held, ledger.reasons), ledger.reasons)

@@ -162,6 +162,23 @@ async def test_an_answer_older_than_one_before_is_refused_beyond_two_minutes() -
             await source.read(reading)
 
 
+async def test_a_word_on_one_subscriber_makes_no_list_that_billing_confirmed_earlier_too_old() -> None:
+    """The hub asks billing about one at once; its lists are as old as the last look, or as a reading that is held."""
+    now = time.time()
+    server = SignedServer(people(1, 2), read_at=lambda: now - 1000)
+    async with hub(server, wait=0) as source:
+        reading = await source.read(None)
+        server.read_at = lambda: now
+        assert await source.read_one("1") is not None
+        server.read_at = lambda: now - 1000
+        server.change("subscribers", people(1))
+        changed = await source.read(reading)
+        assert changed is not None
+        assert {s.id for s in changed.snapshot.subscribers if s.state is State.BLOCKED} == names(1)
+        with pytest.raises(UpstreamError, match="older than one before"):
+            await source.read_one("1")
+
+
 async def test_an_answer_from_the_future_is_refused() -> None:
     async with hub(SignedServer(people(1), read_at=lambda: time.time() + 400)) as source:
         with pytest.raises(UpstreamError, match="in the future"):

@@ -10,6 +10,7 @@ import json
 import ssl
 import time
 from base64 import b64decode
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -31,6 +32,7 @@ from edged.hub.answer import Asked
 from edged.hub.http.service import HubFront
 from edged.model import State
 from edged.values import Secret
+from tests.loopback import feed_server
 from tests.loopback.billing_edge import names, people
 from tests.loopback.feed_server import Feed, ToldFeedServer
 from tests.loopback.house import at_work, written
@@ -299,6 +301,40 @@ async def test_a_source_without_keys_is_served_as_a_list_of_none(tmp_path: Path)
         assert json.loads(plain(await at.get("/keys")))["keys"] == []
 
 
+async def test_a_hub_of_billing_without_keys_that_starts_again_serves_everything_although_nothing_has_changed(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path, Feed(people(1), keys=None, known=100)) as at:
+        pass
+    at.billing.faults.add("error")
+    async with feed_server.serve(at.billing), at.hub_at_work():
+        await asyncio.sleep(0.3)
+        assert at.hub.revisions["subscribers"]
+        at.billing.faults.discard("error")
+        assert (await at.billing_here.sync()).outcome is Outcome.UNCHANGED
+        await until(lambda: bool(at.hub.revisions["keys"]))
+
+
+async def test_a_hub_that_has_lost_its_keys_and_holds_what_billing_says_takes_none_from_the_edges(
+    tmp_path: Path,
+) -> None:
+    feed = Feed(people(*range(20)), keys=[key(1)], known=1000)
+    async with scene(tmp_path, feed) as at:
+        pass
+    for file in (tmp_path / "hub" / "state").glob("edged.sqlite*"):
+        file.unlink()
+    at.billing.feed = Feed(people(*range(400)), keys=[key(1)], known=1000)
+    async with feed_server.serve(at.billing):
+        values = {"billing": at.billing.url, "bearer": BEARER, "more": "", "every": "1d", "full": "1d"}
+        house = at.house = written(tmp_path / "hub", HUB, port="0", floor="5", **values)
+        async with at_work(house):
+            await until(lambda: billing_of(house).held is not None)
+            at.hub.stir()
+            await asyncio.sleep(0.5)
+            assert (await at.get("/subscribers")).status == 200
+            assert (await at.get("/keys")).status == 503
+
+
 async def test_a_reading_that_the_hub_holds_reaches_nobody_until_a_person_has_accepted_it(tmp_path: Path) -> None:
     feed = Feed(people(*range(20)), keys=[], known=1000)
     async with scene(tmp_path, feed) as at, at.edge_at_work() as edge:
@@ -310,6 +346,26 @@ async def test_a_reading_that_the_hub_holds_reaches_nobody_until_a_person_has_ac
         assert blocked(edge) == names(*range(20))
         await at.billing_here.accept(result.snapshot)
         await until(lambda: blocked(edge) == names(*range(400)))
+
+
+async def test_who_pays_while_a_reading_is_held_is_open_at_the_edges_although_nothing_had_changed_for_an_hour(
+    tmp_path: Path,
+) -> None:
+    feed = Feed(people(*range(20)), keys=[], known=1000)
+    async with scene(tmp_path, feed) as at, at.edge_at_work() as edge:
+        await until(lambda: blocked(edge) == names(*range(20)))
+        ledger = at.billing_here._ledger
+        assert ledger.good is not None
+        # read an hour ago, and confirmed at every look since
+        ledger.good = replace(ledger.good, read_at=ledger.good.read_at - 3600)
+        at.hub.stir()
+        await at.billing_here._look(full=False)
+        await billing_of(edge).sync()
+        assert billing_of(edge)._error == ""
+        at.billing.feed = Feed(people(*range(1, 400)), keys=[], known=1000, active={"0"})
+        result = await at.billing_here.sync()
+        assert result.outcome is Outcome.HELD
+        await until(lambda: blocked(edge) == names(*range(1, 20)))
 
 
 async def test_nobody_is_heard_without_a_key_and_either_of_two_lets_in(tmp_path: Path) -> None:
