@@ -51,8 +51,9 @@ class BackOffice:
         facts: Facts,
         fds: FdStore | None = None,
     ) -> None:
-        """``keys``: where billing's are kept. ``current``: what ``publish`` and ``hear`` lead to. ``sessions_of``:
-        ``Roster.sessions_of``. ``facts``: what a hub hears.
+        """``keys``: where billing's are kept. ``current``: what ``publish`` and ``hear`` lead to.
+
+        ``sessions_of``: ``Roster.sessions_of``. ``facts``: what a hub hears.
         """
         self.billing: BillingService | None = None
         self.online: Online | None = None

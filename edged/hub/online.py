@@ -22,7 +22,8 @@ def lines_of(subscriber: str, addresses: tuple[Prefix, ...], sessions: Sequence[
     Not the latest: an edge gives an address to whoever had it later, and nobody may lose theirs to an older session.
     """
     held = set(addresses)
-    return Lines(subscriber, addresses, min((s.since for s in sessions if not held.isdisjoint(s.prefixes)), default=0.0))
+    since = min((session.since for session in sessions if not held.isdisjoint(session.prefixes)), default=0.0)
+    return Lines(subscriber, addresses, since)
 
 
 class OnlineList:

@@ -31,7 +31,7 @@ from edged.hub.reports.service import Reports
 from edged.hub.served import Begun, History, Listed, revision, touched
 from edged.hub.settings import HubSettings
 from edged.hub.shelf.service import Shelf
-from edged.model import Key, Snapshot, State, Subscriber
+from edged.model import Key, Snapshot, Subscriber
 from edged.state.current import Current
 from edged.state.files import secret_file
 from edged.state.outbox import Stored
@@ -48,6 +48,8 @@ _LATER_S = 5
 
 _LISTS = (*feed.KINDS, "sessions")
 _NO_LIST = 'W/"unknown"'
+_DIGITS = 6
+"""Of the number of a page."""
 _PIECE = 256
 """Subscribers who are looked up before others have their turn."""
 
@@ -280,36 +282,42 @@ class HubService:
         headers["Cache-Control"] = self._cached(kind) if not question.wait else "no-store"
         if not earlier:
             return await self._pages(question, kind, headers)
-        ids = self._histories[kind].since(earlier)
-        if ids is None:
+        body = await self._difference(kind, earlier)
+        if body is None:
             return plain(410, asked)
-        body = await self._difference(kind, earlier, ids)
         return self._signed(question, asked, body, headers, read_at=self._read_at(kind))
 
     async def _pages(self, question: Question, kind: str, headers: dict[str, str]) -> Answer:
         """A page of the list of now, or of the earlier one that the asker has begun to read."""
         listed, begun = self._histories[kind].now, self._begun[kind]
-        name, number = question.asked("revision"), question.asked("page") or "1"
-        if not number.isascii() or not number.isdigit() or not 0 < int(number[:9]) <= 10**6:
+        name, said = question.asked("revision"), question.asked("page") or "1"
+        number = int(said) if said.isascii() and said.isdigit() and len(said) <= _DIGITS else 0
+        if not number:
             return plain(400, Asked.LIST)
-        if question.method == "GET" and int(number[:9]) == 1 and not name:
+        if question.method == "GET" and number == 1 and not name:
             at = asyncio.get_running_loop().time()
             listed = begun.begin(listed, at, fresh="if-none-match" in question.fields)
         listed = begun.get(name) or listed
         headers |= {"ETag": f'W/"{listed.revision}"', "X-Total-Count": str(len(listed.entries))}
-        body = await self._shelf.body((kind, number, listed.revision), listed.page, kind, int(number[:9]))
+        # beyond the last every page is the same, and made once
+        number = min(number, len(listed.entries) // feed.PAGE + 2)
+        body = await self._shelf.body((kind, str(number), listed.revision), listed.page, kind, number)
         return self._signed(question, Asked.LIST, body, headers, read_at=self._read_at(kind))
 
     def _read_at(self, kind: str) -> float:
         """When billing last confirmed a list, epoch seconds."""
         return self._lines_at if kind == "sessions" else self._billing.current_at
 
-    async def _difference(self, kind: str, earlier: str, ids: frozenset[str]) -> Body:
-        """What ``ids``, touched since revision ``earlier``, are now."""
+    async def _difference(self, kind: str, earlier: str) -> Body | None:
+        """What those who were touched since revision ``earlier`` are now; None: not known, or nearly all were."""
         history, now = self._histories[kind], self._histories[kind].now
         name = (kind, "since", earlier, now.revision)
-        if (kept := self._shelf.kept(name)) is not None:
-            return kept
+        # after a large change every edge asks the same at once: those who come second look nothing up
+        if (there := await self._shelf.there(name)) is not None:
+            return there
+        ids = history.since(earlier)
+        if ids is None:
+            return None
         found = [entry for each in sorted(ids) if (entry := history.get(each)) is not None]
         said = kind, found, ids - {entry.id for entry in found}, now.revision, now.known
         if len(ids) > _FEW:
@@ -333,7 +341,7 @@ class HubService:
     def _listed(self, subscriber: str) -> Subscriber | None:
         """Whom the list in force names; it may be newer than the one that is served."""
         good, history = self._billing.in_force, self._histories["subscribers"]
-        if good is None or good.subscribers is history.now.entries:
+        if good is None or (self._seen is not None and self._seen[0] is good):
             return history.get(subscriber)
         return next((one for one in good.subscribers if one.id == subscriber), None)
 

@@ -30,6 +30,7 @@ from edged.errors import ConfigError, UpstreamError
 from edged.hub import feed as wire
 from edged.hub.answer import Asked
 from edged.hub.http.service import HubFront
+from edged.hub.served import History
 from edged.model import State
 from edged.values import Secret
 from tests.loopback import feed_server
@@ -398,6 +399,8 @@ STRANGE = {
     "deeper than anything": ("GET", "/subscribers/1/2", 405),
     "an id longer than any": ("GET", f"/subscribers/{'a' * 129}", 405),
     "a method that changes": ("DELETE", "/subscribers/1", 405),
+    "the first page otherwise": ("GET", "/subscribers?page=0000001", 400),
+    "events that no database takes": ("POST", "/events", 400),
     "a page that is none": ("GET", "/subscribers?page=-1", 400),
     "a page beyond all": ("GET", "/subscribers?page=99999999999", 400),
     "octets that are no text": ("GET", "/subscribers/%ff", 404),
@@ -405,11 +408,69 @@ STRANGE = {
 }
 
 
+LONE_SURROGATE = json.dumps({
+    "events": [
+        {"id": "1", "type": "pass.started", "at": "2026-11-18T12:00:00Z", "edge": "tower-1", "subscriber": "\ud800"}
+    ]
+}).encode()  # fmt: skip
+
+
+async def test_pages_beyond_the_last_are_made_and_kept_once(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        for number in (2, 3, 77, 999_999):
+            got = await at.get(f"/subscribers?page={number}")
+            assert (got.status, json.loads(plain(got))["subscribers"]) == (200, [])
+        assert len(at.hub._shelf._bodies) == 1
+
+
+async def test_what_a_large_change_was_is_looked_up_once_for_all_edges_that_it_wakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    since = History.since
+
+    def counted(self: History[Any], earlier: str) -> frozenset[str] | None:
+        looked.append(earlier)
+        return since(self, earlier)
+
+    async with scene(tmp_path, Feed(people(*range(3000)), keys=[], known=9000), floor=9000) as at:
+        revision = at.hub.revisions["subscribers"]
+        monkeypatch.setattr(History, "since", counted)
+        waiting = [asyncio.create_task(at.get(f"/subscribers?since={revision}", Prefer="wait=20")) for _ in range(20)]
+        await until(lambda: at.hub.waiting == 20)
+        at.billing.feed = Feed(people(*range(500, 3000)), keys=[], known=9000)
+        await at.sync()
+        answers = await asyncio.gather(*waiting)
+        assert {len(json.loads(plain(got))["removed"]) for got in answers} == {500}
+        assert looked == [revision]
+
+
+async def test_whoever_has_no_key_keeps_no_connection(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.heard_at)
+        writer.write(b"GET /edged/keys HTTP/1.1\r\nHost: hub\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 401")
+        writer.close()
+
+
+async def test_reports_of_edges_beyond_the_bound_are_no_reason_to_write_the_others_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edged.hub.fleet._EDGES", 1)
+    async with scene(tmp_path) as at:
+        assert at.hub.reports.hear(b'{"edge": "tower-1"}', {}) == 204
+        at.hub.reports._news.clear()
+        assert at.hub.reports.hear(b'{"edge": "tower-2"}', {}) == 507
+        assert not at.hub.reports._news.is_set()
+
+
 @pytest.mark.parametrize("what", STRANGE)
 async def test_a_request_that_no_edge_makes_gets_a_status_and_nothing_else(what: str, tmp_path: Path) -> None:
     method, path, status = STRANGE[what]
     async with scene(tmp_path) as at:
-        got = await at.get(path, method=method, body=b"[1]" if method == "POST" else None)
+        body = LONE_SURROGATE if path == "/events" else b"[1]"
+        got = await at.get(path, method=method, body=body if method == "POST" else None)
         assert (got.status, got.octets) == (status, b"")
 
 

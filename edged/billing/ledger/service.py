@@ -116,7 +116,7 @@ class Ledger:
         return max(self._confirmed, self.good.read_at) if self.good is not None else 0.0
 
     def confirm(self, at: float) -> None:
-        """Billing said at ``at``, epoch seconds, that nothing has changed; of a reading that is held, this is not so."""
+        """Billing said at ``at``, epoch seconds, that nothing has changed: not since a reading that is held."""
         if self.held is None:
             self._confirmed = at
 

@@ -191,6 +191,7 @@ class HubFront(web.Server):
                 response.headers["Content-Encoding"] = "gzip"
         if answer.status == 401:
             response.headers["WWW-Authenticate"] = 'Bearer realm="edged"'
+            response.force_close()  # whoever has no key keeps no place
         self.counters.octets += len(octets)
         return response
 
