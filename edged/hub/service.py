@@ -282,10 +282,10 @@ class HubService:
         headers["Cache-Control"] = self._cached(kind) if not question.wait else "no-store"
         if not earlier:
             return await self._pages(question, kind, headers)
-        body = await self._difference(kind, earlier)
-        if body is None:
+        difference = await self._difference(kind, earlier)
+        if difference is None:
             return plain(410, asked)
-        return self._signed(question, asked, body, headers, read_at=self._read_at(kind))
+        return self._signed(question, asked, difference, headers, read_at=self._read_at(kind))
 
     async def _pages(self, question: Question, kind: str, headers: dict[str, str]) -> Answer:
         """A page of the list of now, or of the earlier one that the asker has begun to read."""

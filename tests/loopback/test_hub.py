@@ -583,6 +583,31 @@ async def test_a_hub_of_a_hub_hands_on_the_time_at_which_billing_was_reached(tmp
             await source.close()
 
 
+async def test_whoever_never_begins_with_tls_makes_room_for_who_does(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    leaf = authority.issue_cert("127.0.0.1")
+    (tmp_path / "hub.pem").write_bytes(b"".join(pem.bytes() for pem in leaf.cert_chain_pems))
+    (tmp_path / "hub.key").write_bytes(leaf.private_key_pem.bytes())
+    (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
+    async with scene(tmp_path, more=f", tls: {{chain: {tmp_path}/hub.pem, key: {tmp_path}/hub.key}}") as at:
+        front = HubFront(at.hub.settings, at.hub._answer, handshakes=4)
+        endpoint = await front.open(at.hub.settings.listen, at.hub._fds)
+        silent = [await asyncio.open_connection("127.0.0.1", endpoint.port) for _ in range(12)]
+        await until(lambda: front.counters.cut == 8)
+        async with asyncio.timeout(5):
+            assert [await reader.read() for reader, _ in silent[:8]] == [b""] * 8
+        context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {BEARER}"}) as client,
+            client.get(f"https://{endpoint}/edged/keys", ssl=context) as response,
+        ):
+            assert response.status == 200
+        for _, writer in silent:
+            writer.close()
+        await front.close()
+        assert front.under_way == 0
+
+
 async def test_the_hub_speaks_tls_with_its_own_certificate_and_with_a_renewed_one_after_a_reload(
     tmp_path: Path,
 ) -> None:
