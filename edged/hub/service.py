@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
@@ -48,8 +49,6 @@ _LATER_S = 5
 
 _LISTS = (*feed.KINDS, "sessions")
 _NO_LIST = 'W/"unknown"'
-_DIGITS = 6
-"""Of the number of a page."""
 _PIECE = 256
 """Subscribers who are looked up before others have their turn."""
 
@@ -96,6 +95,8 @@ class HubService:
         """Edges whose question waits for a change."""
         self._seen: tuple[Snapshot, bool] | None = None
         """What the lists were made of last."""
+        self._seen_at = 0.0
+        """When billing last confirmed that, epoch seconds."""
         self._lines, self._lines_version = OnlineList(), -1
         """Who is online, and the version of ``current`` that it is of."""
         self._lines_at = 0.0
@@ -194,7 +195,7 @@ class HubService:
 
     async def _look(self) -> None:
         """Take the list in force as it is now. UpstreamError: the keys of before cannot be read."""
-        good, read = self._billing.in_force, self._billing.has_read
+        good, read, at = self._billing.in_force, self._billing.has_read, self._billing.current_at
         if good is None or (self._seen is not None and self._seen[0] is good and self._seen[1] == read):
             return
         keys: Sequence[Key] | None = good.keys
@@ -207,7 +208,7 @@ class HubService:
         changed = await self._take("subscribers", Listed(name, good.subscribers, good.known))
         if keys is not None:
             changed |= await self._take("keys", Listed(revision(self._private, "keys", sums[1], None), tuple(keys)))
-        self._seen = good, read
+        self._seen, self._seen_at = (good, read), at
         if changed:
             done, self._changed = self._changed, asyncio.Event()
             done.set()
@@ -282,16 +283,16 @@ class HubService:
         headers["Cache-Control"] = self._cached(kind) if not question.wait else "no-store"
         if not earlier:
             return await self._pages(question, kind, headers)
+        read_at = self._read_at(kind)  # before any wait: the list may be another after it
         difference = await self._difference(kind, earlier)
         if difference is None:
             return plain(410, asked)
-        return self._signed(question, asked, difference, headers, read_at=self._read_at(kind))
+        return self._signed(question, asked, difference, headers, read_at=read_at)
 
     async def _pages(self, question: Question, kind: str, headers: dict[str, str]) -> Answer:
         """A page of the list of now, or of the earlier one that the asker has begun to read."""
         listed, begun = self._histories[kind].now, self._begun[kind]
-        name, said = question.asked("revision"), question.asked("page") or "1"
-        number = int(said) if said.isascii() and said.isdigit() and len(said) <= _DIGITS else 0
+        name, number = question.asked("revision"), question.page
         if not number:
             return plain(400, Asked.LIST)
         if question.method == "GET" and number == 1 and not name:
@@ -299,14 +300,17 @@ class HubService:
             listed = begun.begin(listed, at, fresh="if-none-match" in question.fields)
         listed = begun.get(name) or listed
         headers |= {"ETag": f'W/"{listed.revision}"', "X-Total-Count": str(len(listed.entries))}
+        read_at = min(self._read_at(kind), self._histories[kind].superseded_at(listed.revision) or math.inf)
         # beyond the last every page is the same, and made once
         number = min(number, len(listed.entries) // feed.PAGE + 2)
         body = await self._shelf.body((kind, str(number), listed.revision), listed.page, kind, number)
-        return self._signed(question, Asked.LIST, body, headers, read_at=self._read_at(kind))
+        return self._signed(question, Asked.LIST, body, headers, read_at=read_at)
 
     def _read_at(self, kind: str) -> float:
-        """When billing last confirmed a list, epoch seconds."""
-        return self._lines_at if kind == "sessions" else self._billing.current_at
+        """When billing last confirmed the list of now, which may have been overtaken already, epoch seconds."""
+        if self._seen is not None and self._seen[0] is self._billing.in_force:
+            self._seen_at = self._billing.current_at
+        return self._lines_at if kind == "sessions" else self._seen_at
 
     async def _difference(self, kind: str, earlier: str) -> Body | None:
         """What those who were touched since revision ``earlier`` are now; None: not known, or nearly all were."""

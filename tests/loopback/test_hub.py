@@ -445,6 +445,36 @@ async def test_what_a_large_change_was_is_looked_up_once_for_all_edges_that_it_w
         assert looked == [revision]
 
 
+async def test_a_list_is_as_old_as_it_is_although_billing_has_confirmed_a_newer_one_meanwhile(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        ledger = at.billing_here._ledger
+        assert ledger.good is not None
+        ledger.good, ledger._confirmed = replace(ledger.good, read_at=time.time() - 3600), 0.0
+        at.hub.stir()
+        await until(lambda: at.hub._seen is not None and at.hub._seen[0] is ledger.good)
+        before = await at.get("/subscribers")
+        go_on, take = asyncio.Event(), at.hub._take
+
+        async def slow(kind: str, listed: Any) -> bool:
+            await go_on.wait()
+            return await take(kind, listed)
+
+        at.hub._take = slow  # type: ignore[method-assign]
+        at.billing.feed = Feed(people(2), keys=[key(2)], known=100)
+        await at.billing_here.sync()
+        during = await at.get("/subscribers")
+        assert plain(during) == plain(before)
+        assert time.time() - float(during.headers[signing.READ_AT]) > 3000
+        go_on.set()
+        await until(lambda: at.hub._seen is not None and at.hub._seen[0] is ledger.good)
+        after = await at.get("/subscribers")
+        assert time.time() - float(after.headers[signing.READ_AT]) < 30
+        old = json.loads(plain(before))["revision"]
+        begun = await at.get(f"/subscribers?revision={old}&page=1")
+        assert json.loads(plain(begun))["revision"] == old
+        assert float(begun.headers[signing.READ_AT]) <= float(after.headers[signing.READ_AT])
+
+
 async def test_whoever_has_no_key_keeps_no_connection(tmp_path: Path) -> None:
     async with scene(tmp_path) as at:
         reader, writer = await asyncio.open_connection("127.0.0.1", at.heard_at)
