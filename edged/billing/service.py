@@ -109,7 +109,7 @@ class BillingService:
         if ledger.good is not None:
             self._contact = max(self._contact, ledger.good.read_at)
             ledger.confirm(self._contact)
-            self._source.remember(ledger.good.read_at)
+            self._source.remember(self._contact)
             ledger.opened = self._stale() and self._settings.stale.then == "open"
             await ledger.publish(ledger.good)
             log.info("billing-loaded", snapshot=ledger.good.id, subscribers=len(ledger.good.subscribers))

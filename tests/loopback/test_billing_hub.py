@@ -347,3 +347,24 @@ async def test_a_word_outlives_the_changes_and_a_full_reading_takes_the_hubs_own
         await e.service.sync()
         assert set(server.statuses) == {304}
         assert e.blocked == names(1, 2)
+
+
+async def test_an_edge_that_starts_again_believes_no_list_from_before_the_last_that_it_heard_of(tmp_path: Path) -> None:
+    """Though what has changed since its whole list was written is a few lines beside it."""
+    now = time.time()
+    server = SignedServer(people(1, 2, 3, 4), read_at=lambda: now - 7200)
+    async with hub(server, wait=0) as source, edge(tmp_path, source, now=now - 7200) as e:
+        await e.service.sync()
+        for step, left in enumerate(((1, 2, 3), (1, 2), (1,))):
+            e.passes(2000 + 200 * step)
+            server.read_at = lambda: e.now
+            server.change("subscribers", people(*left))
+            assert (await e.service._look(full=False)).outcome is Outcome.ACCEPTED
+    async with hub(server, wait=0) as source, edge(tmp_path, source, now=now) as e:
+        assert e.blocked == names(1)
+        server.read_at = lambda: now - 3600
+        server.change("subscribers", people(1, 2, 3))
+        result = await e.service.sync()
+        assert result.outcome is Outcome.FAILED
+        assert "older than one before" in result.text
+        assert e.blocked == names(1)
