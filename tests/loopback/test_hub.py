@@ -7,6 +7,7 @@ import asyncio
 import gzip
 import hashlib
 import json
+import socket
 import ssl
 import time
 from base64 import b64decode
@@ -482,6 +483,29 @@ async def test_whoever_has_no_key_keeps_no_connection(tmp_path: Path) -> None:
         async with asyncio.timeout(5):
             assert (await reader.read()).startswith(b"HTTP/1.1 401")
         writer.close()
+
+
+async def test_answers_that_nobody_reads_are_bounded_in_octets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("edged.hub.http.service._UNREAD", 4 * 1024 * 1024)
+    async with scene(tmp_path, Feed(people(*range(6000)), keys=[], known=9000), floor=9000) as at:
+        monkeypatch.setattr(wire, "PAGE", 6000)
+        ask = f"GET /edged/subscribers HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {BEARER}\r\n\r\n".encode()
+        assert at.hub.front._listener is not None
+        at.hub.front._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # those it takes have the same
+        idle = []
+        for _ in range(80):
+            sock = socket.socket()
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+            sock.connect(("127.0.0.1", at.heard_at))
+            sock.sendall(ask)
+            idle.append(sock)
+        await until(lambda: at.hub.counters.answers.get((Asked.LIST, 503), 0) > 0)
+        assert (await at.get("/subscribers")).status == 503
+        assert at.hub.front.unread <= 4 << 20
+        for sock in idle:
+            sock.close()
+        await until(lambda: at.hub.front.unread == 0)
+        assert (await at.get("/subscribers")).status == 200
 
 
 async def test_reports_of_edges_beyond_the_bound_are_no_reason_to_write_the_others_down(

@@ -33,6 +33,9 @@ _CONNECTIONS = 4096
 """At once; beyond, the one that has asked nothing for longest goes."""
 _BACKLOG = 1024
 """A whole fleet comes back in the same second."""
+_UNREAD = 256 * 1024 * 1024
+"""Octets of answers that are being written; beyond, the answer is "later": whoever does not read takes no memory."""
+_LATER_S = 5
 _HEAD_S = 10.0
 """Seconds from the connection to a whole header."""
 _IDLE_S = 90.0
@@ -67,13 +70,31 @@ class Counters:
 class _Protocol(TimedProtocol):
     """An edge's connection, which asks again and again."""
 
-    __slots__ = ()
+    __slots__ = ("front", "owed")
+
+    front: HubFront
+    owed: int
+    """Octets of the answer that is being written."""
+
+    def owe(self, octets: int) -> None:
+        """An answer of so many octets is being written, or (0) none any more."""
+        octets = 0 if self.transport is None else octets
+        self.front.unread += octets - self.owed
+        self.owed = octets
+
+    def connection_lost(self, exc: BaseException | None) -> None:
+        """Nothing is written to the client any more."""
+        super().connection_lost(exc)
+        self.owe(0)
 
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
         """The answer is written: the next question may take its time."""
-        written = await super().finish_response(request, resp, start_time)
+        try:
+            written = await super().finish_response(request, resp, start_time)
+        finally:
+            self.owe(0)
         self.crowd.wait(self, _IDLE_S)
         return written
 
@@ -92,6 +113,8 @@ class HubFront(web.Server):
         self.keys: tuple[Secret, ...] = settings.keys
         self.counters = Counters()
         self._answering = answering
+        self.unread = 0
+        """Octets of answers that are being written."""
         self._crowd = Crowd(connections, _HEAD_S, full=self._cut, slow=self._cut)
         self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
@@ -178,6 +201,7 @@ class HubFront(web.Server):
             **LIMITS,
         )
         protocol.crowd, protocol.timer = self._crowd, None
+        protocol.front, protocol.owed = self, 0
         protocol.malformed, protocol.faulty, protocol.error_page = self._malformed, self._faulty, _error_page
         return protocol
 
@@ -198,9 +222,13 @@ class HubFront(web.Server):
         self._crowd.ask(protocol, _WHOLE_S + LONGEST_WAIT)
         question = _question(request)
         answer = await self._judge(request, question)
+        octets, coded = await _octets(answer, takes_gzip=question.takes_gzip)
+        if octets and self.unread + len(octets) > _UNREAD:
+            answer, octets = plain(503, answer.asked, retry_after=_LATER_S), b""
+        protocol.owe(len(octets))
         tally = (answer.asked, answer.status)
         self.counters.answers[tally] = self.counters.answers.get(tally, 0) + 1
-        return await self._written(answer, takes_gzip=question.takes_gzip)
+        return self._written(answer, octets, coded=coded)
 
     async def _judge(self, request: web.BaseRequest, question: Question) -> Answer:
         if not self._lets_in(request.headers.get("Authorization", "")):
@@ -222,14 +250,9 @@ class HubFront(web.Server):
         fits = [hmac.compare_digest(octets, key.reveal()) for key in self.keys]
         return scheme.lower() == "bearer" and any(fits)
 
-    async def _written(self, answer: Answer, *, takes_gzip: bool) -> web.Response:
-        body = answer.body
-        coded = body is not None and body.coded and takes_gzip
-        octets = b""
-        if body is not None:
-            octets = body.octets if coded or not body.coded else await asyncio.to_thread(body.plain)
+    def _written(self, answer: Answer, octets: bytes, *, coded: bool) -> web.Response:
         response = unversioned(web.Response(status=answer.status, body=octets, headers=dict(answer.headers)))
-        if body is not None:
+        if answer.body is not None:
             response.headers["Content-Type"] = "application/json"
             response.headers["Vary"] = "Accept-Encoding"
             if coded:
@@ -261,6 +284,15 @@ def _ends(settings: HubTlsSettings) -> float:
         return certificate.ends(settings.chain.read_bytes())
     except OSError as error:
         raise ConfigError.of("hub.tls.chain", f"{settings.chain}: {error.strerror}", "a file to read") from None
+
+
+async def _octets(answer: Answer, *, takes_gzip: bool) -> tuple[bytes, bool]:
+    """The body as it goes out, and whether that is with gzip."""
+    body = answer.body
+    if body is None:
+        return b"", False
+    coded = body.coded and takes_gzip
+    return (body.octets if coded or not body.coded else await asyncio.to_thread(body.plain)), coded
 
 
 def _question(request: web.BaseRequest) -> Question:
