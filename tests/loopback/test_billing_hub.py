@@ -149,6 +149,26 @@ async def test_a_missing_list_of_keys_is_a_fault_and_never_no_keys() -> None:
             await source.read(None)
 
 
+@pytest.mark.parametrize("status", [400, 404, 405, 422, 501])
+async def test_a_proxy_that_knows_no_changes_for_a_moment_does_not_end_the_following_of_them(status: int) -> None:
+    server = SignedServer(people(1, 2))
+    async with hub(server, wait=0) as source:
+        reading = await source.read(None)
+
+        def mending(answer: Answer) -> None:
+            if "since=" in server.requests[-1]:
+                answer.status, answer.body, answer.headers = status, b"", {}
+
+        server.spoil = mending
+        with pytest.raises(UpstreamError, match=f"answered {status}"):
+            await source.read(reading)
+        server.spoil = lambda _: None
+        server.change("subscribers", people(1))
+        del server.requests[:]
+        assert await source.read(reading) is not None
+        assert server.requests[0] == "GET /subscribers?since=r0"
+
+
 async def test_an_answer_older_than_one_before_is_refused_beyond_two_minutes() -> None:
     now = time.time()
     server = SignedServer(people(1), read_at=lambda: now)

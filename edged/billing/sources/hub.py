@@ -20,7 +20,7 @@ from edged.billing.mapping import Lines, lines_listing
 from edged.billing.reading import Progress, Reading, silent
 from edged.billing.settings import BillingSettings
 from edged.billing.signing import verify
-from edged.billing.sources.rest import BOUNDS, Bounds, RestSource
+from edged.billing.sources.rest import BOUNDS, NO_SINCE, Bounds, RestSource
 from edged.errors import UpstreamError
 from edged.model import OnlineSession
 from edged.values import Secret
@@ -156,8 +156,12 @@ class HubSource(RestSource):
             reply = await super()._request(method, address, etag=etag, prefer=prefer)
         of_one = reply.path.startswith(f"{self._root}/subscribers/")
         of_sessions = reply.path == f"{self._root}/sessions"
-        if reply.status == 404 and not of_one and not of_sessions and "since=" not in reply.query:
+        changes = "since=" in reply.query
+        if reply.status == 404 and not of_one and not of_sessions and not changes:
             raise UpstreamError(f"{self.name} has no such list (404); billing.url is the hub's base")
+        if changes and reply.status in NO_SINCE and not (of_sessions and reply.status == 404):
+            # every hub knows changes: what stands before it, or poses as it, must not end the waiting for them
+            raise UpstreamError(f"{self.name} answered {reply.status} to a question for changes")
         if reply.status == 404 and of_sessions and _said(reply) != {"list": "sessions", "state": "unknown"}:
             raise UpstreamError(f"{self.name}: a 404 whose body does not say that nobody knows who is online")
         if reply.status in {200, 304} or (reply.status == 404 and (of_one or of_sessions)):

@@ -42,7 +42,7 @@ class Bounds:
 
 BOUNDS = Bounds()
 
-_NO_SINCE = frozenset({400, 404, 405, 422, 501})
+NO_SINCE = frozenset({400, 404, 405, 422, 501})
 """Answers of servers that do not know ``since``."""
 
 
@@ -163,7 +163,7 @@ class RestSource(Direct):
             try:
                 changes = await self._stable(kind, new, told, query=f"?{urlencode({'since': revision})}")
             except StatusError as error:
-                if error.status not in _NO_SINCE | {410}:
+                if error.status not in NO_SINCE | {410}:
                     raise
                 if error.status != 410:  # 410: the revision is too old, as the feed says
                     self._no_since.add(kind)
