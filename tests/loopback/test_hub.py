@@ -9,6 +9,7 @@ import hashlib
 import json
 import socket
 import ssl
+import threading
 import time
 from base64 import b64decode
 from dataclasses import replace
@@ -31,6 +32,7 @@ from edged.errors import ConfigError, UpstreamError
 from edged.hub import feed as wire
 from edged.hub.answer import Asked
 from edged.hub.http.service import HubFront
+from edged.hub.reports import service as reports
 from edged.hub.served import History
 from edged.model import State
 from edged.values import Secret
@@ -506,6 +508,29 @@ async def test_answers_that_nobody_reads_are_bounded_in_octets(tmp_path: Path, m
             sock.close()
         await until(lambda: at.hub.front.unread == 0)
         assert (await at.get("/subscribers")).status == 200
+
+
+async def test_an_edge_that_is_forgotten_while_the_others_are_written_down_stays_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write, slow = reports.write_atomically, threading.Event()
+
+    def slowly(path: Path, chunks: list[bytes]) -> None:
+        if b"tower-1" in chunks[0]:
+            slow.wait(5)
+        write(path, chunks)
+
+    kept = reports.Reports(tmp_path)
+    kept.hear(b'{"edge": "tower-1"}', {})
+    monkeypatch.setattr(reports, "write_atomically", slowly)
+    first = asyncio.create_task(kept.save())
+    await asyncio.sleep(0.05)
+    kept.fleet.forget("tower-1")
+    second = asyncio.create_task(kept.save())
+    await asyncio.sleep(0.1)
+    slow.set()
+    await asyncio.gather(first, second)
+    assert json.loads((tmp_path / "fleet.json").read_bytes()) == []
 
 
 async def test_reports_of_edges_beyond_the_bound_are_no_reason_to_write_the_others_down(

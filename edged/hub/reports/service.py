@@ -30,6 +30,8 @@ class Reports:
     def __init__(self, directory: Path, clock: Callable[[], float] = time.time) -> None:
         self.fleet = fleet.Fleet()
         self._file, self._clock = directory / "fleet.json", clock
+        self._saving = asyncio.Lock()
+        """One after the other: an older fleet never takes the place of a newer one."""
         self._news = asyncio.Event()
         """There is an edge that the file does not know."""
 
@@ -77,10 +79,11 @@ class Reports:
 
     async def save(self) -> None:
         """Write them down now."""
-        try:
-            await asyncio.to_thread(self._save, self.fleet.reports())
-        except OSError as error:
-            log.warning("hub-fleet-not-kept", error=error.strerror)
+        async with self._saving:
+            try:
+                await asyncio.to_thread(self._save, self.fleet.reports())
+            except OSError as error:
+                log.warning("hub-fleet-not-kept", error=error.strerror)
 
     def _save(self, reports: Sequence[fleet.Report]) -> None:
         """In a thread: ten thousand reports take tenths of a second to write."""
