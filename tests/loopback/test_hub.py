@@ -35,6 +35,7 @@ from edged.hub.http.service import HubFront
 from edged.hub.reports import service as reports
 from edged.hub.served import History
 from edged.model import State
+from edged.state.files import write_atomically
 from edged.values import Secret
 from tests.loopback import feed_server
 from tests.loopback.billing_edge import names, people
@@ -478,6 +479,21 @@ async def test_a_list_is_as_old_as_it_is_although_billing_has_confirmed_a_newer_
         assert float(begun.headers[signing.READ_AT]) <= float(after.headers[signing.READ_AT])
 
 
+@pytest.mark.parametrize("name", ["%2e", "%2E%2e"])
+async def test_no_edge_makes_the_hub_ask_billing_for_anything_but_one_subscriber(name: str, tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        del at.billing.requests[:]
+        status = b""
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.heard_at)
+        ask = f"GET /edged/subscribers/{name} HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {BEARER}\r\n\r\n"
+        writer.write(ask.encode())
+        async with asyncio.timeout(5):
+            status = await reader.readline()
+        writer.close()
+        assert status.split()[1] == b"503"
+        assert at.billing.requests == []
+
+
 async def test_whoever_has_no_key_keeps_no_connection(tmp_path: Path) -> None:
     async with scene(tmp_path) as at:
         reader, writer = await asyncio.open_connection("127.0.0.1", at.heard_at)
@@ -513,7 +529,7 @@ async def test_answers_that_nobody_reads_are_bounded_in_octets(tmp_path: Path, m
 async def test_an_edge_that_is_forgotten_while_the_others_are_written_down_stays_so(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    write, slow = reports.write_atomically, threading.Event()
+    write, slow = write_atomically, threading.Event()
 
     def slowly(path: Path, chunks: list[bytes]) -> None:
         if b"tower-1" in chunks[0]:

@@ -132,6 +132,8 @@ class RestSource(Direct):
 
     async def read_one(self, subscriber: str) -> Subscriber | None:
         """What billing says of one subscriber now; None: it knows none of that id. UpstreamError."""
+        if subscriber in {".", ".."}:  # RFC 3986 section 5.2.4: another resource, however it is escaped
+            raise UpstreamError(f"{self.name}: no address can name this subscriber")
         reply = await self._request("GET", f"{self._base}/subscribers/{quote(subscriber, safe='')}")
         if reply.status == 404 and self._knows_none(reply, subscriber):
             return None
