@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import hmac
 from collections import OrderedDict, deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import chain
 from operator import indexOf, is_not
@@ -96,6 +96,10 @@ class History(Generic[T]):
         """The entry of the list of now."""
         return self._by_id.get(name)
 
+    def copied(self) -> dict[str, T]:
+        """The entries of the list of now by id, for a thread: they stay what they are."""
+        return self._by_id.copy()
+
     def since(self, earlier: str) -> frozenset[str] | None:
         """The ids that were touched since revision ``earlier``; None: it is not known, or nearly all were."""
         if earlier == self.now.revision:
@@ -151,6 +155,12 @@ def touched(now: Sequence[T], before: Sequence[T]) -> dict[str, T | None]:
         if (was := left.pop(entry.id, None)) is not entry and was != entry
     }
     return changed | dict.fromkeys(left)
+
+
+def difference(kind: str, ids: frozenset[str], get: Callable[[str], T | None], now: Listed[T]) -> bytes:
+    """What ``ids`` are in ``now``, whose entries ``get`` finds, as JSON."""
+    found = [entry for each in sorted(ids) if (entry := get(each)) is not None]
+    return feed.difference(kind, found, ids - {entry.id for entry in found}, now.revision, now.known)
 
 
 def _alike(one: Iterable[T], other: Iterable[T]) -> int:

@@ -29,7 +29,7 @@ from edged.hub.fleet import Fleet, Standing
 from edged.hub.http.service import Counters, HubFront
 from edged.hub.online import OnlineList, SessionsOf
 from edged.hub.reports.service import Reports
-from edged.hub.served import Begun, History, Listed, revision, touched
+from edged.hub.served import Begun, History, Listed, difference, revision, touched
 from edged.hub.settings import HubSettings
 from edged.hub.shelf.service import Shelf
 from edged.model import Key, Snapshot, Subscriber
@@ -322,11 +322,9 @@ class HubService:
         ids = history.since(earlier)
         if ids is None:
             return None
-        found = [entry for each in sorted(ids) if (entry := history.get(each)) is not None]
-        said = kind, found, ids - {entry.id for entry in found}, now.revision, now.known
         if len(ids) > _FEW:
-            return await self._shelf.body(name, feed.difference, *said)
-        return self._shelf.keep(name, Body.of(feed.difference(*said)))
+            return await self._shelf.body(name, difference, kind, ids, history.copied().get, now)
+        return self._shelf.keep(name, Body.of(difference(kind, ids, history.get, now)))
 
     async def _one(self, question: Question, subscriber: str) -> Answer:
         try:

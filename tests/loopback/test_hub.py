@@ -33,7 +33,7 @@ from edged.hub import feed as wire
 from edged.hub.answer import Asked
 from edged.hub.http.service import HubFront
 from edged.hub.reports import service as reports
-from edged.hub.served import History
+from edged.hub.served import History, difference
 from edged.model import State
 from edged.state.files import write_atomically
 from edged.values import Secret
@@ -431,7 +431,12 @@ async def test_what_a_large_change_was_is_looked_up_once_for_all_edges_that_it_w
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     looked: list[str] = []
+    threads: list[threading.Thread] = []
     since = History.since
+
+    def elsewhere(*said: Any) -> bytes:
+        threads.append(threading.current_thread())
+        return difference(*said)
 
     def counted(self: History[Any], earlier: str) -> frozenset[str] | None:
         looked.append(earlier)
@@ -440,6 +445,7 @@ async def test_what_a_large_change_was_is_looked_up_once_for_all_edges_that_it_w
     async with scene(tmp_path, Feed(people(*range(3000)), keys=[], known=9000), floor=9000) as at:
         revision = at.hub.revisions["subscribers"]
         monkeypatch.setattr(History, "since", counted)
+        monkeypatch.setattr("edged.hub.service.difference", elsewhere)
         waiting = [asyncio.create_task(at.get(f"/subscribers?since={revision}", Prefer="wait=20")) for _ in range(20)]
         await until(lambda: at.hub.waiting == 20)
         at.billing.feed = Feed(people(*range(500, 3000)), keys=[], known=9000)
@@ -447,6 +453,8 @@ async def test_what_a_large_change_was_is_looked_up_once_for_all_edges_that_it_w
         answers = await asyncio.gather(*waiting)
         assert {len(json.loads(plain(got))["removed"]) for got in answers} == {500}
         assert looked == [revision]
+        assert len(threads) == 1
+        assert threads[0] is not threading.main_thread()
 
 
 async def test_a_list_is_as_old_as_it_is_although_billing_has_confirmed_a_newer_one_meanwhile(tmp_path: Path) -> None:
