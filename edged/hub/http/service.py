@@ -22,7 +22,7 @@ from edged.hub import certificate
 from edged.hub.answer import LONGEST_WAIT, Answer, Asked, Question, plain
 from edged.hub.settings import HubSettings, HubTlsSettings
 from edged.values import Endpoint, Secret
-from edged.webserver import LIMITS, Crowd, TimedProtocol, report_fault, unversioned
+from edged.webserver import LIMITS, Crowd, TimedFront, TimedProtocol, body_of, report_fault, unversioned
 
 BODY = 256 * 1024
 """Octets: five hundred events have a third of it."""
@@ -70,33 +70,27 @@ class _Protocol(TimedProtocol):
         return written
 
 
-class HubFront(web.Server):
+class HubFront(TimedFront):
     """The listening socket, and the edges behind it."""
 
     def __init__(self, settings: HubSettings, answering: Answering, connections: int = _CONNECTIONS) -> None:
-        super().__init__(self._answer, handler_cancellation=True)
+        crowd = Crowd(connections, _HEAD_S, full=self._cut, slow=self._cut)
+        super().__init__(self._answer, crowd, handler_cancellation=True)
         self.keys: tuple[Secret, ...] = settings.keys
         self.counters = Counters()
         self._answering = answering
-        self._crowd = Crowd(connections, _HEAD_S, full=self._cut, slow=self._cut)
-        self._listener: asyncio.Server | None = None
         self._tls = None if settings.tls is None else context(settings.tls)
         self.ends = 0.0 if settings.tls is None else _ends(settings.tls)
         """When the certificate in use ends, epoch seconds; 0: there is none."""
 
     async def open(self, endpoint: Endpoint, fds: FdStore) -> Endpoint:
         """Listen on ``endpoint``; the one that the system chose where its port is 0. ConfigError."""
+        tls = {"ssl": self._tls, "ssl_handshake_timeout": _HANDSHAKE_S} if self._tls is not None else {}
         try:
-            self._listener = await asyncio.get_running_loop().create_server(
-                self._protocol,
-                sock=fds.listen(endpoint, _BACKLOG),
-                backlog=_BACKLOG,
-                ssl=self._tls,
-                ssl_handshake_timeout=_HANDSHAKE_S if self._tls else None,
-            )
+            port = await self.listen(fds.listen(endpoint, _BACKLOG), _BACKLOG, **tls)
         except OSError as error:
             raise ConfigError.unbound("hub.listen", endpoint, error) from None
-        return Endpoint(endpoint.address, self._listener.sockets[0].getsockname()[1])
+        return Endpoint(endpoint.address, port)
 
     def reconfigure(self, settings: HubSettings) -> None:
         """Take other bearer keys, and the certificate as it is now. ConfigError: then everything stays."""
@@ -106,33 +100,9 @@ class HubFront(web.Server):
             self._tls.load_cert_chain(settings.tls.chain, settings.tls.key)
         self.keys = settings.keys
 
-    @property
-    def under_way(self) -> int:
-        """Connections."""
-        return len(self._crowd)
-
-    def refrain(self) -> None:
-        """Let nobody else in."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-
-    async def close(self) -> None:
-        """Close the socket and every connection; at once."""
-        self.refrain()
-        self._crowd.cut()
-        await self.shutdown(timeout=0)
-
-    def _protocol(self) -> asyncio.Protocol:
-        protocol = _Protocol(
-            self,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=_IDLE_S,
-            lingering_time=0.5,
-            read_bufsize=_READ_BUFFER,
-            **LIMITS,
-        )
-        protocol.crowd, protocol.timer = self._crowd, None
+    def connection(self) -> _Protocol:
+        """What serves the next edge."""
+        protocol = self.timed(_Protocol, keepalive_timeout=_IDLE_S, lingering_time=0.5, read_bufsize=_READ_BUFFER)
         protocol.malformed, protocol.faulty, protocol.error_page = self._malformed, self._faulty, _error_page
         return protocol
 
@@ -163,7 +133,7 @@ class HubFront(web.Server):
         if len(request.raw_path) > LIMITS["max_line_size"]:
             return plain(414, Asked.REFUSED)
         try:
-            body = await _body(request)
+            body = await body_of(request, BODY)
         except (ConnectionError, web.RequestPayloadError, HttpProcessingError):
             self.counters.malformed += 1
             return plain(400, Asked.REFUSED)
@@ -221,18 +191,6 @@ def _question(request: web.BaseRequest) -> Question:
     """What was asked, before its body has come."""
     fields = {name.lower(): value for name, value in request.headers.items()}
     return Question(request.method, request.raw_path, fields)
-
-
-async def _body(request: web.BaseRequest) -> bytes | None:
-    """The body, whole; None for one that is too large. The connection's deadline bounds the wait."""
-    if (request.content_length or 0) > BODY:
-        return None
-    octets = bytearray()
-    async for piece in request.content.iter_any():
-        octets += piece
-        if len(octets) > BODY:
-            return None
-    return bytes(octets)
 
 
 def _error_page(status: int) -> web.Response:
