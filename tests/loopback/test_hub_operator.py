@@ -343,10 +343,13 @@ async def test_the_doctor_of_an_edge_says_whether_the_hub_answers_and_is_believe
         assert (well.name, well.error) == ("127.0.0.1", "")
         assert abs(well.ahead) < 3
         other = b64encode(PUBLIC).decode()
-        assert "which signed_by does not name" in (await asyncio.to_thread(visit, public=other)).error
-        assert "(the key is not accepted)" in (await asyncio.to_thread(visit, bearer="another-key-of-a-test")).error
-        assert "404" in (await asyncio.to_thread(visit, url=f"{at.url}/elsewhere")).error
-        assert (await asyncio.to_thread(visit, url=f"http://127.0.0.1:{free_port()}/edged")).error
+        unsigned = await asyncio.to_thread(visit, public=other)
+        assert (unsigned.status, "which signed_by does not name" in unsigned.error) == (200, True)
+        stranger = await asyncio.to_thread(visit, bearer="another-key-of-a-test")
+        assert (stranger.status, "(the key is not accepted)" in stranger.error) == (401, True)
+        assert (await asyncio.to_thread(visit, url=f"{at.url}/elsewhere")).status == 404
+        away = await asyncio.to_thread(visit, url=f"http://127.0.0.1:{free_port()}/edged")
+        assert (away.status, "connection refused" in away.error) == (0, True)
         ahead, at.hub._clock = at.hub._clock, lambda: time.time() + 90
         assert 85 < (await asyncio.to_thread(visit)).ahead < 95
         at.hub._clock = ahead
