@@ -94,9 +94,9 @@ def test_a_row_says_what_an_edge_last_said_of_itself() -> None:
         started_at=NOW - 7222, held="8813.3fa9c1d2",
     )  # fmt: skip
 
-    row = " ".join(status(answer(held), everybody=False).splitlines()[-1].split())
+    row = " ".join(status(answer(held), everybody=False).partition("NEEDS YOU")[2].split())
     assert row == (
-        "tower-12 0.1.0 22 s ago 30 s old 15 min 1,417 fallback "
+        "tower-12 0.1.0 22 s ago 30 s old 15 min 1,417 "
         "behind; billing-held, store-apart and 1 more; clock 12 s fast"
     )
     said = one(answer(held))

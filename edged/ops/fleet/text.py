@@ -18,12 +18,12 @@ MOST_ROWS = 100
 _ALARMS = 2
 """Codes of one edge beside its name; the rest is a number."""
 _WORD = 16
-"""Characters of a version, or of a source."""
+"""Characters of a version."""
 _LEAST = 20
 """Columns of the screen that a cell needs to be broken in it: the longest code of an alarm, or so."""
 _COLUMNS = (
     ("edge", "EDGE"), ("version", "VERSION"), ("heard", "REPORTED"), ("list", "LIST"), ("behind", "BEHIND"),
-    ("blocked", "BLOCKED"), ("source", "SOURCE"), ("needs", "NEEDS YOU"),
+    ("blocked", "BLOCKED"), ("needs", "NEEDS YOU"),
 )  # fmt: skip
 
 
@@ -89,7 +89,6 @@ def _row(edge: Answer) -> Answer:
         "list": _list(edge),
         "behind": span(edge["behind"]) if edge["behind"] >= 1 else "",
         "blocked": f"{edge['blocked']:,}",
-        "source": "" if edge["source"] == "hub" else _cut(edge["source"]),
         "needs": "; ".join(_needs(edge)),
     }
 
