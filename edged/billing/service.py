@@ -64,19 +64,16 @@ class BillingService:
         clock: Callable[[], float] = time.time,
         chance: random.Random | None = None,
     ) -> None:
-        self._settings = settings
-        self._ground = Ground(settings.guard.widest, own)
+        self._settings, self._ground = settings, Ground(settings.guard.widest, own)
         self._ledger = Ledger(guard_memory=guard_memory, snapshots=snapshots, publish=publish, ground=self._ground)
-        self._source = source
-        self._store = guard_memory
-        self._clock = clock
+        self._source, self._store, self._clock = source, guard_memory, clock
         self._chance = chance or secrets.SystemRandom()
         self._polling = asyncio.Lock()
         self._lock = asyncio.Lock()
         """Guards the ledger; never held while a whole list is read, which may take minutes. Second looks hold it."""
         self._previous: Reading | None = None
-        self.has_read = False
-        """True once the source has answered since the start."""
+        self.first_read = asyncio.Event()
+        """Set once the source has answered since the start, and its answer was judged."""
         self._error = ""
         self._time = time.monotonic
         """Seconds of the loop's own clock, which never jumps; asked from threads too."""
@@ -149,8 +146,7 @@ class BillingService:
 
     def reconfigure(self, settings: BillingSettings, own: tuple[Prefix, ...]) -> None:
         """Take new limits, times and own addresses; another source needs a restart."""
-        self._settings = settings
-        self._ground = Ground(settings.guard.widest, own)
+        self._settings, self._ground = settings, Ground(settings.guard.widest, own)
         self._ledger.guard(self._ground)
 
     def lines_to_block(self, prefixes: tuple[Prefix, ...]) -> tuple[Prefix, ...]:
@@ -300,11 +296,14 @@ class BillingService:
                 if not full:
                     self._previous = await self._words.base(self._previous)
                 reading = await self._source.read(None if full else self._previous, watch)
-                self._answered = self.has_read = True
+                self._answered = True
                 return await self._answer(reading, began)
             except UpstreamError as error:
                 async with self._lock:
                     return await self._failed(error)
+            finally:
+                if self._answered:
+                    self.first_read.set()
 
     async def _answer(self, reading: Reading | None, began: float) -> SyncResult:
         """Act on what billing answered. Who is left out of a reading that is held is asked about without the lock."""

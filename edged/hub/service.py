@@ -44,7 +44,6 @@ _FEW = 64
 """Entries of a difference that is written at once, without a thread."""
 _LATER_S = 5
 """Seconds after which who cannot be answered now may ask again."""
-
 _LISTS = (*feed.KINDS, "sessions")
 _NO_LIST = 'W/"unknown"'
 _PIECE = 256
@@ -66,8 +65,8 @@ class Listing(Protocol):
         """When billing last confirmed it, epoch seconds."""
 
     @property
-    def has_read(self) -> bool:
-        """True once billing was read since the start: what it then does not offer, it does not have."""
+    def first_read(self) -> asyncio.Event:
+        """Set once billing was read since the start: what it then does not offer, it does not have."""
 
     async def recheck(self, subscriber: str) -> State | None:
         """What billing says of one subscriber now, in force as far as the guard lets it. UpstreamError."""
@@ -159,6 +158,7 @@ class HubService:
         """Follow the list in force until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(), name="hub-follow")
+            group.create_task(self._await_billing(), name="hub-first-reading")
             group.create_task(self.reports.run(), name="hub-save")
 
     def stir(self) -> None:
@@ -210,16 +210,20 @@ class HubService:
                 await asyncio.sleep(_LATER_S)
                 self._stirred.set()
 
+    async def _await_billing(self) -> None:
+        """A first reading that changes nothing is not published, and yet says whether billing has keys at all."""
+        await self._billing.first_read.wait()
+        self.stir()
+
     async def _look(self) -> None:
         """Take the list in force as it is now. UpstreamError: the keys of before cannot be read."""
-        good, read = self._billing.in_force, self._billing.has_read
+        good, read = self._billing.in_force, self._billing.first_read.is_set()
         if good is None or (self._seen is not None and self._seen[0] is good and self._seen[1] == read):
             return
         keys: Sequence[Key] | None = good.keys
         if keys is None and not self._histories["keys"].now.revision:
-            keys = await self._kept_keys()
-            if not keys and not read:
-                keys = None  # not known yet: an empty list would take every key from every edge
+            # not known yet is no empty list: that would take every key from every edge
+            keys = await self._kept_keys() or (() if read else None)
         sums = await asyncio.to_thread(sums_of, good, keys)
         name = revision(self._private, "subscribers", sums[0], good.known)
         changed = await self._take("subscribers", Listed(name, good.subscribers, good.known))
@@ -247,8 +251,7 @@ class HubService:
 
     async def _take(self, kind: str, listed: Listed[Any]) -> bool:
         """Make ``listed`` the list of now; True: it is another than before."""
-        history = self._histories[kind]
-        was = history.now
+        history, was = self._histories[kind], self._histories[kind].now
         if listed.revision == was.revision:
             return False
         changes = await asyncio.to_thread(touched, listed.entries, was.entries)

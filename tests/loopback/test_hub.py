@@ -31,8 +31,9 @@ from edged.hub.answer import Asked
 from edged.hub.http.service import HubFront
 from edged.model import State
 from edged.values import Secret
+from tests.loopback import feed_server
 from tests.loopback.billing_edge import names, people
-from tests.loopback.feed_server import Feed, ToldFeedServer
+from tests.loopback.feed_server import Feed, FeedServer, ToldFeedServer
 from tests.loopback.house import at_work, written
 from tests.loopback.hub_scene import (
     BEARER,
@@ -270,6 +271,22 @@ async def test_a_hub_that_starts_while_billing_is_away_serves_lists_and_keys_of_
             while len(await edge.keys.all()) < 2:
                 await asyncio.sleep(0.02)
         assert abs(billing_of(edge).current_at - confirmed) < 1.0
+
+
+async def test_a_hub_whose_billing_has_no_keys_serves_an_empty_list_of_them_after_a_restart_too(tmp_path: Path) -> None:
+    billing = FeedServer(Feed(people(1, 2), keys=None, known=100))
+    async with feed_server.serve(billing):
+        at = Scene(tmp_path, billing)
+        async with at.hub_at_work():
+            revisions = dict(at.hub.revisions)
+        billing.faults.add("error")
+        async with at.hub_at_work():
+            await until(lambda: not at.hub._stirred.is_set())
+            assert not at.hub.revisions["keys"]
+            billing.faults.discard("error")
+            # what billing said before: no list is published, and nobody tells the hub of a change
+            assert (await at.billing_here.sync()).outcome is Outcome.UNCHANGED
+            await until(lambda: at.hub.revisions == revisions)
 
 
 async def test_a_hub_without_any_list_says_later_and_takes_nothing_from_anybody(tmp_path: Path) -> None:

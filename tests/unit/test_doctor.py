@@ -452,6 +452,22 @@ def test_the_same_thing_bears_one_mark_in_a_report_and_another_in_the_next() -> 
     assert f"ip link set {mark} up" in one
 
 
+def test_what_mends_an_edge_that_its_hub_does_not_answer_depends_on_what_came_instead() -> None:
+    def fix(status: int) -> str:
+        return (
+            found("hub", config=OF_A_HUB, hub=HubVisit("h.example", "not believed", status=status)).worded().fix
+        )
+
+    assert "billing.ca" in fix(0)
+    assert "billing.signed_by" in fix(200)
+    assert "hub.keys" in fix(401)
+    assert "hub.path" in fix(404)
+    assert "edged sync --accept" in fix(503)
+    assert "the log of a proxy" in fix(502)
+    unread = told(parts=[{"name": "billing", "state": "FAIL", "fact": "not believed"}])
+    assert found("billing", config=OF_A_HUB, daemon=unread).worded().fix.startswith("edged doctor hub")
+
+
 def test_no_sentence_of_the_doctor_has_a_value_in_it_that_is_not_in_a_gap() -> None:
     """What makes a report safe to share: an f-string in a sentence would go past the marks."""
     calls = 0

@@ -108,6 +108,21 @@ def test_a_row_says_what_an_edge_last_said_of_itself() -> None:
         assert words in said
 
 
+def test_what_an_edge_needs_is_broken_where_the_screen_ends() -> None:
+    told = standing("tower-1", read_at=NOW - 12, alarms=("billing-unreachable", "page-incomplete", "store-apart"))
+
+    lines = status(answer(told), everybody=False).splitlines()
+    indent = lines[-3].index("NEEDS YOU")
+    assert max(map(len, lines)) <= 80
+    assert [line[indent:] for line in lines[-2:]] == ["billing-unreachable,", "page-incomplete and 1 more"]
+    assert not lines[-1][:indent].strip()
+
+
+def test_columns_that_say_nothing_of_anybody_are_left_out() -> None:
+    head = status(answer(standing("tower-1")), everybody=False).splitlines()[-2]
+    assert head.split() == ["EDGE", "VERSION", "REPORTED", "LIST", "BLOCKED", "NEEDS", "YOU"]
+
+
 def test_what_an_edge_says_neither_widens_the_table_nor_is_a_command_in_a_shell() -> None:
     report = read(
         {"edge": "a", "version": "9" * 128, "source": "s" * 128, "held": "8.a;reboot", "alarms": []}, NOW - 10
