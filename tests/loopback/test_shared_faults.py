@@ -132,6 +132,7 @@ class Way:
         self._server_port = port
         self.port = 0
         self.connections = 0
+        self._carrying: set[asyncio.Task[None]] = set()
         self._flows = asyncio.Event()
         self._flows.set()
         self.trap = b""
@@ -157,8 +158,11 @@ class Way:
                 sink.write(octets)
         sink.close()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._carrying.add(asyncio.create_task(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", self._server_port)
         await asyncio.gather(self._carry(reader, back, answers=False), self._carry(there, writer, answers=True))
 
@@ -171,6 +175,8 @@ class Way:
         finally:
             self.clear()
             server.close()
+            if self._carrying:
+                await asyncio.wait(self._carrying, timeout=10.0)
 
     def url(self, store: str) -> str:
         return f"postgresql://edged@127.0.0.1:{self.port}/{store}"
@@ -299,7 +305,8 @@ async def test_after_an_older_backup_was_put_back_every_edge_knows_what_any_of_t
     await until(lambda: a.words.passes(now))
     await until(lambda: a.standing.waiting == b.standing.waiting == 0)
 
-    put_back(cluster, store, dump)
+    # psql waits for what edges are doing, and they go on only while this loop does
+    await asyncio.to_thread(put_back, cluster, store, dump)
 
     async def given_back() -> bool:
         held = cluster.sql("SELECT count(*) FROM edged_rows WHERE name IN ('[\"8813\"]', '[\"8812\"]') AND gone", store)
