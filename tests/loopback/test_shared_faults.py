@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from edged.state.shared.target import parse_target
 from edged.state.snapshots import SnapshotFiles
 from edged.values import Secret
 from tests.loopback.house import at_work, written
-from tests.loopback.postgres import PASSWORD, Postgres
+from tests.loopback.postgres import PASSWORD, Postgres, postgres_at_work
 from tests.loopback.test_shared_store import (
     DEVICE,
     SHARED_HOUSE,
@@ -60,15 +59,10 @@ def authority() -> trustme.CA:
 @pytest.fixture(scope="module")
 def sealed(authority: trustme.CA) -> Iterator[Postgres]:
     """A server that lets nobody in without TLS; its name is localhost."""
-    folder = Path(tempfile.mkdtemp(prefix="edged-postgres-"))
-    folder.chmod(0o755)
     made = authority.issue_cert("localhost")
     chain = b"".join(pem.bytes() for pem in made.cert_chain_pems)
-    server = Postgres(folder / "cluster", (chain, made.private_key_pem.bytes()))
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgres_at_work((chain, made.private_key_pem.bytes())) as server:
+        yield server
 
 
 async def test_an_edge_shares_over_tls_with_the_server_that_has_a_certificate_of_its_name_alone(

@@ -302,7 +302,7 @@ CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
      "this host's clock is 61 s behind the server's"),
     ("shared-store", {"shared": replace(SHARED, ahead=11.0, within=2.0)}, Grade.OK,
      "schema 1; 2 edges are connected; the same time, the same key"),
-    ("shared-store", {"shared": replace(SHARED, present=(HERE, HERE._replace(voice="cccccccc")))}, Grade.WARN,
+    ("shared-store", {"shared": replace(SHARED, present=(HERE, HERE._replace(instance="cccccccc")))}, Grade.WARN,
      "2 edges that share it are called tower-12"),
     ("shared-store", {"shared": replace(SHARED, present=(HERE, Present("tower-14", "dddddddd", "0000")))}, Grade.WARN,
      "tower-14 has another state.shared_key"),
