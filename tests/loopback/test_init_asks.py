@@ -258,6 +258,7 @@ def test_an_edge_of_a_hub_without_its_public_key_is_not_written(
     assert not config.exists()
     assert main(["init", "-c", str(config), *hub, "--signed-by", key]) == 0
     assert f'signed_by: ["{key}"]' in config.read_text()
+    assert "# guard: {leave_to_hub: true} " in config.read_text()
 
 
 @pytest.mark.parametrize(

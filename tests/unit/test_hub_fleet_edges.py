@@ -96,8 +96,7 @@ def test_a_row_says_what_an_edge_last_said_of_itself() -> None:
 
     row = " ".join(status(answer(held), everybody=False).partition("NEEDS YOU")[2].split())
     assert row == (
-        "tower-12 0.1.0 22 s ago 30 s old 15 min 1,417 "
-        "behind; billing-held, store-apart and 1 more; clock 12 s fast"
+        "tower-12 0.1.0 22 s ago 30 s old 15 min 1,417 behind; billing-held, store-apart and 1 more; clock 12 s fast"
     )
     said = one(answer(held))
     assert said.startswith("tower-12: behind; clock 12 s fast; 3 alarms\n")
