@@ -239,18 +239,25 @@ async def test_a_revision_that_is_not_known_is_gone_and_the_edge_reads_everythin
 
 
 async def test_one_list_has_one_revision_whatever_way_it_was_come_by(tmp_path: Path) -> None:
-    async with scene(tmp_path) as at:
-        before = dict(at.hub.revisions)
-        at.billing.feed = Feed(people(1, 2, 3, addresses=("100.64.0.9",)), keys=[key(1), key(2)], known=100)
-        await at.sync()
-        assert at.hub.revisions["subscribers"] != before["subscribers"]
-        at.billing.feed = Feed(people(2, 1, addresses=("100.64.0.9",)), keys=[key(2), key(1)], known=100)
-        await at.sync()
-        assert {s.id for s in listed(at.house) if s.state is not State.ACTIVE} == names(1, 2)
-    # and after a restart, from disk and from billing
-    async with at.hub_at_work():
-        await at.sync()
-        assert at.hub.revisions["keys"] == before["keys"]
+    billing = FeedServer(Feed(people(1, 2, addresses=("100.64.0.9",)), keys=[key(1), key(2)], known=100))
+    at = Scene(tmp_path, billing)
+    async with feed_server.serve(billing):
+        async with at.hub_at_work():
+            before = dict(at.hub.revisions)
+            billing.feed = Feed(people(1, 2, 3, addresses=("100.64.0.9",)), keys=[key(1), key(2)], known=100)
+            await at.sync()
+            assert at.hub.revisions["subscribers"] != before["subscribers"]
+            billing.feed = Feed(people(2, 1, addresses=("100.64.0.9",)), keys=[key(2), key(1)], known=100)
+            await at.sync()
+            assert {s.id for s in listed(at.house) if s.state is not State.ACTIVE} == names(1, 2)
+        # and after a restart, from disk and then from billing
+        async with at.billing_away(), at.hub_at_work():
+            from_disk = dict(at.hub.revisions)
+            assert from_disk["keys"] == before["keys"]
+            billing.faults.discard("error")
+            assert (await at.billing_here.sync()).outcome is not Outcome.FAILED
+            await until(lambda: not at.hub._stirred.is_set())
+            assert at.hub.revisions == from_disk
 
 
 async def test_a_hub_that_starts_while_billing_is_away_serves_lists_and_keys_of_before_with_their_time(
