@@ -284,6 +284,8 @@ CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
     ("hub", {"config": OF_A_HUB, "reasons": {"hub": "it takes too long"}}, Grade.SKIP, "it takes too long"),
     ("hub", {"config": A_HUB, "daemon": told(parts=[{"name": "hub", "state": "OK", "fact": "3 edges"}])}, Grade.OK,
      "3 edges"),
+    ("hub", {"config": A_HUB, "daemon": told(parts=[{"name": "hub", "state": "WARN", "fact": "nothing to serve yet"}])},
+     Grade.WARN, "nothing to serve yet"),
     ("hub", {"config": A_HUB, "daemon": told(alarms=[SILENT, EMPTY])}, Grade.FAIL, "There is no list."),
     ("hub", {"config": A_HUB, "daemon": told(alarms=[SILENT])}, Grade.WARN, "Edges are silent."),
     ("hub", {"config": A_HUB, "daemon": None}, Grade.SKIP, "edged is not running, and nobody else knows"),

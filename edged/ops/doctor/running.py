@@ -129,7 +129,13 @@ def _of_a_hub(facts: Facts) -> Finding:
                 "hub", "{sentence}", "edges go on with what they have: new blocks and payments wait there", "{how}",
                 sentence=standing[code]["sentence"], how=standing[code]["try"],
             )  # fmt: skip
-    return ok("hub", "{fact}", fact=part(facts, "hub")["fact"])
+    said = part(facts, "hub")
+    if said["state"] == "WARN":
+        return warn(
+            "hub", "{fact}", "edges go on with what they have: new blocks and payments wait there",
+            "edged status, edged fleet status", fact=said["fact"],
+        )  # fmt: skip
+    return ok("hub", "{fact}", fact=said["fact"])
 
 
 def guard(facts: Facts, config: Config) -> Finding:
