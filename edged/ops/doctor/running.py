@@ -19,7 +19,7 @@ _CLOCK_S = 60.0
 _OF_A_HUB = ("hub-empty", "hub-certificate-ending", "edge-silent", "edge-behind")
 """Alarms, the loudest first."""
 _HUB_FIXES = {
-    0: "is it up, and its certificate good for billing.url (billing.ca: a private authority)? curl -v of it from here",
+    0: "is it up? curl -v of billing.url from here; billing.ca names an authority of your own",
     200: "edged fleet key on the hub prints what belongs in billing.signed_by; a proxy must not change path or query",
     401: "billing.key must be one of hub.keys there; here it is in force after a restart of edged",
     404: "billing.url is the hub's address and its hub.path, such as https://hub.example.net/edged",
