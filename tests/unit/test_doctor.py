@@ -454,9 +454,7 @@ def test_the_same_thing_bears_one_mark_in_a_report_and_another_in_the_next() -> 
 
 def test_what_mends_an_edge_that_its_hub_does_not_answer_depends_on_what_came_instead() -> None:
     def fix(status: int) -> str:
-        return (
-            found("hub", config=OF_A_HUB, hub=HubVisit("h.example", "not believed", status=status)).worded().fix
-        )
+        return found("hub", config=OF_A_HUB, hub=HubVisit("h.example", "not believed", status=status)).worded().fix
 
     assert "billing.ca" in fix(0)
     assert "billing.signed_by" in fix(200)
