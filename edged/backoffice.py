@@ -21,6 +21,7 @@ from edged.billing.webhook import Hint
 from edged.config.schema import Config
 from edged.fdstore import FdStore
 from edged.model import Key, OnlineSession, Snapshot, Subscriber, Tell, untold
+from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.guard_memory import GuardMemoryStore
 from edged.state.hooks import HookStore
@@ -30,7 +31,8 @@ from edged.state.snapshots import SnapshotFiles
 from edged.values import Prefix
 
 if TYPE_CHECKING:
-    from edged.hub.service import HubService, SessionsOf
+    from edged.hub.online import SessionsOf
+    from edged.hub.service import HubService
     from edged.hub.settings import HubSettings
 
 
@@ -46,11 +48,15 @@ class BackOffice:
         publish: Publish,
         hear: Hear,
         keys: KeyStore,
+        current: Current,
         sessions_of: SessionsOf,
         facts: Facts,
         fds: FdStore | None = None,
     ) -> None:
-        """``keys``: where billing's are kept. ``sessions_of``: ``Roster.sessions_of``. ``facts``: what a hub hears."""
+        """``keys``: where billing's are kept. ``current``: what ``publish`` and ``hear`` lead to.
+
+        ``sessions_of``: ``Roster.sessions_of``. ``facts``: what a hub hears.
+        """
         self.billing: BillingService | None = None
         self.online: Online | None = None
         self.hooks: HookService | None = None
@@ -85,6 +91,7 @@ class BackOffice:
                 config.hub,
                 billing=self.billing,
                 online=self.online,
+                current=current,
                 sessions_of=sessions_of,
                 kept_keys=lambda: _of_billing(keys),
                 relay=self.events.pass_on if self.events is not None else None,

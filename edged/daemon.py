@@ -100,7 +100,7 @@ class House:
         self._own = own_addresses(config)
         self.office = BackOffice(
             config, self.database, own=self._own, publish=self._publish, hear=self._online, keys=self.keys,
-            sessions_of=self.roster.sessions_of, facts=lambda: reported(self), fds=self._fds,
+            current=self.current, sessions_of=self.roster.sessions_of, facts=lambda: reported(self), fds=self._fds,
         )  # fmt: skip
         self.billing = self.office.billing
         if self.billing is not None:

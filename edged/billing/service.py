@@ -72,8 +72,6 @@ class BillingService:
         self._lock = asyncio.Lock()
         """Guards the ledger; never held while a whole list is read, which may take minutes. Second looks hold it."""
         self._previous: Reading | None = None
-        self.first_read = asyncio.Event()
-        """Set once the source has answered since the start, and its answer was judged."""
         self._error = ""
         self._time = time.monotonic
         """Seconds of the loop's own clock, which never jumps; asked from threads too."""
@@ -107,7 +105,8 @@ class BillingService:
         self._running_from, self._heard = start - self._time(), self._heard or start
         if ledger.good is not None:
             self._contact = max(self._contact, ledger.good.read_at)
-            self._source.remember(ledger.good.read_at)
+            ledger.confirm(self._contact)
+            self._source.remember(self._contact)
             ledger.opened = self._stale() and self._settings.stale.then == "open"
             await ledger.publish(ledger.good)
             log.info("billing-loaded", snapshot=ledger.good.id, subscribers=len(ledger.good.subscribers))
@@ -175,12 +174,8 @@ class BillingService:
                 self._error = str(error)
                 return SyncResult(Outcome.FAILED, held.id, str(error), ledger.reasons)
             log.warning("billing-held-accepted", snapshot=held.id, who=who)
-            return SyncResult(
-                Outcome.ACCEPTED,
-                held.id,
-                f"{held.id} is in force",
-                change=await asyncio.to_thread(change_between, before, held),
-            )
+            change = await asyncio.to_thread(change_between, before, held)
+            return SyncResult(Outcome.ACCEPTED, held.id, f"{held.id} is in force", change=change)
 
     # --- one subscriber at a time ----------------------------------------------------------------
 
@@ -258,15 +253,17 @@ class BillingService:
     @property
     def current_at(self) -> float:
         """When the list in force was last what billing says, epoch seconds; 0: never."""
-        good = self._ledger.good
-        if good is None or self._ledger.held is not None:
-            return good.read_at if good is not None else 0.0
-        return max(self._contact, good.read_at)
+        return self._ledger.current_at
 
     @property
     def in_force(self) -> Snapshot | None:
         """The last list that the guard let through, with the words on single subscribers since."""
         return self._ledger.good
+
+    @property
+    def has_read(self) -> bool:
+        """True once a list that was read since the start was let through."""
+        return self._ledger.followed
 
     @property
     def held(self) -> Snapshot | None:
@@ -301,9 +298,6 @@ class BillingService:
             except UpstreamError as error:
                 async with self._lock:
                     return await self._failed(error)
-            finally:
-                if self._answered:
-                    self.first_read.set()
 
     async def _answer(self, reading: Reading | None, began: float) -> SyncResult:
         """Act on what billing answered. Who is left out of a reading that is held is asked about without the lock."""
@@ -371,6 +365,7 @@ class BillingService:
 
     def _unchanged(self) -> SyncResult:
         ledger = self._ledger
+        ledger.confirm(self._contact)
         self.counters.unchanged += 1
         if ledger.held is not None:
             return SyncResult(Outcome.HELD, ledger.held.id, told(ledger.held, ledger.reasons), ledger.reasons)

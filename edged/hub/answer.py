@@ -18,6 +18,8 @@ _WAIT = re.compile(r"(?:^|,)\s*wait\s*=\s*([0-9]{1,4})\s*(?:,|;|$)")
 _TAG = re.compile(r'(?:W/)?"([^"]*)"')
 _GZIP = re.compile(r"(?:^|,)\s*(?:x-)?gzip\s*(?:$|,|;\s*q=(?!0(?:\.0*)?\s*(?:$|,)))", re.IGNORECASE)
 _QUERY = 512
+_DIGITS = 6
+"""Of the number of a page."""
 _SMALL = 512
 """Octets that are not worth compressing."""
 
@@ -71,6 +73,12 @@ class Question:
             return ""
         values = parse_qs(self.query, errors="replace").get(name, [])
         return values[0] if len(values) == 1 else ""
+
+    @property
+    def page(self) -> int:
+        """The number of the page that is asked for, from 1; 0: none that there can be."""
+        said = self.asked("page") or "1"
+        return int(said) if said.isascii() and said.isdigit() and len(said) <= _DIGITS else 0
 
     @property
     def wait(self) -> int:

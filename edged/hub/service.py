@@ -9,29 +9,31 @@ from __future__ import annotations
 import asyncio
 import base64
 import contextlib
+import math
 import time
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import structlog
 
 from edged.billing import signing
-from edged.billing.mapping import Lines
 from edged.billing.reading import sums_of
 from edged.errors import UpstreamError
 from edged.fdstore import FdStore
 from edged.hub import feed, told
 from edged.hub.answer import Answer, Asked, Body, Question, plain
 from edged.hub.asking.service import Asking
+from edged.hub.billing import Listing, WhoIsOnline
 from edged.hub.fleet import Fleet, Standing
 from edged.hub.http.service import Counters, HubFront
-from edged.hub.online import lines_of, lines_sum
+from edged.hub.online import OnlineList, SessionsOf
 from edged.hub.reports.service import Reports
 from edged.hub.served import Begun, History, Listed, revision, touched
 from edged.hub.settings import HubSettings
 from edged.hub.shelf.service import Shelf
-from edged.model import Key, OnlineSession, Snapshot, State, Subscriber
+from edged.model import Key, Snapshot, Subscriber
+from edged.state.current import Current
 from edged.state.files import secret_file
 from edged.state.outbox import Stored
 from edged.values import Endpoint
@@ -49,36 +51,7 @@ _NO_LIST = 'W/"unknown"'
 _PIECE = 256
 """Subscribers who are looked up before others have their turn."""
 
-SessionsOf = Callable[[str, Iterable[str]], list[OnlineSession]]
 Relay = Callable[[Sequence[Stored]], Awaitable[None]]
-
-
-class Listing(Protocol):
-    """What the hub needs of billing; ``BillingService`` is it."""
-
-    @property
-    def in_force(self) -> Snapshot | None:
-        """The last list that the guard let through; None: there was none yet."""
-
-    @property
-    def current_at(self) -> float:
-        """When billing last confirmed it, epoch seconds."""
-
-    @property
-    def first_read(self) -> asyncio.Event:
-        """Set once billing was read since the start: what it then does not offer, it does not have."""
-
-    async def recheck(self, subscriber: str) -> State | None:
-        """What billing says of one subscriber now, in force as far as the guard lets it. UpstreamError."""
-
-
-class WhoIsOnline(Protocol):
-    """What the hub needs to know of live sessions; ``Online`` is it."""
-
-    offered: bool | None
-    """False: billing does not say; None: not known yet."""
-    confirmed_at: float
-    """When it last said, epoch seconds; 0: never."""
 
 
 class HubService:
@@ -90,6 +63,7 @@ class HubService:
         *,
         billing: Listing,
         online: WhoIsOnline,
+        current: Current,
         sessions_of: SessionsOf,
         kept_keys: Callable[[], Awaitable[Sequence[Key]]],
         relay: Relay | None,
@@ -99,7 +73,8 @@ class HubService:
     ) -> None:
         """``kept_keys``: billing's as the database has them, for the time after a start. ConfigError.
 
-        ``sessions_of``: where a subscriber of some logins is online, with the addresses that nobody else has had since.
+        ``current``: what is in force here; ``sessions_of``: the sessions of a subscriber of some logins, with the
+        addresses that nobody else has had since.
         ``relay``: takes events for billing; None: billing takes none.
         """
         self.settings = settings
@@ -108,7 +83,7 @@ class HubService:
         self.public_key = base64.b64encode(self._signer.public).decode()
         """As ``billing.signed_by`` of the edges has it."""
         self._billing, self._kept_keys, self._relay, self._clock = billing, kept_keys, relay, clock
-        self._online, self._sessions_of = online, sessions_of
+        self._online, self._current, self._sessions_of = online, current, sessions_of
         self.front = HubFront(settings, self._answer)
         self._fds = fds or FdStore()
         self._asking = Asking(billing.recheck)
@@ -119,14 +94,18 @@ class HubService:
         """Edges whose question waits for a change."""
         self._seen: tuple[Snapshot, bool] | None = None
         """What the lists were made of last."""
-        self._lines_seen: tuple[Snapshot, float] | None = None
-        """The same of who is online."""
+        self._seen_at = 0.0
+        """When billing last confirmed that, epoch seconds."""
+        self._lines, self._lines_version = OnlineList(), -1
+        """Who is online, and the version of ``current`` that it is of."""
+        self._lines_at = 0.0
+        """When billing last said so, epoch seconds."""
         self._histories: dict[str, History[Any]] = {kind: History() for kind in _LISTS}
         self._reported = {kind: self._histories[kind] for kind in feed.KINDS}
         """Those whose revisions edges report."""
         self._begun: dict[str, Begun[Any]] = {kind: Begun() for kind in _LISTS}
         self._shelf = Shelf()
-        self._stirred = asyncio.Event()
+        self._stirred, self._moved = asyncio.Event(), asyncio.Event()
         self._changed = asyncio.Event()
         """Set, and replaced, when a list has become another."""
 
@@ -158,12 +137,13 @@ class HubService:
         """Follow the list in force until cancelled."""
         async with asyncio.TaskGroup() as group:
             group.create_task(self._follow(), name="hub-follow")
-            group.create_task(self._await_billing(), name="hub-first-reading")
+            group.create_task(self._follow_online(), name="hub-follow-online")
             group.create_task(self.reports.run(), name="hub-save")
 
     def stir(self) -> None:
-        """The list in force may have become another."""
+        """The list in force may have become another, or who of it is online."""
         self._stirred.set()
+        self._moved.set()
 
     def refrain(self) -> None:
         """Hear nobody else."""
@@ -199,25 +179,22 @@ class HubService:
 
     async def _follow(self) -> None:
         while True:
-            await self._stirred.wait()
+            with contextlib.suppress(TimeoutError):
+                # what is not known yet may become so by a reading that changes nothing, of which nobody is told
+                async with asyncio.timeout(None if all(self.revisions.values()) else _LATER_S):
+                    await self._stirred.wait()
             await asyncio.sleep(_GATHER_S)
             self._stirred.clear()
             try:
                 await self._look()
-                await self._look_online()
             except UpstreamError as error:
                 log.warning("hub-keys-unread", error=str(error))
                 await asyncio.sleep(_LATER_S)
                 self._stirred.set()
 
-    async def _await_billing(self) -> None:
-        """A first reading that changes nothing is not published, and yet says whether billing has keys at all."""
-        await self._billing.first_read.wait()
-        self.stir()
-
     async def _look(self) -> None:
         """Take the list in force as it is now. UpstreamError: the keys of before cannot be read."""
-        good, read = self._billing.in_force, self._billing.first_read.is_set()
+        good, read, at = self._billing.in_force, self._billing.has_read, self._billing.current_at
         if good is None or (self._seen is not None and self._seen[0] is good and self._seen[1] == read):
             return
         keys: Sequence[Key] | None = good.keys
@@ -229,25 +206,35 @@ class HubService:
         changed = await self._take("subscribers", Listed(name, good.subscribers, good.known))
         if keys is not None:
             changed |= await self._take("keys", Listed(revision(self._private, "keys", sums[1], None), tuple(keys)))
-        self._seen = good, read
+        self._seen, self._seen_at = (good, read), at
         if changed:
             done, self._changed = self._changed, asyncio.Event()
             done.set()
 
+    async def _follow_online(self) -> None:
+        """By itself: no payment waits for it. Nobody is told at once: edges ask once a minute, as the hub does."""
+        while True:
+            await self._moved.wait()
+            await asyncio.sleep(_GATHER_S)
+            self._moved.clear()
+            await self._look_online()
+
     async def _look_online(self) -> None:
-        """Who of the list is online now. Nobody is told at once: edges ask once a minute, as the hub does."""
-        good, at = self._billing.in_force, self._online.confirmed_at
-        if good is None or not at or self._lines_seen == (good, at):
+        """Who of the list is online now."""
+        at, view, version = self._online.confirmed_at, self._current.view, self._current.version
+        if not at:
             return
-        lines: list[Lines] = []
-        for number, one in enumerate(good.subscribers):
-            if one.state is not State.ACTIVE:
-                lines += lines_of(one.id, self._sessions_of(one.id, one.logins))
-            if number % _PIECE == 0:
-                await asyncio.sleep(0)
-        content = await asyncio.to_thread(lines_sum, lines)
-        await self._take("sessions", Listed(revision(self._private, "sessions", content, None), tuple(lines)))
-        self._lines_seen = good, at
+        ids = self._current.changed_since(self._lines_version)
+        names = self._lines.everybody(view) if ids is None else list(ids)
+        changes: dict[str, Any] = {}
+        for start in range(0, len(names), _PIECE):
+            changes |= self._lines.take(view, names[start : start + _PIECE], self._sessions_of)
+            await asyncio.sleep(0)
+        history = self._histories["sessions"]
+        if changes or not history.now.revision:
+            name = revision(self._private, "sessions", self._lines.content, None)
+            history.step(Listed(name, self._lines.entries), changes, self._clock())
+        self._lines_version, self._lines_at = version, at
 
     async def _take(self, kind: str, listed: Listed[Any]) -> bool:
         """Make ``listed`` the list of now; True: it is another than before."""
@@ -293,36 +280,45 @@ class HubService:
         headers["Cache-Control"] = self._cached(kind) if not question.wait else "no-store"
         if not earlier:
             return await self._pages(question, kind, headers)
-        ids = self._histories[kind].since(earlier)
-        if ids is None:
+        read_at = self._read_at(kind)  # before any wait: the list may be another after it
+        difference = await self._difference(kind, earlier)
+        if difference is None:
             return plain(410, asked)
-        body = await self._difference(kind, earlier, ids)
-        return self._signed(question, asked, body, headers, read_at=self._read_at(kind))
+        return self._signed(question, asked, difference, headers, read_at=read_at)
 
     async def _pages(self, question: Question, kind: str, headers: dict[str, str]) -> Answer:
         """A page of the list of now, or of the earlier one that the asker has begun to read."""
         listed, begun = self._histories[kind].now, self._begun[kind]
-        name, number = question.asked("revision"), question.asked("page") or "1"
-        if not number.isascii() or not number.isdigit() or not 0 < int(number[:9]) <= 10**6:
+        name, number = question.asked("revision"), question.page
+        if not number:
             return plain(400, Asked.LIST)
-        if question.method == "GET" and int(number[:9]) == 1 and not name:
+        if question.method == "GET" and number == 1 and not name:
             at = asyncio.get_running_loop().time()
             listed = begun.begin(listed, at, fresh="if-none-match" in question.fields)
         listed = begun.get(name) or listed
         headers |= {"ETag": f'W/"{listed.revision}"', "X-Total-Count": str(len(listed.entries))}
-        body = await self._shelf.body((kind, number, listed.revision), listed.page, kind, int(number[:9]))
-        return self._signed(question, Asked.LIST, body, headers, read_at=self._read_at(kind))
+        read_at = min(self._read_at(kind), self._histories[kind].superseded_at(listed.revision) or math.inf)
+        # beyond the last every page is the same, and made once
+        number = min(number, len(listed.entries) // feed.PAGE + 2)
+        body = await self._shelf.body((kind, str(number), listed.revision), listed.page, kind, number)
+        return self._signed(question, Asked.LIST, body, headers, read_at=read_at)
 
     def _read_at(self, kind: str) -> float:
-        """When billing last confirmed a list, epoch seconds."""
-        return self._online.confirmed_at if kind == "sessions" else self._billing.current_at
+        """When billing last confirmed the list of now, which may have been overtaken already, epoch seconds."""
+        if self._seen is not None and self._seen[0] is self._billing.in_force:
+            self._seen_at = self._billing.current_at
+        return self._lines_at if kind == "sessions" else self._seen_at
 
-    async def _difference(self, kind: str, earlier: str, ids: frozenset[str]) -> Body:
-        """What ``ids``, touched since revision ``earlier``, are now."""
+    async def _difference(self, kind: str, earlier: str) -> Body | None:
+        """What those who were touched since revision ``earlier`` are now; None: not known, or nearly all were."""
         history, now = self._histories[kind], self._histories[kind].now
         name = (kind, "since", earlier, now.revision)
-        if (kept := self._shelf.kept(name)) is not None:
-            return kept
+        # after a large change every edge asks the same at once: those who come second look nothing up
+        if (there := await self._shelf.there(name)) is not None:
+            return there
+        ids = history.since(earlier)
+        if ids is None:
+            return None
         found = [entry for each in sorted(ids) if (entry := history.get(each)) is not None]
         said = kind, found, ids - {entry.id for entry in found}, now.revision, now.known
         if len(ids) > _FEW:
@@ -346,7 +342,7 @@ class HubService:
     def _listed(self, subscriber: str) -> Subscriber | None:
         """Whom the list in force names; it may be newer than the one that is served."""
         good, history = self._billing.in_force, self._histories["subscribers"]
-        if good is None or good.subscribers is history.now.entries:
+        if good is None or (self._seen is not None and self._seen[0] is good):
             return history.get(subscriber)
         return next((one for one in good.subscribers if one.id == subscriber), None)
 

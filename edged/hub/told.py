@@ -13,7 +13,7 @@ from edged.model import Event, EventType
 from edged.state.outbox import Stored
 
 _ID = re.compile(r"[!-~]{1,64}")
-_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f]{0,128}")
+_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]{0,128}")
 _EDGE = re.compile(r"[A-Za-z0-9._-]{1,63}")
 _KINDS = {kind.value: kind for kind in EventType}
 

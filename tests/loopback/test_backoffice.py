@@ -20,6 +20,7 @@ from edged.backoffice import BackOffice
 from edged.billing.settings import BillingSettings
 from edged.config.schema import Config
 from edged.model import Event, EventType, OnlineSession, Snapshot, Subscriber, untold
+from edged.state.current import Current
 from edged.state.database import Database
 from edged.state.keys import KeyStore
 from edged.state.outbox import OutboxStore
@@ -52,6 +53,7 @@ async def office(directory: Path, billing: dict[str, Any] | None) -> AsyncIterat
         publish=_publish,
         hear=_hear,
         keys=KeyStore(database, Seal(Secret(bytes(32)))),
+        current=Current(),
         sessions_of=lambda _subscriber, _logins: [],
         facts=dict,
     )

@@ -77,6 +77,43 @@ async def test_billing_is_asked_after_a_while_of_each_edges_own_and_the_hub_agai
         assert e.blocked == names(1)
 
 
+async def test_who_paid_while_billing_stood_in_is_not_blocked_by_a_hub_that_is_back_and_has_not_looked_since(
+    tmp_path: Path,
+) -> None:
+    started = time.time()
+    hub, billing = SignedServer(people(1, 2, 3)), FeedServer(Feed(people(1, 2, 3)))
+    async with both(hub, billing) as source, edge(tmp_path, source) as e:
+        await e.service.sync()
+        hub.down = True
+        await e.service.sync()
+        later(source, 3 * AFTER)
+        await e.service.sync()
+        assert e.service.status().stands_in
+        billing.feed = Feed(people(2, 3))
+        await e.service._look(full=False)
+        assert e.blocked == names(2, 3)
+
+        hub.down, hub.read_at = False, lambda: started - 60  # as it was when its host went down
+        later(source, 61)
+        await e.service._look(full=False)
+        assert e.blocked == names(2, 3)
+        assert e.service.status().stands_in
+
+        billing.feed = Feed(people(3), active={"2"})
+        await e.service.recheck("2")
+        assert e.blocked == names(3)
+        later(source, 61)
+        await e.service._look(full=False)
+        assert e.blocked == names(3)
+
+        hub.change("subscribers", people(3))
+        hub.read_at = time.time
+        later(source, 61)
+        await e.service._look(full=False)
+        assert not e.service.status().stands_in
+        assert e.blocked == names(3)
+
+
 async def test_a_hub_that_has_not_reached_billing_for_long_is_silent_too(tmp_path: Path) -> None:
     now = time.time()
     hub, billing = SignedServer(people(1), read_at=lambda: now - AFTER - 1), FeedServer(Feed(people(2)))

@@ -162,6 +162,23 @@ async def test_an_answer_older_than_one_before_is_refused_beyond_two_minutes() -
             await source.read(reading)
 
 
+async def test_a_word_on_one_subscriber_makes_no_list_that_billing_confirmed_earlier_too_old() -> None:
+    """The hub asks billing about one at once; its lists are as old as the last look, or as a reading that is held."""
+    now = time.time()
+    server = SignedServer(people(1, 2), read_at=lambda: now - 1000)
+    async with hub(server, wait=0) as source:
+        reading = await source.read(None)
+        server.read_at = lambda: now
+        assert await source.read_one("1") is not None
+        server.read_at = lambda: now - 1000
+        server.change("subscribers", people(1))
+        changed = await source.read(reading)
+        assert changed is not None
+        assert {s.id for s in changed.snapshot.subscribers if s.state is State.BLOCKED} == names(1)
+        with pytest.raises(UpstreamError, match="older than one before"):
+            await source.read_one("1")
+
+
 async def test_an_answer_from_the_future_is_refused() -> None:
     async with hub(SignedServer(people(1), read_at=lambda: time.time() + 400)) as source:
         with pytest.raises(UpstreamError, match="in the future"):
@@ -330,3 +347,24 @@ async def test_a_word_outlives_the_changes_and_a_full_reading_takes_the_hubs_own
         await e.service.sync()
         assert set(server.statuses) == {304}
         assert e.blocked == names(1, 2)
+
+
+async def test_an_edge_that_starts_again_believes_no_list_from_before_the_last_that_it_heard_of(tmp_path: Path) -> None:
+    """Though what has changed since its whole list was written is a few lines beside it."""
+    now = time.time()
+    server = SignedServer(people(1, 2, 3, 4), read_at=lambda: now - 7200)
+    async with hub(server, wait=0) as source, edge(tmp_path, source, now=now - 7200) as e:
+        await e.service.sync()
+        for step, left in enumerate(((1, 2, 3), (1, 2), (1,))):
+            e.passes(2000 + 200 * step)
+            server.read_at = lambda: e.now
+            server.change("subscribers", people(*left))
+            assert (await e.service._look(full=False)).outcome is Outcome.ACCEPTED
+    async with hub(server, wait=0) as source, edge(tmp_path, source, now=now) as e:
+        assert e.blocked == names(1)
+        server.read_at = lambda: now - 3600
+        server.change("subscribers", people(1, 2, 3))
+        result = await e.service.sync()
+        assert result.outcome is Outcome.FAILED
+        assert "older than one before" in result.text
+        assert e.blocked == names(1)

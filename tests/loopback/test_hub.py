@@ -10,6 +10,7 @@ import json
 import ssl
 import time
 from base64 import b64decode
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar
@@ -29,6 +30,7 @@ from edged.errors import ConfigError, UpstreamError
 from edged.hub import feed as wire
 from edged.hub.answer import Asked
 from edged.hub.http.service import HubFront
+from edged.hub.served import History
 from edged.model import State
 from edged.values import Secret
 from tests.loopback import feed_server
@@ -323,6 +325,40 @@ async def test_a_source_without_keys_is_served_as_a_list_of_none(tmp_path: Path)
         assert json.loads(plain(await at.get("/keys")))["keys"] == []
 
 
+async def test_a_hub_of_billing_without_keys_that_starts_again_serves_everything_although_nothing_has_changed(
+    tmp_path: Path,
+) -> None:
+    async with scene(tmp_path, Feed(people(1), keys=None, known=100)) as at:
+        pass
+    at.billing.faults.add("error")
+    async with feed_server.serve(at.billing), at.hub_at_work():
+        await asyncio.sleep(0.3)
+        assert at.hub.revisions["subscribers"]
+        at.billing.faults.discard("error")
+        assert (await at.billing_here.sync()).outcome is Outcome.UNCHANGED
+        await until(lambda: bool(at.hub.revisions["keys"]))
+
+
+async def test_a_hub_that_has_lost_its_keys_and_holds_what_billing_says_takes_none_from_the_edges(
+    tmp_path: Path,
+) -> None:
+    feed = Feed(people(*range(20)), keys=[key(1)], known=1000)
+    async with scene(tmp_path, feed) as at:
+        pass
+    for file in (tmp_path / "hub" / "state").glob("edged.sqlite*"):
+        file.unlink()
+    at.billing.feed = Feed(people(*range(400)), keys=[key(1)], known=1000)
+    async with feed_server.serve(at.billing):
+        values = {"billing": at.billing.url, "bearer": BEARER, "more": "", "every": "1d", "full": "1d"}
+        house = at.house = written(tmp_path / "hub", HUB, port="0", floor="5", **values)
+        async with at_work(house):
+            await until(lambda: billing_of(house).held is not None)
+            at.hub.stir()
+            await asyncio.sleep(0.5)
+            assert (await at.get("/subscribers")).status == 200
+            assert (await at.get("/keys")).status == 503
+
+
 async def test_a_reading_that_the_hub_holds_reaches_nobody_until_a_person_has_accepted_it(tmp_path: Path) -> None:
     feed = Feed(people(*range(20)), keys=[], known=1000)
     async with scene(tmp_path, feed) as at, at.edge_at_work() as edge:
@@ -334,6 +370,26 @@ async def test_a_reading_that_the_hub_holds_reaches_nobody_until_a_person_has_ac
         assert blocked(edge) == names(*range(20))
         await at.billing_here.accept(result.snapshot)
         await until(lambda: blocked(edge) == names(*range(400)))
+
+
+async def test_who_pays_while_a_reading_is_held_is_open_at_the_edges_although_nothing_had_changed_for_an_hour(
+    tmp_path: Path,
+) -> None:
+    feed = Feed(people(*range(20)), keys=[], known=1000)
+    async with scene(tmp_path, feed) as at, at.edge_at_work() as edge:
+        await until(lambda: blocked(edge) == names(*range(20)))
+        ledger = at.billing_here._ledger
+        assert ledger.good is not None
+        # read an hour ago, and confirmed at every look since
+        ledger.good = replace(ledger.good, read_at=ledger.good.read_at - 3600)
+        at.hub.stir()
+        await at.billing_here._look(full=False)
+        await billing_of(edge).sync()
+        assert billing_of(edge)._error == ""
+        at.billing.feed = Feed(people(*range(1, 400)), keys=[], known=1000, active={"0"})
+        result = await at.billing_here.sync()
+        assert result.outcome is Outcome.HELD
+        await until(lambda: blocked(edge) == names(*range(1, 20)))
 
 
 async def test_nobody_is_heard_without_a_key_and_either_of_two_lets_in(tmp_path: Path) -> None:
@@ -366,6 +422,8 @@ STRANGE = {
     "deeper than anything": ("GET", "/subscribers/1/2", 405),
     "an id longer than any": ("GET", f"/subscribers/{'a' * 129}", 405),
     "a method that changes": ("DELETE", "/subscribers/1", 405),
+    "the first page otherwise": ("GET", "/subscribers?page=0000001", 400),
+    "events that no database takes": ("POST", "/events", 400),
     "a page that is none": ("GET", "/subscribers?page=-1", 400),
     "a page beyond all": ("GET", "/subscribers?page=99999999999", 400),
     "octets that are no text": ("GET", "/subscribers/%ff", 404),
@@ -373,11 +431,99 @@ STRANGE = {
 }
 
 
+LONE_SURROGATE = json.dumps({
+    "events": [
+        {"id": "1", "type": "pass.started", "at": "2026-11-18T12:00:00Z", "edge": "tower-1", "subscriber": "\ud800"}
+    ]
+}).encode()  # fmt: skip
+
+
+async def test_pages_beyond_the_last_are_made_and_kept_once(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        for number in (2, 3, 77, 999_999):
+            got = await at.get(f"/subscribers?page={number}")
+            assert (got.status, json.loads(plain(got))["subscribers"]) == (200, [])
+        assert len(at.hub._shelf._bodies) == 1
+
+
+async def test_what_a_large_change_was_is_looked_up_once_for_all_edges_that_it_wakes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[str] = []
+    since = History.since
+
+    def counted(self: History[Any], earlier: str) -> frozenset[str] | None:
+        looked.append(earlier)
+        return since(self, earlier)
+
+    async with scene(tmp_path, Feed(people(*range(3000)), keys=[], known=9000), floor=9000) as at:
+        revision = at.hub.revisions["subscribers"]
+        monkeypatch.setattr(History, "since", counted)
+        waiting = [asyncio.create_task(at.get(f"/subscribers?since={revision}", Prefer="wait=20")) for _ in range(20)]
+        await until(lambda: at.hub.waiting == 20)
+        at.billing.feed = Feed(people(*range(500, 3000)), keys=[], known=9000)
+        await at.sync()
+        answers = await asyncio.gather(*waiting)
+        assert {len(json.loads(plain(got))["removed"]) for got in answers} == {500}
+        assert looked == [revision]
+
+
+async def test_a_list_is_as_old_as_it_is_although_billing_has_confirmed_a_newer_one_meanwhile(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        ledger = at.billing_here._ledger
+        assert ledger.good is not None
+        ledger.good, ledger._confirmed = replace(ledger.good, read_at=time.time() - 3600), 0.0
+        at.hub.stir()
+        await until(lambda: at.hub._seen is not None and at.hub._seen[0] is ledger.good)
+        before = await at.get("/subscribers")
+        go_on, take = asyncio.Event(), at.hub._take
+
+        async def slow(kind: str, listed: Any) -> bool:
+            await go_on.wait()
+            return await take(kind, listed)
+
+        at.hub._take = slow  # type: ignore[method-assign]
+        at.billing.feed = Feed(people(2), keys=[key(2)], known=100)
+        await at.billing_here.sync()
+        during = await at.get("/subscribers")
+        assert plain(during) == plain(before)
+        assert time.time() - float(during.headers[signing.READ_AT]) > 3000
+        go_on.set()
+        await until(lambda: at.hub._seen is not None and at.hub._seen[0] is ledger.good)
+        after = await at.get("/subscribers")
+        assert time.time() - float(after.headers[signing.READ_AT]) < 30
+        old = json.loads(plain(before))["revision"]
+        begun = await at.get(f"/subscribers?revision={old}&page=1")
+        assert json.loads(plain(begun))["revision"] == old
+        assert float(begun.headers[signing.READ_AT]) <= float(after.headers[signing.READ_AT])
+
+
+async def test_whoever_has_no_key_keeps_no_connection(tmp_path: Path) -> None:
+    async with scene(tmp_path) as at:
+        reader, writer = await asyncio.open_connection("127.0.0.1", at.heard_at)
+        writer.write(b"GET /edged/keys HTTP/1.1\r\nHost: hub\r\n\r\n")
+        async with asyncio.timeout(5):
+            assert (await reader.read()).startswith(b"HTTP/1.1 401")
+        writer.close()
+
+
+async def test_reports_of_edges_beyond_the_bound_are_no_reason_to_write_the_others_down(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("edged.hub.fleet._EDGES", 1)
+    async with scene(tmp_path) as at:
+        assert at.hub.reports.hear(b'{"edge": "tower-1"}', {}) == 204
+        at.hub.reports._news.clear()
+        assert at.hub.reports.hear(b'{"edge": "tower-2"}', {}) == 507
+        assert not at.hub.reports._news.is_set()
+
+
 @pytest.mark.parametrize("what", STRANGE)
 async def test_a_request_that_no_edge_makes_gets_a_status_and_nothing_else(what: str, tmp_path: Path) -> None:
     method, path, status = STRANGE[what]
     async with scene(tmp_path) as at:
-        got = await at.get(path, method=method, body=b"[1]" if method == "POST" else None)
+        body = LONE_SURROGATE if path == "/events" else b"[1]"
+        got = await at.get(path, method=method, body=body if method == "POST" else None)
         assert (got.status, got.octets) == (status, b"")
 
 
@@ -488,6 +634,31 @@ async def test_a_hub_of_a_hub_hands_on_the_time_at_which_billing_was_reached(tmp
             assert {s.id for s in reading.snapshot.subscribers} == names(1, 2)
             assert source.confirmed_at == int(at.billing_here.current_at)
             await source.close()
+
+
+async def test_whoever_never_begins_with_tls_makes_room_for_who_does(tmp_path: Path) -> None:
+    authority = trustme.CA()
+    leaf = authority.issue_cert("127.0.0.1")
+    (tmp_path / "hub.pem").write_bytes(b"".join(pem.bytes() for pem in leaf.cert_chain_pems))
+    (tmp_path / "hub.key").write_bytes(leaf.private_key_pem.bytes())
+    (tmp_path / "ca.pem").write_bytes(authority.cert_pem.bytes())
+    async with scene(tmp_path, more=f", tls: {{chain: {tmp_path}/hub.pem, key: {tmp_path}/hub.key}}") as at:
+        front = HubFront(at.hub.settings, at.hub._answer, handshakes=4)
+        endpoint = await front.open(at.hub.settings.listen, at.hub._fds)
+        silent = [await asyncio.open_connection("127.0.0.1", endpoint.port) for _ in range(12)]
+        await until(lambda: front.counters.cut == 8)
+        async with asyncio.timeout(5):
+            assert [await reader.read() for reader, _ in silent[:8]] == [b""] * 8
+        context = ssl.create_default_context(cafile=tmp_path / "ca.pem")
+        async with (
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {BEARER}"}) as client,
+            client.get(f"https://{endpoint}/edged/keys", ssl=context) as response,
+        ):
+            assert response.status == 200
+        for _, writer in silent:
+            writer.close()
+        await front.close()
+        assert front.under_way == 0
 
 
 async def test_the_hub_speaks_tls_with_its_own_certificate_and_with_a_renewed_one_after_a_reload(

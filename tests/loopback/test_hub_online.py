@@ -5,8 +5,9 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from pathlib import Path
 
 from edged.billing.online.service import Online
@@ -124,7 +125,58 @@ async def test_what_the_hub_has_not_heard_for_minutes_is_no_word_on_who_is_onlin
             await until(lambda: access(edge, "100.64.9.9") is Access.BLOCKED)
             heard.confirmed_at = time.time() - 400
             at.hub.stir()
+            await until(lambda: at.hub._lines_at == heard.confirmed_at)
             hub_source(edge)._newest["sessions"] = int(time.time() - 400)
             await edge.office.online.look()
             assert "has not heard who is online for 40" in edge.office.online.error
             assert billing_of(edge).status().error == ""
+
+
+async def test_a_login_that_two_claim_gives_nobody_the_line_of_the_other_at_an_edge(tmp_path: Path) -> None:
+    """Whose it is the hub has decided for itself: the edge is told no more than that."""
+    session = OnlineSession("shared@fibre", (parse_prefix("100.64.9.9"),), 1_795_000_000.0)
+    both_of_them = [one | {"logins": ["shared@fibre"]} for one in people(1, 2)]
+    both_of_them[0]["state"] = "notice"
+    async with scene(tmp_path, Feed(both_of_them, keys=[], known=100)) as at:
+        heard = at.house.office.online
+        assert isinstance(heard, Online)
+        await until(lambda: heard.offered is False)
+        await at.house.writer.follow("billing", (session,), keep=False)
+        heard.offered, heard.confirmed_at = True, time.time()
+        at.hub.stir()
+        await until(lambda: bool(at.hub._histories["sessions"].now.revision))
+        assert access(at.house, "100.64.9.9") is not Access.BLOCKED
+        assert "2" not in {one.id for one in at.hub._histories["sessions"].now.entries}
+
+
+async def test_a_payment_in_a_long_list_costs_the_list_of_who_is_online_no_more_than_that_one(tmp_path: Path) -> None:
+    looked: list[str] = []
+    everybody = people(*range(3000))
+    sessions = tuple(
+        OnlineSession("", (parse_prefix(f"100.64.{n >> 8}.{n & 255}"),), 1_795_000_000.0, str(n)) for n in range(3000)
+    )
+    async with scene(tmp_path, Feed(everybody, keys=[], known=9000)) as at:
+        heard = at.house.office.online
+        assert isinstance(heard, Online)
+        await until(lambda: heard.offered is False)
+        await at.house.writer.follow("billing", sessions, keep=False)
+        heard.offered, heard.confirmed_at = True, time.time()
+        at.hub.stir()
+        history = at.hub._histories["sessions"]
+        await until(lambda: len(history.now.entries) == 3000)
+        before, there = history.now, at.hub._sessions_of
+
+        def sessions_of(subscriber: str, logins: Iterable[str]) -> list[OnlineSession]:
+            looked.append(subscriber)
+            return there(subscriber, logins)
+
+        at.hub._sessions_of = sessions_of
+        at.billing.feed = Feed(everybody[1:], keys=[], known=9000, active={"0"})
+        await at.billing_here.recheck("0")
+        await until(lambda: len(history.now.entries) == 2999)
+        assert history.since(before.revision) == frozenset("0")
+        moved = (replace(sessions[1], prefixes=(parse_prefix("100.65.0.1"),)), *sessions[2:])
+        await at.house.writer.follow("billing", moved, keep=False)
+        at.hub.stir()
+        await until(lambda: history.since(before.revision) == frozenset("01"))
+        assert set(looked) == {"1"}

@@ -67,6 +67,8 @@ class Ledger:
         """Why the disk does not take what it should; empty: it does."""
         self.opened = False
         """True while every line is open because billing is silent."""
+        self.followed = False
+        """True once a reading was put into force since the start."""
         self.pending = False
         """True while the list in force and what was published may differ."""
         self.unsaved = False
@@ -76,6 +78,8 @@ class Ledger:
         self._places: dict[str, int] = {}
         self._placed: tuple[Subscriber, ...] = ()
         """The list that ``_places`` is about."""
+        self._confirmed = 0.0
+        """When billing last said that nothing had changed, epoch seconds."""
         self._memory = GuardMemory()
         self._held_with_keys = False
         self._store = guard_memory
@@ -106,6 +110,16 @@ class Ledger:
         self._ground = ground
         self.pending = True
 
+    @property
+    def current_at(self) -> float:
+        """When the list in force was last what billing says, epoch seconds; 0: never. Never earlier than before."""
+        return max(self._confirmed, self.good.read_at) if self.good is not None else 0.0
+
+    def confirm(self, at: float) -> None:
+        """Billing said at ``at``, epoch seconds, that nothing has changed: not since a reading that is held."""
+        if self.held is None:
+            self._confirmed = at
+
     # --- whole readings --------------------------------------------------------------------------
 
     async def judge(self, snapshot: Snapshot, settings: GuardSettings, now: float) -> Verdict:
@@ -125,7 +139,7 @@ class Ledger:
         if verdict.memory != self._memory:
             await self._store.save(verdict.memory)
             self._memory = verdict.memory
-        self.good = replace(good, read_at=snapshot.read_at, known=snapshot.known)
+        self.good, self.followed = replace(good, read_at=snapshot.read_at, known=snapshot.known), True
         await self._forget_held()
         return False
 
@@ -143,6 +157,9 @@ class Ledger:
     async def hold(self, snapshot: Snapshot, reasons: tuple[Reason, ...]) -> None:
         """Keep the reading until a person has decided, or a better one has come."""
         news = self.held is None or self.held.id != snapshot.id
+        if self.held is None and self.good is not None:
+            # for the time after a restart: an edge of this hub believes no list that is older than one before
+            self.good, self.unsaved, self._spoken = replace(self.good, read_at=self.current_at), True, {}
         self.held, self.reasons, self._held_with_keys = snapshot, reasons, True
         if news:
             self.counters.held += 1
@@ -175,7 +192,7 @@ class Ledger:
             self.counters.saving_failed += 1
             self.unsaved = True
             raise
-        self.good, self.unsaved = snapshot, False
+        self.good, self.unsaved, self.followed = snapshot, False, True
         self.counters.accepted += 1
         await self.publish(snapshot, words)
         await self._forget_held()

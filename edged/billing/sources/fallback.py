@@ -53,6 +53,11 @@ class FallbackSource:
         """Seconds that this edge waits beyond ``after``."""
         self._hub_again = 0.0
         """The loop's second at which the hub is asked again while billing answers."""
+        self._sums: tuple[int, int] | None = None
+        """What names the content of billing's latest list."""
+        self._told_at = 0.0
+        """When billing, standing in, last said anything new, epoch seconds: a hub that has not looked since would undo
+        it."""
         self.stands_in = False
 
     @property
@@ -94,10 +99,10 @@ class FallbackSource:
         try:
             # while billing answers the hub is asked for all, which is never kept waiting
             reading = await self._hub.read(None if self.stands_in else _of(previous, "hub"), told)
-            age = self._clock() - (self._hub.confirmed_at or 0.0)
-            fresh = age < self._after
+            confirmed = self._hub.confirmed_at or 0.0
+            fresh = self._clock() - confirmed < self._after and not (self.stands_in and confirmed < int(self._told_at))
         except UpstreamError as error:
-            failure, age, fresh = error, 0.0, False
+            failure, fresh = error, False
         if fresh:
             if self.stands_in:
                 log.info("billing-hub-again", source=self._hub.name)
@@ -132,11 +137,19 @@ class FallbackSource:
         return read
 
     async def _read(self, previous: Reading | None, told: Progress) -> Reading | None:
-        return _marked(await self._billing.read(_of(previous, "billing"), told), "billing")
+        asked = self._clock()
+        reading = await self._billing.read(_of(previous, "billing"), told)
+        if reading is not None and reading.snapshot.sums != self._sums:
+            self._sums, self._told_at = reading.snapshot.sums, asked
+        return _marked(reading, "billing")
 
     async def read_one(self, subscriber: str) -> Subscriber | None:
         """What the one that answers says of one subscriber. UpstreamError."""
-        return await self._active.read_one(subscriber)
+        asked, stands_in = self._clock(), self.stands_in
+        one = await self._active.read_one(subscriber)
+        if stands_in:
+            self._told_at = asked
+        return one
 
     async def sessions(self) -> tuple[OnlineSession, ...] | None:
         """Who is online by the one that answers. UpstreamError."""

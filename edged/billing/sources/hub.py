@@ -66,8 +66,9 @@ class HubSource(RestSource):
         self._root = urlsplit(self._base).path
         self._publics = publics
         self._wait = wait
-        self._newest = {"lists": 0, "sessions": 0}
-        """When billing confirmed the newest answer so far to the hub, epoch seconds."""
+        self._newest = {"lists": 0, "sessions": 0, "one": 0}
+        """When billing confirmed the newest answer so far to the hub, epoch seconds. A word on one subscriber is of the
+        moment, and makes no list older."""
         self._online: Online | None = None
         """Who was online at the latest look."""
         self._answered = True
@@ -189,8 +190,8 @@ class HubSource(RestSource):
             read_at = verify(self._publics, reply.path, reply.query, reply.headers, body)
         except UpstreamError as error:
             raise UpstreamError(f"{self.name}: {error}") from None
-        kind = "sessions" if reply.path == f"{self._root}/sessions" else "lists"
-        old = self._newest[kind] - read_at
+        kind = "one" if of_one else "sessions" if reply.path == f"{self._root}/sessions" else "lists"
+        old = max(self._newest[kind], self._newest["lists"] if of_one else 0) - read_at
         if old > _BACK_S:
             raise UpstreamError(f"{self.name}: the answer is {old:,} s older than one before: a cache, or a replay")
         ahead = read_at - self._clock()

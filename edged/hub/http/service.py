@@ -8,7 +8,9 @@ is repeated or logged. RFC 9110, RFC 9112.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import hmac
+import socket
 import ssl
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
@@ -38,6 +40,12 @@ _IDLE_S = 90.0
 _WHOLE_S = 60.0
 """Seconds from the header to the end of the answer, beside what it was asked to wait."""
 _HANDSHAKE_S = 10.0
+_HANDSHAKES = 512
+"""Under way at once; beyond, the oldest goes: one that means it takes a fraction of a second."""
+_GOODBYE_S = 1.0
+"""Seconds for the other side's part of the end of TLS."""
+_EXHAUSTED_S = 0.1
+"""Seconds without a descriptor until the next try."""
 
 Answering = Callable[[Question], Awaitable[Answer]]
 
@@ -73,32 +81,85 @@ class _Protocol(TimedProtocol):
 class HubFront(TimedFront):
     """The listening socket, and the edges behind it."""
 
-    def __init__(self, settings: HubSettings, answering: Answering, connections: int = _CONNECTIONS) -> None:
+    def __init__(
+        self,
+        settings: HubSettings,
+        answering: Answering,
+        connections: int = _CONNECTIONS,
+        handshakes: int = _HANDSHAKES,
+    ) -> None:
         crowd = Crowd(connections, _HEAD_S, full=self._cut, slow=self._cut)
         super().__init__(self._answer, crowd, handler_cancellation=True)
         self.keys: tuple[Secret, ...] = settings.keys
         self.counters = Counters()
         self._answering = answering
+        self._heard: socket.socket | None = None
+        self._accepting: asyncio.Task[None] | None = None
+        self._handshakes = handshakes
+        self._greeted: dict[asyncio.Task[None], None] = {}
+        """Handshakes under way, the oldest first."""
         self._tls = None if settings.tls is None else context(settings.tls)
         self.ends = 0.0 if settings.tls is None else _ends(settings.tls)
         """When the certificate in use ends, epoch seconds; 0: there is none."""
 
     async def open(self, endpoint: Endpoint, fds: FdStore) -> Endpoint:
         """Listen on ``endpoint``; the one that the system chose where its port is 0. ConfigError."""
-        tls = {"ssl": self._tls, "ssl_handshake_timeout": _HANDSHAKE_S} if self._tls is not None else {}
         try:
-            port = await self.listen(fds.listen(endpoint, _BACKLOG), _BACKLOG, **tls)
+            self._heard = fds.listen(endpoint, _BACKLOG)
         except OSError as error:
             raise ConfigError.unbound("hub.listen", endpoint, error) from None
-        return Endpoint(endpoint.address, port)
+        self._accepting = asyncio.create_task(self._accept(self._heard), name="hub-accept")
+        return Endpoint(endpoint.address, self._heard.getsockname()[1])
 
     def reconfigure(self, settings: HubSettings) -> None:
         """Take other bearer keys, and the certificate as it is now. ConfigError: then everything stays."""
         if settings.tls is not None and self._tls is not None:
             context(settings.tls)
             self.ends = _ends(settings.tls)
-            self._tls.load_cert_chain(settings.tls.chain, settings.tls.key)
+            self._tls.load_cert_chain(settings.tls.chain, settings.tls.key, password="")
         self.keys = settings.keys
+
+    def refrain(self) -> None:
+        """Let nobody else in."""
+        if self._heard is not None and self._accepting is not None:
+            self._accepting.cancel()
+            self._heard.close()
+            self._heard = None
+
+    async def close(self) -> None:
+        """Close the socket and every connection; at once."""
+        for greeting in self._greeted:
+            greeting.cancel()
+        await super().close()
+
+    async def _accept(self, listener: socket.socket) -> None:
+        loop = asyncio.get_running_loop()
+        while True:
+            try:
+                sock, _ = await loop.sock_accept(listener)
+            except OSError:  # no descriptor left, or the peer was gone already
+                await asyncio.sleep(_EXHAUSTED_S)
+                continue
+            if len(self._greeted) >= self._handshakes:
+                oldest = next(iter(self._greeted))
+                del self._greeted[oldest]
+                oldest.cancel()
+                self._cut()
+            greeting = loop.create_task(self._greet(sock), name="hub-handshake")
+            self._greeted[greeting] = None
+            greeting.add_done_callback(lambda done: self._greeted.pop(done, None))
+            await asyncio.sleep(0)  # a flood does not hold the loop
+
+    async def _greet(self, sock: socket.socket) -> None:
+        """TLS, where there is any; afterwards the connection lives by itself."""
+        with contextlib.suppress(OSError, TimeoutError):
+            await asyncio.get_running_loop().connect_accepted_socket(
+                self.connection,
+                sock,
+                ssl=self._tls,
+                ssl_handshake_timeout=_HANDSHAKE_S if self._tls else None,
+                ssl_shutdown_timeout=_GOODBYE_S if self._tls else None,
+            )
 
     def connection(self) -> _Protocol:
         """What serves the next edge."""
@@ -161,6 +222,7 @@ class HubFront(TimedFront):
                 response.headers["Content-Encoding"] = "gzip"
         if answer.status == 401:
             response.headers["WWW-Authenticate"] = 'Bearer realm="edged"'
+            response.force_close()  # whoever has no key keeps no place
         self.counters.octets += len(octets)
         return response
 

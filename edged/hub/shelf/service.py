@@ -11,6 +11,8 @@ from typing import Any
 from edged.hub.answer import Body
 
 _OCTETS = 64 * 1024 * 1024
+_BESIDE = 1024
+"""Octets that a body takes beside its own: its name, its digest, its place."""
 
 
 class Shelf:
@@ -25,29 +27,29 @@ class Shelf:
 
     async def body(self, name: tuple[str, ...], make: Callable[..., bytes], *arguments: Any) -> Body:
         """The body of that name, which ``make`` makes of ``arguments`` where it is not there."""
-        kept = self.kept(name)
-        if kept is not None:
-            return kept
-        task = self._making.get(name)
-        if task is None:
-            making = asyncio.to_thread(lambda: Body.of(make(*arguments)))
-            task = self._making[name] = asyncio.create_task(making, name="hub-body")
-            task.add_done_callback(lambda _: self._made(name))
+        there = await self.there(name)
+        if there is not None:
+            return there
+        making = asyncio.to_thread(lambda: Body.of(make(*arguments)))
+        task = self._making[name] = asyncio.create_task(making, name="hub-body")
+        task.add_done_callback(lambda _: self._made(name))
         return await asyncio.shield(task)  # others may be waiting for it too
 
-    def kept(self, name: tuple[str, ...]) -> Body | None:
-        """The body of that name, where it is there."""
+    async def there(self, name: tuple[str, ...]) -> Body | None:
+        """The body of that name, where it is there or being made."""
         if name in self._bodies:
             self._bodies.move_to_end(name)
-        return self._bodies.get(name)
+            return self._bodies[name]
+        task = self._making.get(name)
+        return await asyncio.shield(task) if task is not None else None
 
     def keep(self, name: tuple[str, ...], body: Body) -> Body:
         """Put a body there that was made elsewhere."""
         self._bodies[name] = body
-        self._octets += len(body.octets)
+        self._octets += len(body.octets) + _BESIDE
         while self._octets > self._room and len(self._bodies) > 1:
             _, gone = self._bodies.popitem(last=False)
-            self._octets -= len(gone.octets)
+            self._octets -= len(gone.octets) + _BESIDE
         return body
 
     def _made(self, name: tuple[str, ...]) -> None:
