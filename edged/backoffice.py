@@ -7,7 +7,7 @@ Built where the configuration has a ``billing:`` section; without one nobody is 
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from edged.billing.events.service import EventService
 from edged.billing.hook.service import HookService
@@ -20,9 +20,6 @@ from edged.billing.sources import open_source
 from edged.billing.webhook import Hint
 from edged.config.schema import Config
 from edged.fdstore import FdStore
-from edged.hub.online import SessionsOf
-from edged.hub.service import HubService
-from edged.hub.settings import HubSettings
 from edged.model import Key, OnlineSession, Snapshot, Subscriber, Tell, untold
 from edged.state.current import Current
 from edged.state.database import Database
@@ -32,6 +29,11 @@ from edged.state.keys import BILLING, KeyStore
 from edged.state.outbox import OutboxStore
 from edged.state.snapshots import SnapshotFiles
 from edged.values import Prefix
+
+if TYPE_CHECKING:
+    from edged.hub.online import SessionsOf
+    from edged.hub.service import HubService
+    from edged.hub.settings import HubSettings
 
 
 class BackOffice:
@@ -83,6 +85,8 @@ class BackOffice:
         if settings.source == "hub":
             self.reports = ReportService(settings, facts)
         if config.hub is not None:
+            from edged.hub.service import HubService  # its memory costs nobody else
+
             self.hub = HubService(
                 config.hub,
                 billing=self.billing,

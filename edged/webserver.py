@@ -8,11 +8,16 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
+
+if TYPE_CHECKING:
+    import socket
+
+P = TypeVar("P", bound="TimedProtocol")
 
 log = structlog.get_logger(__name__)
 
@@ -144,6 +149,61 @@ class TimedProtocol(QuietProtocol):
         """End the connection now."""
         if self.transport is not None:
             self.transport.abort()
+
+
+class TimedFront(web.Server):
+    """One listening socket and the ``Crowd`` behind it. Who makes it says what a connection is, and what is counted."""
+
+    def __init__(self, answering: Callable[[web.BaseRequest], Any], crowd: Crowd, **handling: Any) -> None:
+        """``handling``: as in ``web.Server``."""
+        super().__init__(answering, **handling)
+        self._crowd = crowd
+        self._listener: asyncio.Server | None = None
+
+    async def listen(self, listener: socket.socket, backlog: int, **tls: Any) -> int:
+        """Serve whoever comes to ``listener``; its port. ``tls``: as in ``loop.create_server``. OSError."""
+        loop = asyncio.get_running_loop()
+        self._listener = await loop.create_server(self.connection, sock=listener, backlog=backlog, **tls)
+        return int(self._listener.sockets[0].getsockname()[1])
+
+    def connection(self) -> TimedProtocol:
+        """What serves the next client: ``timed``."""
+        raise NotImplementedError
+
+    def timed(self, kind: type[P], **settings: Any) -> P:
+        """A connection of ``kind`` in the crowd, within ``LIMITS``; ``settings``: as in ``web.RequestHandler``."""
+        protocol = kind(self, loop=asyncio.get_running_loop(), **settings, **LIMITS)
+        protocol.crowd, protocol.timer = self._crowd, None
+        return protocol
+
+    @property
+    def under_way(self) -> int:
+        """Clients inside."""
+        return len(self._crowd)
+
+    def refrain(self) -> None:
+        """Let nobody else in."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    async def close(self) -> None:
+        """Close the socket and every connection; at once."""
+        self.refrain()
+        self._crowd.cut()
+        await self.shutdown(timeout=0)
+
+
+async def body_of(request: web.BaseRequest, most: int) -> bytes | None:
+    """The body, whole; None for one of more than ``most`` octets. The connection's deadline bounds the wait."""
+    if (request.content_length or 0) > most:
+        return None
+    octets = bytearray()
+    async for piece in request.content.iter_any():
+        octets += piece
+        if len(octets) > most:
+            return None
+    return bytes(octets)
 
 
 def report_fault(event: str, error: BaseException | None, count: int) -> None:

@@ -96,7 +96,8 @@ def _verdict(alarms: list[dict[str, str]]) -> str:
 
 def status(alarms: list[dict[str, str]], **more: Any) -> dict[str, Any]:
     return {
-        "schema": 1, "site": "tower-12", "mode": "enforce", "version": "0.1.0", "uptime_s": 1_051_200.0,
+        "schema": 1, "site": "tower-12", "role": "edge",
+        "mode": "enforce", "version": "0.1.0", "uptime_s": 1_051_200.0,
         "loaded_at": NOW - 500_000,
         "verdict": _verdict(alarms),
         "subscribers": {

@@ -8,8 +8,6 @@ works: with the triggers in the file, and with rows that go out and come back on
 from __future__ import annotations
 
 import asyncio
-import shutil
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import suppress
@@ -28,7 +26,7 @@ from edged.state.shared.rows import Row
 from edged.state.shared.service import Replicator
 from edged.state.shared.target import parse_target
 from edged.values import Secret
-from tests.loopback.postgres import PASSWORD, Postgres
+from tests.loopback.postgres import PASSWORD, Postgres, postgres_at_work
 
 _number = count()
 
@@ -39,19 +37,14 @@ async def _ignored(_rows: Sequence[Row]) -> None:
 
 @pytest.fixture(scope="session")
 def engine() -> Iterator[Postgres]:
-    folder = Path(tempfile.mkdtemp(prefix="edged-engine-"))
-    folder.chmod(0o755)
-    server = Postgres(folder / "cluster")
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgres_at_work() as server:
+        yield server
 
 
 @pytest.fixture(autouse=True)
 def shared(engine: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
     """Each database joins a shared one of its own when it is opened, and leaves it when it is closed."""
-    running: dict[Database, tuple[Replicator, asyncio.Task[None], SharedClient]] = {}
+    joined: dict[Database, tuple[Replicator, asyncio.Task[None], SharedClient]] = {}
     open_alone, close_alone = Database.open, Database.close
 
     async def opened(database: Database) -> Path | None:
@@ -63,11 +56,11 @@ def shared(engine: Postgres, monkeypatch: pytest.MonkeyPatch) -> None:
         replicator = Replicator(near, client, "", _ignored, poll=0.2, look=0.02)
         with suppress(UpstreamError):  # a database that cannot be read is what the test is about
             await replicator.open()
-        running[database] = replicator, asyncio.create_task(replicator.run()), client
+        joined[database] = replicator, asyncio.create_task(replicator.run()), client
         return aside
 
     async def closed(database: Database) -> None:
-        replicator, task, client = running.pop(database, (None, None, None))
+        replicator, task, client = joined.pop(database, (None, None, None))
         if replicator is not None and task is not None and client is not None:
             with suppress(TimeoutError):
                 async with asyncio.timeout(2.0):

@@ -118,6 +118,10 @@ def _upstream(name: str, seconds: float) -> Iterator[None]:
         raise UpstreamError(f"{name}: {_no_tls(error.os_error)}") from None
     except aiohttp.ClientConnectorError as error:
         raise UpstreamError(f"{name}: cannot connect: {_fault(error.os_error)}") from None
+    except aiohttp.ServerDisconnectedError:
+        raise UpstreamError(f"{name}: it closed the connection without an answer") from None
+    except aiohttp.ClientOSError as error:
+        raise UpstreamError(f"{name}: the connection broke off: {_fault(error)}") from None
     except (aiohttp.ClientError, ValueError) as error:
         raise UpstreamError(f"{name}: {type(error).__name__} while reading") from None
 

@@ -64,12 +64,9 @@ class BillingService:
         clock: Callable[[], float] = time.time,
         chance: random.Random | None = None,
     ) -> None:
-        self._settings = settings
-        self._ground = Ground(settings.guard.widest, own)
+        self._settings, self._ground = settings, Ground(settings.guard.widest, own)
         self._ledger = Ledger(guard_memory=guard_memory, snapshots=snapshots, publish=publish, ground=self._ground)
-        self._source = source
-        self._store = guard_memory
-        self._clock = clock
+        self._source, self._store, self._clock = source, guard_memory, clock
         self._chance = chance or secrets.SystemRandom()
         self._polling = asyncio.Lock()
         self._lock = asyncio.Lock()
@@ -148,8 +145,7 @@ class BillingService:
 
     def reconfigure(self, settings: BillingSettings, own: tuple[Prefix, ...]) -> None:
         """Take new limits, times and own addresses; another source needs a restart."""
-        self._settings = settings
-        self._ground = Ground(settings.guard.widest, own)
+        self._settings, self._ground = settings, Ground(settings.guard.widest, own)
         self._ledger.guard(self._ground)
 
     def lines_to_block(self, prefixes: tuple[Prefix, ...]) -> tuple[Prefix, ...]:

@@ -25,7 +25,7 @@ def _url(value: str) -> str:
 
 
 def _public_key(value: object) -> bytes:
-    expected = wrong("the base64 of an ed25519 public key, 32 octets", "as the hub shows it")
+    expected = wrong("the base64 of an ed25519 public key, 32 octets", "`edged fleet key` on the hub prints it")
     if isinstance(value, bytes) and len(value) == PUBLIC_OCTETS:
         return value
     if not isinstance(value, str):
@@ -341,7 +341,7 @@ class BillingSettings(Settings):
     @model_validator(mode="after")
     def _knows_its_hub(self) -> BillingSettings:
         if self.source == "hub" and not self.signed_by:
-            raise wrong("signed_by: [PUBLIC KEY] beside source: hub", "an answer that nobody signed is believed never")
+            raise wrong("signed_by: [PUBLIC KEY] beside source: hub", "an answer that nobody signed is never believed")
         if self.source != "hub" and self.signed_by:
             raise wrong("source: hub beside signed_by", "no other source signs what it answers")
         if self.source != "hub" and (self.fallback is not None or self.guard.leave_to_hub):

@@ -93,10 +93,10 @@ def _good(
     arguments: Arguments, loaded: Loaded, proved: Proved | None, sentences: dict[str, str],
     warnings: tuple[Problem, ...], *, wide: bool,
 ) -> Iterator[str]:  # fmt: skip
-    from edged.ops.text import columns, problems
+    from edged.ops.text import columns, counted, problems
 
     path, lines, files = loaded.document.path, len(loaded.document.lines), len(loaded.document.secret_files)
-    yield f"{path} is good ({lines} lines, {files} secret files)\n"
+    yield f"{path} is good ({lines} lines, {counted(files, 'secret file')})\n"
     for label, sentence in sentences.items():
         # in a pipe a line each, for grep
         rows = [sentence] if wide else textwrap.wrap(sentence, columns() - 12, break_on_hyphens=False)

@@ -4,20 +4,14 @@
 from __future__ import annotations
 
 import argparse
-from collections.abc import Callable
 from pathlib import Path
+
+from edged.commands.actions import Actions, add_actions
 
 
 def add_arguments(fleet: argparse.ArgumentParser) -> None:
     """The actions of ``edged fleet``."""
-    # -c, --json and --no-color are taken on either side of the action
-    everywhere = type(fleet)(add_help=False, argument_default=argparse.SUPPRESS)
-    everywhere.add_argument("-c", "--config", type=Path, metavar="FILE", help="as before the action")
-    everywhere.add_argument("--json", action="store_true", help="the same facts for a program")
-    everywhere.add_argument("--no-color", action="store_true", help=argparse.SUPPRESS)
-    actions = fleet.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=type(fleet))
-    for name, (text, arguments) in _ACTIONS.items():
-        arguments(actions.add_parser(name, help=text, description=text, parents=[everywhere]))
+    add_actions(fleet, _ACTIONS)
 
 
 def _status(action: argparse.ArgumentParser) -> None:
@@ -37,7 +31,7 @@ def _forget(action: argparse.ArgumentParser) -> None:
     action.add_argument("--why", default="", help="for the audit")
 
 
-_ACTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+_ACTIONS: Actions = {
     "status": ("how the edges are, those that need you first", _status),
     "key": ("print the public key, for billing.signed_by of the edges", _key),
     "forget": ("an edge that is no more: no alarm about it", _forget),

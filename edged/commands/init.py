@@ -56,8 +56,10 @@ def init(arguments: Arguments) -> int:
     path: Path = arguments.config.absolute()
     if path.exists() and not arguments.force:
         raise Refused(f"{path} exists and was left as it is; --force overwrites it")
+    is_asked = asking.is_there(arguments.no_input)
+    _agree(arguments, is_asked=is_asked)
     try:
-        answers = _asked(arguments, path) if asking.is_there(arguments.no_input) else _given(arguments)
+        answers = _asked(arguments, path) if is_asked else _given(arguments)
     except (EOFError, KeyboardInterrupt):
         print()
         raise Refused("nothing was written", 130) from None
@@ -72,6 +74,17 @@ def init(arguments: Arguments) -> int:
         print(f"\nStill empty, and wanted by edged check:  {'  '.join(empty)}")
     print(f"\nIt begins in mode: watch, which changes nothing for anyone.\nNext:  edged check -c {path}")
     return 0
+
+
+def _agree(arguments: Arguments, *, is_asked: bool) -> None:
+    """Refused where a flag of billing would be passed over, or is missing and not ``is_asked`` for."""
+    source, url = arguments.source, arguments.billing or ""
+    if source is not None and (url.startswith("file:") or not (url or is_asked)):
+        raise Refused(f"--source {source} wants its URL: --billing https://…")
+    if source == "hub" and not (arguments.signed_by or is_asked):
+        raise Refused("--source hub wants --signed-by KEY: edged fleet key on the hub prints it")
+    if arguments.signed_by is not None and source not in {"hub", None if is_asked else "hub"}:
+        raise Refused("--signed-by goes with --source hub")
 
 
 def _write(file: Path, content: str, mode: int) -> None:

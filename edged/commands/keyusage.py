@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from edged.commands.actions import Actions, add_actions
 from edged.ops.control import SCHEMA, Refused
 from edged.ops.outfile import put
 
@@ -26,15 +27,7 @@ _BEGINNING = "2026-11-27 (the beginning of that day here) or 2026-11-27T18:00+01
 
 def add_arguments(keys: argparse.ArgumentParser) -> None:
     """The actions of ``edged keys``."""
-    # -c, --json and --no-color are taken on either side of the action
-    everywhere = type(keys)(add_help=False, argument_default=argparse.SUPPRESS)
-    everywhere.add_argument("-c", "--config", type=Path, metavar="FILE", help="as before the action")
-    everywhere.add_argument("--json", action="store_true", help="the same facts for a program")
-    everywhere.add_argument("--no-color", action="store_true", help=argparse.SUPPRESS)
-    actions = keys.add_subparsers(dest="action", required=True, metavar="ACTION", parser_class=type(keys))
-
-    for name, (text, arguments) in _ACTIONS.items():
-        arguments(actions.add_parser(name, help=text, description=text, parents=[everywhere]))
+    add_actions(keys, _ACTIONS)
 
 
 def _list(action: argparse.ArgumentParser) -> None:
@@ -180,7 +173,7 @@ def _devices(action: argparse.ArgumentParser) -> None:
     action.add_argument("--online", action="store_true", help="those that are online now")
 
 
-_ACTIONS: dict[str, tuple[str, Callable[[argparse.ArgumentParser], None]]] = {
+_ACTIONS: Actions = {
     "list": ("every key, without its passphrase", _list),
     "add": ("make a key; a passphrase is drawn unless one is given", _add),
     "generate": ("make many keys, one a unit", _generate),

@@ -46,7 +46,6 @@ _FEW = 64
 """Entries of a difference that is written at once, without a thread."""
 _LATER_S = 5
 """Seconds after which who cannot be answered now may ask again."""
-
 _LISTS = (*feed.KINDS, "sessions")
 _NO_LIST = 'W/"unknown"'
 _PIECE = 256
@@ -200,9 +199,8 @@ class HubService:
             return
         keys: Sequence[Key] | None = good.keys
         if keys is None and not self._histories["keys"].now.revision:
-            keys = await self._kept_keys()
-            if not keys and not read:
-                keys = None  # not known yet: an empty list would take every key from every edge
+            # not known yet is no empty list: that would take every key from every edge
+            keys = await self._kept_keys() or (() if read else None)
         sums = await asyncio.to_thread(sums_of, good, keys)
         name = revision(self._private, "subscribers", sums[0], good.known)
         changed = await self._take("subscribers", Listed(name, good.subscribers, good.known))
@@ -240,8 +238,7 @@ class HubService:
 
     async def _take(self, kind: str, listed: Listed[Any]) -> bool:
         """Make ``listed`` the list of now; True: it is another than before."""
-        history = self._histories[kind]
-        was = history.now
+        history, was = self._histories[kind], self._histories[kind].now
         if listed.revision == was.revision:
             return False
         changes = await asyncio.to_thread(touched, listed.entries, was.entries)

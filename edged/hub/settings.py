@@ -35,28 +35,28 @@ class HubSettings(Settings):
     Mistake: a public address without `tls`: passphrases travel in clear.
     """
     path: str = Field(default="/edged", pattern=r"^(/[A-Za-z0-9._~-]{1,64}){0,4}$")
-    """What stands before `/subscribers` and `/keys`; with it, `billing.url` of the edges ends.
+    """The path before `/subscribers` and `/keys`; `billing.url` of the edges ends with it.
 
     Example: `/edged`
     Mistake: a proxy in front that changes the path: what is signed then is another one, and every edge refuses it.
     """
     keys: tuple[SecretField, ...] = Field(min_length=1, max_length=8)
-    """Bearer keys, any of which lets an edge in: what stands in its `billing.key`. Two while one replaces the other.
+    """Bearer keys, any of which lets an edge in: what stands in its `billing.key`. While one replaces another, both.
 
     Example: `[!file /etc/edged/secrets/hub]`
     Mistake: the key with which this hub is let in at billing.
     """
     tls: HubTlsSettings | None = None
-    """HTTPS; none: HTTP."""
+    """HTTPS at `listen`; without it HTTP."""
     cache: Duration = 0.0
-    """So long a proxy may serve an answer about subscribers again without asking; `0s`: never. Keys are never left with
-    a proxy.
+    """How long a proxy may serve an answer about subscribers again without asking; `0s`: never. Wi-Fi keys are always
+    asked for.
 
     Example: `2s`
     Mistake: longer than a payment may take to open a line.
     """
     silent: Duration = 300.0
-    """An edge that has not reported for so long is an alarm. Edges report about once a minute.
+    """How long an edge may go without a report before it is an alarm. Edges report about once a minute.
 
     Example: `15m`
     """

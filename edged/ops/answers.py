@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from edged import __version__
 from edged.billing.status import Outcome
+from edged.config.roles import is_hub_alone
 from edged.model import Access, State
 from edged.ops.alarms import alarms
 from edged.ops.completable import offered
@@ -99,6 +100,7 @@ class Answers:
         return {
             "schema": SCHEMA,
             "site": house.loaded.config.site,
+            "role": "hub" if is_hub_alone(house.loaded.config) else "edge",
             "mode": house.loaded.config.mode,
             "version": __version__,
             "uptime_s": now - house.started_at,

@@ -49,7 +49,7 @@ def _serves(config: Config) -> str:
 def _blocks(config: Config) -> str:
     if config.billing is None:
         return "nobody: there is no billing section"
-    billing = "the file" if config.billing.source == "file" else config.billing.source
+    billing = {"file": "the file", "hub": "the hub"}.get(config.billing.source, config.billing.source)
     if is_hub_alone(config):
         return f"nobody here; its edges block whatever {billing} calls blocked"
     networks = ", ".join(str(p) for p in config.subscribers.networks) or "no network"
@@ -60,6 +60,8 @@ def _guard(config: Config) -> str:
     if config.billing is None:
         return ""
     guard = config.billing.guard
+    if guard.leave_to_hub:
+        return "the hub's, for amounts; what may never be blocked is judged here"
 
     def limit(window: WindowSettings) -> str:
         return f"{window.share:.1%} or {window.count:,} in {span(window.window)}".replace(".0%", "%")

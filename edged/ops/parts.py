@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from edged.billing.status import Health
 from edged.captive.certificate import day
+from edged.config.roles import is_hub_alone
 from edged.enforce.standing import Health as TargetHealth
 from edged.native import keysearch
 from edged.native.datagrams import COMPILED
@@ -40,16 +41,10 @@ class Part:
 
 
 def parts(house: House, now: float, *, names: bool = True) -> list[Part]:
-    """Every room, in the order of the traffic; without ``names`` no subscriber is named."""
-    return [
-        _billing(house, now, names=names),
-        *_hub(house),
-        _dns(house, names=names),
-        _portal(house, now),
-        _radius(house),
-        *_targets(house, now),
-        _store(house),
-    ]
+    """Every room, in the order of the traffic; of a hub alone those that it has. Without ``names`` nobody is named."""
+    served = [_dns(house, names=names), _portal(house, now), _radius(house), *_targets(house, now)]
+    here = [] if is_hub_alone(house.loaded.config) else served
+    return [_billing(house, now, names=names), *_hub(house), *here, _store(house)]
 
 
 def _billing(house: House, now: float, *, names: bool) -> Part:

@@ -27,9 +27,10 @@ def reported(house: House) -> dict[str, Any]:
     if house.billing is None:
         return said
     status = house.billing.status()
+    # the id of what is in force begins with the revision that it came with; the same list may bear another since
+    revision = "" if status.held else status.marks.get("subscribers.revision", "")
     return said | {
-        # a snapshot's id begins with its revision
-        "subscribers": status.snapshot.rpartition(".")[0],
+        "subscribers": revision or status.snapshot.rpartition(".")[0],
         "keys": status.marks.get("keys.revision", ""),
         "read_at": int(house.billing.current_at),
         "blocked": status.blocked,

@@ -118,12 +118,7 @@ def status(answer: Answer) -> str:
     if subscribers["reasons"]:
         head = f"  {'blocked for':<14}{subscribers['states']['blocked']:<10,}"
         lines += _tied(head, _pairs(subscribers["reasons"]), 26)
-    now = subscribers["access"]
-    sees = "would see" if answer["mode"] == "watch" else "see"
-    unreached = now.get("unreached", 0)
-    seen = [f"{now['blocked'] - unreached:,} {sees} the page", f"{now['pass']:,} have a pass"]
-    seen += [f"{now['drain']:,} draining"] + ([f"{unreached:,} on no known line"] if unreached else [])
-    lines += _tied(f"  {'right now':<14}", seen, 16)
+    lines += [] if answer.get("role") == "hub" else _right_now(answer)
     lines += _last_hour(answer.get("last_hour", {}))
     lines += _words(answer.get("words", {}))
     lines.append("")
@@ -145,6 +140,16 @@ def status(answer: Answer) -> str:
     last = f"edged {answer['version']}, up {span(answer['uptime_s'])}, configuration of {moment(answer['loaded_at'])}"
     lines += ["", *textwrap.wrap(last, columns())]
     return "\n".join(lines)
+
+
+def _right_now(answer: Answer) -> Iterator[str]:
+    """What blocked subscribers meet in this moment; at a hub alone nobody meets anything."""
+    now = answer["subscribers"]["access"]
+    sees = "would see" if answer["mode"] == "watch" else "see"
+    unreached = now.get("unreached", 0)
+    seen = [f"{now['blocked'] - unreached:,} {sees} the page", f"{now['pass']:,} have a pass"]
+    seen += [f"{now['drain']:,} draining"] + ([f"{unreached:,} on no known line"] if unreached else [])
+    yield from _tied(f"  {'right now':<14}", seen, 16)
 
 
 def _last_hour(hour: Answer) -> Iterator[str]:

@@ -8,7 +8,10 @@ import shutil
 import signal
 import socket
 import subprocess
+import tempfile
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 BINARIES = max(Path("/usr/lib/postgresql").glob("*/bin"))
@@ -122,3 +125,16 @@ class Postgres:
 
     def _run(self, program: str, *arguments: str) -> None:
         subprocess.run([*_AS_POSTGRES, str(BINARIES / program), *arguments], check=True, capture_output=True, cwd="/")
+
+
+@contextmanager
+def postgres_at_work(certificate: tuple[bytes, bytes] | None = None) -> Iterator[Postgres]:
+    """A cluster at work in a folder of its own, which is gone afterwards; ``certificate`` as of ``Postgres``."""
+    with tempfile.TemporaryDirectory(prefix="edged-postgres-", ignore_cleanup_errors=True) as folder:
+        Path(folder).chmod(0o755)
+        server = Postgres(Path(folder) / "cluster", certificate)
+        server.start()
+        try:
+            yield server
+        finally:
+            server.stop()

@@ -106,6 +106,13 @@ async def test_a_port_that_speaks_no_tls_is_said_to_be_that() -> None:
     assert sentence == "billing.test: it does not speak TLS there (http:// or another port?)"
 
 
+async def test_a_server_that_hangs_up_is_said_to_have_closed_the_connection() -> None:
+    async with answering(serving(trustme.CA().issue_cert("127.0.0.1"))) as port:
+        sentence = await said(f"http://127.0.0.1:{port}/")
+
+    assert sentence == "billing.test: it closed the connection without an answer"
+
+
 @pytest.mark.parametrize(
     ("reply", "sentence"),
     [

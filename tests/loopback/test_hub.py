@@ -39,7 +39,7 @@ from edged.state.files import write_atomically
 from edged.values import Secret
 from tests.loopback import feed_server
 from tests.loopback.billing_edge import names, people
-from tests.loopback.feed_server import Feed, ToldFeedServer
+from tests.loopback.feed_server import Feed, FeedServer, ToldFeedServer
 from tests.loopback.house import at_work, written
 from tests.loopback.hub_scene import (
     BEARER,
@@ -245,18 +245,25 @@ async def test_a_revision_that_is_not_known_is_gone_and_the_edge_reads_everythin
 
 
 async def test_one_list_has_one_revision_whatever_way_it_was_come_by(tmp_path: Path) -> None:
-    async with scene(tmp_path) as at:
-        before = dict(at.hub.revisions)
-        at.billing.feed = Feed(people(1, 2, 3, addresses=("100.64.0.9",)), keys=[key(1), key(2)], known=100)
-        await at.sync()
-        assert at.hub.revisions["subscribers"] != before["subscribers"]
-        at.billing.feed = Feed(people(2, 1, addresses=("100.64.0.9",)), keys=[key(2), key(1)], known=100)
-        await at.sync()
-        assert {s.id for s in listed(at.house) if s.state is not State.ACTIVE} == names(1, 2)
-    # and after a restart, from disk and from billing
-    async with at.hub_at_work():
-        await at.sync()
-        assert at.hub.revisions["keys"] == before["keys"]
+    billing = FeedServer(Feed(people(1, 2, addresses=("100.64.0.9",)), keys=[key(1), key(2)], known=100))
+    at = Scene(tmp_path, billing)
+    async with feed_server.serve(billing):
+        async with at.hub_at_work():
+            before = dict(at.hub.revisions)
+            billing.feed = Feed(people(1, 2, 3, addresses=("100.64.0.9",)), keys=[key(1), key(2)], known=100)
+            await at.sync()
+            assert at.hub.revisions["subscribers"] != before["subscribers"]
+            billing.feed = Feed(people(2, 1, addresses=("100.64.0.9",)), keys=[key(2), key(1)], known=100)
+            await at.sync()
+            assert {s.id for s in listed(at.house) if s.state is not State.ACTIVE} == names(1, 2)
+        # and after a restart, from disk and then from billing
+        async with at.billing_away(), at.hub_at_work():
+            from_disk = dict(at.hub.revisions)
+            assert from_disk["keys"] == before["keys"]
+            billing.faults.discard("error")
+            assert (await at.billing_here.sync()).outcome is not Outcome.FAILED
+            await until(lambda: not at.hub._stirred.is_set())
+            assert at.hub.revisions == from_disk
 
 
 async def test_a_hub_that_starts_while_billing_is_away_serves_lists_and_keys_of_before_with_their_time(
@@ -277,6 +284,22 @@ async def test_a_hub_that_starts_while_billing_is_away_serves_lists_and_keys_of_
             while len(await edge.keys.all()) < 2:
                 await asyncio.sleep(0.02)
         assert abs(billing_of(edge).current_at - confirmed) < 1.0
+
+
+async def test_a_hub_whose_billing_has_no_keys_serves_an_empty_list_of_them_after_a_restart_too(tmp_path: Path) -> None:
+    billing = FeedServer(Feed(people(1, 2), keys=None, known=100))
+    async with feed_server.serve(billing):
+        at = Scene(tmp_path, billing)
+        async with at.hub_at_work():
+            revisions = dict(at.hub.revisions)
+        billing.faults.add("error")
+        async with at.hub_at_work():
+            await until(lambda: not at.hub._stirred.is_set())
+            assert not at.hub.revisions["keys"]
+            billing.faults.discard("error")
+            # what billing said before: no list is published, and nobody tells the hub of a change
+            assert (await at.billing_here.sync()).outcome is Outcome.UNCHANGED
+            await until(lambda: at.hub.revisions == revisions)
 
 
 async def test_a_hub_without_any_list_says_later_and_takes_nothing_from_anybody(tmp_path: Path) -> None:
@@ -516,8 +539,8 @@ async def test_answers_that_nobody_reads_are_bounded_in_octets(tmp_path: Path, m
     async with scene(tmp_path, Feed(people(*range(6000)), keys=[], known=9000), floor=9000) as at:
         monkeypatch.setattr(wire, "PAGE", 6000)
         ask = f"GET /edged/subscribers HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {BEARER}\r\n\r\n".encode()
-        assert at.hub.front._listener is not None
-        at.hub.front._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # those it takes have the same
+        assert at.hub.front._heard is not None
+        at.hub.front._heard.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # those it takes have the same
         idle = []
         for _ in range(80):
             sock = socket.socket()

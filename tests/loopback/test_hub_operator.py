@@ -21,12 +21,15 @@ import trustme
 from edged.billing.reporting.service import Pace
 from edged.config.loading import load
 from edged.hub.fleet import LATE_S, Fleet, Report
+from edged.ops import text as ops_text
 from edged.ops.alarms import EMPTY_S, Alarm, alarms
 from edged.ops.control import Refused
 from edged.ops.doctor import asking
 from edged.ops.doctor.values import HubVisit
 from edged.ops.fleet import text
 from edged.ops.parts import Part, parts
+from edged.ops.reported import reported
+from edged.values import Secret
 from tests.loopback.house import ONE_LIST, ask, at_work, written
 from tests.loopback.hub_scene import BEARER, EDGE, scene, until
 from tests.loopback.signed_server import PUBLIC
@@ -116,6 +119,16 @@ async def test_a_hub_that_has_nothing_to_serve_is_an_alarm_after_a_minute(tmp_pa
         await synced(house)
 
         assert "hub-empty" not in raised(house, began + EMPTY_S + 1)
+
+
+async def test_the_status_of_a_hub_alone_says_nothing_of_what_subscribers_meet(tmp_path: Path) -> None:
+    listed(tmp_path)
+    async with at_work(written(tmp_path, ALONE, port="0")) as house:
+        await synced(house)
+        facts = await house.answers.status_facts()
+
+        assert [part["name"] for part in facts["parts"]] == ["billing", "hub", "store"]
+        assert "right now" not in ops_text.status(facts)
 
 
 async def test_silent_edges_are_an_alarm_that_names_a_few_and_counts_the_rest(tmp_path: Path) -> None:
@@ -304,6 +317,16 @@ async def test_an_edge_at_work_is_seen_with_its_list_and_is_behind_only_while_it
         assert (await ask(at.house, "names", kind="edges", beginning=""))["names"][0][0] == "tower-1"
 
 
+async def test_an_edge_to_whom_the_same_list_came_under_another_revision_is_not_behind(tmp_path: Path) -> None:
+    """As from a hub with another signing key, or one that counts other subscribers known."""
+    async with scene(tmp_path) as at, at.edge_at_work() as edge:
+        await until(lambda: at.hub.waiting == 1)
+        before = dict(at.hub.revisions)
+        at.hub._private, at.hub._seen = Secret(bytes(32)), None
+        at.hub.stir()
+        await until(lambda: reported(edge)["subscribers"] == at.hub.revisions["subscribers"] != before["subscribers"])
+
+
 async def test_the_dashboard_of_a_hub_lists_its_edges_behind_its_part(tmp_path: Path) -> None:
     listed(tmp_path)
     seen = HUB.replace("ops: {{socket", 'ops: {{listen: "127.0.0.1:0", socket')
@@ -343,10 +366,13 @@ async def test_the_doctor_of_an_edge_says_whether_the_hub_answers_and_is_believe
         assert (well.name, well.error) == ("127.0.0.1", "")
         assert abs(well.ahead) < 3
         other = b64encode(PUBLIC).decode()
-        assert "which signed_by does not name" in (await asyncio.to_thread(visit, public=other)).error
-        assert "(the key is not accepted)" in (await asyncio.to_thread(visit, bearer="another-key-of-a-test")).error
-        assert "404" in (await asyncio.to_thread(visit, url=f"{at.url}/elsewhere")).error
-        assert (await asyncio.to_thread(visit, url=f"http://127.0.0.1:{free_port()}/edged")).error
+        unsigned = await asyncio.to_thread(visit, public=other)
+        assert (unsigned.status, "which signed_by does not name" in unsigned.error) == (200, True)
+        stranger = await asyncio.to_thread(visit, bearer="another-key-of-a-test")
+        assert (stranger.status, "(the key is not accepted)" in stranger.error) == (401, True)
+        assert (await asyncio.to_thread(visit, url=f"{at.url}/elsewhere")).status == 404
+        away = await asyncio.to_thread(visit, url=f"http://127.0.0.1:{free_port()}/edged")
+        assert (away.status, "connection refused" in away.error) == (0, True)
         ahead, at.hub._clock = at.hub._clock, lambda: time.time() + 90
         assert 85 < (await asyncio.to_thread(visit)).ahead < 95
         at.hub._clock = ahead

@@ -250,9 +250,30 @@ def test_an_edge_of_a_hub_without_its_public_key_is_not_written(
 ) -> None:
     config = tmp_path / "edged.yaml"
     hub = ("--source", "hub", "--billing", "https://hub.example.net/edged", "--no-input")
-    assert main(["init", "-c", str(config), *hub]) == 78
+    assert main(["init", "-c", str(config), *hub]) == 1
+    assert "edged fleet key on the hub prints it" in capsys.readouterr().err
+    key = "fdLEsUdGvuw3r3cfbfZaxBaWZPBWxtjh1Grn/MLgPYg="
+    assert main(["init", "-c", str(config), *hub, "--signed-by", key[:-4]]) == 78
     assert "billing.signed_by[0]" in capsys.readouterr().err
     assert not config.exists()
-    key = "fdLEsUdGvuw3r3cfbfZaxBaWZPBWxtjh1Grn/MLgPYg="
     assert main(["init", "-c", str(config), *hub, "--signed-by", key]) == 0
     assert f'signed_by: ["{key}"]' in config.read_text()
+    assert "# guard: {leave_to_hub: true} " in config.read_text()
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        (("--source", "hub", "--signed-by", "k"), "--source hub wants its URL"),
+        (("--source", "splynx"), "--source splynx wants its URL"),
+        (("--source", "rest", "--billing", "file:/tmp/billing.yaml"), "--source rest wants its URL"),
+        (("--billing", "https://hub.example.net/edged", "--signed-by", "k"), "--signed-by goes with --source hub"),
+    ],
+)
+def test_flags_of_billing_that_would_be_passed_over_write_nothing(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], flags: tuple[str, ...], said: str
+) -> None:
+    config = tmp_path / "edged.yaml"
+    assert main(["init", "-c", str(config), "--no-input", *flags]) == 1
+    assert said in capsys.readouterr().err
+    assert not config.exists()

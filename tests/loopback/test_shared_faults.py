@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -29,7 +28,7 @@ from edged.state.shared.target import parse_target
 from edged.state.snapshots import SnapshotFiles
 from edged.values import Secret
 from tests.loopback.house import at_work, written
-from tests.loopback.postgres import PASSWORD, Postgres
+from tests.loopback.postgres import PASSWORD, Postgres, postgres_at_work
 from tests.loopback.test_shared_store import (
     DEVICE,
     SHARED_HOUSE,
@@ -60,15 +59,10 @@ def authority() -> trustme.CA:
 @pytest.fixture(scope="module")
 def sealed(authority: trustme.CA) -> Iterator[Postgres]:
     """A server that lets nobody in without TLS; its name is localhost."""
-    folder = Path(tempfile.mkdtemp(prefix="edged-postgres-"))
-    folder.chmod(0o755)
     made = authority.issue_cert("localhost")
     chain = b"".join(pem.bytes() for pem in made.cert_chain_pems)
-    server = Postgres(folder / "cluster", (chain, made.private_key_pem.bytes()))
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgres_at_work((chain, made.private_key_pem.bytes())) as server:
+        yield server
 
 
 async def test_an_edge_shares_over_tls_with_the_server_that_has_a_certificate_of_its_name_alone(
@@ -132,6 +126,7 @@ class Way:
         self._server_port = port
         self.port = 0
         self.connections = 0
+        self._carrying: set[asyncio.Task[None]] = set()
         self._flows = asyncio.Event()
         self._flows.set()
         self.trap = b""
@@ -157,8 +152,11 @@ class Way:
                 sink.write(octets)
         sink.close()
 
-    async def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
+        self._carrying.add(asyncio.create_task(self._serve(reader, writer)))
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         there, back = await asyncio.open_connection("127.0.0.1", self._server_port)
         await asyncio.gather(self._carry(reader, back, answers=False), self._carry(there, writer, answers=True))
 
@@ -171,6 +169,8 @@ class Way:
         finally:
             self.clear()
             server.close()
+            if self._carrying:
+                await asyncio.wait(self._carrying, timeout=10.0)
 
     def url(self, store: str) -> str:
         return f"postgresql://edged@127.0.0.1:{self.port}/{store}"
@@ -299,7 +299,8 @@ async def test_after_an_older_backup_was_put_back_every_edge_knows_what_any_of_t
     await until(lambda: a.words.passes(now))
     await until(lambda: a.standing.waiting == b.standing.waiting == 0)
 
-    put_back(cluster, store, dump)
+    # psql waits for what edges are doing, and they go on only while this loop does
+    await asyncio.to_thread(put_back, cluster, store, dump)
 
     async def given_back() -> bool:
         held = cluster.sql("SELECT count(*) FROM edged_rows WHERE name IN ('[\"8813\"]', '[\"8812\"]') AND gone", store)

@@ -264,12 +264,19 @@ async def test_where_something_else_answers_an_edge_serves_on_and_says_so(
     monkeypatch.setattr(client, "CONNECT_S", 0.5)
     monkeypatch.setattr(client, "COMMAND_S", 0.5)
 
-    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        with suppress(OSError):
-            await reader.read(4096)
-            writer.write(greeting)
-            await asyncio.wait_for(reader.read(4096), 5.0)
-        writer.close()
+    visits: set[asyncio.Task[None]] = set()
+
+    async def visited(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            with suppress(OSError, TimeoutError):
+                await reader.read(4096)
+                writer.write(greeting)
+                await asyncio.wait_for(reader.read(4096), 5.0)
+        finally:
+            writer.close()
+
+    def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        visits.add(asyncio.create_task(visited(reader, writer)))
 
     server = await asyncio.start_server(answer, "127.0.0.1", 0)
     port = server.sockets[0].getsockname()[1]
@@ -284,6 +291,7 @@ async def test_where_something_else_answers_an_edge_serves_on_and_says_so(
     assert not edge._task.done()
     await edge.stop()
     server.close()
+    await asyncio.wait(visits)
 
 
 async def test_a_database_that_takes_any_octets_for_text_is_not_shared(make: Make, cluster: Postgres) -> None:

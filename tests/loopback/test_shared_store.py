@@ -5,8 +5,6 @@ from __future__ import annotations
 
 import asyncio
 import json
-import shutil
-import tempfile
 import time
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, suppress
@@ -37,7 +35,7 @@ from edged.state.shared.target import Target, key_mark, parse_target, shared_sea
 from edged.state.signers import SignerStore
 from edged.values import MacAddress, Secret, parse_address
 from tests.loopback.house import EVERY_ROOM, at_work, written
-from tests.loopback.postgres import PASSWORD, Postgres
+from tests.loopback.postgres import PASSWORD, Postgres, postgres_at_work
 
 SHARED_KEY = Secret("a shared key of a test, long enough for it")
 DEVICE = MacAddress("02:00:00:00:00:01")
@@ -47,13 +45,8 @@ _INSERT = "INSERT INTO edged_rows (scope, kind, name, body, changed, gone, edge)
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Postgres]:
-    folder = Path(tempfile.mkdtemp(prefix="edged-postgres-"))
-    folder.chmod(0o755)
-    server = Postgres(folder / "cluster")
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(folder, ignore_errors=True)
+    with postgres_at_work() as server:
+        yield server
 
 
 _number = iter(range(1000))

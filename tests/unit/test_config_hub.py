@@ -15,6 +15,10 @@ from edged.ops.meaning import meaning
 
 BILLING = "billing: {source: rest, url: https://b.example, secret: the-key-at-billing}\n"
 HUB = 'hub: {listen: "127.0.0.1:9443", keys: [a-bearer-key-of-a-test]}\n'
+BILLING_HUB = (
+    "billing: {source: hub, url: https://h.example, key: k, guard: {leave_to_hub: true},"
+    " signed_by: [A6EHv/POEL4dcN0Y50vAmWfk1jCbpQ1fHdyGZBJVMbg=]}"
+)
 
 
 def warned(text: str) -> dict[str, Problem]:
@@ -104,6 +108,13 @@ def test_what_a_hub_means_is_said_and_of_a_hub_alone_nothing_that_is_not_there()
     assert both["blocks"] == "whatever rest calls blocked, in no network"
     assert {"serves", "garden", "page", "enforces"} <= both.keys()
     assert "serves" not in meaning(loaded_text(BILLING, "edged.yaml"))
+
+
+def test_an_edge_that_leaves_amounts_to_its_hub_is_not_said_to_have_limits_of_its_own() -> None:
+    edge = meaning(loaded_text(BILLING_HUB, "edged.yaml"))
+
+    assert edge["blocks"].startswith("whatever the hub calls blocked")
+    assert edge["guard"] == "the hub's, for amounts; what may never be blocked is judged here"
 
 
 def test_a_hub_alone_is_one_that_subscribers_meet_nothing_of() -> None:

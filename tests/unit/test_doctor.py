@@ -284,6 +284,8 @@ CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
     ("hub", {"config": OF_A_HUB, "reasons": {"hub": "it takes too long"}}, Grade.SKIP, "it takes too long"),
     ("hub", {"config": A_HUB, "daemon": told(parts=[{"name": "hub", "state": "OK", "fact": "3 edges"}])}, Grade.OK,
      "3 edges"),
+    ("hub", {"config": A_HUB, "daemon": told(parts=[{"name": "hub", "state": "WARN", "fact": "nothing to serve yet"}])},
+     Grade.WARN, "nothing to serve yet"),
     ("hub", {"config": A_HUB, "daemon": told(alarms=[SILENT, EMPTY])}, Grade.FAIL, "There is no list."),
     ("hub", {"config": A_HUB, "daemon": told(alarms=[SILENT])}, Grade.WARN, "Edges are silent."),
     ("hub", {"config": A_HUB, "daemon": None}, Grade.SKIP, "edged is not running, and nobody else knows"),
@@ -302,7 +304,7 @@ CASES: list[tuple[str, dict[str, Any], Grade, str]] = [
      "this host's clock is 61 s behind the server's"),
     ("shared-store", {"shared": replace(SHARED, ahead=11.0, within=2.0)}, Grade.OK,
      "schema 1; 2 edges are connected; the same time, the same key"),
-    ("shared-store", {"shared": replace(SHARED, present=(HERE, HERE._replace(voice="cccccccc")))}, Grade.WARN,
+    ("shared-store", {"shared": replace(SHARED, present=(HERE, HERE._replace(instance="cccccccc")))}, Grade.WARN,
      "2 edges that share it are called tower-12"),
     ("shared-store", {"shared": replace(SHARED, present=(HERE, Present("tower-14", "dddddddd", "0000")))}, Grade.WARN,
      "tower-14 has another state.shared_key"),
@@ -450,6 +452,20 @@ def test_the_same_thing_bears_one_mark_in_a_report_and_another_in_the_next() -> 
     mark = one[one.index("1 findings of ") + 14 :][:7]
     assert f"WARN  interfaces   {mark} is down" in one
     assert f"ip link set {mark} up" in one
+
+
+def test_what_mends_an_edge_that_its_hub_does_not_answer_depends_on_what_came_instead() -> None:
+    def fix(status: int) -> str:
+        return found("hub", config=OF_A_HUB, hub=HubVisit("h.example", "not believed", status=status)).worded().fix
+
+    assert "billing.ca" in fix(0)
+    assert "billing.signed_by" in fix(200)
+    assert "hub.keys" in fix(401)
+    assert "hub.path" in fix(404)
+    assert "edged sync --accept" in fix(503)
+    assert "the log of a proxy" in fix(502)
+    unread = told(parts=[{"name": "billing", "state": "FAIL", "fact": "not believed"}])
+    assert found("billing", config=OF_A_HUB, daemon=unread).worded().fix.startswith("edged doctor hub")
 
 
 def test_no_sentence_of_the_doctor_has_a_value_in_it_that_is_not_in_a_gap() -> None:

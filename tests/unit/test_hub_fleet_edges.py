@@ -94,10 +94,9 @@ def test_a_row_says_what_an_edge_last_said_of_itself() -> None:
         started_at=NOW - 7222, held="8813.3fa9c1d2",
     )  # fmt: skip
 
-    row = " ".join(status(answer(held), everybody=False).splitlines()[-1].split())
+    row = " ".join(status(answer(held), everybody=False).partition("NEEDS YOU")[2].split())
     assert row == (
-        "tower-12 0.1.0 22 s ago 30 s old 15 min 1,417 fallback "
-        "behind; billing-held, store-apart and 1 more; clock 12 s fast"
+        "tower-12 0.1.0 22 s ago 30 s old 15 min 1,417 behind; billing-held, store-apart and 1 more; clock 12 s fast"
     )
     said = one(answer(held))
     assert said.startswith("tower-12: behind; clock 12 s fast; 3 alarms\n")
@@ -106,6 +105,21 @@ def test_a_row_says_what_an_edge_last_said_of_itself() -> None:
         "edged sync --accept 8813.3fa9c1d2", "billing itself", "billing-held, store-apart, target-failing",
     ):  # fmt: skip
         assert words in said
+
+
+def test_what_an_edge_needs_is_broken_where_the_screen_ends() -> None:
+    told = standing("tower-1", read_at=NOW - 12, alarms=("billing-unreachable", "page-incomplete", "store-apart"))
+
+    lines = status(answer(told), everybody=False).splitlines()
+    indent = lines[-3].index("NEEDS YOU")
+    assert max(map(len, lines)) <= 80
+    assert [line[indent:] for line in lines[-2:]] == ["billing-unreachable,", "page-incomplete and 1 more"]
+    assert not lines[-1][:indent].strip()
+
+
+def test_columns_that_say_nothing_of_anybody_are_left_out() -> None:
+    head = status(answer(standing("tower-1")), everybody=False).splitlines()[-2]
+    assert head.split() == ["EDGE", "VERSION", "REPORTED", "LIST", "BLOCKED", "NEEDS", "YOU"]
 
 
 def test_what_an_edge_says_neither_widens_the_table_nor_is_a_command_in_a_shell() -> None:

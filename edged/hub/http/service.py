@@ -24,7 +24,7 @@ from edged.hub import certificate
 from edged.hub.answer import LONGEST_WAIT, Answer, Asked, Question, plain
 from edged.hub.settings import HubSettings, HubTlsSettings
 from edged.values import Endpoint, Secret
-from edged.webserver import LIMITS, Crowd, TimedProtocol, report_fault, unversioned
+from edged.webserver import LIMITS, Crowd, TimedFront, TimedProtocol, body_of, report_fault, unversioned
 
 BODY = 256 * 1024
 """Octets: five hundred events have a third of it."""
@@ -99,7 +99,7 @@ class _Protocol(TimedProtocol):
         return written
 
 
-class HubFront(web.Server):
+class HubFront(TimedFront):
     """The listening socket, and the edges behind it."""
 
     def __init__(
@@ -109,14 +109,14 @@ class HubFront(web.Server):
         connections: int = _CONNECTIONS,
         handshakes: int = _HANDSHAKES,
     ) -> None:
-        super().__init__(self._answer, handler_cancellation=True)
+        crowd = Crowd(connections, _HEAD_S, full=self._cut, slow=self._cut)
+        super().__init__(self._answer, crowd, handler_cancellation=True)
         self.keys: tuple[Secret, ...] = settings.keys
         self.counters = Counters()
         self._answering = answering
         self.unread = 0
         """Octets of answers that are being written."""
-        self._crowd = Crowd(connections, _HEAD_S, full=self._cut, slow=self._cut)
-        self._listener: socket.socket | None = None
+        self._heard: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._handshakes = handshakes
         self._greeted: dict[asyncio.Task[None], None] = {}
@@ -128,11 +128,11 @@ class HubFront(web.Server):
     async def open(self, endpoint: Endpoint, fds: FdStore) -> Endpoint:
         """Listen on ``endpoint``; the one that the system chose where its port is 0. ConfigError."""
         try:
-            self._listener = fds.listen(endpoint, _BACKLOG)
+            self._heard = fds.listen(endpoint, _BACKLOG)
         except OSError as error:
             raise ConfigError.unbound("hub.listen", endpoint, error) from None
-        self._accepting = asyncio.create_task(self._accept(self._listener), name="hub-accept")
-        return Endpoint(endpoint.address, self._listener.getsockname()[1])
+        self._accepting = asyncio.create_task(self._accept(self._heard), name="hub-accept")
+        return Endpoint(endpoint.address, self._heard.getsockname()[1])
 
     def reconfigure(self, settings: HubSettings) -> None:
         """Take other bearer keys, and the certificate as it is now. ConfigError: then everything stays."""
@@ -142,25 +142,18 @@ class HubFront(web.Server):
             self._tls.load_cert_chain(settings.tls.chain, settings.tls.key, password="")
         self.keys = settings.keys
 
-    @property
-    def under_way(self) -> int:
-        """Connections."""
-        return len(self._crowd)
-
     def refrain(self) -> None:
         """Let nobody else in."""
-        if self._listener is not None and self._accepting is not None:
+        if self._heard is not None and self._accepting is not None:
             self._accepting.cancel()
-            self._listener.close()
-            self._listener = None
+            self._heard.close()
+            self._heard = None
 
     async def close(self) -> None:
         """Close the socket and every connection; at once."""
-        self.refrain()
         for greeting in self._greeted:
             greeting.cancel()
-        self._crowd.cut()
-        await self.shutdown(timeout=0)
+        await super().close()
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
@@ -184,23 +177,16 @@ class HubFront(web.Server):
         """TLS, where there is any; afterwards the connection lives by itself."""
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.get_running_loop().connect_accepted_socket(
-                self._protocol,
+                self.connection,
                 sock,
                 ssl=self._tls,
                 ssl_handshake_timeout=_HANDSHAKE_S if self._tls else None,
                 ssl_shutdown_timeout=_GOODBYE_S if self._tls else None,
             )
 
-    def _protocol(self) -> asyncio.Protocol:
-        protocol = _Protocol(
-            self,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=_IDLE_S,
-            lingering_time=0.5,
-            read_bufsize=_READ_BUFFER,
-            **LIMITS,
-        )
-        protocol.crowd, protocol.timer = self._crowd, None
+    def connection(self) -> _Protocol:
+        """What serves the next edge."""
+        protocol = self.timed(_Protocol, keepalive_timeout=_IDLE_S, lingering_time=0.5, read_bufsize=_READ_BUFFER)
         protocol.front, protocol.owed = self, 0
         protocol.malformed, protocol.faulty, protocol.error_page = self._malformed, self._faulty, _error_page
         return protocol
@@ -236,7 +222,7 @@ class HubFront(web.Server):
         if len(request.raw_path) > LIMITS["max_line_size"]:
             return plain(414, Asked.REFUSED)
         try:
-            body = await _body(request)
+            body = await body_of(request, BODY)
         except (ConnectionError, web.RequestPayloadError, HttpProcessingError):
             self.counters.malformed += 1
             return plain(400, Asked.REFUSED)
@@ -299,18 +285,6 @@ def _question(request: web.BaseRequest) -> Question:
     """What was asked, before its body has come."""
     fields = {name.lower(): value for name, value in request.headers.items()}
     return Question(request.method, request.raw_path, fields)
-
-
-async def _body(request: web.BaseRequest) -> bytes | None:
-    """The body, whole; None for one that is too large. The connection's deadline bounds the wait."""
-    if (request.content_length or 0) > BODY:
-        return None
-    octets = bytearray()
-    async for piece in request.content.iter_any():
-        octets += piece
-        if len(octets) > BODY:
-            return None
-    return bytes(octets)
 
 
 def _error_page(status: int) -> web.Response:

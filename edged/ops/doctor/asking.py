@@ -327,18 +327,19 @@ async def _hub_asked(settings: BillingSettings) -> HubVisit:
         urlsplit(url).hostname or "hub", seconds=_ASK_S, octets=_HUB_OCTETS, authority=settings.ca
     )  # fmt: skip
     headers = {"Authorization": f"Bearer {key.reveal_text()}"} if key else {}
+    status = 0
     try:
         sent = time.time()
         reply = await client.request("HEAD", f"{url}/subscribers", headers=headers)
-        here = (sent + time.time()) / 2
-        if reply.status == 503:
-            return HubVisit(client.name, f"{client.name} answered 503: it has no list to serve yet")
-        if reply.status != 200:
-            return HubVisit(client.name, str(StatusError(client.name, reply.status)))
+        here, status = (sent + time.time()) / 2, reply.status
+        if status == 503:
+            return HubVisit(client.name, f"{client.name} answered 503: it has no list to serve yet", status=status)
+        if status != 200:
+            return HubVisit(client.name, str(StatusError(client.name, status)), status=status)
         signing.verify(settings.signed_by, reply.path, reply.query, reply.headers, None)
         created = _CREATED.search(reply.header("Signature-Input"))
     except UpstreamError as error:
-        return HubVisit(client.name, str(error))
+        return HubVisit(client.name, str(error), status=status)
     finally:
         await client.close()
     # whole seconds: half of one is the least that this is wrong by

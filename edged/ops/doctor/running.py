@@ -18,6 +18,15 @@ _CLOCK_S = 60.0
 """Seconds between a hub's clock and ours that somebody should know of; at five minutes its answers are refused."""
 _OF_A_HUB = ("hub-empty", "hub-certificate-ending", "edge-silent", "edge-behind")
 """Alarms, the loudest first."""
+_HUB_FIXES = {
+    0: "is it up? curl -v of billing.url from here; billing.ca names an authority of your own",
+    200: "edged fleet key on the hub prints what belongs in billing.signed_by; a proxy must not change path or query",
+    401: "billing.key must be one of hub.keys there; here it is in force after a restart of edged",
+    404: "billing.url is the hub's address and its hub.path, such as https://hub.example.net/edged",
+    503: "edged status on the hub: its first list waits there for edged sync --accept",
+}
+"""What to do where the hub is not believed, by its HTTP status; 0: there was no answer."""
+_HUB_FIX = "edged status on the hub, and the log of a proxy in front"
 EXPORT_DAYS = 30
 """How old the last export of the keys may be."""
 
@@ -69,6 +78,8 @@ def billing(facts: Facts, config: Config) -> Finding:
         fix = "edged sync says more; what its key must be allowed: manual, billing-splynx.md and others"
         if config.billing.source == "file":
             fix = "edged sync says more; manual: billing-file.md"
+        elif config.billing.source == "hub":
+            fix = "edged doctor hub says more; manual: fleet.md"
         return (warn if said["state"] == "WARN" else fail)("billing", "{fact}", means, fix, fact=said["fact"])
     if facts.billing is None:
         return skip("billing", "{reason}", reason=facts.why("billing"))
@@ -94,8 +105,7 @@ def hub(facts: Facts, config: Config) -> Finding:
         return fail(
             "hub", "{error}",
             "the last good list stays in force; new blocks and payments wait, where there is no billing.fallback",
-            "curl of billing.url from here; edged fleet key at the hub says what belongs into signed_by; "
-            "manual: fleet.md", error=found.error,
+            "{how}", error=found.error, how=Plain(_HUB_FIXES.get(found.status, _HUB_FIX)),
         )  # fmt: skip
     if abs(found.ahead) > _CLOCK_S:
         return warn(
@@ -119,7 +129,13 @@ def _of_a_hub(facts: Facts) -> Finding:
                 "hub", "{sentence}", "edges go on with what they have: new blocks and payments wait there", "{how}",
                 sentence=standing[code]["sentence"], how=standing[code]["try"],
             )  # fmt: skip
-    return ok("hub", "{fact}", fact=part(facts, "hub")["fact"])
+    said = part(facts, "hub")
+    if said["state"] == "WARN":
+        return warn(
+            "hub", "{fact}", "edges go on with what they have: new blocks and payments wait there",
+            "edged status, edged fleet status", fact=said["fact"],
+        )  # fmt: skip
+    return ok("hub", "{fact}", fact=said["fact"])
 
 
 def guard(facts: Facts, config: Config) -> Finding:

@@ -119,6 +119,8 @@ class HubVisit:
     """Empty: it answered, signed by a key of ``billing.signed_by``."""
     ahead: float = 0.0
     """Seconds by which its clock is ahead of ours."""
+    status: int = 0
+    """Of HTTP; 0: there was no answer."""
 
 
 @dataclass(frozen=True, slots=True)

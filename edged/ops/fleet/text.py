@@ -7,7 +7,7 @@ import shlex
 from collections.abc import Iterator
 from typing import Any
 
-from edged.ops.text import counted, moment, printable, span, table, wrapped
+from edged.ops.text import columns, counted, moment, printable, span, table, wrapped
 
 Answer = dict[str, Any]
 
@@ -18,10 +18,12 @@ MOST_ROWS = 100
 _ALARMS = 2
 """Codes of one edge beside its name; the rest is a number."""
 _WORD = 16
-"""Characters of a version, or of a source."""
+"""Characters of a version."""
+_LEAST = 20
+"""Columns of the screen that a cell needs to be broken in it: the longest code of an alarm, or so."""
 _COLUMNS = (
     ("edge", "EDGE"), ("version", "VERSION"), ("heard", "REPORTED"), ("list", "LIST"), ("behind", "BEHIND"),
-    ("blocked", "BLOCKED"), ("source", "SOURCE"), ("needs", "NEEDS YOU"),
+    ("blocked", "BLOCKED"), ("needs", "NEEDS YOU"),
 )  # fmt: skip
 
 
@@ -30,7 +32,7 @@ def status(answer: Answer, *, everybody: bool) -> str:
     lines = [f"{answer['site']}: {answer['verdict']}", "", *_head(answer)]
     shown, left = chosen(answer["edges"], everybody=everybody)
     if shown:
-        lines += ["", *table(_COLUMNS, [_row(edge) for edge in shown])]
+        lines += ["", *_table([_row(edge) for edge in shown])]
     if left:
         lines += ["", *_rest(left)]
     return "\n".join(lines)
@@ -59,6 +61,18 @@ def chosen(edges: list[Answer], *, everybody: bool) -> tuple[list[Answer], list[
     return edges[:rows], edges[rows:]
 
 
+def _table(rows: list[Answer]) -> Iterator[str]:
+    """Without columns that are empty; where the screen ends, the last one goes on below itself."""
+    used = tuple(column for column in _COLUMNS if column == _COLUMNS[-1] or any(row[column[0]] for row in rows))
+    lines = table(used, rows)
+    indent = lines[0].index(used[-1][1])
+    for line in lines:
+        if columns() - indent < _LEAST:
+            yield line
+        else:
+            yield from wrapped(line[:indent], line[indent:], indent)
+
+
 def _rest(left: list[Answer]) -> Iterator[str]:
     needing = sum(edge["needs"] for edge in left)
     well = len(left) - needing
@@ -75,7 +89,6 @@ def _row(edge: Answer) -> Answer:
         "list": _list(edge),
         "behind": span(edge["behind"]) if edge["behind"] >= 1 else "",
         "blocked": f"{edge['blocked']:,}",
-        "source": _cut(edge["source"]),
         "needs": "; ".join(_needs(edge)),
     }
 

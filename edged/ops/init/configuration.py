@@ -129,6 +129,9 @@ def initial(answers: Answers, path: Path) -> dict[Path, tuple[str, int]]:
             billing += f"\n  {key}: {secret(name, meaning)}"
         if answers.source == "hub":
             billing += f'\n  signed_by: ["{answers.signed_by}"]  # `edged fleet key` there prints it'
+            billing += (
+                "\n  # guard: {leave_to_hub: true}   # a large change is accepted once, at the hub, and not here too"
+            )
     enforce = " []                         # nothing yet: see docs/linux.md, docs/mikrotik.md, docs/bng.md"
     if answers.target == "nftables":
         enforce = f"\n  - nftables: {{interfaces: [{', '.join(answers.interfaces)}]}}"

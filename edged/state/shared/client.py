@@ -142,9 +142,9 @@ class SharedClient:
         self._target = target
         self._edge = edge
         self._scopes = (EVERYWHERE, f"group:{group}")
-        self._voice = secrets.token_hex(8)
+        self._instance = secrets.token_hex(8)
         """Tells our own notifications from those of others, who may have our name."""
-        self._name = connection_name(edge, self._voice, mark)
+        self._name = connection_name(edge, self._instance, mark)
         self._identity = ""
         self._open: Any = None
 
@@ -165,8 +165,8 @@ class SharedClient:
             raise UpstreamError("the shared store: not connected")
         return self._open
 
-    def _hear(self, voice: object, heard: Callable[[], None]) -> None:
-        if voice != self._voice:
+    def _hear(self, instance: object, heard: Callable[[], None]) -> None:
+        if instance != self._instance:
             heard()
 
     async def _prepare(self) -> str:
@@ -200,7 +200,7 @@ class SharedClient:
             clock = await self._connection.fetchval(CLOCK)
             ahead = (begun + time.time()) / 2 - clock
             names = await self._connection.fetch(PRESENT)
-        others = [each for each in present(row[0] for row in names) if each.voice != self._voice[:8]]
+        others = [each for each in present(row[0] for row in names) if each.instance != self._instance[:8]]
         return ahead, namesakes(others, self._edge)
 
     async def _begin(self) -> float:
@@ -238,7 +238,7 @@ class SharedClient:
             await self._connection.execute(_REPLACE, *self._columns(changed))
             # nobody is woken for what is not for them
             for scope in sorted({each.place[0] for each in ours}):
-                await self._connection.execute("SELECT pg_notify($1, $2)", _channel(scope), self._voice)
+                await self._connection.execute("SELECT pg_notify($1, $2)", _channel(scope), self._instance)
         return [merged[each.place].row for each in ours]
 
     async def pull(self, cursor: str, kinds: Sequence[str]) -> Pulled:

@@ -22,7 +22,7 @@ class Present(NamedTuple):
 
     site: str
     """Shortened where it is long."""
-    voice: str
+    instance: str
     """Drawn at each start: tells two edges of one name apart."""
     mark: str
     """Of its ``state.shared_key``; empty: it has none."""
@@ -58,9 +58,9 @@ def shortened(site: str) -> str:
     return f"{site[: _MOST_SITE - 9]}~{sha256(site.encode()).hexdigest()[:8]}"
 
 
-def connection_name(site: str, voice: str, mark: str) -> str:
-    """The name of an edge's connection, at most 63 octets; ``voice`` and ``mark`` count by their first 8 characters."""
-    return f"{_PROGRAM} {voice[:8]} {mark[:8] or _NO_MARK} {shortened(site)}"
+def connection_name(site: str, instance: str, mark: str) -> str:
+    """The name of an edge's connection, at most 63 octets; of ``instance`` and ``mark`` the first 8 characters."""
+    return f"{_PROGRAM} {instance[:8]} {mark[:8] or _NO_MARK} {shortened(site)}"
 
 
 def present(names: Iterable[str]) -> tuple[Present, ...]:
@@ -71,4 +71,4 @@ def present(names: Iterable[str]) -> tuple[Present, ...]:
 
 def namesakes(who: Iterable[Present], site: str) -> int:
     """How many edges among ``who`` are called ``site``."""
-    return len({each.voice for each in who if each.site == shortened(site)})
+    return len({each.instance for each in who if each.site == shortened(site)})

@@ -7,7 +7,6 @@ RFC 9110, RFC 9112, RFC 6585 section 4 (429).
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -19,7 +18,7 @@ from edged.billing.webhook import Fault, Post
 from edged.errors import ConfigError
 from edged.fdstore import FdStore
 from edged.values import Endpoint
-from edged.webserver import LIMITS, Crowd, TimedProtocol, report_fault, unversioned
+from edged.webserver import Crowd, TimedFront, TimedProtocol, body_of, report_fault, unversioned
 
 _BODY = 64 * 1024
 """Octets: a post with 1024 subscribers and as many keys has half of it."""
@@ -55,57 +54,29 @@ class Answer:
 Answering = Callable[[Post], Awaitable[Answer]]
 
 
-class HookFront(web.Server):
+class HookFront(TimedFront):
     """The listening socket and the few clients behind it."""
 
     def __init__(
         self, path: str, answering: Answering, counters: Counters, deadlines: Deadlines, connections: int = _CONNECTIONS
     ) -> None:
-        super().__init__(self._answer)
+        super().__init__(self._answer, Crowd(connections, deadlines.head, full=self._full, slow=self._slow))
         self.path = path
         """Where posts are taken; everything else is 404."""
         self.counters = counters
         self._answering, self._deadlines = answering, deadlines
-        self._crowd = Crowd(connections, deadlines.head, full=self._full, slow=self._slow)
-        self._listener: asyncio.Server | None = None
 
     async def open(self, endpoint: Endpoint, key: str, fds: FdStore) -> Endpoint:
         """Listen on ``endpoint``; the one that the system chose where its port is 0. ConfigError."""
-        loop = asyncio.get_running_loop()
         try:
-            listener = fds.listen(endpoint, _BACKLOG)
-            self._listener = await loop.create_server(self._protocol, sock=listener, backlog=_BACKLOG)
+            port = await self.listen(fds.listen(endpoint, _BACKLOG), _BACKLOG)
         except OSError as error:
             raise ConfigError.unbound(key, endpoint, error) from None
-        return Endpoint(endpoint.address, self._listener.sockets[0].getsockname()[1])
+        return Endpoint(endpoint.address, port)
 
-    @property
-    def under_way(self) -> int:
-        """Clients inside."""
-        return len(self._crowd)
-
-    def refrain(self) -> None:
-        """Let nobody else in."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-
-    async def close(self) -> None:
-        """Close the socket and every connection; at once."""
-        self.refrain()
-        self._crowd.cut()
-        await self.shutdown(timeout=0)
-
-    def _protocol(self) -> asyncio.Protocol:
-        protocol = TimedProtocol(
-            self,
-            loop=asyncio.get_running_loop(),
-            keepalive_timeout=0.0,
-            lingering_time=_LINGER,
-            read_bufsize=_READ_BUFFER,
-            **LIMITS,
-        )
-        protocol.crowd, protocol.timer = self._crowd, None
+    def connection(self) -> TimedProtocol:
+        """What serves the next client."""
+        protocol = self.timed(TimedProtocol, keepalive_timeout=0.0, lingering_time=_LINGER, read_bufsize=_READ_BUFFER)
         protocol.malformed, protocol.faulty, protocol.error_page = self._malformed, self._faulty, _error_page
         return protocol
 
@@ -150,19 +121,12 @@ class HookFront(web.Server):
 
 
 async def _body(request: web.BaseRequest) -> bytes | None:
-    """The body, whole; None for one that is too large. The connection's deadline bounds the wait."""
-    if (request.content_length or 0) > _BODY:
-        return None
-    if request.headers.get("Expect", "").lower() == "100-continue":
+    """The body, whole; None for one that is too large."""
+    if request.headers.get("Expect", "").lower() == "100-continue" and (request.content_length or 0) <= _BODY:
         # older clients of PHP ask so from a kilobyte on, and wait a second for it
         await request.writer.write(b"HTTP/1.1 100 Continue\r\n\r\n")
         request.writer.output_size = 0
-    octets = bytearray()
-    async for piece in request.content.iter_any():
-        octets += piece
-        if len(octets) > _BODY:
-            return None
-    return bytes(octets)
+    return await body_of(request, _BODY)
 
 
 def _error_page(status: int) -> web.Response:
