@@ -13,7 +13,9 @@ def tour_text(house: House) -> str:
     """Commands to copy, one a line, each with what it shows."""
     config, document = house.loaded.config, house.loaded.document
     edged = f"edged -c {document.path}"
-    rows: list[tuple[str, str]] = [("the page, as your own browser sees it", f"{config.portal.url}/")]
+    rows: list[tuple[str, str]] = []
+    if config.portal.url:
+        rows.append(("the page, as your own browser sees it", f"{config.portal.url}/"))
     table = house.current.view.table
     for subscriber in table.subscribers.values():
         if subscriber.account.amount_due:
