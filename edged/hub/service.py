@@ -271,7 +271,8 @@ class HubService:
         if kind == "subscribers" and question.wait and earlier:
             # said of an answer that came at once too: without it an edge takes us for one that never waits
             headers["Preference-Applied"] = f"wait={question.wait}"
-            if earlier == self._histories[kind].now.revision:
+            has = {"subscribers": earlier, "keys": question.asked("keys")}
+            if all(has[each] in {"", self._histories[each].now.revision} for each in has):
                 await self._wait(question.wait)
         listed = self._histories[kind].now
         if not listed.revision:

@@ -166,7 +166,7 @@ async def test_a_proxy_that_knows_no_changes_for_a_moment_does_not_end_the_follo
         server.change("subscribers", people(1))
         del server.requests[:]
         assert await source.read(reading) is not None
-        assert server.requests[0] == "GET /subscribers?since=r0"
+        assert server.requests[0] == "GET /subscribers?since=r0&keys=r0"
 
 
 async def test_an_answer_older_than_one_before_is_refused_beyond_two_minutes() -> None:

@@ -129,6 +129,25 @@ async def test_a_key_that_billing_takes_back_is_gone_at_an_edge_in_a_moment(tmp_
         assert time.monotonic() - began < 3.0
 
 
+async def test_an_edge_whose_keys_are_older_is_not_kept_waiting(tmp_path: Path) -> None:
+    """Billing changes a key between two questions of an edge."""
+    async with scene(tmp_path) as at:
+        source = source_of(at)
+        reading = await source.read(None)
+        assert reading is not None
+        at.billing.feed = Feed(people(1, 2, addresses=("100.64.0.9",)), keys=[key(2)], known=100)
+        await at.sync()
+        async with asyncio.timeout(5):
+            changed = await source.read(reading)
+        assert changed is not None
+        assert [each.id for each in changed.snapshot.keys or ()] == ["k-2"]
+        waits = asyncio.create_task(source.read(changed))
+        await until(lambda: at.hub.waiting == 1)
+        source.hurry()
+        assert await waits is None
+        await source.close()
+
+
 async def test_one_question_to_billing_answers_all_edges_that_ask_about_one_subscriber(tmp_path: Path) -> None:
     async with scene(tmp_path) as at:
         at.billing.requests.clear()

@@ -170,6 +170,12 @@ class HubSource(RestSource):
             raise UpstreamError(f"{self.name}: a 304 is of another list than the one that was asked for")
         return reply
 
+    def _since(self, kind: str, marks: dict[str, str]) -> dict[str, str]:
+        """The question that may wait says which keys are here: others are as good a reason to answer."""
+        asked = super()._since(kind, marks)
+        keys = marks.get("keys.revision", "") if kind == "subscribers" else ""
+        return asked | ({"keys": keys} if keys else {})
+
     async def _waited(self, method: str, address: str, etag: str) -> Reply:
         """The answer to a question that may wait for a change, cut short by ``hurry``."""
         asking = self._asking = asyncio.create_task(

@@ -163,7 +163,7 @@ class RestSource(Direct):
         revision, etag = marks.get(f"{kind}.revision", ""), marks.get(f"{kind}.etag", "")
         if revision and kind not in self._no_since:
             try:
-                changes = await self._stable(kind, new, told, query=f"?{urlencode({'since': revision})}")
+                changes = await self._stable(kind, new, told, query=f"?{urlencode(self._since(kind, marks))}")
             except StatusError as error:
                 if error.status not in NO_SINCE | {410}:
                     raise
@@ -182,6 +182,10 @@ class RestSource(Direct):
             if kind == "keys" and error.status == 404:
                 return FeedList(offered=False)
             raise
+
+    def _since(self, kind: str, marks: dict[str, str]) -> dict[str, str]:
+        """What asks for the changes of one list."""
+        return {"since": marks[f"{kind}.revision"]}
 
     async def _stable(
         self, kind: str, new: Callable[[], Listing[T]], told: Progress, *, query: str = "", etag: str = ""
