@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import Any, TypeVar
 
 import structlog
 from aiohttp import web
 from aiohttp.http_exceptions import HttpProcessingError
-
-if TYPE_CHECKING:
-    import socket
 
 P = TypeVar("P", bound="TimedProtocol")
 
@@ -152,23 +149,12 @@ class TimedProtocol(QuietProtocol):
 
 
 class TimedFront(web.Server):
-    """One listening socket and the ``Crowd`` behind it. Who makes it says what a connection is, and what is counted."""
+    """A server with a ``Crowd``. Who makes it listens, and says what a connection is and what is counted."""
 
     def __init__(self, answering: Callable[[web.BaseRequest], Any], crowd: Crowd, **handling: Any) -> None:
         """``handling``: as in ``web.Server``."""
         super().__init__(answering, **handling)
         self._crowd = crowd
-        self._listener: asyncio.Server | None = None
-
-    async def listen(self, listener: socket.socket, backlog: int, **tls: Any) -> int:
-        """Serve whoever comes to ``listener``; its port. ``tls``: as in ``loop.create_server``. OSError."""
-        loop = asyncio.get_running_loop()
-        self._listener = await loop.create_server(self.connection, sock=listener, backlog=backlog, **tls)
-        return int(self._listener.sockets[0].getsockname()[1])
-
-    def connection(self) -> TimedProtocol:
-        """What serves the next client: ``timed``."""
-        raise NotImplementedError
 
     def timed(self, kind: type[P], **settings: Any) -> P:
         """A connection of ``kind`` in the crowd, within ``LIMITS``; ``settings``: as in ``web.RequestHandler``."""
@@ -181,15 +167,8 @@ class TimedFront(web.Server):
         """Clients inside."""
         return len(self._crowd)
 
-    def refrain(self) -> None:
-        """Let nobody else in."""
-        if self._listener is not None:
-            self._listener.close()
-            self._listener = None
-
     async def close(self) -> None:
-        """Close the socket and every connection; at once."""
-        self.refrain()
+        """End every connection; at once."""
         self._crowd.cut()
         await self.shutdown(timeout=0)
 

@@ -78,13 +78,6 @@ class Signer:
         return f"edged=:{base64.b64encode(self._key.sign(base)).decode()}:"
 
 
-def sign(
-    private: Secret, path: str, query: str, etag: str, body_digest: str, *, read_at: int, created: int
-) -> tuple[str, str]:
-    """One answer signed, as ``Signer.sign`` does it. ``private``: 32 octets."""
-    return Signer(private).sign(path, query, etag, body_digest, read_at=read_at, created=created)
-
-
 def verify(publics: Iterable[bytes], path: str, query: str, headers: Mapping[str, str], body: bytes | None) -> int:
     """When billing last confirmed what ``body`` says, epoch seconds: shown by a signature of one of ``publics``.
 

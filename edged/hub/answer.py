@@ -129,3 +129,8 @@ def plain(status: int, asked: Asked, *, retry_after: int = 0) -> Answer:
     """An answer that says nothing but its status, and is not signed."""
     headers = {"Cache-Control": "no-store"} | ({"Retry-After": str(retry_after)} if retry_after else {})
     return Answer(status, asked, None, headers)
+
+
+def not_taken(*methods: str) -> Answer:
+    """What answers a method that is none of those that a resource takes (RFC 9110 section 15.5.6)."""
+    return Answer(405, Asked.REFUSED, None, {"Cache-Control": "no-store", "Allow": ", ".join(methods)})

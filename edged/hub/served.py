@@ -53,6 +53,11 @@ class Listed(Generic[T]):
     entries: tuple[T, ...]
     known: int | None = None
 
+    @property
+    def fields(self) -> dict[str, str]:
+        """The header fields that say which list an answer is of."""
+        return {"ETag": f'W/"{self.revision}"', "X-Total-Count": str(len(self.entries))}
+
     def page(self, kind: str, number: int) -> bytes:
         """Page ``number``, from 1, as JSON."""
         return feed.page(kind, self.entries, self.revision, self.known, number)

@@ -12,6 +12,7 @@ import contextlib
 import math
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,7 @@ from edged.billing.reading import sums_of
 from edged.errors import UpstreamError
 from edged.fdstore import FdStore
 from edged.hub import feed, told
-from edged.hub.answer import Answer, Asked, Body, Question, plain
+from edged.hub.answer import Answer, Asked, Body, Question, not_taken, plain
 from edged.hub.asking.service import Asking
 from edged.hub.billing import Listing, WhoIsOnline
 from edged.hub.fleet import Fleet, Standing
@@ -74,8 +75,7 @@ class HubService:
         """``kept_keys``: billing's as the database has them, for the time after a start. ConfigError.
 
         ``current``: what is in force here; ``sessions_of``: the sessions of a subscriber of some logins, with the
-        addresses that nobody else has had since.
-        ``relay``: takes events for billing; None: billing takes none.
+        addresses that nobody else has had since. ``relay``: takes events for billing; None: billing takes none.
         """
         self.settings = settings
         self._private = secret_file(directory / "hub.key")
@@ -115,11 +115,6 @@ class HubService:
         return self.front.counters
 
     @property
-    def connections(self) -> int:
-        """Connections that are open."""
-        return self.front.under_way
-
-    @property
     def under_way(self) -> int:
         """Nobody's answer is worth waiting for at the end: edges ask again, and the list stands."""
         return 0
@@ -136,6 +131,7 @@ class HubService:
     async def run(self) -> None:
         """Follow the list in force until cancelled."""
         async with asyncio.TaskGroup() as group:
+            group.create_task(self.front.run(), name="hub-front")
             group.create_task(self._follow(), name="hub-follow")
             group.create_task(self._follow_online(), name="hub-follow-online")
             group.create_task(self.reports.run(), name="hub-save")
@@ -248,18 +244,20 @@ class HubService:
     # --- answers ----------------------------------------------------------------------------------
 
     async def _answer(self, question: Question) -> Answer:
-        match question.method, question.below(self.settings.path):
-            case (("GET" | "HEAD"), (kind,)) if kind in _LISTS:
-                return await self._list(question, kind)
-            case (("GET" | "HEAD"), ("subscribers", subscriber)) if 0 < len(subscriber) <= 128:
-                return await self._one(question, subscriber)
-            case "POST", ("report",):
-                return plain(self.reports.hear(question.body, self._reported), Asked.REPORT)
-            case "POST", ("events",):
-                return await self._pass_on(question)
-            case _, (name, *_) if name in {*_LISTS, "report", "events"}:
-                return plain(405, Asked.REFUSED)
-        return plain(404, Asked.REFUSED)
+        answer: Callable[[], Awaitable[Answer]]
+        takes: tuple[str, ...] = ("GET", "HEAD")
+        match question.below(self.settings.path):
+            case (kind,) if kind in _LISTS:
+                answer = partial(self._list, question, kind)
+            case ("subscribers", subscriber) if 0 < len(subscriber) <= 128:
+                answer = partial(self._one, question, subscriber)
+            case ("report",):
+                answer, takes = partial(self._heard, question), ("POST",)
+            case ("events",):
+                answer, takes = partial(self._pass_on, question), ("POST",)
+            case _:
+                return plain(404, Asked.REFUSED)
+        return await answer() if question.method in takes else not_taken(*takes)
 
     async def _list(self, question: Question, kind: str) -> Answer:
         earlier = question.asked("since")
@@ -277,10 +275,10 @@ class HubService:
         listed = self._histories[kind].now
         if not listed.revision:
             return plain(503, asked, retry_after=_LATER_S)
-        headers |= {"ETag": f'W/"{listed.revision}"', "X-Total-Count": str(len(listed.entries))}
         headers["Cache-Control"] = self._cached(kind) if not question.wait else "no-store"
         if not earlier:
             return await self._pages(question, kind, headers)
+        headers |= listed.fields
         read_at = self._read_at(kind)  # before any wait: the list may be another after it
         difference = await self._difference(kind, earlier)
         if difference is None:
@@ -297,7 +295,7 @@ class HubService:
             at = asyncio.get_running_loop().time()
             listed = begun.begin(listed, at, fresh="if-none-match" in question.fields)
         listed = begun.get(name) or listed
-        headers |= {"ETag": f'W/"{listed.revision}"', "X-Total-Count": str(len(listed.entries))}
+        headers |= listed.fields
         read_at = min(self._read_at(kind), self._histories[kind].superseded_at(listed.revision) or math.inf)
         # beyond the last every page is the same, and made once
         number = min(number, len(listed.entries) // feed.PAGE + 2)
@@ -381,6 +379,9 @@ class HubService:
             self.waiting -= 1
 
     # --- what edges tell --------------------------------------------------------------------------
+
+    async def _heard(self, question: Question) -> Answer:
+        return plain(self.reports.hear(question.body, self._reported), Asked.REPORT)
 
     async def _pass_on(self, question: Question) -> Answer:
         if self._relay is None:

@@ -136,7 +136,7 @@ def _hub(house: House) -> Iterator[Sample]:
         labels = (("asked", str(asked)), ("status", str(status)))
         yield Sample("edged_hub_answers", "Answers to edges, by what was asked.", "counter", count, labels)
     yield _count("edged_hub_octets", "Octets of these answers' bodies, as they were sent.", hub.counters.octets)
-    yield _gauge("edged_hub_connections", "Connections of edges.", hub.connections)
+    yield _gauge("edged_hub_connections", "Connections of edges.", hub.front.under_way)
     yield _gauge("edged_hub_waiting", "Edges whose question waits for a change.", hub.waiting)
     yield _count("edged_hub_cut", "Connections that were too slow, or too many.", hub.counters.cut)
     yield _count("edged_hub_malformed", "Requests that are not HTTP/1.1.", hub.counters.malformed)

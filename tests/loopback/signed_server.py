@@ -87,8 +87,8 @@ class SignedServer:
             signing.DIGEST: signing.digest(answer.body),
             signing.READ_AT: str(int(self.read_at())),
         }
-        stated, signature = signing.sign(
-            self.private, path, query, answer.headers.get("ETag", ""), answer.headers[signing.DIGEST],
+        stated, signature = signing.Signer(self.private).sign(
+            path, query, answer.headers.get("ETag", ""), answer.headers[signing.DIGEST],
             read_at=int(self.read_at()), created=int(time.time()),
         )  # fmt: skip
         answer.headers |= {"Signature-Input": stated, "Signature": signature}

@@ -442,9 +442,10 @@ async def test_subscribers_may_be_left_with_a_proxy_for_a_moment_and_keys_never(
 STRANGE = {
     "nothing below the base": ("GET", "/", 404),
     "another list": ("GET", "/subscribers2", 404),
-    "deeper than anything": ("GET", "/subscribers/1/2", 405),
-    "an id longer than any": ("GET", f"/subscribers/{'a' * 129}", 405),
+    "deeper than anything": ("GET", "/subscribers/1/2", 404),
+    "an id longer than any": ("GET", f"/subscribers/{'a' * 129}", 404),
     "a method that changes": ("DELETE", "/subscribers/1", 405),
+    "a report that is asked for": ("GET", "/report", 405),
     "the first page otherwise": ("GET", "/subscribers?page=0000001", 400),
     "events that no database takes": ("POST", "/events", 400),
     "a page that is none": ("GET", "/subscribers?page=-1", 400),
@@ -558,8 +559,8 @@ async def test_answers_that_nobody_reads_are_bounded_in_octets(tmp_path: Path, m
     async with scene(tmp_path, Feed(people(*range(6000)), keys=[], known=9000), floor=9000) as at:
         monkeypatch.setattr(wire, "PAGE", 6000)
         ask = f"GET /edged/subscribers HTTP/1.1\r\nHost: hub\r\nAuthorization: Bearer {BEARER}\r\n\r\n".encode()
-        assert at.hub.front._heard is not None
-        at.hub.front._heard.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # those it takes have the same
+        assert at.hub.front._listener is not None
+        at.hub.front._listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 8192)  # those it takes have the same
         idle = []
         for _ in range(80):
             sock = socket.socket()
@@ -617,6 +618,7 @@ async def test_a_request_that_no_edge_makes_gets_a_status_and_nothing_else(what:
         body = LONE_SURROGATE if path == "/events" else b"[1]"
         got = await at.get(path, method=method, body=body if method == "POST" else None)
         assert (got.status, got.octets) == (status, b"")
+        assert ("Allow" in got.headers) is (status == 405)
 
 
 async def test_what_is_no_http_or_too_large_ends_the_connection_and_others_are_served(tmp_path: Path) -> None:
@@ -631,6 +633,25 @@ async def test_what_is_no_http_or_too_large_ends_the_connection_and_others_are_s
         assert (await at.get("/subscribers")).status == 200
         assert at.hub.counters.malformed > 0
         assert at.hub.counters.faults == 0
+
+
+async def test_a_hub_that_can_let_nobody_in_any_more_ends_loudly(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fault(sock: socket.socket) -> None:
+        sock.close()
+        raise RuntimeError("a bug of ours")
+
+    async with scene(tmp_path) as at:
+        front = HubFront(at.hub.settings, at.hub._answer)
+        monkeypatch.setattr(front, "_welcome", fault)
+        endpoint = await front.open(at.hub.settings.listen, at.hub._fds)
+        _, writer = await asyncio.open_connection("127.0.0.1", endpoint.port)
+        async with asyncio.timeout(5):
+            with pytest.raises(RuntimeError, match="a bug of ours"):
+                await front.run()
+        writer.close()
+        await front.close()
 
 
 async def test_who_asks_nothing_makes_room_for_who_does(tmp_path: Path) -> None:
@@ -658,7 +679,7 @@ async def test_an_edge_that_waits_and_leaves_costs_nothing_any_more(tmp_path: Pa
         for task in asking:
             task.cancel()
         await until(lambda: at.hub.waiting == 0)
-        await until(lambda: at.hub.connections == 0)
+        await until(lambda: at.hub.front.under_way == 0)
 
 
 async def test_reports_say_how_every_edge_is_and_are_known_after_a_restart(tmp_path: Path) -> None:

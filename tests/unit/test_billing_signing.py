@@ -16,7 +16,7 @@ from http_message_signatures import HTTPMessageSigner, HTTPMessageVerifier, HTTP
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from edged.billing.signing import COVERED, DIGEST, READ_AT, digest, keyid, public_key, sign, verify
+from edged.billing.signing import COVERED, DIGEST, READ_AT, Signer, digest, keyid, public_key, verify
 from edged.errors import UpstreamError
 from edged.values import Secret
 
@@ -62,7 +62,7 @@ def theirs(path: str, query: str, headers: dict[str, str]) -> Answer:
 
 def ours(path: str, query: str, etag: str, body: bytes, *, read_at: int, created: int) -> dict[str, str]:
     """The fields of an answer that we sign, by lower-case name."""
-    stated, signature = sign(PRIVATE, path, query, etag, digest(body), read_at=read_at, created=created)
+    stated, signature = Signer(PRIVATE).sign(path, query, etag, digest(body), read_at=read_at, created=created)
     fields = {"etag": etag, DIGEST: digest(body), READ_AT: str(read_at)}
     fields |= {"Signature-Input": stated, "Signature": signature}
     return {name.lower(): value for name, value in fields.items()}

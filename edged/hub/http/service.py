@@ -116,7 +116,7 @@ class HubFront(TimedFront):
         self._answering = answering
         self.unread = 0
         """Octets of answers that are being written."""
-        self._heard: socket.socket | None = None
+        self._listener: socket.socket | None = None
         self._accepting: asyncio.Task[None] | None = None
         self._handshakes = handshakes
         self._greeted: dict[asyncio.Task[None], None] = {}
@@ -128,11 +128,18 @@ class HubFront(TimedFront):
     async def open(self, endpoint: Endpoint, fds: FdStore) -> Endpoint:
         """Listen on ``endpoint``; the one that the system chose where its port is 0. ConfigError."""
         try:
-            self._heard = fds.listen(endpoint, _BACKLOG)
+            self._listener = fds.listen(endpoint, _BACKLOG)
         except OSError as error:
             raise ConfigError.unbound("hub.listen", endpoint, error) from None
-        self._accepting = asyncio.create_task(self._accept(self._heard), name="hub-accept")
-        return Endpoint(endpoint.address, self._heard.getsockname()[1])
+        self._accepting = asyncio.create_task(self._accept(self._listener), name="hub-accept")
+        return Endpoint(endpoint.address, self._listener.getsockname()[1])
+
+    async def run(self) -> None:
+        """Until nobody else is let in; a fault of ours in that is raised, and does not end it in silence."""
+        if self._accepting is not None:
+            await asyncio.wait({self._accepting})
+            if not self._accepting.cancelled():
+                self._accepting.result()
 
     def reconfigure(self, settings: HubSettings) -> None:
         """Take other bearer keys, and the certificate as it is now. ConfigError: then everything stays."""
@@ -144,47 +151,54 @@ class HubFront(TimedFront):
 
     def refrain(self) -> None:
         """Let nobody else in."""
-        if self._heard is not None and self._accepting is not None:
+        if self._accepting is not None:
             self._accepting.cancel()
-            self._heard.close()
-            self._heard = None
 
     async def close(self) -> None:
         """Close the socket and every connection; at once."""
+        self.refrain()
+        if self._accepting is not None:
+            await asyncio.wait({self._accepting})
         for greeting in self._greeted:
             greeting.cancel()
         await super().close()
 
     async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
-        while True:
-            try:
-                sock, _ = await loop.sock_accept(listener)
-            except OSError:  # no descriptor left, or the peer was gone already
-                await asyncio.sleep(_EXHAUSTED_S)
-                continue
-            if len(self._greeted) >= self._handshakes:
-                oldest = next(iter(self._greeted))
-                del self._greeted[oldest]
-                oldest.cancel()
-                self._cut()
-            greeting = loop.create_task(self._greet(sock), name="hub-handshake")
-            self._greeted[greeting] = None
-            greeting.add_done_callback(lambda done: self._greeted.pop(done, None))
-            await asyncio.sleep(0)  # a flood does not hold the loop
+        try:
+            while True:
+                try:
+                    sock, _ = await loop.sock_accept(listener)
+                except OSError:  # no descriptor left, or the peer was gone already
+                    await asyncio.sleep(_EXHAUSTED_S)
+                    continue
+                self._welcome(sock)
+                await asyncio.sleep(0)  # a flood does not hold the loop
+        finally:
+            listener.close()  # not before the loop has let go of its descriptor, which somebody else may have next
+
+    def _welcome(self, sock: socket.socket) -> None:
+        if len(self._greeted) >= self._handshakes:
+            oldest = next(iter(self._greeted))
+            del self._greeted[oldest]
+            oldest.cancel()
+            self._cut()
+        greeting = asyncio.create_task(self._greet(sock), name="hub-handshake")
+        self._greeted[greeting] = None
+        greeting.add_done_callback(lambda done: self._greeted.pop(done, None))
 
     async def _greet(self, sock: socket.socket) -> None:
         """TLS, where there is any; afterwards the connection lives by itself."""
         with contextlib.suppress(OSError, TimeoutError):
             await asyncio.get_running_loop().connect_accepted_socket(
-                self.connection,
+                self._connection,
                 sock,
                 ssl=self._tls,
                 ssl_handshake_timeout=_HANDSHAKE_S if self._tls else None,
                 ssl_shutdown_timeout=_GOODBYE_S if self._tls else None,
             )
 
-    def connection(self) -> _Protocol:
+    def _connection(self) -> _Protocol:
         """What serves the next edge."""
         protocol = self.timed(_Protocol, keepalive_timeout=_IDLE_S, lingering_time=0.5, read_bufsize=_READ_BUFFER)
         protocol.front, protocol.owed = self, 0

@@ -64,7 +64,7 @@ class FleetCommands:
             "now": time.time(),
             **_served(hub),
             "current_at": self._house.billing.current_at if self._house.billing is not None else 0.0,
-            "connections": hub.connections,
+            "connections": hub.front.under_way,
             "waiting": hub.waiting,
             "counts": asdict(counts),
             "edges": rows,

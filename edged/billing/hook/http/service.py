@@ -7,6 +7,7 @@ RFC 9110, RFC 9112, RFC 6585 section 4 (429).
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
@@ -65,16 +66,31 @@ class HookFront(TimedFront):
         """Where posts are taken; everything else is 404."""
         self.counters = counters
         self._answering, self._deadlines = answering, deadlines
+        self._listener: asyncio.Server | None = None
 
     async def open(self, endpoint: Endpoint, key: str, fds: FdStore) -> Endpoint:
         """Listen on ``endpoint``; the one that the system chose where its port is 0. ConfigError."""
         try:
-            port = await self.listen(fds.listen(endpoint, _BACKLOG), _BACKLOG)
+            listener = fds.listen(endpoint, _BACKLOG)
+            self._listener = await asyncio.get_running_loop().create_server(
+                self._connection, sock=listener, backlog=_BACKLOG
+            )
         except OSError as error:
             raise ConfigError.unbound(key, endpoint, error) from None
-        return Endpoint(endpoint.address, port)
+        return Endpoint(endpoint.address, self._listener.sockets[0].getsockname()[1])
 
-    def connection(self) -> TimedProtocol:
+    def refrain(self) -> None:
+        """Let nobody else in."""
+        if self._listener is not None:
+            self._listener.close()
+            self._listener = None
+
+    async def close(self) -> None:
+        """Close the socket and every connection; at once."""
+        self.refrain()
+        await super().close()
+
+    def _connection(self) -> TimedProtocol:
         """What serves the next client."""
         protocol = self.timed(TimedProtocol, keepalive_timeout=0.0, lingering_time=_LINGER, read_bufsize=_READ_BUFFER)
         protocol.malformed, protocol.faulty, protocol.error_page = self._malformed, self._faulty, _error_page
